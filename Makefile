@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shunt. 'make help' lists the targets; V=1 shows the commands.
+
+PREFIX ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+CC ?= gcc
+CLANG ?= clang
+# Ubuntu keeps a bpftool for each kernel, and one in the path that may not run.
+BPFTOOL ?= $(firstword $(foreach t,bpftool $(wildcard /usr/lib/linux-tools/*/bpftool),\
+	$(shell $t version >/dev/null 2>&1 && echo $t)) bpftool)
+PKG_CONFIG ?= pkg-config
+B := build
+
+VERSION := 0.1
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow
+CPPFLAGS += -Iloader -I$(B) -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"'
+LDLIBS += $(shell $(PKG_CONFIG) --libs libbpf libmnl 2>/dev/null || echo -lbpf -lmnl)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 $(WARN) -Iloader -Itc \
+	-I/usr/include/$(shell uname -m)-linux-gnu
+
+BPF_SRC := $(wildcard tc/*.bpf.c sockops/*.bpf.c skmsg/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
+SRC := $(wildcard loader/*.c)
+OBJ := $(SRC:%.c=$(B)/%.o)
+BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c))
+ALIASES := map_update map_delete_elem
+
+Q := $(if $(V),,@)
+SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all test test-kernels bench install uninstall clean help peers deps
+
+all: $(B)/shunt $(ALIASES:%=$(B)/%)
+
+help:
+	@echo 'make               build build/shunt'
+	@echo 'make test          install what the tests need, build, run them all (as root)'
+	@echo 'make test-kernels  the same on other kernels, in qemu'
+	@echo 'make bench         measure, side by side with plain TCP'
+	@echo 'make install       to $$(DESTDIR)$(SBINDIR)'
+	@echo 'make uninstall     remove what install put there'
+	@echo 'make clean         remove build/'
+
+$(B)/%.bpf.o: %.bpf.c
+	$(call SAY,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/shunt.bpf.o: $(BPF_OBJ)
+	$(call SAY,LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(B)/shunt.skel.h: $(B)/shunt.bpf.o
+	$(call SAY,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name shunt_bpf > $@
+
+$(B)/loader/load.o: $(B)/shunt.skel.h
+
+$(B)/%.o: %.c
+	$(call SAY,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/shunt: $(OBJ)
+	$(call SAY,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(ALIASES:%=$(B)/%): $(B)/shunt
+	$(Q)ln -sf shunt $@
+
+peers: $(PEERS)
+
+$(B)/tests/%: tests/peers/%.c
+	$(call SAY,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE -Iloader $(CFLAGS) -MMD -MP -MF $@.d -pthread $< -o $@ $(LDLIBS)
+
+$(B)/bench/%: bench/%.c
+	$(call SAY,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -MF $@.d $< -o $@
+
+deps:
+	$(Q)scripts/deps.sh test
+
+# Built by a second make: the tools may have come with deps just now.
+test: deps
+	$(Q)$(MAKE) --no-print-directory all peers
+	$(Q)tests/run
+
+test-kernels:
+	$(Q)scripts/deps.sh test kernels
+	$(Q)$(MAKE) --no-print-directory all peers
+	$(Q)tests/kernels/run
+
+bench:
+	$(Q)scripts/deps.sh bench
+	$(Q)$(MAKE) --no-print-directory all peers $(BENCH)
+	$(Q)bench/run
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR)
+	install -m 0755 $(B)/shunt $(DESTDIR)$(SBINDIR)/shunt
+	for a in $(ALIASES); do ln -sf shunt $(DESTDIR)$(SBINDIR)/$$a; done
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/shunt $(ALIASES:%=$(DESTDIR)$(SBINDIR)/%)
+
+clean:
+	rm -rf $(B)
+
+-include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d)

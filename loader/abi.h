@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the BPF programs and the shunt program share: the values of the pinned
+ * maps. Integers are in host byte order unless a field says otherwise;
+ * addresses are in network byte order, IPv4 ones in the first four bytes.
+ */
+#ifndef SHUNT_ABI_H
+#define SHUNT_ABI_H
+
+#include <linux/types.h>
+
+#define SHUNT_ABI 1
+
+/* Who may take the fast path: see sockops/. */
+enum shunt_admit {
+	SHUNT_PROVEN = 0,
+	SHUNT_EAGER = 1,
+};
+
+/* Settings that every program reads: shunt_conf[0]. */
+struct shunt_conf {
+	__u32 abi;        /* SHUNT_ABI */
+	__u32 loaded;     /* set last by load, cleared first by unload */
+	__u32 passing;    /* the verdict passes every message to TCP */
+	__u32 trace;      /* write lines to trace_pipe */
+	__u64 max_bytes;  /* queued in one direction */
+	__u64 max_pages;  /* of TCP memory in use on this host */
+	__u32 max_msgs;   /* queued in one direction */
+	__u32 host_msgs;  /* queued on this host */
+	__u32 mark;       /* the bits set in skb->mark of a steered packet */
+	__u32 table;      /* routing table that delivers marked packets */
+	__u32 groups;     /* entries of shunt_groups in use, the free ones too */
+	__u32 rules;      /* entries of shunt_rules in use, the free ones too */
+};
+
+/* One attachment, written before it is made: shunt_state[]. */
+enum shunt_kind {
+	SHUNT_NONE = 0,
+	SHUNT_CGROUP = 1,
+	SHUNT_IFACE = 2,
+};
+
+#define SHUNT_STATES 256
+#define SHUNT_NAME 240
+
+struct shunt_state {
+	__u16 kind;       /* enum shunt_kind */
+	__u8 admit;       /* cgroup: enum shunt_admit */
+	__u8 clsact;      /* interface: a clsact filter, not a tcx link */
+	__u32 ifindex;    /* interface */
+	__u16 priority;   /* clsact: of the filter */
+	__u8 qdisc;       /* clsact: the qdisc is ours */
+	__u8 pad[5];
+	char name[SHUNT_NAME]; /* path of the cgroup, or name of the interface */
+};
+
+/* Counters, one copy per CPU: shunt_count[0]. */
+struct shunt_count {
+	__u64 redirected_bytes;
+	__u64 redirected_msgs;
+	__u64 passed_bytes;   /* by members, through TCP */
+	__u64 passed_msgs;
+	__u64 promoted;       /* pairs that entered the map */
+	__u64 demoted;        /* pairs that left it alive */
+	__u64 map_full;       /* pairs left to TCP for want of room */
+	__u64 steered_packets;
+	__u64 steered_flows;
+	__u64 no_listener;
+	__u64 fragments;
+	__u64 malformed;
+	__u64 scratch;        /* of tc/steer.bpf.c */
+};
+
+/* The two initial sequence numbers of a handshake: key of shunt_isn. */
+struct shunt_isn {
+	__u32 client;
+	__u32 server;
+};
+
+/* A handshake under way on this host: value of shunt_isn. */
+struct shunt_meet {
+	__u64 server;     /* cookie the accepted socket will have */
+	__u64 client;     /* cookie; 0 until the client is established */
+	__u64 client_sk;  /* its address */
+	__u8 admit;       /* enum shunt_admit of the listener's cgroup */
+	__u8 pad[7];
+};
+
+/* Why the verdict sent a message through TCP. */
+enum shunt_why {
+	WHY_REDIRECTED = 0,
+	WHY_DRAINING,      /* unload is waiting for the queues to empty */
+	WHY_PEER_ABSENT,   /* the other end is not in the map */
+	WHY_SENDER_STATE,  /* not ESTABLISHED or CLOSE_WAIT */
+	WHY_PEER_STATE,    /* not ESTABLISHED, FIN_WAIT1 or FIN_WAIT2 */
+	WHY_TCP_BYTES,     /* bytes sent by TCP wait to be read */
+	WHY_BLOCKING,      /* the reader's file lacks O_NONBLOCK */
+	WHY_LOWAT,         /* SO_RCVLOWAT above one */
+	WHY_ULP,           /* an upper layer protocol such as kTLS */
+	WHY_ZEROCOPY,      /* the sender set SO_ZEROCOPY */
+	WHY_MAX_BYTES,     /* the reader's queue is at its bound */
+	WHY_MAX_MSGS,      /* the same, in messages */
+	WHY_HOST_MEMORY,   /* TCP memory in use is over the budget */
+	WHY_COUNT,
+};
+
+/* One end of a pair, as a sender: socket storage shunt_sk. */
+struct shunt_sk {
+	__u64 cookie;       /* this socket's key in shunt_socks */
+	__u64 peer_cookie;  /* the other end's key */
+	__u64 peer;         /* the other end's address, 0 if not yet seen */
+	__u64 redirected_bytes;
+	__u64 redirected_msgs;
+	__u64 passed_bytes;
+	__u64 passed_msgs;
+	/* Two earlier points of the redirected stream. Bytes are read in
+	 * order, so with the bytes still queued they bound the messages
+	 * still queued. */
+	__u64 old_bytes;
+	__u64 old_msgs;
+	__u64 new_bytes;
+	__u64 new_msgs;
+	__u8 vouched;       /* blocking readers are allowed */
+	__u8 active;        /* this end connected */
+	__u8 why;           /* enum shunt_why of the last message */
+	__u8 pad[5];
+};
+
+/* What the iterators print, one row for each socket. */
+struct shunt_row {
+	struct shunt_sk sk;
+	__u64 queued;       /* bytes redirected to this socket and not read */
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u16 family;       /* AF_INET or AF_INET6 of the addresses */
+	__u8 state;         /* TCP_ESTABLISHED … */
+	__u8 member;        /* it is in shunt_socks */
+};
+
+/* Rules. An index of 0 ends a list. */
+#define SHUNT_RULES 16384
+#define SHUNT_SERVICE 32
+#define SHUNT_IFNAME 16
+
+enum shunt_action {
+	SHUNT_PASS = 0,
+	SHUNT_STEER = 1,
+};
+
+struct shunt_rule {
+	__u8 used;
+	__u8 action;        /* enum shunt_action */
+	__u8 family;        /* AF_INET, AF_INET6 */
+	__u8 proto;         /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 dst_len;       /* prefix lengths, in bits */
+	__u8 src_len;
+	__u8 old;           /* made by map_update */
+	__u8 pad;
+	__u32 next;         /* the rule to try after this one, same group */
+	__u32 ifindex;      /* 0: any */
+	__u16 dport_low;
+	__u16 dport_high;
+	__u16 sport_low;    /* 0 to 65535 when the rule does not say */
+	__u16 sport_high;
+	__u16 to_port;
+	__u16 pad2;
+	__u8 dst[16];
+	__u8 src[16];
+	__u8 to[16];        /* the listener's address, same family */
+	char ifname[SHUNT_IFNAME];
+	char service[SHUNT_SERVICE];
+	__u64 packets;
+	__u64 bytes;
+	__u64 flows;        /* TCP connection requests */
+	__u64 misses;       /* packets that found no listener */
+};
+
+/* The rules of one protocol and destination prefix, in order of precedence. */
+struct shunt_group {
+	__u32 first;        /* rule */
+	__u32 parent;       /* group of the next shorter prefix that has one */
+	__u32 used;
+	__u8 family;
+	__u8 proto;
+	__u8 dst_len;
+	__u8 pad;
+	__u8 dst[16];
+};
+
+/* Keys of the prefix tries shunt_dst4 and shunt_dst6; the value is a group. */
+struct shunt_dst4 {
+	__u32 len;          /* bits that count: SHUNT_DST_HEAD + prefix length */
+	__u8 proto;
+	__u8 pad[3];
+	__u8 dst[4];
+};
+
+struct shunt_dst6 {
+	__u32 len;
+	__u8 proto;
+	__u8 pad[3];
+	__u8 dst[16];
+};
+
+#define SHUNT_DST_HEAD 32
+
+_Static_assert(sizeof(struct shunt_conf) == 56, "shunt_conf");
+_Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
+_Static_assert(sizeof(struct shunt_isn) == 8, "shunt_isn");
+_Static_assert(sizeof(struct shunt_meet) == 32, "shunt_meet");
+_Static_assert(sizeof(struct shunt_sk) == 96, "shunt_sk");
+_Static_assert(sizeof(struct shunt_row) == 144, "shunt_row");
+_Static_assert(sizeof(struct shunt_rule) == 160, "shunt_rule");
+_Static_assert(sizeof(struct shunt_group) == 32, "shunt_group");
+_Static_assert(sizeof(struct shunt_dst4) == 12, "shunt_dst4");
+_Static_assert(sizeof(struct shunt_dst6) == 24, "shunt_dst6");
+
+#endif

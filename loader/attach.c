@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "bypass.h"
+#include "json.h"
+#include "pins.h"
+#include "route.h"
+#include "shunt.h"
+#include "tc.h"
+
+const char *link_name(char name[32], unsigned int i)
+{
+	snprintf(name, 32, "attached_%u", i);
+	return name;
+}
+
+static const char *link_path(char path[PIN_PATH], unsigned int i)
+{
+	char name[32];
+
+	return pin_path(path, "links", link_name(name, i));
+}
+
+static int attach_cgroup(const struct shunt_state *state, const char *pin)
+{
+	_cleanup_fd_ int prog = -1, cgroup = -1, link = -1;
+
+	cgroup = open(state->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0)
+		return fail(-errno, "cgroup '%s'", state->name);
+	prog = pin_open("progs", "shunt_eager");
+	if (prog < 0)
+		return fail(prog, "program 'shunt_eager'");
+	link = bpf_link_create(prog, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
+	if (link < 0 && errno == EPERM)
+		return deny(-EPERM, "can't attach to cgroup '%s': a sock_ops program that tolerates no "
+			    "other holds it or a cgroup above it", state->name);
+	if (link < 0)
+		return fail(-errno, "can't attach to cgroup '%s'", state->name);
+	if (bpf_obj_pin(link, pin))
+		return fail(-errno, "can't pin '%s'", pin);
+	return 0;
+}
+
+static int attach_iface(struct shunt_state *state, const char *pin)
+{
+	_cleanup_fd_ int prog = pin_open("progs", "shunt_steer");
+
+	if (prog < 0)
+		return fail(prog, "program 'shunt_steer'");
+	return tc_attach(state, prog, pin);
+}
+
+int attach(struct shunt_state *states, unsigned int i)
+{
+	char pin[PIN_PATH];
+
+	link_path(pin, i);
+	if (states[i].kind == SHUNT_CGROUP)
+		return attach_cgroup(&states[i], pin);
+	return attach_iface(&states[i], pin);
+}
+
+/* A cgroup's link outlives the cgroup, with nothing attached any more. */
+static int cgroup_attached(const char *pin)
+{
+	_cleanup_fd_ int link = bpf_obj_get(pin);
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	return link >= 0 && !bpf_obj_get_info_by_fd(link, &info, &len) && info.cgroup.cgroup_id;
+}
+
+int attached(const struct shunt_state *states, unsigned int i)
+{
+	_cleanup_fd_ int prog = -1;
+	char pin[PIN_PATH];
+
+	link_path(pin, i);
+	if (states[i].kind == SHUNT_CGROUP)
+		return cgroup_attached(pin);
+	prog = pin_open("progs", "shunt_steer");
+	return tc_attached(&states[i], prog, pin);
+}
+
+static int detach_ifaces(struct shunt_state *states)
+{
+	_cleanup_fd_ int prog = pin_open("progs", "shunt_steer");
+	int i, error, first = 0;
+	char pin[PIN_PATH];
+
+	for (i = 0; i < SHUNT_STATES; i++) {
+		if (states[i].kind != SHUNT_IFACE)
+			continue;
+		error = tc_detach(&states[i], prog, link_path(pin, i));
+		first = first ? first : error;
+		if (!error)
+			states[i].kind = SHUNT_NONE;
+	}
+	return first;
+}
+
+/* Without a detach, a link that is only unpinned goes when a worker thread
+ * gets to it. */
+static int detach_cgroups(struct shunt_state *states)
+{
+	char pin[PIN_PATH];
+	int i;
+
+	for (i = 0; states && i < SHUNT_STATES; i++) {
+		_cleanup_fd_ int link = -1;
+
+		if (states[i].kind != SHUNT_CGROUP)
+			continue;
+		link = bpf_obj_get(link_path(pin, i));
+		if (link >= 0 && bpf_link_detach(link))
+			return fail(-errno, "can't detach from cgroup '%s'", states[i].name);
+	}
+	return 0;
+}
+
+static void list_left(const struct shunt_row *rows, size_t n)
+{
+	char a[ENDPOINT_TEXT], b[ENDPOINT_TEXT];
+	size_t i;
+
+	for (i = 0; i < n && !opt.json; i++)
+		fprintf(stderr, "  %s <- %s holds %llu bytes\n",
+			endpoint_text(a, rows[i].family, rows[i].local, rows[i].local_port),
+			endpoint_text(b, rows[i].family, rows[i].remote, rows[i].remote_port),
+			(unsigned long long)rows[i].queued);
+}
+
+static int drain(unsigned int timeout_ms)
+{
+	_cleanup_free_ struct shunt_row *left = NULL;
+	size_t n = 0;
+	int error = bypass_drain(timeout_ms, &left, &n);
+
+	if (error != -EBUSY)
+		return error;
+	deny(error, "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
+	     "stays pinned in '%s'; unload again later", n, n == 1 ? " is" : "s are", opt.pin_dir);
+	list_left(left, n);
+	return error;
+}
+
+int teardown(unsigned int timeout_ms)
+{
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	int error, first = 0;
+
+	if (conf)
+		conf->loaded = 0;
+	if (states)
+		first = detach_ifaces(states);
+	if (conf && conf->mark) {
+		error = route_del(conf->mark, conf->table);
+		first = first ? first : error;
+	}
+	if (first)
+		return first;
+	error = detach_cgroups(states);
+	if (!error)
+		error = unpin_all("links");
+	if (!error)
+		error = drain(timeout_ms);
+	if (!error)
+		error = unpin_all("progs");
+	if (!error)
+		error = unpin_all("maps");
+	return error;
+}

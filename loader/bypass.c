@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bypass.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "pins.h"
+#include "shunt.h"
+
+/*
+ * An update of a map in a map waits for running programs (kernel/bpf/syscall.c,
+ * maybe_wait_bpf_programs). membarrier() would too, but not with one CPU.
+ */
+int wait_programs(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	_cleanup_fd_ int inner = -1, outer = -1;
+	__u32 zero = 0;
+
+	inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shunt_wait", 4, 4, 1, NULL);
+	if (inner < 0)
+		return fail(-errno, "can't make a map");
+	opts.inner_map_fd = inner;
+	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "shunt_wait", 4, 4, 1, &opts);
+	if (outer < 0 || bpf_map_update_elem(outer, &zero, &inner, BPF_ANY))
+		return fail(-errno, "can't wait for running programs");
+	return 0;
+}
+
+static int read_rows(int fd, struct shunt_row **ret, size_t *ret_n)
+{
+	_cleanup_free_ char *buf = NULL;
+	size_t len = 0, room = 0;
+	ssize_t got;
+	char *more;
+
+	do {
+		if (room - len < 65536) {
+			room = room ? room * 2 : 131072;
+			more = realloc(buf, room);
+			if (!more)
+				return -ENOMEM;
+			buf = more;
+		}
+		got = read(fd, buf + len, room - len);
+		if (got < 0 && errno == EAGAIN)
+			continue;
+		if (got < 0)
+			return -errno;
+		len += got;
+	} while (got);
+	*ret = (struct shunt_row *)buf;
+	*ret_n = len / sizeof(**ret);
+	buf = NULL;
+	return 0;
+}
+
+/* Runs a pinned iterator over a pinned map and collects what it prints. */
+static int walk(const char *prog, const char *map, struct shunt_row **ret, size_t *ret_n)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	union bpf_iter_link_info info = {};
+	_cleanup_fd_ int prog_fd = pin_open("progs", prog);
+	_cleanup_fd_ int map_fd = pin_open("maps", map);
+	_cleanup_fd_ int link_fd = -1, iter_fd = -1;
+
+	if (prog_fd < 0)
+		return prog_fd;
+	if (map_fd < 0)
+		return map_fd;
+	info.map.map_fd = map_fd;
+	opts.iter_info = &info;
+	opts.iter_info_len = sizeof(info);
+	link_fd = bpf_link_create(prog_fd, 0, BPF_TRACE_ITER, &opts);
+	if (link_fd < 0)
+		return -errno;
+	iter_fd = bpf_iter_create(link_fd);
+	if (iter_fd < 0)
+		return -errno;
+	return read_rows(iter_fd, ret, ret_n);
+}
+
+static __u64 pair_id(const struct shunt_row *r)
+{
+	return r->sk.cookie < r->sk.peer_cookie ? r->sk.cookie : r->sk.peer_cookie;
+}
+
+int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b)
+{
+	return a->sk.cookie == b->sk.peer_cookie && b->sk.cookie == a->sk.peer_cookie;
+}
+
+static int compare_rows(const void *va, const void *vb)
+{
+	const struct shunt_row *a = va, *b = vb;
+
+	if (pair_id(a) != pair_id(b))
+		return pair_id(a) < pair_id(b) ? -1 : 1;
+	return b->sk.active - a->sk.active;
+}
+
+/* A closed socket lives on until the last reader of its memory is done. */
+static size_t drop_closed(struct shunt_row *rows, size_t n)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < n; i++)
+		if (rows[i].state != TCP_CLOSE)
+			rows[kept++] = rows[i];
+	return kept;
+}
+
+int bypass_list(struct shunt_row **ret, size_t *ret_n)
+{
+	int error = walk("shunt_list", "shunt_sk", ret, ret_n);
+
+	if (error)
+		return fail(error, "can't list the paired sockets");
+	*ret_n = drop_closed(*ret, *ret_n);
+	qsort(*ret, *ret_n, sizeof(**ret), compare_rows);
+	return 0;
+}
+
+static unsigned int now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	unsigned int start = now_ms();
+	int error;
+
+	if (!conf)
+		return 0; /* nothing can have been attached */
+	__atomic_store_n(&conf->passing, 1, __ATOMIC_SEQ_CST);
+	error = wait_programs();
+	if (error)
+		return error;
+	for (;;) {
+		_cleanup_free_ struct shunt_row *rows = NULL;
+		size_t n;
+
+		error = walk("shunt_drain", "shunt_socks", &rows, &n);
+		if (error == -ENOENT)
+			return 0;
+		if (error)
+			return fail(error, "can't walk over the sockets on the fast path");
+		if (!n)
+			return 0;
+		if (now_ms() - start >= timeout_ms) {
+			*ret = rows;
+			*ret_n = n;
+			rows = NULL;
+			return -EBUSY;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
+const char *why_text(unsigned int why)
+{
+	static const char *const text[WHY_COUNT] = {
+		[WHY_REDIRECTED] = "redirected",
+		[WHY_DRAINING] = "unload waits for the queues to empty",
+		[WHY_PEER_ABSENT] = "the other end is not on the fast path",
+		[WHY_SENDER_STATE] = "the sender is not established",
+		[WHY_PEER_STATE] = "the reader is not established",
+		[WHY_TCP_BYTES] = "bytes sent by TCP are still unread",
+		[WHY_BLOCKING] = "the reader blocks",
+		[WHY_LOWAT] = "the reader set SO_RCVLOWAT",
+		[WHY_ULP] = "an upper layer protocol (kTLS) is on",
+		[WHY_ZEROCOPY] = "the sender set SO_ZEROCOPY",
+		[WHY_MAX_BYTES] = "the reader's queue is at its bound in bytes",
+		[WHY_MAX_MSGS] = "the reader's queue is at its bound in messages",
+		[WHY_HOST_MEMORY] = "TCP memory on this host is over the budget",
+	};
+
+	return why < WHY_COUNT ? text[why] : "?";
+}
+
+const char *endpoint_text(char text[ENDPOINT_TEXT], unsigned int family, const __u8 *addr,
+			  unsigned int port)
+{
+	char a[INET6_ADDRSTRLEN];
+
+	if (!inet_ntop(family, addr, a, sizeof(a)))
+		snprintf(a, sizeof(a), "?");
+	snprintf(text, ENDPOINT_TEXT, family == AF_INET6 ? "[%s]:%u" : "%s:%u", a, port);
+	return text;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The paired sockets, seen from user space. */
+#ifndef SHUNT_BYPASS_H
+#define SHUNT_BYPASS_H
+
+#include <stddef.h>
+
+#include "abi.h"
+
+/* Waits until every run of a program that started before is over. */
+int wait_programs(void);
+
+/* All paired sockets, sorted so that the ends of a pair are neighbours, the
+ * connecting end first. The caller frees *ret. 0 or -errno, said. */
+int bypass_list(struct shunt_row **ret, size_t *ret_n);
+
+/* Are rows a and b the two ends of one connection? */
+int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b);
+
+/*
+ * Takes all sockets off the fast path; what is queued is left to be read
+ * first. 0 when none is left; -EBUSY when some still hold bytes after
+ * timeout_ms: their rows are in *ret, which the caller frees. Harmless to
+ * repeat.
+ */
+int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n);
+
+/* Reason in words of an enum shunt_why. */
+const char *why_text(unsigned int why);
+
+/* "127.0.0.1:80" or "[::1]:80" */
+#define ENDPOINT_TEXT 64
+const char *endpoint_text(char text[ENDPOINT_TEXT], unsigned int family, const __u8 *addr,
+			  unsigned int port);
+
+#endif

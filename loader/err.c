@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "json.h"
+#include "shunt.h"
+
+static bool usage_error;
+
+static void message(const char *fmt, va_list args, const char *reason)
+{
+	char text[1024];
+	size_t len;
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	len = strlen(text);
+	if (reason)
+		snprintf(text + len, sizeof(text) - len, ": %s", reason);
+	if (opt.json) {
+		json_open(stdout, '{');
+		json_string(stdout, "error", text);
+		json_close(stdout, '}');
+	} else {
+		fprintf(stderr, "shunt: %s\n", text);
+	}
+}
+
+int fail(int error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	message(fmt, args, strerror(-error));
+	va_end(args);
+	return error;
+}
+
+int refuse(const char *fmt, ...)
+{
+	va_list args;
+
+	usage_error = true;
+	va_start(args, fmt);
+	message(fmt, args, NULL);
+	va_end(args);
+	return -EINVAL;
+}
+
+int deny(int error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	message(fmt, args, NULL);
+	va_end(args);
+	return error;
+}
+
+static void note(const char *fmt, va_list args)
+{
+	fputs("shunt: ", stderr);
+	vfprintf(stderr, fmt, args);
+	fputc('\n', stderr);
+}
+
+void say(const char *fmt, ...)
+{
+	va_list args;
+
+	if (opt.json)
+		return;
+	va_start(args, fmt);
+	note(fmt, args);
+	va_end(args);
+}
+
+void debug(const char *fmt, ...)
+{
+	va_list args;
+
+	if (!opt.verbose)
+		return;
+	va_start(args, fmt);
+	note(fmt, args);
+	va_end(args);
+}
+
+int exit_code(int error)
+{
+	if (!error)
+		return 0;
+	return usage_error ? 2 : 1;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel types that the programs look into, with only the fields they
+ * use. libbpf relocates every access to the running kernel (CO-RE), so the
+ * order, size and neighbours of the fields here do not matter.
+ */
+#ifndef SHUNT_KERNEL_BPF_H
+#define SHUNT_KERNEL_BPF_H
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define O_NONBLOCK 04000
+#define RCV_SHUTDOWN 1
+#define SK_USER_DATA_PTRMASK (~7ULL)
+
+/* net/tcp_states.h */
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_TIME_WAIT = 6,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LISTEN = 10,
+	TCP_NEW_SYN_RECV = 12,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+};
+
+struct timer_list {
+	struct hlist_node entry;
+};
+
+struct hrtimer {
+	__u8 state;
+	__u8 is_queued;
+};
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
+struct proto {
+	atomic_long_t *memory_allocated;
+};
+
+struct file {
+	unsigned int f_flags;
+};
+
+struct socket {
+	struct file *file;
+};
+
+struct sock;
+
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	struct proto *skc_prot;
+	atomic64_t skc_cookie;
+	refcount_t skc_refcnt;
+	unsigned long skc_flags;
+	struct sock *skc_listener;
+};
+
+enum sock_flags {
+	SOCK_ZEROCOPY = 0,
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct {
+		atomic_t rmem_alloc;
+	} sk_backlog;
+	struct socket *sk_socket;
+	void *sk_user_data;
+	int sk_rcvlowat;
+	__u8 sk_shutdown;
+	struct timer_list sk_timer;
+};
+
+struct inet_sock {
+	struct sock sk;
+	unsigned long inet_flags;
+};
+
+/* before 6.6, where the flag was a bit field */
+struct inet_sock___bits {
+	__u8 transparent : 1;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+	void *icsk_ulp_ops;
+	struct timer_list icsk_retransmit_timer;
+	struct timer_list icsk_delack_timer;
+	struct timer_list icsk_keepalive_timer;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 copied_seq;
+	__u32 write_seq;
+	__u32 rcv_nxt;
+	struct hrtimer pacing_timer;
+	struct hrtimer compressed_ack_timer;
+};
+
+struct tcp_sock___mptcp {
+	bool is_mptcp;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+};
+
+struct inet_request_sock {
+	struct request_sock req;
+	__u16 no_srccheck : 1;
+};
+
+struct tcp_request_sock {
+	struct inet_request_sock req;
+	__u32 rcv_isn;
+	__u32 snt_isn;
+};
+
+struct inet_timewait_sock {
+	unsigned int tw_transparent : 1;
+};
+
+struct tcp_timewait_sock {
+	struct inet_timewait_sock tw_sk;
+};
+
+struct sk_psock {
+	struct list_head ingress_msg;
+};
+
+struct sk_msg {
+	struct sock *sk_redir;
+};
+
+struct bpf_sock_ops_kern {
+	struct sock *sk;
+};
+
+/* net/core/sock_map.c: what a SOCKHASH is inside */
+struct bpf_shtab {
+	atomic_t count;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__sockmap {
+	struct bpf_iter_meta *meta;
+	void *map;
+	void *key;
+	struct sock *sk;
+};
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	void *map;
+	struct sock *sk;
+	void *value;
+};
+
+#pragma clang attribute pop
+
+#endif

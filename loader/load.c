@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt load: opens the embedded programs, pins them, attaches them. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "attach.h"
+#include "cgroup.h"
+#include "load.h"
+#include "pins.h"
+#include "route.h"
+#include "shunt.h"
+#include "shunt.skel.h"
+
+#define DRAIN_MS 2000
+#define DEFAULT_BYTES (8ULL << 20)
+#define DEFAULT_MSGS 2048
+#define DEFAULT_MARK 0x1000000
+#define DEFAULT_TABLE 20560
+/* A queued message pins about 1 KiB of slab besides its bytes. */
+#define MSG_COST 1024
+
+struct request {
+	struct shunt_state states[SHUNT_STATES];
+	unsigned int n;
+	struct shunt_conf conf;
+	bool bypass;
+	bool steer;
+};
+
+static int usage(void)
+{
+	printf("usage: shunt load [--cgroup PATH=eager]... [--iface NAME]...\n\n"
+	       "  --cgroup PATH=eager  bypass for sockets made in this cgroup (a path, or a name\n"
+	       "                       below the cgroup2 mount) and the ones below it; 'eager' says\n"
+	       "                       that you vouch for its programs: every pair at once\n"
+	       "  --iface NAME         steering of what arrives on this interface\n"
+	       "  --max-bytes N        bound of the bytes queued in one direction (8388608)\n"
+	       "  --max-messages N     the same for messages (2048)\n"
+	       "  --host-bytes N       TCP memory in use on the host above which nothing is\n"
+	       "                       redirected (a quarter of net.ipv4.tcp_mem)\n"
+	       "  --mark BIT           bit set in the mark of steered packets (0x1000000)\n"
+	       "  --table N            routing table that delivers them (20560)\n");
+	return 0;
+}
+
+static struct shunt_state *new_state(struct request *req, enum shunt_kind kind)
+{
+	if (req->n == SHUNT_STATES)
+		return NULL;
+	req->states[req->n].kind = kind;
+	return &req->states[req->n++];
+}
+
+/* The entry for the same thing, if it is in the list twice. */
+static struct shunt_state *find_state(struct shunt_state *states, const struct shunt_state *s)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == s->kind && &states[i] != s &&
+		    !strcmp(states[i].name, s->name))
+			return &states[i];
+	return NULL;
+}
+
+static int add_cgroup(struct request *req, char *arg)
+{
+	struct shunt_state *s = new_state(req, SHUNT_CGROUP);
+	char *mode = strrchr(arg, '=');
+	int error;
+
+	if (!s)
+		return refuse("--cgroup '%s': more than %d attachments", arg, SHUNT_STATES);
+	if (!mode || !strcmp(mode, "=proven"))
+		return refuse("--cgroup '%s': admission 'proven' is not there yet; write PATH=eager", arg);
+	if (strcmp(mode, "=eager"))
+		return refuse("--cgroup '%s': unknown admission '%s'", arg, mode + 1);
+	*mode = '\0';
+	s->admit = SHUNT_EAGER;
+	error = cgroup_resolve(arg, s->name, sizeof(s->name));
+	if (error)
+		return error;
+	if (find_state(req->states, s))
+		memset(&req->states[--req->n], 0, sizeof(*s));
+	req->bypass = true;
+	return 0;
+}
+
+static int add_iface(struct request *req, const char *name)
+{
+	struct shunt_state *s = new_state(req, SHUNT_IFACE);
+
+	if (!s)
+		return refuse("--iface '%s': more than %d attachments", name, SHUNT_STATES);
+	s->ifindex = if_nametoindex(name);
+	if (!s->ifindex || strlen(name) >= IF_NAMESIZE)
+		return deny(-ENODEV, "no interface '%s'", name);
+	strcpy(s->name, name);
+	if (find_state(req->states, s))
+		memset(&req->states[--req->n], 0, sizeof(*s));
+	req->steer = true;
+	return 0;
+}
+
+static int number(const char *option, const char *text, __u64 low, __u64 high, __u64 *ret)
+{
+	char *end;
+	__u64 n;
+
+	errno = 0;
+	n = strtoull(text, &end, 0);
+	if (!*text || *text == '-' || *end || errno || n < low || n > high)
+		return refuse("%s '%s': not a number from %llu to %llu", option, text,
+			      (unsigned long long)low, (unsigned long long)high);
+	*ret = n;
+	return 0;
+}
+
+/* A quarter of what TCP may use in all, in pages (net.ipv4.tcp_mem). */
+static __u64 default_pages(void)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/tcp_mem", "r");
+	unsigned long long low, pressure, high = 4096;
+
+	if (f) {
+		if (fscanf(f, "%llu %llu %llu", &low, &pressure, &high) != 3)
+			high = 4096;
+		fclose(f);
+	}
+	return high / 4;
+}
+
+static int set_limit(struct request *req, const char *option, const char *text)
+{
+	struct shunt_conf *c = &req->conf;
+	__u64 n;
+	int error;
+
+	if (!strcmp(option, "--max-bytes")) {
+		error = number(option, text, 1, 1ULL << 30, &c->max_bytes);
+	} else if (!strcmp(option, "--max-messages")) {
+		error = number(option, text, 1, 1U << 20, &n);
+		if (!error)
+			c->max_msgs = n;
+	} else if (!strcmp(option, "--host-bytes")) {
+		error = number(option, text, 1, 1ULL << 40, &n);
+		if (!error)
+			c->max_pages = n / getpagesize();
+	} else if (!strcmp(option, "--mark")) {
+		error = number(option, text, 1, 0xffffffff, &n);
+		if (!error && (n & (n - 1)))
+			error = refuse("--mark '%s': more than one bit", text);
+		if (!error)
+			c->mark = n;
+	} else {
+		error = number(option, text, 1, 0xffffffff, &n);
+		if (!error && n >= 253 && n <= 255)
+			error = refuse("--table '%s': the system's own", text);
+		if (!error)
+			c->table = n;
+	}
+	return error;
+}
+
+static bool is_limit(const char *word)
+{
+	return !strcmp(word, "--max-bytes") || !strcmp(word, "--max-messages") ||
+	       !strcmp(word, "--host-bytes") || !strcmp(word, "--mark") || !strcmp(word, "--table");
+}
+
+static int parse(int argc, char **argv, struct request *req)
+{
+	int i, error = 0;
+
+	req->conf = (struct shunt_conf){
+		.abi = SHUNT_ABI,
+		.max_bytes = DEFAULT_BYTES,
+		.max_msgs = DEFAULT_MSGS,
+		.max_pages = default_pages(),
+		.mark = DEFAULT_MARK,
+		.table = DEFAULT_TABLE,
+	};
+	for (i = 1; i < argc && !error; i += 2) {
+		bool known = is_limit(argv[i]) || !strcmp(argv[i], "--cgroup") ||
+			     !strcmp(argv[i], "--iface");
+
+		if (!known)
+			return refuse("load: unknown word '%s'; see 'shunt load help'", argv[i]);
+		if (i + 1 == argc)
+			return refuse("load: %s: a value is missing", argv[i]);
+		if (!strcmp(argv[i], "--cgroup"))
+			error = add_cgroup(req, argv[i + 1]);
+		else if (!strcmp(argv[i], "--iface"))
+			error = add_iface(req, argv[i + 1]);
+		else
+			error = set_limit(req, argv[i], argv[i + 1]);
+	}
+	if (!error && !req->n)
+		return refuse("load: nothing to do: give --cgroup, --iface or both");
+	req->conf.host_msgs = req->conf.max_pages * getpagesize() / MSG_COST;
+	if (!req->steer)
+		req->conf.mark = 0;
+	return error;
+}
+
+/* Is what is loaded just what is asked for? */
+static bool same(const struct request *req, struct shunt_state *states,
+		 const struct shunt_conf *conf)
+{
+	struct shunt_state *s;
+	unsigned int i, n = 0;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		n += states[i].kind != SHUNT_NONE;
+	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
+	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
+	    conf->mark != req->conf.mark || conf->table != req->conf.table)
+		return false;
+	for (i = 0; i < req->n; i++) {
+		s = find_state(states, &req->states[i]);
+		if (!s || s->admit != req->states[i].admit || !attached(states, s - states) ||
+		    s->ifindex != req->states[i].ifindex)
+			return false;
+	}
+	return true;
+}
+
+bool kernel_casts(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool can = btf && btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return can;
+}
+
+static int open_programs(const struct request *req, struct shunt_bpf **ret)
+{
+	bool casts = kernel_casts();
+	struct shunt_bpf *skel;
+	int error;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return deny(-ENOENT, "this kernel has no type information (/sys/kernel/btf/vmlinux); "
+			    "shunt needs CONFIG_DEBUG_INFO_BTF");
+	skel = shunt_bpf__open();
+	if (!skel)
+		return fail(-errno, "can't open the programs");
+	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
+	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
+	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_test, req->steer);
+	error = shunt_bpf__load(skel);
+	if (error) {
+		shunt_bpf__destroy(skel);
+		return fail(error, "the kernel refuses the programs ('shunt check' and -v tell more)");
+	}
+	*ret = skel;
+	return 0;
+}
+
+static int make_dirs(void)
+{
+	const char *const kinds[] = { "maps", "progs", "links" };
+	char path[PIN_PATH];
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		if (mkdir(pin_path(path, kinds[i], ""), 0700) && errno != EEXIST)
+			return fail(-errno, "can't make '%s'", path);
+	return 0;
+}
+
+static int pin(int fd, const char *kind, const char *name)
+{
+	char path[PIN_PATH];
+
+	if (bpf_obj_pin(fd, pin_path(path, kind, name)))
+		return fail(-errno, "can't pin '%s'", path);
+	return 0;
+}
+
+static int pin_all(struct shunt_bpf *skel)
+{
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int error;
+
+	/* First of all what teardown needs to know. */
+	error = pin(bpf_map__fd(skel->maps.shunt_conf), "maps", "shunt_conf");
+	if (!error)
+		error = pin(bpf_map__fd(skel->maps.shunt_state), "maps", "shunt_state");
+	bpf_object__for_each_map(map, skel->obj) {
+		if (error)
+			return error;
+		if (bpf_map__is_internal(map) || map == skel->maps.shunt_conf ||
+		    map == skel->maps.shunt_state)
+			continue;
+		error = pin(bpf_map__fd(map), "maps", bpf_map__name(map));
+	}
+	bpf_object__for_each_program(prog, skel->obj) {
+		if (error)
+			return error;
+		if (bpf_program__fd(prog) >= 0)
+			error = pin(bpf_program__fd(prog), "progs", bpf_program__name(prog));
+	}
+	return error;
+}
+
+static int attach_verdict(struct shunt_bpf *skel)
+{
+	int fd = bpf_program__fd(skel->progs.shunt_verdict);
+
+	if (fd < 0)
+		fd = bpf_program__fd(skel->progs.shunt_verdict61);
+	if (bpf_prog_attach(fd, bpf_map__fd(skel->maps.shunt_socks), BPF_SK_MSG_VERDICT, 0))
+		return fail(-errno, "can't attach the verdict to the map of sockets");
+	return 0;
+}
+
+static int attach_all(const struct request *req)
+{
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	unsigned int i;
+	int error = 0;
+
+	if (!conf || !states)
+		return fail(-errno, "can't map the settings");
+	*conf = req->conf;
+	if (req->steer)
+		error = route_add(conf->mark, conf->table);
+	if (error)
+		conf->mark = 0; /* whatever is there is not ours to remove */
+	for (i = 0; i < req->n && !error; i++) {
+		states[i] = req->states[i];
+		error = attach(states, i);
+	}
+	if (!error)
+		__atomic_store_n(&conf->loaded, 1, __ATOMIC_SEQ_CST);
+	return error;
+}
+
+static int load_fresh(const struct request *req)
+{
+	struct shunt_bpf *skel = NULL;
+	int error = open_programs(req, &skel);
+
+	if (!error)
+		error = make_dirs();
+	if (!error)
+		error = pin_all(skel);
+	if (!error && req->bypass)
+		error = attach_verdict(skel);
+	if (!error)
+		error = attach_all(req);
+	shunt_bpf__destroy(skel);
+	return error;
+}
+
+static int load(const struct request *req)
+{
+	_cleanup_fd_ int lock = pins_lock(true);
+	struct shunt_conf *conf;
+	struct shunt_state *states;
+	int error;
+
+	if (lock < 0)
+		return lock;
+	conf = pin_mmap("shunt_conf", NULL);
+	states = pin_mmap("shunt_state", NULL);
+	if (conf && states && conf->loaded) {
+		if (!same(req, states, conf))
+			return deny(-EEXIST, "already loaded with other options ('shunt status' shows "
+				    "them); unload first");
+		say("already loaded");
+		return 0;
+	}
+	/* what an interrupted load or unload left */
+	error = teardown(DRAIN_MS);
+	if (error)
+		return error;
+	error = load_fresh(req);
+	if (error && !teardown(DRAIN_MS))
+		pins_remove();
+	return error;
+}
+
+int programs_try(bool bypass, bool steer)
+{
+	const struct request req = { .bypass = bypass, .steer = steer };
+	struct shunt_bpf *skel;
+	int error = open_programs(&req, &skel);
+
+	if (!error)
+		shunt_bpf__destroy(skel);
+	return error;
+}
+
+int cmd_load(int argc, char **argv)
+{
+	_cleanup_free_ struct request *req = NULL;
+	int error;
+
+	if (argc == 2 && !strcmp(argv[1], "help"))
+		return usage();
+	req = calloc(1, sizeof(*req));
+	if (!req)
+		return -ENOMEM;
+	error = parse(argc, argv, req);
+	return error ? error : load(req);
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt: the command table and the options that may stand anywhere. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/libbpf.h>
+
+#include "shunt.h"
+
+struct options opt = {
+	.pin_dir = "/sys/fs/bpf/shunt",
+};
+
+static int cmd_help(int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "load", cmd_load, "[--cgroup PATH=eager]... [--iface NAME]... [LIMITS]",
+	  "attach the bypass to cgroups and steering to interfaces" },
+	{ "unload", cmd_unload, "[--timeout SEC]",
+	  "drain and remove everything; no queued byte is lost" },
+	{ "status", cmd_status, "", "what is attached where, rules, pairs, counters" },
+	{ "check", cmd_check, "", "can this kernel and host do it" },
+	{ "steer", cmd_steer, "add|del|list|flush|test ...",
+	  "rules that assign flows to a transparent listener" },
+	{ "sockets", cmd_sockets, "", "pairs: state, why, bytes bypassed, bytes passed" },
+	{ "trace", cmd_trace, "on|off|follow", "a line in trace_pipe for each event" },
+	{ "help", cmd_help, "", "this text" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+/* The names under which the tproxy splicer's tools were called. */
+static const struct command aliases[] = {
+	{ "map_update", cmd_map_update, NULL, NULL },
+	{ "map_delete_elem", cmd_map_delete_elem, NULL, NULL },
+	{ NULL, NULL, NULL, NULL },
+};
+
+static int cmd_help(int argc, char **argv)
+{
+	const struct command *c;
+
+	(void)argc;
+	(void)argv;
+	printf("usage: shunt [-j] [-v] [--pin-dir DIR] COMMAND ...\n\n");
+	for (c = commands; c->name; c++)
+		printf("  %-8s %s\n           %s\n", c->name, c->usage, c->help);
+	printf("\n  -j, --json      print JSON, errors too\n"
+	       "  -v, --verbose   say more, with the messages of libbpf\n"
+	       "  --pin-dir DIR   where programs and maps are pinned (%s)\n"
+	       "  --version       print the version\n\n"
+	       "'shunt COMMAND help' tells more.\n", "/sys/fs/bpf/shunt");
+	return 0;
+}
+
+static const struct command *find(const struct command *table, const char *name)
+{
+	for (; table->name; table++)
+		if (!strcmp(table->name, name))
+			return table;
+	return NULL;
+}
+
+int run_command(const char *object, const struct command *table, int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 1)
+		return refuse("%s: a verb is missing; see 'shunt %s%shelp'", object,
+			      *object ? object : "", *object ? " " : "");
+	c = find(table, argv[0]);
+	if (!c)
+		return refuse("unknown %s '%s'; see 'shunt%s%s help'",
+			      *object ? "verb" : "command", argv[0], *object ? " " : "", object);
+	return c->run(argc, argv);
+}
+
+static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	if (!opt.verbose || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, fmt, args);
+}
+
+/* Takes the global options out of argv; returns the new argc or -EINVAL. */
+static int take_options(int argc, char **argv)
+{
+	int i, kept = 1;
+
+	for (i = 1; i < argc; i++) {
+		const char *a = argv[i];
+
+		if (!strcmp(a, "-j") || !strcmp(a, "--json")) {
+			opt.json = true;
+		} else if (!strcmp(a, "-v") || !strcmp(a, "--verbose")) {
+			opt.verbose = true;
+		} else if (!strcmp(a, "--pin-dir")) {
+			if (++i == argc)
+				return refuse("--pin-dir: a directory is missing");
+			opt.pin_dir = argv[i];
+		} else {
+			argv[kept++] = argv[i];
+		}
+	}
+	argv[kept] = NULL;
+	return kept;
+}
+
+int main(int argc, char **argv)
+{
+	const char *base = strrchr(argv[0], '/');
+	const struct command *alias;
+	char *status[] = { (char *)"status", NULL };
+	int error;
+
+	base = base ? base + 1 : argv[0];
+	alias = find(aliases, base);
+	if (alias)
+		return exit_code(alias->run(argc, argv));
+
+	argc = take_options(argc, argv);
+	if (argc < 0)
+		return exit_code(argc);
+	libbpf_set_print(libbpf_message);
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		printf("shunt %s\n", SHUNT_VERSION);
+		return 0;
+	}
+	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")))
+		argv[1] = (char *)"help";
+	error = argc > 1 ? run_command("", commands, argc - 1, argv + 1) : cmd_status(1, status);
+	if (fflush(stdout) && !error)
+		error = fail(-errno, "stdout");
+	return exit_code(error);
+}

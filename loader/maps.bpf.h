@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The maps that several objects share. They are weak, so that the linker
+ * merges the copies and refuses copies that differ.
+ */
+#ifndef SHUNT_MAPS_BPF_H
+#define SHUNT_MAPS_BPF_H
+
+#include "abi.h"
+#include "kernel.bpf.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#define MAP(name) struct name##_map name __weak SEC(".maps")
+
+/* one entry: settings */
+struct shunt_conf_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_conf);
+};
+MAP(shunt_conf);
+
+/* what is attached; no program reads it */
+struct shunt_state_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_STATES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_state);
+};
+MAP(shunt_state);
+
+/* one entry: counters */
+struct shunt_count_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shunt_count);
+};
+MAP(shunt_count);
+
+/* sockets on the fast path, by their own cookie */
+struct shunt_socks_map {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u64);
+};
+MAP(shunt_socks);
+
+/* what is known of a paired socket; freed with it */
+struct shunt_sk_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct shunt_sk);
+};
+MAP(shunt_sk);
+
+static __always_inline struct shunt_conf *conf_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_conf, &zero);
+}
+
+static __always_inline struct shunt_count *count_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_count, &zero);
+}
+
+#define COUNT(field, n)                                 \
+	do {                                            \
+		struct shunt_count *count_ = count_get(); \
+		if (count_)                             \
+			count_->field += (n);           \
+	} while (0)
+
+#endif

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "pins.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <linux/magic.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "shunt.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+const char *pin_path(char path[PIN_PATH], const char *kind, const char *name)
+{
+	snprintf(path, PIN_PATH, "%s/%s%s%s", opt.pin_dir, kind, *name ? "/" : "", name);
+	return path;
+}
+
+static bool on_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned int)fs.f_type == BPF_FS_MAGIC;
+}
+
+/* The folder that holds the pin directory. */
+static void parent_of(const char *dir, char parent[PIN_PATH])
+{
+	char *slash;
+
+	snprintf(parent, PIN_PATH, "%s", dir);
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent)
+		*slash = '\0';
+	else
+		strcpy(parent, slash ? "/" : ".");
+}
+
+static int ensure_bpffs(void)
+{
+	char parent[PIN_PATH];
+
+	parent_of(opt.pin_dir, parent);
+	if (on_bpffs(parent))
+		return 0;
+	if (strcmp(parent, BPFFS))
+		return deny(-EINVAL, "'%s' is not on a bpf file system; mount one or choose another --pin-dir",
+			    opt.pin_dir);
+	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700"))
+		return fail(-errno, "can't mount the bpf file system at '%s'", BPFFS);
+	say("mounted the bpf file system at %s", BPFFS);
+	return 0;
+}
+
+static int make_dir(void)
+{
+	int error = ensure_bpffs();
+
+	if (error)
+		return error;
+	if (mkdir(opt.pin_dir, 0700) && errno != EEXIST)
+		return fail(-errno, "can't make '%s'", opt.pin_dir);
+	return 0;
+}
+
+/* Whoever had the lock may have removed the directory meanwhile. */
+static bool still_there(int fd)
+{
+	struct stat locked, now;
+
+	return !fstat(fd, &locked) && !stat(opt.pin_dir, &now) &&
+	       locked.st_ino == now.st_ino && locked.st_dev == now.st_dev;
+}
+
+int pins_lock(bool create)
+{
+	int error;
+
+	if (geteuid())
+		return deny(-EPERM, "this needs root");
+	for (;;) {
+		_cleanup_fd_ int fd = -1;
+
+		if (create) {
+			error = make_dir();
+			if (error)
+				return error;
+		}
+		fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT) {
+			if (create)
+				continue;
+			return -ENOENT;
+		}
+		if (fd < 0)
+			return fail(-errno, "'%s'", opt.pin_dir);
+		if (flock(fd, LOCK_EX))
+			return fail(-errno, "can't lock '%s'", opt.pin_dir);
+		if (!on_bpffs(opt.pin_dir))
+			return deny(-EINVAL, "'%s' is not on a bpf file system", opt.pin_dir);
+		if (still_there(fd))
+			return take_fd(&fd);
+	}
+}
+
+int not_loaded(void)
+{
+	return deny(-ENOENT, "not loaded (nothing is pinned in '%s')", opt.pin_dir);
+}
+
+int pin_open(const char *kind, const char *name)
+{
+	char path[PIN_PATH];
+	int fd = bpf_obj_get(pin_path(path, kind, name));
+
+	return fd < 0 ? -errno : fd;
+}
+
+void *pin_mmap(const char *name, size_t *ret_size)
+{
+	_cleanup_fd_ int fd = pin_open("maps", name);
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	size_t size;
+	void *p;
+
+	if (fd < 0) {
+		errno = -fd;
+		return NULL;
+	}
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return NULL;
+	size = (size_t)((info.value_size + 7) & ~7U) * info.max_entries;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (ret_size)
+		*ret_size = size;
+	return p;
+}
+
+int pins_count(struct shunt_count *ret)
+{
+	int i, cpus = libbpf_num_possible_cpus();
+	_cleanup_fd_ int fd = pin_open("maps", "shunt_count");
+	_cleanup_free_ struct shunt_count *copies = NULL;
+	struct shunt_count sum = {};
+	__u64 *to = (__u64 *)&sum;
+	__u32 zero = 0;
+	size_t f;
+
+	if (fd < 0)
+		return fd;
+	if (cpus < 0)
+		return cpus;
+	copies = calloc(cpus, sizeof(*copies));
+	if (!copies)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(fd, &zero, copies))
+		return -errno;
+	for (i = 0; i < cpus; i++)
+		for (f = 0; f < sizeof(sum) / sizeof(*to); f++)
+			to[f] += ((__u64 *)&copies[i])[f];
+	*ret = sum;
+	return 0;
+}
+
+int unpin(const char *kind, const char *name)
+{
+	char path[PIN_PATH];
+
+	if (unlink(pin_path(path, kind, name)) && errno != ENOENT)
+		return fail(-errno, "can't remove '%s'", path);
+	return 0;
+}
+
+int unpin_all(const char *kind)
+{
+	char path[PIN_PATH];
+	struct dirent *e;
+	int error = 0, first = 0;
+	DIR *dir = opendir(pin_path(path, kind, ""));
+
+	if (!dir)
+		return errno == ENOENT ? 0 : fail(-errno, "can't read '%s'", path);
+	while ((e = readdir(dir))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		error = unpin(kind, e->d_name);
+		first = first ? first : error;
+	}
+	closedir(dir);
+	if (!first && rmdir(pin_path(path, kind, "")))
+		return fail(-errno, "can't remove '%s'", path);
+	return first;
+}
+
+int pins_remove(void)
+{
+	if (rmdir(opt.pin_dir) && errno != ENOENT)
+		return fail(-errno, "can't remove '%s'", opt.pin_dir);
+	return 0;
+}

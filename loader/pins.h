@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The pin directory: where programs, maps and links outlive the command that
+ * made them. Maps are maps/NAME, programs progs/NAME, links links/NAME; bpffs
+ * allows no dots in names.
+ */
+#ifndef SHUNT_PINS_H
+#define SHUNT_PINS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "abi.h"
+
+#define PIN_PATH 4096
+
+/*
+ * Takes the lock on the pin directory, waiting for whoever has it. The lock
+ * goes with the returned fd. With create the directory is made (mode 0700) and
+ * bpffs is mounted if need be; without it, -ENOENT (unsaid) if it is missing.
+ */
+int pins_lock(bool create);
+
+/* Says that nothing is loaded; returns -ENOENT. */
+int not_loaded(void);
+
+/* Path of an object below the pin directory; kind is maps, progs or links. */
+const char *pin_path(char path[PIN_PATH], const char *kind, const char *name);
+
+/* Opens a pinned map or program: fd, or -errno, unsaid. */
+int pin_open(const char *kind, const char *name);
+
+/* Maps all of a pinned BPF_F_MMAPABLE array into memory, shared with the
+ * programs; *ret_size may be NULL. NULL and errno if it fails, unsaid. The
+ * caller never unmaps it: the process is short. */
+void *pin_mmap(const char *name, size_t *ret_size);
+
+/* Adds up the copies of the counters; 0 or -errno, unsaid. */
+int pins_count(struct shunt_count *ret);
+
+/* Removes a pin, or all of one kind and its folder; missing is no error. */
+int unpin(const char *kind, const char *name);
+int unpin_all(const char *kind);
+
+/* Removes the empty pin directory. */
+int pins_remove(void);
+
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt sockets: every pair, what it did, and why it does what it does. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bypass.h"
+#include "json.h"
+#include "pins.h"
+#include "shunt.h"
+
+#define ULL(x) ((unsigned long long)(x))
+
+/* One connection; an end that is closed already is NULL. */
+struct pair {
+	const struct shunt_row *client;
+	const struct shunt_row *server;
+};
+
+static void names(const struct pair *p, char client[ENDPOINT_TEXT], char server[ENDPOINT_TEXT])
+{
+	const struct shunt_row *r = p->client ? p->client : p->server;
+	char *local = p->client ? client : server, *remote = p->client ? server : client;
+
+	endpoint_text(local, r->family, r->local, r->local_port);
+	endpoint_text(remote, r->family, r->remote, r->remote_port);
+}
+
+static const char *state(const struct pair *p)
+{
+	if (!p->client || !p->server)
+		return "closing";
+	return p->client->member && p->server->member ? "active" : "plain";
+}
+
+static const char *why(const struct shunt_row *r)
+{
+	if (!r->sk.redirected_msgs && !r->sk.passed_msgs)
+		return "nothing sent yet";
+	return why_text(r->sk.why);
+}
+
+static void json_direction(const char *name, const struct shunt_row *from,
+			   const struct shunt_row *to)
+{
+	json_open_in(stdout, name, '{');
+	if (from) {
+		json_number(stdout, "redirected_bytes", from->sk.redirected_bytes);
+		json_number(stdout, "redirected_messages", from->sk.redirected_msgs);
+		json_number(stdout, "passed_bytes", from->sk.passed_bytes);
+		json_number(stdout, "passed_messages", from->sk.passed_msgs);
+		json_string(stdout, "why", why(from));
+	}
+	json_number(stdout, "queued_bytes", to ? to->queued : 0);
+	json_close(stdout, '}');
+}
+
+static void print_json(const struct pair *p)
+{
+	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
+	const struct shunt_row *any = p->client ? p->client : p->server;
+
+	names(p, client, server);
+	json_open(stdout, '{');
+	json_string(stdout, "client", client);
+	json_string(stdout, "server", server);
+	json_string(stdout, "state", state(p));
+	json_string(stdout, "admit", any->sk.vouched ? "eager" : "proven");
+	json_direction("to_server", p->client, p->server);
+	json_direction("to_client", p->server, p->client);
+	json_close(stdout, '}');
+}
+
+static void print_direction(const char *arrow, const struct shunt_row *from,
+			    const struct shunt_row *to)
+{
+	if (!from)
+		return;
+	printf("  %s bypassed %llu in %llu, passed %llu in %llu, queued %llu; last: %s\n", arrow,
+	       ULL(from->sk.redirected_bytes), ULL(from->sk.redirected_msgs),
+	       ULL(from->sk.passed_bytes), ULL(from->sk.passed_msgs), ULL(to ? to->queued : 0),
+	       why(from));
+}
+
+static void print_text(const struct pair *p)
+{
+	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
+
+	names(p, client, server);
+	printf("%s <-> %s %s\n", client, server, state(p));
+	print_direction("->", p->client, p->server);
+	print_direction("<-", p->server, p->client);
+}
+
+static void print_pairs(const struct shunt_row *rows, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct pair p = {};
+
+		if (rows[i].sk.active)
+			p.client = &rows[i];
+		else
+			p.server = &rows[i];
+		if (p.client && i + 1 < n && bypass_same_pair(&rows[i], &rows[i + 1]))
+			p.server = &rows[++i];
+		if (opt.json)
+			print_json(&p);
+		else
+			print_text(&p);
+	}
+}
+
+int cmd_sockets(int argc, char **argv)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	_cleanup_fd_ int lock = -1, list = -1;
+	size_t n = 0;
+	int error;
+
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt sockets\n\n"
+		       "One connection each, the connecting end first: bytes and messages bypassed and\n"
+		       "passed to TCP in both directions, bytes queued, and why the last message went\n"
+		       "the way it did.\n");
+		return 0;
+	}
+	if (argc > 1)
+		return refuse("sockets: unknown word '%s'", argv[1]);
+	lock = pins_lock(false);
+	if (lock == -ENOENT)
+		return not_loaded();
+	if (lock < 0)
+		return lock;
+	list = pin_open("progs", "shunt_list");
+	if (list < 0)
+		return deny(-ENOENT, "the bypass is not loaded; 'shunt load --cgroup PATH=eager' loads it");
+	error = bypass_list(&rows, &n);
+	if (error)
+		return error;
+	if (opt.json)
+		json_open(stdout, '[');
+	print_pairs(rows, n);
+	if (opt.json)
+		json_close(stdout, ']');
+	return 0;
+}

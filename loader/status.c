@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt status: what is attached where, rules, pairs, counters. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "attach.h"
+#include "bypass.h"
+#include "json.h"
+#include "pins.h"
+#include "shunt.h"
+
+struct status {
+	struct utsname host;
+	struct shunt_conf *conf;
+	struct shunt_state *states;
+	struct shunt_count count;
+	size_t pairs;
+	__u64 queued;
+	unsigned int rules;
+};
+
+#define ULL(x) ((unsigned long long)(x))
+
+static bool has(const struct status *s, enum shunt_kind kind)
+{
+	int i;
+
+	for (i = 0; s->states && i < SHUNT_STATES; i++)
+		if (s->states[i].kind == kind)
+			return true;
+	return false;
+}
+
+static int read_pairs(struct status *s)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	size_t i, n = 0;
+	int error = bypass_list(&rows, &n);
+
+	if (error)
+		return error;
+	for (i = 0; i < n; i++) {
+		s->queued += rows[i].queued;
+		s->pairs += !i || !bypass_same_pair(&rows[i - 1], &rows[i]);
+	}
+	return 0;
+}
+
+static int read_rules(struct status *s)
+{
+	const struct shunt_rule *rules = pin_mmap("shunt_rules", NULL);
+	unsigned int i;
+
+	if (!rules)
+		return fail(-errno, "can't read the rules");
+	for (i = 1; i < s->conf->rules && i < SHUNT_RULES; i++)
+		s->rules += rules[i].used;
+	return 0;
+}
+
+static int read_status(struct status *s)
+{
+	int error;
+
+	s->conf = pin_mmap("shunt_conf", NULL);
+	s->states = pin_mmap("shunt_state", NULL);
+	if (!s->conf || !s->states)
+		return 0;
+	error = pins_count(&s->count);
+	if (error)
+		return fail(error, "can't read the counters");
+	if (has(s, SHUNT_CGROUP))
+		error = read_pairs(s);
+	if (!error && has(s, SHUNT_IFACE))
+		error = read_rules(s);
+	return error;
+}
+
+static const char *admit_text(unsigned int admit)
+{
+	return admit == SHUNT_EAGER ? "eager" : "proven";
+}
+
+static void json_attached(const struct status *s, const char *name, enum shunt_kind kind)
+{
+	unsigned int i;
+
+	json_open_in(stdout, name, '[');
+	for (i = 0; s->states && i < SHUNT_STATES; i++) {
+		if (s->states[i].kind != kind)
+			continue;
+		json_open(stdout, '{');
+		json_string(stdout, kind == SHUNT_CGROUP ? "path" : "name", s->states[i].name);
+		if (kind == SHUNT_CGROUP)
+			json_string(stdout, "admit", admit_text(s->states[i].admit));
+		else
+			json_string(stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
+		json_bool(stdout, "attached", attached(s->states, i));
+		json_close(stdout, '}');
+	}
+	json_close(stdout, ']');
+}
+
+static void print_json(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	json_open(stdout, '{');
+	json_string(stdout, "version", SHUNT_VERSION);
+	json_string(stdout, "kernel", s->host.release);
+	json_bool(stdout, "loaded", s->conf && s->conf->loaded);
+	json_bool(stdout, "draining", s->conf && s->conf->passing);
+	json_bool(stdout, "trace", s->conf && s->conf->trace);
+	json_open_in(stdout, "bypass", '{');
+	json_attached(s, "cgroups", SHUNT_CGROUP);
+	json_number(stdout, "pairs", s->pairs);
+	json_number(stdout, "redirected_bytes", c->redirected_bytes);
+	json_number(stdout, "redirected_messages", c->redirected_msgs);
+	json_number(stdout, "passed_bytes", c->passed_bytes);
+	json_number(stdout, "passed_messages", c->passed_msgs);
+	json_number(stdout, "promoted", c->promoted);
+	json_number(stdout, "demoted", c->demoted);
+	json_number(stdout, "map_full", c->map_full);
+	json_number(stdout, "queued_bytes", s->queued);
+	json_number(stdout, "max_bytes", s->conf ? s->conf->max_bytes : 0);
+	json_number(stdout, "max_messages", s->conf ? s->conf->max_msgs : 0);
+	json_number(stdout, "host_bytes", s->conf ? s->conf->max_pages * getpagesize() : 0);
+	json_close(stdout, '}');
+	json_open_in(stdout, "steer", '{');
+	json_attached(s, "ifaces", SHUNT_IFACE);
+	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
+	json_number(stdout, "table", s->conf ? s->conf->table : 0);
+	json_number(stdout, "rules", s->rules);
+	json_number(stdout, "steered_packets", c->steered_packets);
+	json_number(stdout, "steered_flows", c->steered_flows);
+	json_number(stdout, "no_listener", c->no_listener);
+	json_number(stdout, "fragments", c->fragments);
+	json_number(stdout, "malformed", c->malformed);
+	json_close(stdout, '}');
+	json_open_in(stdout, "nat", '{');
+	json_number(stdout, "rules", 0);
+	json_number(stdout, "flows", 0);
+	json_close(stdout, '}');
+	json_close(stdout, '}');
+}
+
+static void print_attached(const struct status *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < SHUNT_STATES; i++) {
+		const struct shunt_state *a = &s->states[i];
+
+		if (a->kind == SHUNT_CGROUP)
+			printf("  cgroup %s  %s", a->name, admit_text(a->admit));
+		else if (a->kind == SHUNT_IFACE)
+			printf("  iface %s  %s", a->name, a->clsact ? "clsact" : "tcx");
+		else
+			continue;
+		printf("%s\n", attached(s->states, i) ? "" : "  NOT ATTACHED: removed by someone else");
+	}
+}
+
+static void print_text(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
+	       !s->conf ? "not loaded" : s->conf->loaded ? "loaded" :
+	       s->conf->passing ? "unloading, sockets still hold bytes" : "half loaded");
+	if (!s->conf || !s->states)
+		return;
+	print_attached(s);
+	if (has(s, SHUNT_CGROUP)) {
+		printf("bypass: %zu pairs, %llu admitted, %llu refused for want of room\n", s->pairs,
+		       ULL(c->promoted), ULL(c->map_full));
+		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
+		       ULL(c->redirected_msgs));
+		printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),
+		       ULL(c->passed_msgs));
+		printf("  queued     %llu bytes\n", ULL(s->queued));
+	}
+	if (has(s, SHUNT_IFACE)) {
+		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
+		       s->conf->table);
+		printf("  steered %llu packets, %llu TCP flows\n", ULL(c->steered_packets),
+		       ULL(c->steered_flows));
+		printf("  left alone: %llu without a listener, %llu fragments, %llu malformed\n",
+		       ULL(c->no_listener), ULL(c->fragments), ULL(c->malformed));
+	}
+	if (s->conf->trace)
+		printf("trace: on\n");
+}
+
+int cmd_status(int argc, char **argv)
+{
+	_cleanup_fd_ int lock = -1;
+	struct status s = {};
+	int error;
+
+	if (argc > 1)
+		return refuse("status: unknown word '%s'", argv[1]);
+	lock = pins_lock(false);
+	if (lock < 0 && lock != -ENOENT)
+		return lock;
+	uname(&s.host);
+	error = lock < 0 ? 0 : read_status(&s);
+	if (error)
+		return error;
+	if (opt.json)
+		print_json(&s);
+	else
+		print_text(&s);
+	return 0;
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attaching to an interface's ingress. A tcx link is the program's alone and
+ * leaves with its pin. Before Linux 6.6 there is only the clsact qdisc, which
+ * anybody may use: what we made there is told by its place and its program.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#include "route.h"
+#include "shunt.h"
+#include "tc.h"
+
+#define TCX_INGRESS ((enum bpf_attach_type)46) /* BPF_TCX_INGRESS; not in 6.1's headers */
+#define TCX_PROGRAMS 64                        /* BPF_MPROG_MAX */
+
+#define STEER_PROGRAM "shunt_steer"
+
+#define FILTER_HANDLE 1
+#define FIRST_PRIORITY 0x5300 /* "S"; tc itself counts down from 0xc000 */
+#define PRIORITIES 64
+
+#define PARENT_INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
+#define PARENT_EGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)
+
+/* The map must hold the value before the system call that follows. */
+#define write_ahead(field, value) __atomic_store_n(&(field), (value), __ATOMIC_SEQ_CST)
+
+/* Whose program is it? */
+
+static int program_info(int fd, struct bpf_prog_info *info)
+{
+	__u32 len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
+}
+
+static bool is_steer_program(__u32 id)
+{
+	_cleanup_fd_ int fd = bpf_prog_get_fd_by_id(id);
+	struct bpf_prog_info info;
+
+	return fd >= 0 && !program_info(fd, &info) && !strcmp(info.name, STEER_PROGRAM);
+}
+
+static bool is_ours(__u32 id, int prog_fd)
+{
+	struct bpf_prog_info info;
+
+	if (prog_fd < 0)
+		return is_steer_program(id);
+	return !program_info(prog_fd, &info) && info.id == id;
+}
+
+/* Filters and qdiscs over rtnetlink */
+
+static int dump(int ifindex, __u16 type, __u32 parent, mnl_cb_t cb, void *data)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct tcmsg *tcm = mnl_nlmsg_put_extra_header(nlh, sizeof(*tcm));
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_DUMP;
+	tcm->tcm_ifindex = ifindex;
+	tcm->tcm_parent = parent;
+	return rtnl_request(nlh, cb, data);
+}
+
+static bool has_kind(const struct nlmsghdr *nlh, const char *kind)
+{
+	const struct nlattr *attr = rtnl_attr(nlh, sizeof(struct tcmsg), TCA_KIND);
+
+	return attr && !mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) &&
+	       !strcmp(mnl_attr_get_str(attr), kind);
+}
+
+/* The program of a filter, 0 if it has none. */
+static __u32 filter_program(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attr, *options;
+
+	options = rtnl_attr(nlh, sizeof(struct tcmsg), TCA_OPTIONS);
+	if (!options || !has_kind(nlh, "bpf"))
+		return 0;
+	mnl_attr_for_each_nested(attr, options)
+		if (mnl_attr_get_type(attr) == TCA_BPF_ID &&
+		    !mnl_attr_validate(attr, MNL_TYPE_U32))
+			return mnl_attr_get_u32(attr);
+	return 0;
+}
+
+struct filters {
+	__u32 priority; /* that we look for */
+	__u32 program;  /* of the filter that is there, 0 if none */
+	__u64 taken;    /* a bit for each priority from FIRST_PRIORITY */
+	bool any;
+};
+
+static int see_filter(const struct nlmsghdr *nlh, void *data)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	__u32 priority = TC_H_MAJ(tcm->tcm_info) >> 16;
+	struct filters *filters = data;
+
+	filters->any = true;
+	if (priority >= FIRST_PRIORITY && priority < FIRST_PRIORITY + PRIORITIES)
+		filters->taken |= 1ULL << (priority - FIRST_PRIORITY);
+	if (priority == filters->priority && tcm->tcm_handle == FILTER_HANDLE)
+		filters->program = filter_program(nlh);
+	return MNL_CB_OK;
+}
+
+static int read_filters(int ifindex, __u32 parent, struct filters *filters)
+{
+	return dump(ifindex, RTM_GETTFILTER, parent, see_filter, filters);
+}
+
+struct qdisc {
+	int ifindex;
+	bool found;  /* clsact or ingress: they share one place */
+	bool clsact;
+};
+
+static int see_qdisc(const struct nlmsghdr *nlh, void *data)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	struct qdisc *qdisc = data;
+
+	if (tcm->tcm_ifindex == qdisc->ifindex && tcm->tcm_parent == TC_H_CLSACT) {
+		qdisc->found = true;
+		qdisc->clsact = has_kind(nlh, "clsact");
+	}
+	return MNL_CB_OK;
+}
+
+static int read_qdisc(int ifindex, struct qdisc *qdisc)
+{
+	*qdisc = (struct qdisc){ .ifindex = ifindex };
+	return dump(ifindex, RTM_GETQDISC, 0, see_qdisc, qdisc);
+}
+
+/* clsact */
+
+static int ifindex_of(const struct shunt_state *state)
+{
+	return (int)state->ifindex;
+}
+
+/* 1 if our filter is there, 0 if not, or -errno. */
+static int find_filter(const struct shunt_state *state, int prog_fd)
+{
+	struct filters filters = { .priority = state->priority };
+	int error;
+
+	if (!state->priority)
+		return 0;
+	error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
+	if (error)
+		return error;
+	return filters.program && is_ours(filters.program, prog_fd);
+}
+
+static int remove_filter(const struct shunt_state *state, int prog_fd)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
+			    .attach_point = BPF_TC_INGRESS);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+			    .priority = state->priority);
+	int found, error;
+
+	found = find_filter(state, prog_fd);
+	if (found < 0)
+		return fail(found, "can't read the filters of '%s'", state->name);
+	if (!found)
+		return 0;
+	error = bpf_tc_detach(&hook, &opts);
+	if (error && find_filter(state, prog_fd))
+		return fail(error, "can't detach from '%s'", state->name);
+	return 0;
+}
+
+/* 1 if the qdisc is there and nobody uses it, 0 if not, or -errno. */
+static int qdisc_is_idle(const struct shunt_state *state)
+{
+	struct filters filters = { .priority = 0 };
+	struct qdisc qdisc;
+	int error;
+
+	error = read_qdisc(ifindex_of(state), &qdisc);
+	if (!error)
+		error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
+	if (!error)
+		error = read_filters(ifindex_of(state), PARENT_EGRESS, &filters);
+	if (error)
+		return error;
+	return qdisc.clsact && !filters.any;
+}
+
+static int remove_qdisc(const struct shunt_state *state)
+{
+	/* With both directions libbpf removes the qdisc, not just filters. */
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
+			    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	int idle, error;
+
+	if (!state->qdisc)
+		return 0;
+	idle = qdisc_is_idle(state);
+	if (idle < 0)
+		return fail(idle, "can't read the filters of '%s'", state->name);
+	if (!idle)
+		return 0;
+	error = bpf_tc_hook_destroy(&hook);
+	if (error && qdisc_is_idle(state))
+		return fail(error, "can't remove the clsact qdisc of '%s'", state->name);
+	return 0;
+}
+
+static int detach_clsact(const struct shunt_state *state, int prog_fd)
+{
+	int filter = remove_filter(state, prog_fd), qdisc = remove_qdisc(state);
+
+	return filter ? filter : qdisc;
+}
+
+static int make_qdisc(struct shunt_state *state)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
+			    .attach_point = BPF_TC_INGRESS);
+	struct qdisc qdisc;
+	int error;
+
+	/* Else, killed below, we would take another's idle qdisc for ours. */
+	error = read_qdisc(ifindex_of(state), &qdisc);
+	if (error)
+		return fail(error, "can't read the qdiscs of '%s'", state->name);
+	if (qdisc.found)
+		return 0;
+	write_ahead(state->qdisc, 1);
+	error = bpf_tc_hook_create(&hook);
+	if (error)
+		write_ahead(state->qdisc, 0);
+	if (error && error != -EEXIST)
+		return fail(error, "can't make a clsact qdisc on '%s'", state->name);
+	return 0;
+}
+
+static int try_filter(const struct shunt_state *state, int prog_fd)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
+			    .attach_point = BPF_TC_INGRESS);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+			    .priority = state->priority, .prog_fd = prog_fd);
+
+	return bpf_tc_attach(&hook, &opts);
+}
+
+static int make_filter(struct shunt_state *state, int prog_fd)
+{
+	struct filters filters = { .priority = 0 };
+	int i, error;
+
+	error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
+	if (error)
+		return fail(error, "can't read the filters of '%s'", state->name);
+	error = -EEXIST;
+	for (i = 0; i < PRIORITIES && error == -EEXIST; i++) {
+		if (filters.taken & 1ULL << i)
+			continue;
+		write_ahead(state->priority, (__u16)(FIRST_PRIORITY + i));
+		error = try_filter(state, prog_fd);
+	}
+	if (error)
+		return fail(error, "can't attach to '%s'", state->name);
+	debug("attached to '%s' by a clsact filter of priority %u", state->name, state->priority);
+	return 0;
+}
+
+static int attach_clsact(struct shunt_state *state, int prog_fd)
+{
+	int error;
+
+	write_ahead(state->qdisc, 0);
+	write_ahead(state->priority, 0);
+	write_ahead(state->clsact, 1);
+	error = make_qdisc(state);
+	if (!error)
+		error = make_filter(state, prog_fd);
+	if (!error)
+		return 0;
+	if (detach_clsact(state, prog_fd))
+		return error; /* state says what is left */
+	write_ahead(state->qdisc, 0);
+	write_ahead(state->priority, 0);
+	write_ahead(state->clsact, 0);
+	return error;
+}
+
+/* tcx */
+
+static int detach_tcx(const struct shunt_state *state, const char *link_pin)
+{
+	_cleanup_fd_ int link = bpf_obj_get(link_pin);
+
+	/* Unlinking alone detaches some time later, from a work queue. */
+	if (link >= 0)
+		bpf_link_detach(link);
+	if (unlink(link_pin) && errno != ENOENT)
+		return fail(-errno, "can't detach from '%s': %s", state->name, link_pin);
+	return 0;
+}
+
+static bool is_linked(const struct shunt_state *state, int prog_fd, const char *link_pin)
+{
+	_cleanup_fd_ int link = bpf_obj_get(link_pin);
+	struct bpf_link_info info = { .type = 0 };
+	__u32 len = sizeof(info);
+
+	if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &len))
+		return false;
+	/* tcx.ifindex, which 6.1's headers lack, lies where xdp.ifindex does;
+	 * it is 0 once the link is dead. */
+	return info.xdp.ifindex == state->ifindex && is_ours(info.prog_id, prog_fd);
+}
+
+/* Both */
+
+int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin)
+{
+	_cleanup_fd_ int link = -1;
+
+	link = bpf_link_create(prog_fd, ifindex_of(state), TCX_INGRESS, NULL);
+	if (link < 0 && errno == EINVAL)
+		return attach_clsact(state, prog_fd);
+	if (link < 0)
+		return fail(-errno, "can't attach to '%s'", state->name);
+	if (bpf_obj_pin(link, link_pin))
+		return fail(-errno, "can't pin the link of '%s' at %s", state->name, link_pin);
+	debug("attached to '%s' by a tcx link", state->name);
+	return 0;
+}
+
+int tc_detach(const struct shunt_state *state, int prog_fd, const char *link_pin)
+{
+	int link = detach_tcx(state, link_pin);
+	int clsact = state->clsact ? detach_clsact(state, prog_fd) : 0;
+
+	return link ? link : clsact;
+}
+
+bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin)
+{
+	if (state->clsact)
+		return find_filter(state, prog_fd) > 0;
+	return is_linked(state, prog_fd, link_pin);
+}
+
+static int count_foreign(const struct nlmsghdr *nlh, void *data)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	int *count = data;
+
+	/* Handle 0 is the heading of a priority. */
+	if (tcm->tcm_handle && !is_steer_program(filter_program(nlh)))
+		(*count)++;
+	return MNL_CB_OK;
+}
+
+int tc_foreign(int ifindex)
+{
+	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
+	int count = 0, error;
+
+	error = dump(ifindex, RTM_GETTFILTER, PARENT_INGRESS, count_foreign, &count);
+	if (error)
+		return error;
+	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &n))
+		return errno == EINVAL ? count : -errno; /* EINVAL: no tcx */
+	while (n--)
+		count += !is_steer_program(ids[n]);
+	return count;
+}

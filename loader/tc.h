@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The steering program at an interface's ingress. */
+#ifndef SHUNT_TC_H
+#define SHUNT_TC_H
+
+#include <stdbool.h>
+
+#include "abi.h"
+
+/*
+ * Attaches the program to state->ifindex: by a tcx link pinned at link_pin, or
+ * where the kernel has no tcx by a clsact filter. state must be in the pinned
+ * map: clsact, qdisc and priority are written there before each change, so
+ * that tc_detach() can undo it whenever we die. A failure undoes itself, and
+ * sets those three to 0 again.
+ */
+int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin);
+
+/*
+ * Undoes tc_attach(), however far it got; what is gone already is no error.
+ * With prog_fd -1 a filter counts as ours by its program's name.
+ */
+int tc_detach(const struct shunt_state *state, int prog_fd, const char *link_pin);
+
+/* Is the program still there? prog_fd as above. */
+bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin);
+
+/* How many programs and filters that are not shunt's are at ingress (u32 counts
+ * its tables too); or -errno. */
+int tc_foreign(int ifindex);
+
+#endif

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Installs what is missing, builds, makes a cgroup, loads shunt.
+set -eu
+. "$(dirname "$0")/common.sh"
+
+usage() {
+	cat <<END
+usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]...
+
+  --verify       then show real traffic bypassed and steered
+  --cgroup PATH  the cgroup to accelerate, below the cgroup2 mount; made if it
+                 is missing (default: shunt, unless only --iface is given)
+  --iface NAME   steer what arrives on this interface
+END
+}
+
+# cgroup-tools can make a cgroup without controllers only in newer versions
+# and on pure cgroup2 hosts; a plain mkdir does everywhere.
+make_cgroup() {
+	local dir
+	dir=$(cgroup2)
+	[ -n "$dir" ] || die "no cgroup2 file system is mounted"
+	case $1 in "$dir"/*) dir=$1 ;; *) dir=$dir/$1 ;; esac
+	[ ! -d "$dir" ] || return 0
+	cgcreate -g ":$1" 2>/dev/null || true
+	[ -d "$dir" ] || mkdir -p "$dir" || die "can't make cgroup '$1'"
+	mkdir -p "${made%/*}"
+	echo "$dir" >>"$made"
+	echo "load.sh: made cgroup $dir"
+}
+
+verify=
+cgroups=()
+ifaces=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--verify) verify=1 ;;
+	--cgroup | --iface)
+		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
+		if [ "$1" = --cgroup ]; then cgroups+=("${2%=eager}"); else ifaces+=(--iface "$2"); fi
+		shift
+		;;
+	-h | --help | help) usage; exit 0 ;;
+	*) echo "load.sh: unknown word '$1'; see load.sh --help" >&2; exit 2 ;;
+	esac
+	shift
+done
+[ ${#cgroups[@]} -gt 0 ] || [ ${#ifaces[@]} -gt 0 ] || cgroups=(shunt)
+
+need_root
+"$root/scripts/deps.sh"
+make -s -C "$root" all
+
+args=()
+for cgroup in "${cgroups[@]}"; do
+	make_cgroup "$cgroup"
+	args+=(--cgroup "$cgroup=eager")
+done
+"$shunt" load "${args[@]}" "${ifaces[@]}"
+"$shunt" status
+[ -z "$verify" ] || "$root/scripts/verify.sh"

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Removes everything that load.sh put on the host, once no reader would lose
+# bytes. Options are those of 'shunt unload'.
+set -eu
+. "$(dirname "$0")/common.sh"
+
+need_root
+[ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
+"$shunt" unload "$@"
+
+[ -e "$made" ] || exit 0
+left=
+while read -r dir; do
+	[ -d "$dir" ] || continue
+	cgdelete -g ":${dir##*/}" 2>/dev/null || true
+	[ ! -d "$dir" ] || rmdir "$dir" 2>/dev/null ||
+		{ left=1; echo "unload.sh: cgroup $dir still has processes; left" >&2; }
+done <"$made"
+[ -n "$left" ] || rm -f "$made"
+rmdir "${made%/*}" 2>/dev/null || true
+[ -z "$left" ]

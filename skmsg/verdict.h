@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The verdict: may this message skip the stack? Proven anew for every
+ * message; on any doubt it goes through TCP. The sender's socket is locked
+ * while the program runs (tcp_bpf_sendmsg), so its sequence numbers stand.
+ *
+ * Redirected bytes are read before bytes that came by TCP (tcp_bpf_recvmsg).
+ * So a message may be redirected only once the reader has consumed every byte
+ * that TCP was given: write_seq of the sender == copied_seq of the reader.
+ *
+ * The including file says how to look into the peer, which no helper hands
+ * over: READ(pointer, fields...) and TCP_SOCK(address).
+ */
+#include "endpoint.bpf.h"
+
+#define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
+#define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
+
+static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s)
+{
+	__u8 state = sk_of(s).__sk_common.skc_state;
+
+	/* tcp_bpf_sendmsg does not look at SHUT_WR */
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+		return WHY_SENDER_STATE;
+	if (s->inet_conn.icsk_ulp_ops)
+		return WHY_ULP;
+	if (sk_of(s).__sk_common.skc_flags &
+	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)))
+		return WHY_ZEROCOPY;
+	return WHY_REDIRECTED;
+}
+
+static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s,
+						 const struct tcp_sock *p, bool vouched)
+{
+	__u8 state = READ_SK(p, __sk_common.skc_state);
+
+	if (state != TCP_ESTABLISHED && state != TCP_FIN_WAIT1 && state != TCP_FIN_WAIT2)
+		return WHY_PEER_STATE;
+	if (s->write_seq != READ(p, copied_seq))
+		return WHY_TCP_BYTES;
+	if (READ_SK(p, sk_shutdown) & RCV_SHUTDOWN)
+		return WHY_PEER_STATE;
+	if (READ_SK(p, sk_rcvlowat) > 1)
+		return WHY_LOWAT;
+	if (READ(p, inet_conn.icsk_ulp_ops))
+		return WHY_ULP;
+	if (!vouched && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
+		return WHY_BLOCKING;
+	return WHY_REDIRECTED;
+}
+
+/*
+ * Nothing in the kernel bounds a redirect: bpf_tcp_ingress ignores sk_rcvbuf.
+ * Queued payload is all that the reader's sk_rmem_alloc holds here, for no
+ * byte that came by TCP is unread. TCP's own memory count has both.
+ */
+static __always_inline enum shunt_why within_bounds(const struct shunt_conf *conf,
+						    struct shunt_sk *st, const struct tcp_sock *s,
+						    const struct tcp_sock *p, __u32 size)
+{
+	__u64 queued = READ_SK(p, sk_backlog.rmem_alloc.counter);
+	__u64 members = ((struct bpf_shtab *)&shunt_socks)->count.counter;
+	__u64 msgs;
+
+	if (queued + size > conf->max_bytes)
+		return WHY_MAX_BYTES;
+	if (sk_of(s).__sk_common.skc_prot->memory_allocated->counter > (long)conf->max_pages)
+		return WHY_HOST_MEMORY;
+
+	if (queued + st->new_bytes <= st->redirected_bytes) {
+		st->old_bytes = st->new_bytes;
+		st->old_msgs = st->new_msgs;
+		st->new_bytes = st->redirected_bytes;
+		st->new_msgs = st->redirected_msgs;
+	}
+	msgs = st->redirected_msgs - st->old_msgs;
+	if (queued && (msgs >= conf->max_msgs || msgs * members > conf->host_msgs))
+		return WHY_MAX_MSGS;
+	return WHY_REDIRECTED;
+}
+
+static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf,
+						   struct shunt_sk *st, const struct tcp_sock *s,
+						   __u64 peer, __u32 size)
+{
+	const struct tcp_sock *p = TCP_SOCK(peer);
+	enum shunt_why why = peer_ready(s, p, st->vouched);
+
+	return why ? why : within_bounds(conf, st, s, p, size);
+}
+
+static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 size)
+{
+	st->why = why;
+	st->passed_bytes += size;
+	st->passed_msgs++;
+	COUNT(passed_bytes, size);
+	COUNT(passed_msgs, 1);
+	return SK_PASS;
+}
+
+/*
+ * A redirect once asked for can't be taken back, but it can be turned into an
+ * egress redirect to the sender itself, which is a plain TCP send.
+ */
+static __always_inline int pass_instead(struct sk_msg_md *msg, struct shunt_sk *st,
+					enum shunt_why why, __u32 size)
+{
+	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->cookie, 0) != SK_PASS)
+		return SK_DROP; /* not while the sender is locked and a member */
+	return pass(st, why, size);
+}
+
+static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
+{
+	struct endpoints e;
+
+	endpoints_of(sk, &e);
+	if (e.family == AF_INET6)
+		bpf_printk("shunt: bypass [%pI6]:%d -> [%pI6]:%d bytes=%d", e.local, e.local_port,
+			   e.remote, e.remote_port, bytes);
+	else
+		bpf_printk("shunt: bypass %pI4:%d -> %pI4:%d bytes=%d", e.local, e.local_port,
+			   e.remote, e.remote_port, bytes);
+}
+
+static __always_inline int verdict(struct sk_msg_md *msg)
+{
+	struct shunt_conf *conf = conf_get();
+	const struct tcp_sock *s;
+	__u32 size = msg->size;
+	struct shunt_sk *st;
+	enum shunt_why why;
+	__u64 peer;
+
+	if (!msg->sk || !conf)
+		return SK_PASS;
+	st = bpf_sk_storage_get(&shunt_sk, msg->sk, 0, 0);
+	s = bpf_skc_to_tcp_sock(msg->sk);
+	if (!st || !s)
+		return SK_PASS;
+	if (conf->passing)
+		return pass(st, WHY_DRAINING, size);
+	why = sender_ready(s);
+	if (why)
+		return pass(st, why, size);
+
+	/* The remembered peer may be gone and its memory reused: what is read
+	 * of it counts only if the map still holds the same socket. */
+	if (st->peer) {
+		why = may_redirect(conf, st, s, st->peer, size);
+		if (why)
+			return pass(st, why, size);
+	}
+	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->peer_cookie, BPF_F_INGRESS) != SK_PASS)
+		return pass(st, WHY_PEER_ABSENT, size);
+	peer = REDIR_PEER(msg);
+	if (peer != st->peer) {
+		st->peer = peer;
+		why = may_redirect(conf, st, s, peer, size);
+		if (why)
+			return pass_instead(msg, st, why, size);
+	}
+
+	st->why = WHY_REDIRECTED;
+	st->redirected_bytes += size;
+	st->redirected_msgs++;
+	COUNT(redirected_bytes, size);
+	COUNT(redirected_msgs, 1);
+	if (conf->trace)
+		trace_bypass((const struct sock *)s, size);
+	return SK_PASS;
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Steering: at tc ingress, gives a packet to the router's socket. A socket
+ * that already has the flow comes first, then the rules. The mark makes the
+ * routing table deliver the packet here though its destination is elsewhere.
+ *
+ * Every path ends in TC_ACT_UNSPEC: other people's programs and filters on
+ * the interface still see the packet.
+ */
+#include "rules.h"
+
+#define TRACE(pkt, rule)                                                              \
+	do {                                                                          \
+		const char *proto_ = (pkt)->proto == IPPROTO_TCP ? "tcp" : "udp";     \
+		if ((pkt)->family == AF_INET)                                         \
+			bpf_printk("shunt: steer %s %pI4:%d -> %pI4:%d to %pI4:%d",   \
+				   proto_, (pkt)->src, (pkt)->sport, (pkt)->dst,      \
+				   (pkt)->dport, (rule)->to, (rule)->to_port);        \
+		else                                                                  \
+			bpf_printk("shunt: steer %s [%pI6]:%d -> [%pI6]:%d to [%pI6]:%d", \
+				   proto_, (pkt)->src, (pkt)->sport, (pkt)->dst,      \
+				   (pkt)->dport, (rule)->to, (rule)->to_port);        \
+	} while (0)
+
+/* inet_flags bit INET_FLAGS_TRANSPARENT, include/net/inet_sock.h since 6.6 */
+#define INET_FLAGS_TRANSPARENT 15
+
+/* Belongs the full socket at this address to a transparent router? */
+#define TRANSPARENT(inet, read, read_bit)                                           \
+	(bpf_core_field_exists((inet)->inet_flags) ?                                \
+		 !!(read(inet, inet_flags) & (1UL << INET_FLAGS_TRANSPARENT)) :     \
+		 !!read_bit((const struct inet_sock___bits *)(inet), transparent))
+
+#define LOAD_FIELD(p, f) ((p)->f)
+
+static __always_inline bool tcp_transparent(struct bpf_sock *sk, __u32 state)
+{
+	const struct tcp_request_sock *req;
+	const struct tcp_timewait_sock *tw;
+	const struct tcp_sock *tp;
+
+	if (state == TCP_NEW_SYN_RECV) {
+		req = bpf_skc_to_tcp_request_sock(sk);
+		return req && BPF_CORE_READ_BITFIELD(&req->req, no_srccheck);
+	}
+	if (state == TCP_TIME_WAIT) {
+		tw = bpf_skc_to_tcp_timewait_sock(sk);
+		return tw && BPF_CORE_READ_BITFIELD(&tw->tw_sk, tw_transparent);
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	return tp && TRANSPARENT(&tp->inet_conn.icsk_inet, LOAD_FIELD, BPF_CORE_READ_BITFIELD);
+}
+
+/* No helper turns a UDP socket into a typed pointer. A pointer that has been
+ * through a map is a plain number, which may be probed. */
+static __always_inline bool udp_transparent(struct bpf_sock *sk)
+{
+	struct shunt_count *scratch = count_get();
+	const struct inet_sock *inet;
+
+	if (!scratch)
+		return false;
+	scratch->scratch = (__u64)sk;
+	inet = (const void *)*(volatile __u64 *)&scratch->scratch;
+	return TRANSPARENT(inet, BPF_CORE_READ, BPF_CORE_READ_BITFIELD_PROBED);
+}
+
+static __always_inline void fill_tuple(struct bpf_sock_tuple *t, const struct packet *pkt,
+				       const __u8 *dst, __u16 dport)
+{
+	if (pkt->family == AF_INET) {
+		__builtin_memcpy(&t->ipv4.saddr, pkt->src, 4);
+		__builtin_memcpy(&t->ipv4.daddr, dst, 4);
+		t->ipv4.sport = bpf_htons(pkt->sport);
+		t->ipv4.dport = bpf_htons(dport);
+	} else {
+		__builtin_memcpy(t->ipv6.saddr, pkt->src, 16);
+		__builtin_memcpy(t->ipv6.daddr, dst, 16);
+		t->ipv6.sport = bpf_htons(pkt->sport);
+		t->ipv6.dport = bpf_htons(dport);
+	}
+}
+
+/* The socket that the stack would find for a packet from pkt's source to
+ * dst and dport; the caller releases it. */
+static __always_inline struct bpf_sock *lookup(struct __sk_buff *skb, const struct packet *pkt,
+					       int proto, const __u8 *dst, __u16 dport)
+{
+	struct bpf_sock_tuple t = {};
+
+	fill_tuple(&t, pkt, dst, dport);
+	/* The 6.1 verifier wants the sizes literal, every one wants TCP's
+	 * sock_common kept apart from UDP's sock: proto is a constant. */
+	if (proto == IPPROTO_TCP) {
+		if (pkt->family == AF_INET)
+			return bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+		return bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (pkt->family == AF_INET)
+		return bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	return bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Does this socket already have the flow? Of UDP only a connected one does:
+ * a router's reply sockets are bound to the destination, not connected. */
+static __always_inline bool has_flow(int proto, __u32 state)
+{
+	return proto == IPPROTO_TCP ? state != TCP_LISTEN : state == TCP_ESTABLISHED;
+}
+
+static __always_inline void deliver(struct __sk_buff *skb, const struct shunt_conf *conf)
+{
+	skb->mark |= conf->mark;
+	COUNT(steered_packets, 1);
+}
+
+/* Leaves the flow to the socket that has it; false if there is none. */
+static __always_inline bool steer_known(struct __sk_buff *skb, const struct packet *pkt,
+					int proto, const struct shunt_conf *conf)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
+	__u32 state;
+	bool known;
+
+	if (!sk)
+		return false;
+	state = sk->state;
+	known = has_flow(proto, state);
+	if (known && (proto == IPPROTO_TCP ? tcp_transparent(sk, state) : udp_transparent(sk))) {
+		/* A request or a TIME_WAIT socket can't take packets itself, and
+		 * 6.1 refuses members of a reuseport group: the stack finds
+		 * these by the addresses. */
+		if (state != TCP_NEW_SYN_RECV && state != TCP_TIME_WAIT)
+			bpf_sk_assign(skb, sk, 0);
+		deliver(skb, conf);
+	}
+	bpf_sk_release(sk);
+	return known;
+}
+
+static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
+				     int proto, struct shunt_rule *rule,
+				     const struct shunt_conf *conf)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, proto, rule->to, rule->to_port);
+	bool request = proto == IPPROTO_TCP && (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	bool assigned = false;
+
+	if (sk) {
+		if (proto == IPPROTO_UDP || sk->state == TCP_LISTEN)
+			assigned = !bpf_sk_assign(skb, sk, 0);
+		bpf_sk_release(sk);
+	}
+	__sync_fetch_and_add(&rule->packets, 1);
+	__sync_fetch_and_add(&rule->bytes, skb->len);
+	if (!assigned) {
+		__sync_fetch_and_add(&rule->misses, 1);
+		COUNT(no_listener, 1);
+		return;
+	}
+	if (request) {
+		__sync_fetch_and_add(&rule->flows, 1);
+		COUNT(steered_flows, 1);
+	}
+	deliver(skb, conf);
+	if (conf->trace && (request || proto == IPPROTO_UDP))
+		TRACE(pkt, rule);
+}
+
+static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
+				       int proto, const struct shunt_conf *conf)
+{
+	struct shunt_rule *rule;
+	__u32 index;
+
+	if (steer_known(skb, pkt, proto, conf))
+		return;
+	index = rule_for(pkt);
+	if (!index)
+		return;
+	rule = bpf_map_lookup_elem(&shunt_rules, &index);
+	if (!rule)
+		return;
+	if (rule->action == SHUNT_STEER)
+		steer_to(skb, pkt, proto, rule, conf);
+	else
+		__sync_fetch_and_add(&rule->packets, 1);
+}
+
+static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf *conf)
+{
+	struct packet pkt = { .ifindex = skb->ifindex };
+
+	switch (parse(skb, &pkt)) {
+	case PARSED_MALFORMED:
+		COUNT(malformed, 1);
+		break;
+	case PARSED_FRAGMENT:
+		COUNT(fragments, 1);
+		break;
+	case PARSED_OTHER:
+		break;
+	case PARSED_PORTS:
+		if (pkt.proto == IPPROTO_TCP)
+			steer_flow(skb, &pkt, IPPROTO_TCP, conf);
+		else
+			steer_flow(skb, &pkt, IPPROTO_UDP, conf);
+	}
+}
+
+SEC("tc")
+int shunt_steer(struct __sk_buff *skb)
+{
+	const struct shunt_conf *conf = conf_get();
+
+	if (conf)
+		steer(skb, conf);
+	return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
+}
+
+/*
+ * 'shunt steer test': run on a made-up packet by BPF_PROG_TEST_RUN, with the
+ * interface in cb[0]. Returns the index of the rule.
+ */
+SEC("tc")
+int shunt_test(struct __sk_buff *skb)
+{
+	struct packet pkt = { .ifindex = skb->cb[0] };
+
+	if (parse(skb, &pkt) != PARSED_PORTS)
+		return 0;
+	return rule_for(&pkt);
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Helpers that the tests share. tests/run sets SHUNT, PEERS, PROJECT, TRACE
+# and CGROUP_ROOT, and has made the namespaces that the file runs in.
+
+# shellcheck disable=SC2034 # for the tests
+PIN_DIR=/sys/fs/bpf/shunt
+CGROUP=$CGROUP_ROOT/eager
+BIG=$TMPDIR/big
+spawned=()
+
+# --- waiting -----------------------------------------------------------------
+
+# Never says anything, so that reading from it with a time-out is a pause.
+exec {silence}<> <(:)
+
+pause()
+{
+	read -rt 0.05 -u "$silence" || true
+}
+
+# wait_for COMMAND...: until it succeeds; fails after PATIENCE seconds (20).
+wait_for()
+{
+	local end=$((SECONDS + ${PATIENCE:-20}))
+
+	until "$@"; do
+		if [ $SECONDS -ge $end ]; then
+			echo "in vain: wait_for $*" >&2
+			return 1
+		fi
+		pause
+	done
+}
+
+# --- shunt -------------------------------------------------------------------
+
+shunt()
+{
+	"$SHUNT" "$@" 3>&-
+}
+
+# status FIELD, as in: status bypass.redirected_bytes
+status()
+{
+	shunt -j status | jq -r ".$1"
+}
+
+# status_is FIELD OPERATOR NUMBER, as in: status_is bypass.pairs -eq 0
+status_is()
+{
+	local value
+
+	value=$(status "$1")
+	[ "$value" "$2" "$3" ]
+}
+
+# grew FIELD BEFORE LEAST: it has grown by at least that much.
+grew()
+{
+	local now
+
+	now=$(status "$1")
+	if [ $((now - $2)) -lt "$3" ]; then
+		echo "$1 went from $2 to $now, not by $3" >&2
+		return 1
+	fi
+}
+
+load_eager()
+{
+	mkdir -p "$CGROUP"
+	shunt load --cgroup "$CGROUP=eager" "$@"
+}
+
+unload()
+{
+	shunt unload --timeout 10
+}
+
+sockets()
+{
+	shunt -j sockets
+}
+
+no_sockets()
+{
+	[ "$(sockets | jq length)" = 0 ]
+}
+
+map_entries()
+{
+	bpftool -j map dump pinned "$PIN_DIR/maps/$1" 3>&- | jq length
+}
+
+# No closed or forgotten socket is left in any map.
+maps_empty()
+{
+	[ "$(map_entries shunt_socks)" = 0 ] && [ "$(map_entries shunt_isn)" = 0 ] && no_sockets
+}
+
+# --- what is left ------------------------------------------------------------
+
+# Ids of the maps that are pinned in this namespace now. Other shunts may be
+# loaded on this machine, so programs are told apart by the maps they use.
+own_maps()
+{
+	bpftool -jf map show 3>&- | jq -c '[.[] | select(.pinned | length > 0) | .id]'
+}
+
+# no_trace_of MAPS: neither these maps nor programs that use one exist.
+no_trace_of()
+{
+	local maps=$1
+
+	bpftool -j prog show 3>&- | jq -e "any(.[].map_ids[]?; IN($maps[])) | not" >/dev/null &&
+	bpftool -j map show 3>&- | jq -e "any(.[].id; IN($maps[])) | not" >/dev/null
+}
+
+nothing_pinned()
+{
+	[ ! -e "$PIN_DIR" ]
+}
+
+nothing_attached()
+{
+	# bpftool prints nothing at all, not [], for nothing
+	[ ! -d "$CGROUP" ] ||
+		[ "$(bpftool -j cgroup show "$CGROUP" 3>&- | jq -s 'add // [] | length')" = 0 ]
+}
+
+# nothing_left [MAPS]: the host is as it was before load.
+nothing_left()
+{
+	nothing_pinned && nothing_attached && wait_for no_trace_of "${1:-[]}"
+}
+
+# For teardown(): ends what the test began, and checks that unload leaves
+# nothing, also when the test failed.
+clean_up()
+{
+	local maps
+
+	maps=$(own_maps)
+	end_all
+	remove_netns
+	unload && nothing_left "$maps"
+}
+
+# --- processes ---------------------------------------------------------------
+
+# in_cgroup COMMAND...: run in the cgroup that load_eager names. Takes the
+# place of a spawned subshell, so that the process is the one to kill.
+in_cgroup()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	${is_spawned:+exec} bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP" "$@" 3>&-
+}
+
+peer()
+{
+	in_cgroup "$PEERS/$1" "${@:2}"
+}
+
+# spawn NAME COMMAND...: in the background, with a pipe as its input for tell
+# and a file as its output for said; COMMAND may be a function.
+spawn()
+{
+	local name=$1 dir=$BATS_TEST_TMPDIR
+
+	mkfifo "$dir/$name.in"
+	: >"$dir/$name.out"
+	is_spawned=1 "${@:2}" <>"$dir/$name.in" >"$dir/$name.out" 2>"$dir/$name.err" 3>&- &
+	echo $! >"$dir/$name.pid"
+	spawned+=($!)
+}
+
+# tell NAME WORD...: a line on its input
+tell()
+{
+	echo "${*:2}" 1<>"$BATS_TEST_TMPDIR/$1.in"
+}
+
+output_of()
+{
+	cat "$BATS_TEST_TMPDIR/$1.out"
+}
+
+is_running()
+{
+	kill -0 "$(cat "$BATS_TEST_TMPDIR/$1.pid")" 2>/dev/null
+}
+
+has_said()
+{
+	grep -q -- "$2" "$BATS_TEST_TMPDIR/$1.out" || ! is_running "$1"
+}
+
+# said NAME REGEX: waits until it has printed that; shows its errors if not.
+said()
+{
+	wait_for has_said "$1" "$2" && grep -q -- "$2" "$BATS_TEST_TMPDIR/$1.out" && return
+	cat "$BATS_TEST_TMPDIR/$1.err" >&2
+	return 1
+}
+
+ended()
+{
+	! is_running "$1"
+}
+
+# reap NAME: waits until it ends by itself; its exit status.
+reap()
+{
+	local status=0
+
+	wait_for ended "$1" || return 1
+	wait "$(cat "$BATS_TEST_TMPDIR/$1.pid")" || status=$?
+	[ $status = 0 ] || cat "$BATS_TEST_TMPDIR/$1.err" >&2
+	return $status
+}
+
+end_all()
+{
+	local pid
+
+	for pid in "${spawned[@]}"; do
+		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+	done
+	spawned=()
+}
+
+# need COMMAND...: skips the test if one is missing.
+need()
+{
+	local command
+
+	for command; do
+		command -v "$command" >/dev/null || skip "no $command on this machine"
+	done
+}
+
+# --- network -----------------------------------------------------------------
+
+# netns NAME: a network namespace; the array NAME runs a command in it, and
+# NAME_file is what names it to ip.
+netns()
+{
+	local file=$BATS_TEST_TMPDIR/netns-$1
+
+	: >"$file"
+	unshare --net="$file" true
+	declare -ga "$1=(nsenter --net=$file --)"
+	declare -g "${1}_file=$file"
+	nsenter --net="$file" ip link set lo up
+}
+
+remove_netns()
+{
+	local file
+
+	for file in "$BATS_TEST_TMPDIR"/netns-*; do
+		[ ! -e "$file" ] || umount "$file"
+	done
+}
+
+# Two namespaces, left and right, joined by a veth pair.
+netns_pair()
+{
+	netns left
+	netns right
+	"${left[@]:?}" ip link add veth0 type veth peer name veth0 netns "${right_file:?}"
+	"${left[@]}" ip addr add 10.77.0.1/24 dev veth0
+	"${left[@]}" ip addr add fd77::1/64 dev veth0 nodad
+	"${right[@]:?}" ip addr add 10.77.0.2/24 dev veth0
+	"${right[@]}" ip addr add fd77::2/64 dev veth0 nodad
+	"${left[@]}" ip link set veth0 up
+	"${right[@]}" ip link set veth0 up
+}
+
+# listens PORT [PREFIX...]: a TCP socket listens at the port, there.
+listens()
+{
+	[ -n "$("${@:2}" ss -Hltn "sport = :$1")" ]
+}
+
+# --- data --------------------------------------------------------------------
+
+# big MIB: the name of a file of random bytes
+big()
+{
+	[ "$(stat -c %s "$BIG" 2>/dev/null)" = $(($1 << 20)) ] ||
+		head -c "$1M" /dev/urandom >"$BIG"
+	echo "$BIG"
+}
+
+same_bytes()
+{
+	cmp "$1" "$2"
+}
+
+# traced REGEX: a line that the programs wrote matches. All of the machine's
+# shunts write there: give ports.
+traced()
+{
+	[ -e "$TRACE/trace" ] || skip "no trace instance on this kernel"
+	grep -Eq "$1" "$TRACE/trace"
+}
