@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the scripts share: where things are, and how they complain.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Installs what is missing, builds, makes a cgroup, loads shunt.
 set -eu
+# shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
 usage() {

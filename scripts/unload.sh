@@ -3,6 +3,7 @@
 # Removes everything that load.sh put on the host, once no reader would lose
 # bytes. Options are those of 'shunt unload'.
 set -eu
+# shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
 need_root

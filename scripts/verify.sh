@@ -6,6 +6,7 @@
 #   sends to 172.16.240.9 to socat's transparent listeners.
 # Prints the trace lines seen and the latency with and without the bypass.
 set -eu
+# shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
 router=shunt-router-$$
