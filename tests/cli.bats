@@ -4,7 +4,7 @@
 # The command line: wrong words and impossible wishes get one clear line and
 # the right exit code, and change nothing; everything may be said twice.
 
-load lib
+load steer # for quickly
 
 setup_file()
 {
@@ -114,20 +114,27 @@ fails()
 	local before
 
 	before=$(state)
-	complains "$@" && diff <(echo "$before") <(state)
+	quickly complains "$@" && diff <(echo "$before") <(state)
 }
 
 # all_fail CODE: a line "TEXT | WORD..." for each command
 all_fail()
 {
-	local text words before
+	local before
 
 	before=$(state)
+	quickly all_complain "$1" || return
+	diff <(echo "$before") <(state)
+}
+
+all_complain()
+{
+	local text words
+
 	while IFS='|' read -r text words; do
 		read -ra words <<<"$words"
 		complains "$1" "${text% }" "${words[@]}" || return
 	done
-	diff <(echo "$before") <(state)
 }
 
 # says TEXT WORD...: it succeeds with this on stderr; with -j it says nothing.

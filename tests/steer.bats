@@ -5,17 +5,29 @@
 # rules and no others. steer.bash draws the hosts, and says how one file tests
 # both families. Listeners on the router are named by their ports.
 
-# shellcheck disable=SC2154 # make_hosts sets router, client and beyond
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
 
 setup()
 {
-	make_hosts
+	find_hosts
 	load_steer
 }
 
 teardown()
 {
+	unwatch_marks 2>/dev/null || true
+	sysctl -qw net.ipv4.tcp_syncookies=1 || true
 	clean_up_steer
 }
 
@@ -35,7 +47,6 @@ prefix_and_range()
 }
 
 @test "destination prefix and port range, both ends in; the answer's source is the original destination" {
-	serve_beyond
 	serve_router router 9001
 	each_way prefix_and_range
 }
@@ -52,7 +63,6 @@ other_protocol()
 }
 
 @test "a rule is for its protocol and a single address" {
-	serve_beyond
 	serve_router router 9001
 	each_way other_protocol
 }
@@ -68,13 +78,11 @@ source_and_its_ports()
 }
 
 @test "source prefix and source port range" {
-	serve_beyond
 	serve_router router 9001
 	each_way source_and_its_ports
 }
 
 @test "a rule for all destinations, and a listener on another address of the router" {
-	serve_beyond
 	serve router router tcp 198.19.0.1 9001 udp 198.19.0.1 9001
 	shunt steer add tcp dst 0.0.0.0/0 to 198.19.0.1:9001
 	shunt steer add udp dst 0.0.0.0/0 to 198.19.0.1:9001
@@ -141,7 +149,6 @@ precedence()
 }
 
 @test "precedence: longest prefix, then longest source, then narrowest range" {
-	serve_beyond
 	serve_router router 9001 9002 9003 9004 9005 9006
 	each_way precedence
 }
@@ -160,10 +167,9 @@ carve_out()
 }
 
 @test "pass rules carve out exceptions, and rules carve out of those" {
-	serve_beyond
 	serve_router router 9001 9002
 	each_way carve_out
-	[ "$(status steer.no_listener)" = 0 ]
+	[ "$(counter no_listener)" = 0 ]
 }
 
 # No rule of the longest prefix matches: the next shorter one's turn.
@@ -182,7 +188,6 @@ shorter_prefix()
 }
 
 @test "when no rule of the longest prefix matches, shorter ones are tried" {
-	serve_beyond
 	serve_router router 9001 9002 9003
 	each_way shorter_prefix
 }
@@ -194,7 +199,7 @@ shorter_prefix()
 	random_script "$seed" >"$script"
 	play "$script"
 	shunt steer flush
-	[ "$(status steer.rules)" = 0 ]
+	[ "$(counter rules)" = 0 ]
 }
 
 # Asks until told to stop; says who answered.
@@ -202,13 +207,13 @@ keep_asking()
 {
 	until [ -e "$BATS_TEST_TMPDIR/enough" ]; do
 		ask udp 10.1.2.3 80
+		echo "$answer"
 	done
 }
 
 @test "while rules change, no packet slips through to another" {
 	local i pid
 
-	serve_beyond
 	serve_router router 9001 9002 9003
 	shunt steer add udp dst 10.0.0.0/8 to 127.0.0.1:9003
 	shunt steer add udp dst 10.1.0.0/16 to 127.0.0.1:9001
@@ -256,7 +261,6 @@ established()
 }
 
 @test "an established TCP flow keeps its socket, whatever happens to the rules" {
-	serve_beyond
 	serve_router router 9001 9002
 	each_family established tcp
 }
@@ -277,13 +281,11 @@ connected()
 }
 
 @test "a connected UDP socket keeps its flow" {
-	serve_beyond
 	serve_router router --connect 9001 9002
 	each_family connected udp
 }
 
 @test "a connected UDP socket with SO_REUSEPORT keeps its flow" {
-	serve_beyond
 	serve_router router --connect --flow-reuseport 9001 9002
 	each_family connected udp
 }
@@ -325,7 +327,7 @@ reused_port()
 
 in_time_wait()
 {
-	"${router[@]}" ss -Htan state time-wait | grep -q :4000
+	ss -Htan state time-wait | grep -q :4000
 }
 
 @test "a client that reuses its port within TIME_WAIT gets through" {
@@ -334,11 +336,6 @@ in_time_wait()
 }
 
 # --- the listener comes and goes ---------------------------------------------
-
-misses()
-{
-	shunt -j steer list | jq '.[0].misses'
-}
 
 listener_gone()
 {
@@ -349,9 +346,9 @@ listener_gone()
 	meets 9001 "$1" 10.1.2.3 80
 	[ "$(misses)" = 0 ]
 	stops router
-	before=$(status steer.no_listener)
+	before=$(counter no_listener)
 	meets beyond "$1" 10.1.2.3 80
-	grew steer.no_listener "$before" 1
+	[ "$(counter no_listener)" -gt "$before" ]
 	[ "$(misses)" -ge 1 ]
 	serve_router router 9001
 	meets 9001 "$1" 10.1.2.3 80
@@ -359,14 +356,13 @@ listener_gone()
 }
 
 @test "listener gone: the packet passes and is counted; back: it is found again" {
-	serve_beyond
 	each_way listener_gone
 }
 
 shared()
 {
 	add "$1" dst 10.1.2.3 to 127.0.0.1:9001
-	if kernel_before 6.6; then
+	if kernel_before 606; then
 		# bpf_sk_assign() refuses them there
 		meets beyond "$1" 10.1.2.3 80
 		[ "$(misses)" -ge 1 ]
@@ -374,14 +370,14 @@ shared()
 	fi
 	for _ in {1..24}; do
 		ask "$1" 10.1.2.3 80
-	done | sort >"$BATS_TEST_TMPDIR/shared"
+		echo "$answer"
+	done >"$BATS_TEST_TMPDIR/shared"
 	grep -q 'via=one' "$BATS_TEST_TMPDIR/shared"
 	grep -q 'via=two' "$BATS_TEST_TMPDIR/shared"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/shared")" = 24 ]
 }
 
 @test "listeners with SO_REUSEPORT share the flows; before Linux 6.6 they get none" {
-	serve_beyond
 	serve_router one --reuseport --name=one 9001
 	serve_router two --reuseport --name=two 9001
 	each_way shared
@@ -402,7 +398,6 @@ own_service()
 	local plain
 
 	need nft
-	serve_beyond
 	serve_router router 9001
 	serve own router --plain --name own tcp 198.18.0.1 80 udp 198.18.0.1 80 \
 		tcp fd00::c612:1 80 udp fd00::c612:1 80
@@ -410,7 +405,7 @@ own_service()
 	plain=$(seen plain)
 	each_way own_service
 	[ "$(seen plain)" -gt $((plain + 20)) ]
-	[ "$(status steer.steered_packets)" = 0 ]
+	[ "$(counter steered_packets)" = 0 ]
 
 	# the counter does count
 	add udp dst 10.1.0.0/16 dport 443 to 127.0.0.1:9001
@@ -426,7 +421,6 @@ own_connection()
 }
 
 @test "answers to the router's own connections are left alone, also by a rule for everything" {
-	serve_beyond
 	serve_router router 9001
 	reload_steer --iface r0 --iface r1
 	each_family own_connection tcp
@@ -450,15 +444,14 @@ fragmented()
 	local before
 
 	add udp dst 10.1.2.3 dport 5060 to 127.0.0.1:9001
-	before=$(status steer.fragments)
-	ask --size 3000 udp 10.1.2.3 5060 | grep via=beyond
-	grew steer.fragments "$before" 3
-	[ "$(status steer.fragments)" = $((before + 3)) ]
+	before=$(counter fragments)
+	ask --size 3000 udp 10.1.2.3 5060
+	[[ $answer == *via=beyond* ]]
+	[ "$(counter fragments)" = $((before + 3)) ]
 	meets 9001 udp 10.1.2.3 5060
 }
 
 @test "fragments pass and are counted" {
-	serve_beyond
 	serve_router router 9001
 	each_family fragmented udp
 }
@@ -497,16 +490,15 @@ ipv6()
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	"${client[@]}" "$PEERS/raw" c0 "$ROUTER_MAC" "${packets[@]}"
 	sent=${#packets[@]}
-	wait_for status_is steer.malformed -ge "$sent"
-	[ "$(status steer.malformed)" = "$sent" ]
-	[ "$(status steer.steered_packets)" = 0 ]
-	[ "$(status steer.no_listener)" = 0 ]
+	wait_for counted malformed "$sent"
+	[ "$(counter malformed)" = "$sent" ]
+	[ "$(counter steered_packets)" = 0 ]
+	[ "$(counter no_listener)" = 0 ]
 	meets 9001 udp 10.1.2.3 80
 	meets 9001 tcp 10.1.2.3 80
 }
 
 @test "a second shunt on the interface: neither sees to the other's flows" {
-	serve_beyond
 	serve_router router 9001 9002
 	other load --iface r0 --mark 0x2000000 --table 20561
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -551,10 +543,9 @@ goes_on_alone()
 	local result=0 pin=/sys/fs/bpf/foreign
 
 	need nft
-	serve_beyond
 	serve_router router 9001
 	watch_marks
-	"${router[@]}" "$PEERS/foreign" tcx r0 $pin || result=$?
+	"$PEERS/foreign" tcx r0 $pin || result=$?
 	[ $result != 77 ] || skip "no tcx in this kernel"
 	works_beside_foreign
 	reload_steer --iface r0
@@ -567,29 +558,28 @@ goes_on_alone()
 	local pin=/sys/fs/bpf/foreign
 
 	need nft
-	serve_beyond
 	serve_router router 9001
 	watch_marks
 	unload
 	"$PEERS/foreign" prog $pin
-	"${router[@]}" tc qdisc add dev r0 clsact
-	"${router[@]}" tc filter add dev r0 ingress prio 7 bpf direct-action object-pinned $pin ||
+	tc qdisc add dev r0 clsact
+	tc filter add dev r0 ingress prio 7 bpf direct-action object-pinned $pin ||
 		{ rm $pin; skip "no cls_bpf in this kernel"; }
 	shunt load --iface r0
 	works_beside_foreign
 	goes_on_alone
-	"${router[@]}" tc filter show dev r0 ingress | grep -w foreign
-	"${router[@]}" tc qdisc del dev r0 clsact
+	tc filter show dev r0 ingress | grep -w foreign
+	tc qdisc del dev r0 clsact
 	rm $pin
 }
 
 @test "an idle clsact qdisc that was there before stays" {
 	unload
-	"${router[@]}" tc qdisc add dev r0 clsact
+	tc qdisc add dev r0 clsact
 	shunt load --iface r0
 	unload
-	"${router[@]}" tc qdisc show dev r0 | grep clsact
-	"${router[@]}" tc qdisc del dev r0 clsact
+	tc qdisc show dev r0 | grep clsact
+	tc qdisc del dev r0 clsact
 }
 
 # --- whatever the packets look like ------------------------------------------
@@ -597,22 +587,23 @@ goes_on_alone()
 with_options()
 {
 	add "$1" dst 10.1.2.3 dport 80 to 127.0.0.1:9001
-	ask --options "$1" 10.1.2.3 80 | grep via=9001
-	ask --options "$1" 10.1.2.3 85 | grep via=beyond
+	ask --options "$1" 10.1.2.3 80
+	[[ $answer == *via=9001* ]]
+	ask --options "$1" 10.1.2.3 85
+	[[ $answer == *via=beyond* ]]
 }
 
 @test "IPv4 options and IPv6 extension headers" {
-	serve_beyond
 	serve_router router 9001
 	each_way with_options
 }
 
 @test "VLAN tags" {
-	"${router[@]}" ip link add link r0 name r0.7 type vlan id 7 || skip "no VLANs in this kernel"
+	ip link add link r0 name r0.7 type vlan id 7 || skip "no VLANs in this kernel"
 	"${client[@]}" ip link add link c0 name c0.7 type vlan id 7
-	"${router[@]}" ip addr add 198.18.7.1/24 dev r0.7
+	ip addr add 198.18.7.1/24 dev r0.7
 	"${client[@]}" ip addr add 198.18.7.2/24 dev c0.7
-	"${router[@]}" ip link set r0.7 up
+	ip link set r0.7 up
 	"${client[@]}" ip link set c0.7 up
 	"${client[@]}" ip route add 10.1.2.3 via 198.18.7.1
 	serve_router router 9001
@@ -620,7 +611,7 @@ with_options()
 	shunt steer add udp dst 10.1.2.3 to 127.0.0.1:9001
 	meets 9001 tcp 10.1.2.3 80 198.18.7.2
 	meets 9001 udp 10.1.2.3 80 198.18.7.2
-	"${router[@]}" ip link del r0.7
+	ip link del r0.7
 }
 
 strict()
@@ -631,13 +622,13 @@ strict()
 
 @test "strict reverse path filtering" {
 	serve_router router 9001
-	"${router[@]}" sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.r0.rp_filter=1
+	sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.r0.rp_filter=1
 	each_way strict
 }
 
 cookies()
 {
-	"${router[@]}" nstat -asz | awk -v name="TcpExtSyncookies$1" '$1 == name { print $2 }'
+	nstat -asz | awk -v name="TcpExtSyncookies$1" '$1 == name { print $2 }'
 }
 
 by_cookie()
@@ -651,13 +642,13 @@ by_cookie()
 }
 
 @test "SYN cookies" {
-	"${router[@]}" sysctl -qw net.ipv4.tcp_syncookies=2 || skip "no SYN cookies in this kernel"
+	sysctl -qw net.ipv4.tcp_syncookies=2 || skip "no SYN cookies in this kernel"
 	serve_router router 9001
 	each_family by_cookie tcp
 }
 
 @test "a flood of SYNs does not keep a client out" {
-	"${router[@]}" sysctl -qw net.ipv4.tcp_syncookies=1 || skip "no SYN cookies in this kernel"
+	sysctl -qw net.ipv4.tcp_syncookies=1 || skip "no SYN cookies in this kernel"
 	serve_router router 9001
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	talk flow tcp 10.1.2.3 80
@@ -667,7 +658,7 @@ by_cookie()
 	meets 9001 tcp 10.1.2.3 80
 	exchange flow on
 	[ "$(cookies Sent)" -gt 1000 ]
-	grew steer.steered_flows 0 2000
+	[ "$(counter steered_flows)" -ge 2000 ]
 }
 
 # --- whole programs ----------------------------------------------------------
@@ -678,19 +669,19 @@ to_and_fro()
 
 	file=$(big 16)
 	add tcp dst 10.1.2.3 dport 80 to 127.0.0.1:$((9000 + family))
-	flows=$(status steer.steered_flows)
-	"${client[@]}" timeout 60 socat -t 20 - "TCP$family:$(endpoint 10.1.2.3 80)" \
-		<"$file" >"$back"
+	flows=$(counter steered_flows)
+	endpoint 10.1.2.3 80
+	"${client[@]}" timeout 60 socat -t 20 - "TCP$family:$REPLY" <"$file" >"$back"
 	same_bytes "$file" "$back"
-	[ "$(status steer.steered_flows)" = $((flows + 1)) ]
+	[ "$(counter steered_flows)" = $((flows + 1)) ]
 }
 
 @test "16 MiB to a transparent socat and back are the same" {
 	need socat
-	spawn echo4 "${router[@]}" socat TCP4-LISTEN:9004,bind=127.0.0.1,ip-transparent EXEC:cat
-	spawn echo6 "${router[@]}" socat 'TCP6-LISTEN:9006,bind=[::1],ip-transparent' EXEC:cat
-	wait_for listens 9004 "${router[@]}"
-	wait_for listens 9006 "${router[@]}"
+	spawn echo4 socat TCP4-LISTEN:9004,bind=127.0.0.1,ip-transparent EXEC:cat
+	spawn echo6 socat 'TCP6-LISTEN:9006,bind=[::1],ip-transparent' EXEC:cat
+	wait_for listens 9004
+	wait_for listens 9006
 	each_family to_and_fro tcp
 }
 
@@ -699,9 +690,11 @@ fetch()
 	local got
 
 	add tcp dst 10.1.0.0/16 dport 80 to 127.0.0.1:9001
-	got=$("${client[@]}" curl -gsSm 10 --noproxy '*' "http://$(endpoint 10.1.2.3 80)/")
+	endpoint 10.1.2.3 80
+	got=$("${client[@]}" curl -gsSm 10 --noproxy '*' "http://$REPLY/")
 	echo "$got"
-	[ "$got" = "$(address 10.1.2.3) 80 $(address 198.18.0.2)" ]
+	translate 10.1.2.3 80 198.18.0.2
+	[ "$got" = "${words[*]}" ]
 }
 
 # HAProxy connects to the original destination, from the client's address.
@@ -710,9 +703,9 @@ relay()
 	local flows
 
 	add tcp dst 10.1.0.0/16 dport 443 to 127.0.0.1:9002
-	flows=$(status steer.steered_flows)
+	flows=$(counter steered_flows)
 	meets beyond tcp 10.1.2.3 443
-	[ "$(status steer.steered_flows)" = $((flows + 1)) ]
+	[ "$(counter steered_flows)" = $((flows + 1)) ]
 	[ "$(misses)" = 0 ]
 }
 
@@ -720,7 +713,7 @@ haproxy_config()
 {
 	cat <<-END
 		global
-		$(! kernel_before 6.6 || echo noreuseport)
+		$(! kernel_before 606 || echo noreuseport)
 		defaults
 		timeout connect 5s
 		timeout client 5s
@@ -741,12 +734,11 @@ haproxy_config()
 
 @test "HAProxy with a transparent bind, and curl" {
 	need haproxy curl
-	serve_beyond
 	# answers to the client's address come in at r1
 	reload_steer --iface r0 --iface r1
 	haproxy_config >"$BATS_TEST_TMPDIR/haproxy.cfg"
-	spawn haproxy "${router[@]}" haproxy -db -f "$BATS_TEST_TMPDIR/haproxy.cfg"
-	wait_for listens 9001 "${router[@]}"
+	spawn haproxy haproxy -db -f "$BATS_TEST_TMPDIR/haproxy.cfg"
+	wait_for listens 9001
 	each_family fetch tcp
 	each_family relay tcp
 }
@@ -754,7 +746,6 @@ haproxy_config()
 # --- commands ----------------------------------------------------------------
 
 @test "the ancestor's example: map_update 172.16.240.0 24 5060 5060 58997" {
-	serve_beyond
 	serve_router router 58997
 	by_name map_update 172.16.240.0 24 5060 5060 58997
 	steers 58997 udp 172.16.240.9 5060 198.18.0.2 5060
@@ -763,20 +754,19 @@ haproxy_config()
 	steers beyond udp 172.16.240.9 5061 198.18.0.2 5060
 	by_name map_delete_elem 172.16.240.0 24
 	steers beyond udp 172.16.240.9 5060 198.18.0.2 5060
-	[ "$(status steer.rules)" = 0 ]
+	[ "$(counter rules)" = 0 ]
 }
 
 @test "map_update with any port, with host bits, for IPv6; map_delete_elem takes all of a prefix" {
-	serve_beyond
 	serve_router router 58997
 	by_name map_update 10.1.2.3 16 0 0 58997
 	steers 58997 udp 10.1.255.1 85
 	steers 58997 tcp 10.1.0.0 443
 	by_name map_update 10.1.0.0 16 5060 0 58997
 	shunt steer add tcp dst 10.1.0.0/16 dport 85 pass
-	[ "$(status steer.rules)" = 5 ]
+	[ "$(counter rules)" = 5 ]
 	by_name map_delete_elem 10.1.2.3 16
-	[ "$(shunt -j steer list | jq -c 'map(.dport)')" = '["85"]' ] # not made by map_update
+	[[ $(shunt steer list) == 'tcp dst 10.1.0.0/16 dport 85 pass '* ]] # not made by map_update
 
 	by_name map_update fd00::a01:0 112 80 0 58997
 	family=6
@@ -793,11 +783,11 @@ haproxy_config()
 	meets 9001 udp 10.1.2.3 80
 	meets 9001 udp 10.1.2.3 80
 	meets 9001 tcp 10.1.2.3 80
-	shunt -j steer list | jq -e 'map(select(.proto == "udp"))[0] |
-		.packets == 2 and .bytes > 2 * 34 and .misses == 0'
-	shunt -j steer list | jq -e 'map(select(.proto == "tcp"))[0] | .flows == 1 and .packets >= 1'
-	[ "$(status steer.steered_flows)" = 1 ]
-	[ "$(status steer.steered_packets)" -ge 5 ]
+	shunt -j steer list | jq -e 'map({ (.proto): . }) | add |
+		.udp.packets == 2 and .udp.bytes > 2 * 34 and .udp.misses == 0 and
+		.tcp.packets >= 1 and .tcp.flows == 1'
+	[ "$(counter steered_flows)" = 1 ]
+	[ "$(counter steered_packets)" -ge 5 ]
 }
 
 @test "trace lines for steered flows" {
@@ -819,10 +809,10 @@ haproxy_config()
 @test "load makes a rule and a table for both families; unload removes all, and more than once" {
 	local maps
 
-	"${router[@]}" ip rule | grep -q 'fwmark 0x1000000/0x1000000 lookup 20560'
-	"${router[@]}" ip -6 rule | grep -q 'fwmark 0x1000000/0x1000000 lookup 20560'
-	"${router[@]}" ip route show table 20560 | grep -q 'local default dev lo'
-	"${router[@]}" ip -6 route show table 20560 | grep -q 'local default dev lo'
+	ip rule | grep -q 'fwmark 0x1000000/0x1000000 lookup 20560'
+	ip -6 rule | grep -q 'fwmark 0x1000000/0x1000000 lookup 20560'
+	ip route show table 20560 | grep -q 'local default dev lo'
+	ip -6 route show table 20560 | grep -q 'local default dev lo'
 	maps=$(own_maps)
 	[ "$maps" != '[]' ]
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -833,11 +823,11 @@ haproxy_config()
 }
 
 @test "an interface that goes away takes nothing with it" {
-	"${router[@]}" ip link add r2 type veth peer name c2
+	ip link add r2 type veth peer name c2
 	reload_steer --iface r2 --iface r0
 	serve_router router 9001
 	shunt steer add udp dst 10.1.2.3 to 127.0.0.1:9001
-	"${router[@]}" ip link del r2
+	ip link del r2
 	[ "$(status 'steer.ifaces[] | select(.name == "r2") | .attached')" = false ]
 	meets 9001 udp 10.1.2.3 80
 }

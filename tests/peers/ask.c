@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ask [--from HOST] [--sport PORT] [--size BYTES] [--options] [--stay] tcp|udp HOST PORT
+ * ask --serve
  *
  * Connects or sends a datagram, and prints the line that comes back, of a
  * datagram with " from=ADDRESS:PORT" behind it. With --stay it then sends each
  * line it reads, prints what comes back, and ends when the other end does.
  * --options sends IPv4 options, or an IPv6 extension header. Prints "refused",
  * "reset", "closed" or "silence" if there is no answer, with exit status 1.
+ * --serve reads such command lines, and does one after the other.
  */
 #include "peer.h"
 
@@ -15,8 +17,10 @@
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
-#define ANSWER_MS 3000
+#define ANSWER_SEC 3
+#define WORDS 16
 
 static struct wishes {
 	const char *from;
@@ -53,7 +57,7 @@ static void add_options(int fd, bool v6)
 
 static int open_one(void)
 {
-	struct timeval patience = { ANSWER_MS / 1000, 0 };
+	struct timeval patience = { ANSWER_SEC, 0 };
 	bool v6 = to.sa.sa_family == AF_INET6;
 	union address from = address_of(opt.from ? opt.from : v6 ? "::" : "0.0.0.0", opt.sport);
 	int fd = socket(to.sa.sa_family, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
@@ -138,6 +142,7 @@ static void read_options(int argc, char **argv)
 	};
 	int c;
 
+	optind = 1;
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (c == 'f')
 			opt.from = optarg;
@@ -152,7 +157,7 @@ static void read_options(int argc, char **argv)
 		leave(2, "usage: ask [OPTION]... tcp|udp HOST PORT");
 }
 
-int main(int argc, char **argv)
+static int ask(int argc, char **argv)
 {
 	int fd;
 
@@ -166,4 +171,28 @@ int main(int argc, char **argv)
 	if (opt.stay)
 		converse(fd);
 	return PASS;
+}
+
+/* Each line in a process of its own, which may end as it likes. */
+static int serve(char *name)
+{
+	char line[256], *words[WORDS + 1] = { name };
+	int count;
+
+	while (fgets(line, sizeof(line), stdin)) {
+		count = 1;
+		while (count < WORDS && (words[count] = strtok(count > 1 ? NULL : line, " \n")))
+			count++;
+		if (!fork())
+			return ask(count, words);
+		wait(NULL);
+	}
+	return PASS;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "--serve"))
+		return serve(argv[0]);
+	return ask(argc, argv);
 }
