@@ -29,6 +29,13 @@ struct shunt_conf {
 	__u32 host_msgs;  /* queued on this host */
 	__u32 mark;       /* the bits set in skb->mark of a steered packet */
 	__u32 table;      /* routing table that delivers marked packets */
+	__u32 pass;       /* number of the supervisor's pass over the sockets */
+	__u32 assign;     /* this pass hands out entries of shunt_pairs */
+	__u32 idle;       /* the supervisor sleeps until a pair registers */
+	__u32 sees_flags; /* this kernel reports the flags of receive calls */
+	__u32 met;        /* sockets met in this pass */
+	__u64 promoted;   /* pairs that the supervisor let in */
+	__u64 demoted;    /* and took out alive */
 	__u32 groups;     /* entries of shunt_groups in use, the free ones too */
 	__u32 rules;      /* entries of shunt_rules in use, the free ones too */
 };
@@ -101,8 +108,63 @@ enum shunt_why {
 	WHY_MAX_BYTES,     /* the reader's queue is at its bound */
 	WHY_MAX_MSGS,      /* the same, in messages */
 	WHY_HOST_MEMORY,   /* TCP memory in use is over the budget */
+	WHY_NEW,           /* not busy enough to be watched */
+	WHY_WATCHED,       /* its readers have not shown enough yet */
+	WHY_JOINING,       /* waits for a quiet moment to enter the map */
+	WHY_LEAVING,       /* waits for its queues to empty */
+	WHY_PATIENCE,      /* it left, and may come back later */
+	WHY_SPLICE,        /* a reader splices or reads inside the kernel */
+	WHY_RECV_FLAGS,    /* a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC */
+	WHY_INQ,           /* a reader set TCP_INQ */
+	WHY_SMALL_STREAM,  /* many small messages without an answer */
+	WHY_UNREAD,        /* bytes sent by TCP stay unread */
+	WHY_TAINTED,       /* the reading process spliced lately */
 	WHY_COUNT,
 };
+
+/* Where a pair under 'proven' admission is on its way. */
+enum shunt_stage {
+	STAGE_FREE = 0,
+	STAGE_WAITING,     /* plain, until retry_ns */
+	STAGE_WATCHED,     /* plain, the receive calls of both ends are seen */
+	STAGE_JOINING,     /* plain, enters the map at the next quiet moment */
+	STAGE_ACTIVE,
+	STAGE_LEAVING,     /* no redirects begin */
+	STAGE_EMPTYING,    /* none are under way; out of the map once empty */
+};
+
+/* One end of such a pair, as a reader. */
+struct shunt_end {
+	__u64 cookie;
+	__u64 msgs;        /* sent by this end while a member */
+	__u32 recvs;       /* clean receive calls seen */
+	__u32 seen;        /* pass that last met the socket */
+	__u32 copied;      /* its copied_seq then, if bytes were unread */
+	__u32 tgid;        /* process of the last receive call */
+	__u8 member;       /* in shunt_socks */
+	__u8 quiet;        /* nothing unread at that pass */
+	__u8 fault;        /* enum shunt_why: rules the pair out */
+	__u8 fresh;        /* nothing redirected from here since it joined */
+	__u8 kick;         /* to be told again that it is readable */
+	__u8 pad[3];
+};
+
+/* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;
+ * programs note what they see and may move a stage to STAGE_LEAVING. */
+#define SHUNT_PAIRS 16384
+
+struct shunt_pair {
+	__u32 stage;       /* enum shunt_stage */
+	__u32 why;         /* enum shunt_why: of the last LEAVING */
+	__u64 retry_ns;    /* CLOCK_MONOTONIC */
+	__u32 patience_ms;
+	__u32 tries;       /* passes spent JOINING */
+	__u64 since_ns;    /* of this stage */
+	struct shunt_end end[2]; /* 0: the end that connected */
+};
+
+/* What goes through the ring buffer to the supervisor. */
+enum shunt_event { EVENT_PAIRED = 1, EVENT_LEAVING };
 
 /* One end of a pair, as a sender: socket storage shunt_sk. */
 struct shunt_sk {
@@ -120,10 +182,15 @@ struct shunt_sk {
 	__u64 old_msgs;
 	__u64 new_bytes;
 	__u64 new_msgs;
+	__u64 run_bytes;    /* sent since the peer last sent something */
+	__u64 peer_msgs;    /* messages of the peer when that run began */
+	__u32 run_msgs;
+	__u32 slot;         /* in shunt_pairs, 0 if none */
+	__u32 segs;         /* data_segs_in at the last pass */
 	__u8 vouched;       /* blocking readers are allowed */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
-	__u8 pad[5];
+	__u8 pad;
 };
 
 /* What the iterators print, one row for each socket. */
@@ -206,12 +273,14 @@ struct shunt_dst6 {
 
 #define SHUNT_DST_HEAD 32
 
-_Static_assert(sizeof(struct shunt_conf) == 56, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 96, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_isn) == 8, "shunt_isn");
 _Static_assert(sizeof(struct shunt_meet) == 32, "shunt_meet");
-_Static_assert(sizeof(struct shunt_sk) == 96, "shunt_sk");
-_Static_assert(sizeof(struct shunt_row) == 144, "shunt_row");
+_Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
+_Static_assert(sizeof(struct shunt_end) == 40, "shunt_end");
+_Static_assert(sizeof(struct shunt_pair) == 112, "shunt_pair");
+_Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_rule) == 160, "shunt_rule");
 _Static_assert(sizeof(struct shunt_group) == 32, "shunt_group");
 _Static_assert(sizeof(struct shunt_dst4) == 12, "shunt_dst4");

@@ -31,13 +31,15 @@ static const char *link_path(char path[PIN_PATH], unsigned int i)
 static int attach_cgroup(const struct shunt_state *state, const char *pin)
 {
 	_cleanup_fd_ int prog = -1, cgroup = -1, link = -1;
+	const char *name;
 
 	cgroup = open(state->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		return fail(-errno, "cgroup '%s'", state->name);
-	prog = pin_open("progs", "shunt_eager");
+	name = state->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven";
+	prog = pin_open("progs", name);
 	if (prog < 0)
-		return fail(prog, "program 'shunt_eager'");
+		return fail(prog, "program '%s'", name);
 	link = bpf_link_create(prog, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
 	if (link < 0 && errno == EPERM)
 		return deny(-EPERM, "can't attach to cgroup '%s': a sock_ops program that tolerates no "

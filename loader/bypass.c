@@ -62,29 +62,38 @@ static int read_rows(int fd, struct shunt_row **ret, size_t *ret_n)
 	return 0;
 }
 
-/* Runs a pinned iterator over a pinned map and collects what it prints. */
-static int walk(const char *prog, const char *map, struct shunt_row **ret, size_t *ret_n)
+int iter_link(const char *prog, const char *map)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 	union bpf_iter_link_info info = {};
 	_cleanup_fd_ int prog_fd = pin_open("progs", prog);
-	_cleanup_fd_ int map_fd = pin_open("maps", map);
-	_cleanup_fd_ int link_fd = -1, iter_fd = -1;
+	_cleanup_fd_ int map_fd = map ? pin_open("maps", map) : -1;
+	int link;
 
 	if (prog_fd < 0)
 		return prog_fd;
-	if (map_fd < 0)
+	if (map && map_fd < 0)
 		return map_fd;
 	info.map.map_fd = map_fd;
 	opts.iter_info = &info;
 	opts.iter_info_len = sizeof(info);
-	link_fd = bpf_link_create(prog_fd, 0, BPF_TRACE_ITER, &opts);
-	if (link_fd < 0)
-		return -errno;
-	iter_fd = bpf_iter_create(link_fd);
-	if (iter_fd < 0)
-		return -errno;
-	return read_rows(iter_fd, ret, ret_n);
+	link = bpf_link_create(prog_fd, 0, BPF_TRACE_ITER, map ? &opts : NULL);
+	return link < 0 ? -errno : link;
+}
+
+int iter_run(int link, struct shunt_row **ret, size_t *ret_n)
+{
+	_cleanup_fd_ int fd = bpf_iter_create(link);
+
+	return fd < 0 ? -errno : read_rows(fd, ret, ret_n);
+}
+
+/* Runs a pinned iterator over a pinned map and collects what it prints. */
+static int walk(const char *prog, const char *map, struct shunt_row **ret, size_t *ret_n)
+{
+	_cleanup_fd_ int link = iter_link(prog, map);
+
+	return link < 0 ? link : iter_run(link, ret, ret_n);
 }
 
 static __u64 pair_id(const struct shunt_row *r)
@@ -186,6 +195,17 @@ const char *why_text(unsigned int why)
 		[WHY_MAX_BYTES] = "the reader's queue is at its bound in bytes",
 		[WHY_MAX_MSGS] = "the reader's queue is at its bound in messages",
 		[WHY_HOST_MEMORY] = "TCP memory on this host is over the budget",
+		[WHY_NEW] = "not busy enough to be watched",
+		[WHY_WATCHED] = "its readers have not shown enough yet",
+		[WHY_JOINING] = "waits for a quiet moment to enter the fast path",
+		[WHY_LEAVING] = "leaves the fast path once its queues are empty",
+		[WHY_PATIENCE] = "left the fast path and may come back",
+		[WHY_SPLICE] = "a reader splices",
+		[WHY_RECV_FLAGS] = "a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC",
+		[WHY_INQ] = "a reader set TCP_INQ",
+		[WHY_SMALL_STREAM] = "a stream of small messages, faster by TCP",
+		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
+		[WHY_TAINTED] = "the reading process spliced lately",
 	};
 
 	return why < WHY_COUNT ? text[why] : "?";

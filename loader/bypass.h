@@ -10,6 +10,13 @@
 /* Waits until every run of a program that started before is over. */
 int wait_programs(void);
 
+/* Binds a pinned iterator to a pinned map (NULL: to none): the fd of the link,
+ * or -errno, unsaid. */
+int iter_link(const char *prog, const char *map);
+
+/* Runs it once; *ret is what it printed, the caller frees it. */
+int iter_run(int link, struct shunt_row **ret, size_t *ret_n);
+
 /* All paired sockets, sorted so that the ends of a pair are neighbours, the
  * connecting end first. The caller frees *ret. 0 or -errno, said. */
 int bypass_list(struct shunt_row **ret, size_t *ret_n);

@@ -16,6 +16,14 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define O_NONBLOCK 04000
+#define MSG_OOB 0x1
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_DONTWAIT 0x40
+#define MSG_WAITALL 0x100
+#define MSG_ERRQUEUE 0x2000
+#define SOL_SOCKET 1
+#define SO_RCVLOWAT 18
 #define RCV_SHUTDOWN 1
 #define SK_USER_DATA_PTRMASK (~7ULL)
 
@@ -109,6 +117,7 @@ struct sock {
 	struct sock_common __sk_common;
 	struct {
 		atomic_t rmem_alloc;
+		int len;
 	} sk_backlog;
 	struct socket *sk_socket;
 	void *sk_user_data;
@@ -140,6 +149,8 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
+	__u32 data_segs_in;
+	__u8 recvmsg_inq : 1;
 	struct hrtimer pacing_timer;
 	struct hrtimer compressed_ack_timer;
 };
@@ -188,6 +199,15 @@ struct bpf_shtab {
 	atomic_t count;
 };
 
+/* x86 */
+struct pt_regs {
+	unsigned long orig_ax;
+};
+
+struct pt_regs___arm64 {
+	int syscallno;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -199,6 +219,11 @@ struct bpf_iter__sockmap {
 	void *map;
 	void *key;
 	struct sock *sk;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

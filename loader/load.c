@@ -78,12 +78,11 @@ static int add_cgroup(struct request *req, char *arg)
 
 	if (!s)
 		return refuse("--cgroup '%s': more than %d attachments", arg, SHUNT_STATES);
-	if (!mode || !strcmp(mode, "=proven"))
-		return refuse("--cgroup '%s': admission 'proven' is not there yet; write PATH=eager", arg);
-	if (strcmp(mode, "=eager"))
+	if (mode && strcmp(mode, "=proven") && strcmp(mode, "=eager"))
 		return refuse("--cgroup '%s': unknown admission '%s'", arg, mode + 1);
-	*mode = '\0';
-	s->admit = SHUNT_EAGER;
+	s->admit = mode && !strcmp(mode, "=eager") ? SHUNT_EAGER : SHUNT_PROVEN;
+	if (mode)
+		*mode = '\0';
 	error = cgroup_resolve(arg, s->name, sizeof(s->name));
 	if (error)
 		return error;
@@ -241,6 +240,17 @@ bool kernel_casts(void)
 	return can;
 }
 
+/* 6.3 and later report the flags of receive calls. */
+static bool sees_flags(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool can = btf && btf__find_by_name_kind(btf, "btf_trace_sock_recv_length",
+						 BTF_KIND_TYPEDEF) > 0;
+
+	btf__free(btf);
+	return can;
+}
+
 static int open_programs(const struct request *req, struct shunt_bpf **ret)
 {
 	bool casts = kernel_casts();
@@ -254,6 +264,11 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	if (!skel)
 		return fail(-errno, "can't open the programs");
 	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_proven, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
@@ -338,6 +353,7 @@ static int attach_all(const struct request *req)
 	if (!conf || !states)
 		return fail(-errno, "can't map the settings");
 	*conf = req->conf;
+	conf->sees_flags = sees_flags();
 	if (req->steer)
 		error = route_add(conf->mark, conf->table);
 	if (error)

@@ -91,14 +91,58 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 	return why ? why : within_bounds(conf, st, s, p, size);
 }
 
+/*
+ * A member of a 'proven' pair that can't redirect leaves: on kernels whose
+ * FIONREAD does not see TCP bytes of members because it must, elsewhere
+ * because membership costs. It may earn its way back.
+ */
 static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 size)
 {
+	struct shunt_pair *pair = pair_get(st);
+
+	/* What TCP was given before the pair became active may still be unread. */
+	if (pair && !(why == WHY_TCP_BYTES && pair->end[!st->active].fresh))
+		pair_leave(pair, why);
 	st->why = why;
 	st->passed_bytes += size;
 	st->passed_msgs++;
 	COUNT(passed_bytes, size);
 	COUNT(passed_msgs, 1);
 	return SK_PASS;
+}
+
+/* How many messages in a row, with no answer, make a stream; below what mean
+ * size redirecting them one by one is slower than TCP, which joins them. */
+#define STREAM_MSGS 64
+#define STREAM_MEAN 8192
+
+/* What only pairs under 'proven' have to show. */
+static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct shunt_sk *st,
+						 __u32 size)
+{
+	struct shunt_end *self, *other;
+
+	if (!pair)
+		return WHY_NEW;
+	if (pair->stage != STAGE_ACTIVE)
+		return pair->stage == STAGE_JOINING ? WHY_JOINING : WHY_LEAVING;
+	self = &pair->end[!st->active];
+	other = &pair->end[!!st->active];
+	if (self->fault || other->fault)
+		return other->fault ? other->fault : self->fault;
+	if (!other->recvs)
+		return WHY_WATCHED;
+	self->msgs++;
+	if (other->msgs != st->peer_msgs) {
+		st->peer_msgs = other->msgs;
+		st->run_msgs = 0;
+		st->run_bytes = 0;
+	}
+	st->run_msgs++;
+	st->run_bytes += size;
+	if (st->run_msgs > STREAM_MSGS && st->run_bytes < (__u64)st->run_msgs * STREAM_MEAN)
+		return WHY_SMALL_STREAM;
+	return WHY_REDIRECTED;
 }
 
 /*
@@ -129,6 +173,7 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 static __always_inline int verdict(struct sk_msg_md *msg)
 {
 	struct shunt_conf *conf = conf_get();
+	struct shunt_pair *pair = NULL;
 	const struct tcp_sock *s;
 	__u32 size = msg->size;
 	struct shunt_sk *st;
@@ -144,6 +189,10 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	if (conf->passing)
 		return pass(st, WHY_DRAINING, size);
 	why = sender_ready(s);
+	if (!st->vouched)
+		pair = pair_get(st);
+	if (!why && !st->vouched)
+		why = pair_ready(pair, st, size);
 	if (why)
 		return pass(st, why, size);
 
@@ -164,6 +213,8 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 			return pass_instead(msg, st, why, size);
 	}
 
+	if (pair)
+		pair->end[!st->active].fresh = 0;
 	st->why = WHY_REDIRECTED;
 	st->redirected_bytes += size;
 	st->redirected_msgs++;

@@ -78,7 +78,20 @@ static __noinline void trace_pair(const struct sock *sk, bool active)
 			   e.remote, e.remote_port, active ? "active" : "passive");
 }
 
-/* Stores what is known of one end, and enters it into the map if vouched. */
+/* Into the map at once, for a pair that is vouched for. */
+static __always_inline bool enter(struct bpf_sock_ops *ops, __u64 cookie, bool active)
+{
+	if (bpf_sock_hash_update(ops, &shunt_socks, &cookie, BPF_NOEXIST)) {
+		COUNT(map_full, 1);
+		return false;
+	}
+	if (!active)
+		COUNT(promoted, 1);
+	return true;
+}
+
+/* Stores what is known of one end. A pair that is not vouched for goes on as
+ * plain TCP, and the supervisor watches it (loader/run.c). */
 static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __u64 peer_cookie,
 				      __u64 peer, bool active, bool vouched)
 {
@@ -86,7 +99,7 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	struct bpf_sock *sk = ops->sk;
 	struct shunt_sk *st;
 
-	if (!sk || !conf || !vouched || conf->passing)
+	if (!sk || !conf || conf->passing)
 		return;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
@@ -96,13 +109,14 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	st->peer = peer;
 	st->vouched = vouched;
 	st->active = active;
-	if (bpf_sock_hash_update(ops, &shunt_socks, &cookie, BPF_NOEXIST)) {
+	if (vouched && !enter(ops, cookie, active)) {
 		bpf_sk_storage_delete(&shunt_sk, sk);
-		COUNT(map_full, 1);
 		return;
 	}
-	if (!active)
-		COUNT(promoted, 1);
+	if (!vouched && conf->idle) {
+		conf->idle = 0;
+		wake(EVENT_PAIRED);
+	}
 	if (conf->trace)
 		trace_pair(kernel_sk(ops), active);
 }
@@ -159,6 +173,12 @@ SEC("sockops")
 int shunt_eager(struct bpf_sock_ops *ops)
 {
 	return pair(ops, SHUNT_EAGER);
+}
+
+SEC("sockops")
+int shunt_proven(struct bpf_sock_ops *ops)
+{
+	return pair(ops, SHUNT_PROVEN);
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

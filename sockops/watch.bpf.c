@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How the readers of watched pairs read. Every read of a TCP stream calls
+ * tcp_rcv_space_adjust(), where the system call tells a receive from a splice;
+ * recv and its kin then report their flags (sock_recv_length, 6.3 and later).
+ *
+ * The tracepoints fire for every socket on the host, so they are attached only
+ * while they are needed (loader/run.c).
+ */
+#include "maps.bpf.h"
+
+static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shunt_pair **ret)
+{
+	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
+	struct shunt_pair *pair;
+
+	if (!st)
+		return NULL;
+	pair = pair_get(st);
+	if (!pair)
+		return NULL;
+	*ret = pair;
+	return &pair->end[!st->active];
+}
+
+static __always_inline __u8 flags_fault(int flags)
+{
+	if (!(flags & MSG_DONTWAIT))
+		return WHY_BLOCKING;
+	if (flags & (MSG_WAITALL | MSG_OOB | MSG_TRUNC))
+		return WHY_RECV_FLAGS;
+	return 0;
+}
+
+/* Is the system call under way one that receives into memory? Not: splice,
+ * sendfile, a thread of the kernel, an architecture not listed. */
+static __always_inline bool receiving(void)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	const struct pt_regs___arm64 *arm = (const void *)regs;
+	long nr;
+
+	if (bpf_core_field_exists(regs->orig_ax)) {
+		nr = BPF_CORE_READ(regs, orig_ax);
+		/* read, readv, recvfrom, recvmsg, recvmmsg, io_uring_enter */
+		return nr == 0 || nr == 19 || nr == 45 || nr == 47 || nr == 299 || nr == 426;
+	}
+	if (bpf_core_field_exists(arm->syscallno)) {
+		nr = BPF_CORE_READ(arm, syscallno);
+		return nr == 63 || nr == 65 || nr == 207 || nr == 212 || nr == 243 || nr == 426;
+	}
+	return false;
+}
+
+static __always_inline void rule_out(struct shunt_pair *pair, struct shunt_end *end, __u8 fault)
+{
+	if (!end->fault)
+		end->fault = fault;
+	pair_leave(pair, end->fault);
+}
+
+/* recv, recvfrom, recvmsg, read, readv: what it returned and its flags. */
+SEC("tp_btf/sock_recv_length")
+int shunt_recv(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	int ret = (int)ctx[1], flags = (int)ctx[2];
+	struct shunt_pair *pair;
+	struct shunt_end *end = watched_end(sk, &pair);
+
+	if (!end || flags & MSG_ERRQUEUE)
+		return 0;
+	end->tgid = bpf_get_current_pid_tgid() >> 32;
+	if (flags_fault(flags))
+		rule_out(pair, end, flags_fault(flags));
+	else if (ret > 0)
+		end->recvs++;
+	return 0;
+}
+
+/* A read of the stream, by whatever means. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int shunt_read(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	const struct shunt_conf *conf = conf_get();
+	struct shunt_pair *pair;
+	struct shunt_end *end = watched_end(sk, &pair);
+
+	if (!end || !conf)
+		return 0;
+	if (!receiving()) {
+		end->tgid = bpf_get_current_pid_tgid() >> 32;
+		rule_out(pair, end, WHY_SPLICE);
+	} else if (!conf->sees_flags) {
+		end->tgid = bpf_get_current_pid_tgid() >> 32;
+		end->recvs++;
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";
