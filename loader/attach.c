@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <bpf/bpf.h>
 
@@ -14,6 +15,8 @@
 #include "route.h"
 #include "shunt.h"
 #include "tc.h"
+
+#define SUPERVISOR_WAITS 500 /* of 10 ms */
 
 const char *link_name(char name[32], unsigned int i)
 {
@@ -154,6 +157,16 @@ static int drain(unsigned int timeout_ms)
 	return error;
 }
 
+/* The supervisor ends by itself once loaded is 0. */
+static void wait_supervisor(void)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	int i;
+
+	for (i = 0; i < SUPERVISOR_WAITS && supervisor_runs(); i++)
+		nanosleep(&pause, NULL);
+}
+
 int teardown(unsigned int timeout_ms)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -170,6 +183,7 @@ int teardown(unsigned int timeout_ms)
 	}
 	if (first)
 		return first;
+	wait_supervisor();
 	error = detach_cgroups(states);
 	if (!error)
 		error = unpin_all("links");

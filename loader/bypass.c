@@ -106,6 +106,59 @@ int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b)
 	return a->sk.cookie == b->sk.peer_cookie && b->sk.cookie == a->sk.peer_cookie;
 }
 
+/* Entry of the supervisor's for a pair; NULL for one that is vouched for. */
+static const struct shunt_pair *watched_pair(const struct shunt_row *r)
+{
+	static const struct shunt_pair *pairs;
+
+	if (!r->sk.slot || r->sk.slot >= SHUNT_PAIRS)
+		return NULL;
+	if (!pairs)
+		pairs = pin_mmap("shunt_pairs", NULL);
+	if (!pairs || pairs[r->sk.slot].end[!r->sk.active].cookie != r->sk.cookie)
+		return NULL;
+	return &pairs[r->sk.slot];
+}
+
+const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
+{
+	const struct shunt_pair *p = watched_pair(a);
+
+	*ret_why = WHY_PEER_ABSENT;
+	if (!b)
+		return "closing";
+	*ret_why = WHY_REDIRECTED;
+	if (a->sk.vouched)
+		return a->member && b->member ? "active" : "plain";
+	*ret_why = WHY_NEW;
+	switch (p ? p->stage : STAGE_FREE) {
+	case STAGE_WATCHED:
+		*ret_why = WHY_WATCHED;
+		return "watched";
+	case STAGE_JOINING:
+		*ret_why = WHY_JOINING;
+		return "joining";
+	case STAGE_ACTIVE:
+		*ret_why = WHY_REDIRECTED;
+		return "active";
+	case STAGE_LEAVING:
+	case STAGE_EMPTYING:
+		*ret_why = p->why;
+		return "leaving";
+	case STAGE_WAITING:
+		*ret_why = p->why;
+		return "plain";
+	}
+	return "plain";
+}
+
+int bypass_active(const struct shunt_row *a, const struct shunt_row *b)
+{
+	unsigned int why;
+
+	return !strcmp(bypass_state(a, b, &why), "active");
+}
+
 static int compare_rows(const void *va, const void *vb)
 {
 	const struct shunt_row *a = va, *b = vb;

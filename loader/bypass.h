@@ -24,6 +24,13 @@ int bypass_list(struct shunt_row **ret, size_t *ret_n);
 /* Are rows a and b the two ends of one connection? */
 int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b);
 
+/* Do both redirect? */
+int bypass_active(const struct shunt_row *a, const struct shunt_row *b);
+
+/* Where a pair is, and why: one of plain, watched, joining, active, leaving,
+ * closing. b may be NULL when that end is closed. */
+const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why);
+
 /*
  * Takes all sockets off the fast path; what is queued is left to be read
  * first. 0 when none is left; -EBUSY when some still hold bytes after

@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -50,7 +49,7 @@
 #define MOVE_MS 1
 #define WATCH_PASS_MS 5
 #define REST_MS 40
-#define IDLE_MS 1000
+#define IDLE_MS 250
 /* Passes take at most one part in so many of our time. */
 #define PASS_SHARE 50
 
@@ -507,19 +506,6 @@ static int loop(struct run *r, struct ring_buffer *ring)
 	return 0;
 }
 
-/* One supervisor for each pin directory. */
-static int supervise_lock(void)
-{
-	char path[PIN_PATH];
-	_cleanup_fd_ int fd = open(pin_path(path, "links", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return not_loaded();
-	if (flock(fd, LOCK_EX | LOCK_NB))
-		return deny(-EBUSY, "a supervisor is running already for '%s'", opt.pin_dir);
-	return take_fd(&fd);
-}
-
 int cmd_run(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1, events = -1, pins = -1;
@@ -528,6 +514,14 @@ int cmd_run(int argc, char **argv)
 	__u32 i;
 	int error;
 
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt run\n\n"
+		       "The supervisor of 'proven' admission, in the foreground: promotes pairs that have\n"
+		       "earned the fast path and takes out those that do not profit. Ends on SIGTERM, with\n"
+		       "all its pairs back on TCP, and when shunt is unloaded. Tells systemd when it is\n"
+		       "ready (Type=notify).\n");
+		return 0;
+	}
 	if (argc > 1)
 		return refuse("run: unknown word '%s'", argv[1]);
 	pins = pins_lock(false);
@@ -535,9 +529,11 @@ int cmd_run(int argc, char **argv)
 		return not_loaded();
 	if (pins < 0)
 		return pins;
-	lock = supervise_lock();
+	lock = supervisor_lock();
+	if (lock == -EWOULDBLOCK)
+		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
 	if (lock < 0)
-		return lock;
+		return not_loaded();
 	r.conf = pin_mmap("shunt_conf", NULL);
 	r.pairs = pin_mmap("shunt_pairs", NULL);
 	r.scan = iter_link("shunt_scan", "shunt_sk");
