@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <bpf/bpf.h>
@@ -15,6 +16,7 @@
 #include "load.h"
 #include "pins.h"
 #include "route.h"
+#include "selftest.h"
 #include "shunt.h"
 #include "shunt.skel.h"
 
@@ -32,20 +34,24 @@ struct request {
 	struct shunt_conf conf;
 	bool bypass;
 	bool steer;
+	bool eager; /* some cgroup is */
+	bool force; /* whatever the kernel does */
 };
 
 static int usage(void)
 {
-	printf("usage: shunt load [--cgroup PATH=eager]... [--iface NAME]...\n\n"
-	       "  --cgroup PATH=eager  bypass for sockets made in this cgroup (a path, or a name\n"
-	       "                       below the cgroup2 mount) and the ones below it; 'eager' says\n"
-	       "                       that you vouch for its programs: every pair at once\n"
+	printf("usage: shunt load [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n\n"
+	       "  --cgroup PATH        bypass for sockets made in this cgroup (a path, or a name\n"
+	       "                       below the cgroup2 mount) and the ones below it, for pairs that\n"
+	       "                       have earned it ('shunt run' sees to that)\n"
+	       "  --cgroup PATH=eager  you vouch for its programs: every pair at once\n"
 	       "  --iface NAME         steering of what arrives on this interface\n"
 	       "  --max-bytes N        bound of the bytes queued in one direction (8388608)\n"
 	       "  --max-messages N     the same for messages (2048)\n"
 	       "  --host-bytes N       TCP memory in use on the host above which nothing is\n"
 	       "                       redirected (a quarter of net.ipv4.tcp_mem)\n"
 	       "  --mark BIT           bit set in the mark of steered packets (0x1000000)\n"
+	       "  --force              'eager' even where this kernel would lose data\n"
 	       "  --table N            routing table that delivers them (20560)\n");
 	return 0;
 }
@@ -86,9 +92,10 @@ static int add_cgroup(struct request *req, char *arg)
 	error = cgroup_resolve(arg, s->name, sizeof(s->name));
 	if (error)
 		return error;
+	req->bypass = true;
+	req->eager |= s->admit == SHUNT_EAGER;
 	if (find_state(req->states, s))
 		memset(&req->states[--req->n], 0, sizeof(*s));
-	req->bypass = true;
 	return 0;
 }
 
@@ -136,6 +143,19 @@ static __u64 default_pages(void)
 	return high / 4;
 }
 
+static void defaults(struct shunt_conf *conf)
+{
+	*conf = (struct shunt_conf){
+		.abi = SHUNT_ABI,
+		.max_bytes = DEFAULT_BYTES,
+		.max_msgs = DEFAULT_MSGS,
+		.max_pages = default_pages(),
+		.mark = DEFAULT_MARK,
+		.table = DEFAULT_TABLE,
+	};
+	conf->host_msgs = conf->max_pages * getpagesize() / MSG_COST;
+}
+
 static int set_limit(struct request *req, const char *option, const char *text)
 {
 	struct shunt_conf *c = &req->conf;
@@ -178,15 +198,13 @@ static int parse(int argc, char **argv, struct request *req)
 {
 	int i, error = 0;
 
-	req->conf = (struct shunt_conf){
-		.abi = SHUNT_ABI,
-		.max_bytes = DEFAULT_BYTES,
-		.max_msgs = DEFAULT_MSGS,
-		.max_pages = default_pages(),
-		.mark = DEFAULT_MARK,
-		.table = DEFAULT_TABLE,
-	};
+	defaults(&req->conf);
 	for (i = 1; i < argc && !error; i += 2) {
+		if (!strcmp(argv[i], "--force")) {
+			req->force = true;
+			i--;
+			continue;
+		}
 		bool known = is_limit(argv[i]) || !strcmp(argv[i], "--cgroup") ||
 			     !strcmp(argv[i], "--iface");
 
@@ -406,7 +424,10 @@ static int load(const struct request *req)
 	error = teardown(DRAIN_MS);
 	if (error)
 		return error;
-	error = load_fresh(req);
+	if (req->eager && !req->force)
+		error = selftest_must();
+	if (!error)
+		error = load_fresh(req);
 	if (error && !teardown(DRAIN_MS))
 		pins_remove();
 	return error;
@@ -421,6 +442,41 @@ int programs_try(bool bypass, bool steer)
 	if (!error)
 		shunt_bpf__destroy(skel);
 	return error;
+}
+
+int private_bypass_open(struct private_bypass *ret)
+{
+	struct request req = { .bypass = true };
+	struct shunt_conf *conf;
+	struct shunt_bpf *skel;
+	int error;
+
+	defaults(&req.conf);
+	error = open_programs(&req, &skel);
+	if (!error)
+		error = attach_verdict(skel);
+	if (error)
+		return error;
+	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED,
+		    bpf_map__fd(skel->maps.shunt_conf), 0);
+	if (conf == MAP_FAILED) {
+		shunt_bpf__destroy(skel);
+		return fail(-errno, "can't map the settings");
+	}
+	*conf = req.conf;
+	*ret = (struct private_bypass){
+		.skel = skel,
+		.conf = conf,
+		.socks = bpf_map__fd(skel->maps.shunt_socks),
+		.storage = bpf_map__fd(skel->maps.shunt_sk),
+	};
+	return 0;
+}
+
+void private_bypass_close(struct private_bypass *b)
+{
+	munmap(b->conf, sizeof(*b->conf));
+	shunt_bpf__destroy(b->skel);
 }
 
 int cmd_load(int argc, char **argv)

@@ -15,7 +15,7 @@ struct options opt = {
 static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
-	{ "load", cmd_load, "[--cgroup PATH=eager]... [--iface NAME]... [LIMITS]",
+	{ "load", cmd_load, "[--cgroup PATH[=proven|eager]]... [--iface NAME]...",
 	  "attach the bypass to cgroups and steering to interfaces" },
 	{ "unload", cmd_unload, "[--timeout SEC]",
 	  "drain and remove everything; no queued byte is lost" },

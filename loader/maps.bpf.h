@@ -114,7 +114,10 @@ static __always_inline void wake(__u32 event)
 /* Stops redirects of a pair at once; the supervisor does the rest. */
 static __always_inline void pair_leave(struct shunt_pair *pair, __u32 why)
 {
-	if (__sync_val_compare_and_swap(&pair->stage, STAGE_ACTIVE, STAGE_LEAVING) != STAGE_ACTIVE)
+	__u32 stage = pair->stage;
+
+	if ((stage != STAGE_ACTIVE && stage != STAGE_JOINING) ||
+	    __sync_val_compare_and_swap(&pair->stage, stage, STAGE_LEAVING) != stage)
 		return;
 	pair->why = why;
 	wake(EVENT_LEAVING);

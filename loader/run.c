@@ -295,8 +295,8 @@ static void step_joining(struct run *r, struct shunt_pair *p)
 	__u32 why = fault(r, p);
 
 	if (!why && p->end[0].member && p->end[1].member) {
-		set_stage(p, STAGE_ACTIVE);
-		r->conf->promoted++;
+		if (__sync_bool_compare_and_swap(&p->stage, STAGE_JOINING, STAGE_ACTIVE))
+			r->conf->promoted++;
 		return;
 	}
 	if (!why && ++p->tries <= MAX_TRIES)

@@ -115,9 +115,9 @@ steer() {
 
 latency() {
 	local plain fast
-	make -s -C "$root" build/bench/rr
-	plain=$("$root/build/bench/rr" -n 50000)
-	fast=$(in_cgroup "$root/build/bench/rr" -n 50000)
+	make -s -C "$root" build/bench/tcp
+	plain=$("$root/build/bench/tcp" rr -t 1)
+	fast=$(in_cgroup "$root/build/bench/tcp" rr -t 1)
 	echo "request/response of 64 bytes, one CPU: $plain us by TCP, $fast us bypassed"
 }
 

@@ -101,7 +101,8 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
 	struct shunt_pair *pair = pair_get(st);
 
 	/* What TCP was given before the pair became active may still be unread. */
-	if (pair && !(why == WHY_TCP_BYTES && pair->end[!st->active].fresh))
+	if (pair && pair->stage == STAGE_ACTIVE &&
+	    !(why == WHY_TCP_BYTES && pair->end[!st->active].fresh))
 		pair_leave(pair, why);
 	st->why = why;
 	st->passed_bytes += size;

@@ -78,7 +78,7 @@ static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, str
 {
 	__u64 cookie = st->cookie;
 
-	if (end->member || !end->quiet || !pair->end[!!st->active].quiet)
+	if (!end->quiet || !pair->end[!!st->active].quiet)
 		return;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED || unread(tp))
 		return;
@@ -136,7 +136,9 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 	case STAGE_JOINING:
 		if (!end->fault)
 			end->fault = fault_of(tp);
-		if (pair->stage == STAGE_JOINING)
+		if (end->member)
+			guard(sk, tp, pair, end);
+		else if (pair->stage == STAGE_JOINING)
 			join(sk, tp, st, pair, end);
 		end->quiet = !unread(tp);
 		break;
