@@ -34,6 +34,8 @@ struct shunt_conf {
 	__u32 idle;       /* the supervisor sleeps until a pair registers */
 	__u32 sees_flags; /* this kernel reports the flags of receive calls */
 	__u32 met;        /* sockets met in this pass */
+	__u32 excludes;   /* entries of shunt_exclude */
+	__u32 pad;
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
 	__u32 groups;     /* entries of shunt_groups in use, the free ones too */
@@ -119,6 +121,7 @@ enum shunt_why {
 	WHY_SMALL_STREAM,  /* many small messages without an answer */
 	WHY_UNREAD,        /* bytes sent by TCP stay unread */
 	WHY_TAINTED,       /* the reading process spliced lately */
+	WHY_EXCLUDED,      /* the operator said so */
 	WHY_COUNT,
 };
 
@@ -161,6 +164,23 @@ struct shunt_pair {
 	__u32 tries;       /* passes spent JOINING */
 	__u64 since_ns;    /* of this stage */
 	struct shunt_end end[2]; /* 0: the end that connected */
+};
+
+/* What the operator keeps off the fast path: shunt_exclude[]. */
+#define SHUNT_EXCLUDES 64
+#define SHUNT_COMM 16
+
+enum shunt_exclude_kind { EXCLUDE_PORT = 1, EXCLUDE_PREFIX, EXCLUDE_PROCESS };
+
+struct shunt_exclude {
+	__u8 kind;         /* enum shunt_exclude_kind */
+	__u8 family;       /* prefix: AF_INET, AF_INET6 */
+	__u8 len;          /* prefix: its length in bits */
+	__u8 pad;
+	__u16 low;         /* port: the range */
+	__u16 high;
+	__u8 addr[16];     /* prefix: network byte order */
+	char comm[SHUNT_COMM];
 };
 
 /* What goes through the ring buffer to the supervisor. */
@@ -273,11 +293,12 @@ struct shunt_dst6 {
 
 #define SHUNT_DST_HEAD 32
 
-_Static_assert(sizeof(struct shunt_conf) == 96, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 104, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_isn) == 8, "shunt_isn");
 _Static_assert(sizeof(struct shunt_meet) == 32, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
+_Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 40, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 112, "shunt_pair");
 _Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");

@@ -259,6 +259,7 @@ const char *why_text(unsigned int why)
 		[WHY_SMALL_STREAM] = "a stream of small messages, faster by TCP",
 		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
 		[WHY_TAINTED] = "the reading process spliced lately",
+		[WHY_EXCLUDED] = "the operator excluded the process",
 	};
 
 	return why < WHY_COUNT ? text[why] : "?";

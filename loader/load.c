@@ -16,6 +16,7 @@
 #include "load.h"
 #include "pins.h"
 #include "route.h"
+#include "rule.h"
 #include "selftest.h"
 #include "shunt.h"
 #include "shunt.skel.h"
@@ -31,6 +32,7 @@
 struct request {
 	struct shunt_state states[SHUNT_STATES];
 	unsigned int n;
+	struct shunt_exclude excludes[SHUNT_EXCLUDES];
 	struct shunt_conf conf;
 	bool bypass;
 	bool steer;
@@ -45,6 +47,8 @@ static int usage(void)
 	       "                       below the cgroup2 mount) and the ones below it, for pairs that\n"
 	       "                       have earned it ('shunt run' sees to that)\n"
 	       "  --cgroup PATH=eager  you vouch for its programs: every pair at once\n"
+	       "  --exclude WHAT       keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
+	       "                       process:NAME (of the reader; 'proven' only)\n"
 	       "  --iface NAME         steering of what arrives on this interface\n"
 	       "  --max-bytes N        bound of the bytes queued in one direction (8388608)\n"
 	       "  --max-messages N     the same for messages (2048)\n"
@@ -112,6 +116,37 @@ static int add_iface(struct request *req, const char *name)
 	if (find_state(req->states, s))
 		memset(&req->states[--req->n], 0, sizeof(*s));
 	req->steer = true;
+	return 0;
+}
+
+/* port LOW[-HIGH], ADDR/LEN or the name of a process */
+static int add_exclude(struct request *req, char *arg)
+{
+	struct shunt_exclude x = {};
+	int error;
+
+	if (req->conf.excludes == SHUNT_EXCLUDES)
+		return refuse("--exclude '%s': more than %d", arg, SHUNT_EXCLUDES);
+	if (!strncmp(arg, "port:", 5)) {
+		x.kind = EXCLUDE_PORT;
+		error = parse_range(arg + 5, &x.low, &x.high);
+		if (error)
+			return error;
+	} else if (!strncmp(arg, "process:", 8)) {
+		x.kind = EXCLUDE_PROCESS;
+		if (!arg[8] || strlen(arg + 8) >= sizeof(x.comm))
+			return refuse("--exclude '%s': a process name has 1 to %zu letters", arg,
+				      sizeof(x.comm) - 1);
+		strcpy(x.comm, arg + 8);
+	} else if (strchr(arg, '/')) {
+		x.kind = EXCLUDE_PREFIX;
+		error = parse_prefix(arg, &x.family, x.addr, &x.len);
+		if (error)
+			return error;
+	} else {
+		return refuse("--exclude '%s': neither port:N[-N], ADDR/LEN nor process:NAME", arg);
+	}
+	req->excludes[req->conf.excludes++] = x;
 	return 0;
 }
 
@@ -206,7 +241,7 @@ static int parse(int argc, char **argv, struct request *req)
 			continue;
 		}
 		bool known = is_limit(argv[i]) || !strcmp(argv[i], "--cgroup") ||
-			     !strcmp(argv[i], "--iface");
+			     !strcmp(argv[i], "--iface") || !strcmp(argv[i], "--exclude");
 
 		if (!known)
 			return refuse("load: unknown word '%s'; see 'shunt load help'", argv[i]);
@@ -216,6 +251,8 @@ static int parse(int argc, char **argv, struct request *req)
 			error = add_cgroup(req, argv[i + 1]);
 		else if (!strcmp(argv[i], "--iface"))
 			error = add_iface(req, argv[i + 1]);
+		else if (!strcmp(argv[i], "--exclude"))
+			error = add_exclude(req, argv[i + 1]);
 		else
 			error = set_limit(req, argv[i], argv[i + 1]);
 	}
@@ -238,7 +275,7 @@ static bool same(const struct request *req, struct shunt_state *states,
 		n += states[i].kind != SHUNT_NONE;
 	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
-	    conf->mark != req->conf.mark || conf->table != req->conf.table)
+	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark || conf->table != req->conf.table)
 		return false;
 	for (i = 0; i < req->n; i++) {
 		s = find_state(states, &req->states[i]);
@@ -365,11 +402,13 @@ static int attach_all(const struct request *req)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
 	unsigned int i;
 	int error = 0;
 
-	if (!conf || !states)
+	if (!conf || !states || !excludes)
 		return fail(-errno, "can't map the settings");
+	memcpy(excludes, req->excludes, sizeof(req->excludes));
 	*conf = req->conf;
 	conf->sees_flags = sees_flags();
 	if (req->steer)

@@ -58,6 +58,7 @@
 struct run {
 	struct shunt_conf *conf;
 	struct shunt_pair *pairs;
+	const struct shunt_exclude *excludes;
 	int scan;          /* iterator link */
 	int slots;         /* map */
 	int recv, read;    /* tracepoint links, -1 when not attached */
@@ -194,6 +195,28 @@ static bool tainted(const struct run *r, __u32 tgid)
 	return false;
 }
 
+static bool excluded(const struct run *r, __u32 tgid)
+{
+	char path[64], comm[SHUNT_COMM + 1] = "";
+	__u32 i;
+	FILE *f;
+
+	if (!tgid || !r->conf->excludes)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%u/comm", tgid);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (!fgets(comm, sizeof(comm), f))
+		*comm = '\0';
+	fclose(f);
+	comm[strcspn(comm, "\n")] = '\0';
+	for (i = 0; i < r->conf->excludes; i++)
+		if (r->excludes[i].kind == EXCLUDE_PROCESS && !strcmp(r->excludes[i].comm, comm))
+			return true;
+	return false;
+}
+
 /* tracepoints */
 
 static int attach_tracepoint(const char *prog)
@@ -270,6 +293,12 @@ static __u32 fault(const struct run *r, const struct shunt_pair *p)
 	return 0;
 }
 
+/* The same for what need not be asked at every pass. */
+static __u32 owner_fault(const struct run *r, const struct shunt_pair *p)
+{
+	return excluded(r, p->end[0].tgid) || excluded(r, p->end[1].tgid) ? WHY_EXCLUDED : 0;
+}
+
 static void step_watched(struct run *r, struct shunt_pair *p)
 {
 	const struct shunt_end *e = p->end;
@@ -285,7 +314,7 @@ static void step_watched(struct run *r, struct shunt_pair *p)
 		wait_longer(p, why);
 	else if ((e[0].recvs >= CLEAN_RECVS || !e[0].recvs) &&
 		 (e[1].recvs >= CLEAN_RECVS || !e[1].recvs) && (e[0].recvs || e[1].recvs))
-		set_stage(p, STAGE_JOINING);
+		(why = owner_fault(r, p)) ? wait_longer(p, why) : set_stage(p, STAGE_JOINING);
 	else if (now_ns() - p->since_ns > WATCH_MS * MS)
 		wait_longer(p, WHY_WATCHED);
 }
@@ -536,10 +565,11 @@ int cmd_run(int argc, char **argv)
 		return not_loaded();
 	r.conf = pin_mmap("shunt_conf", NULL);
 	r.pairs = pin_mmap("shunt_pairs", NULL);
+	r.excludes = pin_mmap("shunt_exclude", NULL);
 	r.scan = iter_link("shunt_scan", "shunt_sk");
 	r.slots = pin_open("maps", "shunt_slot");
 	events = pin_open("maps", "shunt_events");
-	if (!r.conf || !r.conf->loaded || !r.pairs || r.scan < 0 || r.slots < 0 || events < 0)
+	if (!r.conf || !r.conf->loaded || !r.pairs || !r.excludes || r.scan < 0 || r.slots < 0 || events < 0)
 		return deny(-ENOENT, "the bypass is not loaded");
 	close(take_fd(&pins));
 	for (i = 1; i < SHUNT_PAIRS; i++)

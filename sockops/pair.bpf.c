@@ -13,6 +13,7 @@
  * not fire) and Fast Open (data in the SYN moves the client's snd_nxt).
  */
 #include "endpoint.bpf.h"
+#include "prefix.bpf.h"
 
 #define SK_PASS_OPS 1
 
@@ -24,6 +25,50 @@ struct shunt_isn_map {
 	__type(value, struct shunt_meet);
 };
 MAP(shunt_isn);
+
+/* ports and prefixes that stay plain */
+struct shunt_exclude_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_EXCLUDES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_exclude);
+};
+MAP(shunt_exclude);
+
+struct excluding {
+	struct endpoints e;
+	__u32 found;
+};
+
+static long exclude_step(__u32 i, void *data)
+{
+	struct excluding *x = data;
+	const struct shunt_exclude *entry = bpf_map_lookup_elem(&shunt_exclude, &i);
+
+	if (!entry)
+		return 1;
+	if (entry->kind == EXCLUDE_PORT)
+		x->found = (x->e.local_port >= entry->low && x->e.local_port <= entry->high) ||
+			   (x->e.remote_port >= entry->low && x->e.remote_port <= entry->high);
+	else if (entry->kind == EXCLUDE_PREFIX && entry->family == x->e.family)
+		x->found = in_prefix(x->e.local, entry->addr, entry->len) ||
+			   in_prefix(x->e.remote, entry->addr, entry->len);
+	return x->found != 0;
+}
+
+/* Does the operator keep this connection off the fast path? */
+static __always_inline bool excluded(const struct sock *sk)
+{
+	const struct shunt_conf *conf = conf_get();
+	struct excluding x = {};
+
+	if (!conf || !conf->excludes)
+		return false;
+	endpoints_of(sk, &x.e);
+	bpf_loop(conf->excludes, exclude_step, &x, 0);
+	return x.found;
+}
 
 static __always_inline struct sock *kernel_sk(struct bpf_sock_ops *ops)
 {
@@ -127,7 +172,8 @@ static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 ad
 	struct shunt_meet *meet = bpf_map_lookup_elem(&shunt_isn, &isn);
 	const struct sock *sk = kernel_sk(ops);
 
-	if (!meet || meet->client || in_kernel_use(sk) || is_mptcp(sk) || has_ulp(sk))
+	if (!meet || meet->client || in_kernel_use(sk) || is_mptcp(sk) || has_ulp(sk) ||
+	    excluded(sk))
 		return;
 	meet->client_sk = (__u64)sk;
 	meet->client = bpf_get_socket_cookie(ops);
