@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the scripts share: where things are, and how they complain.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shunt=$root/build/shunt
-# Which cgroup load.sh made, for unload.sh to remove.
+# Which cgroups load.sh made, for unload.sh to remove.
 made=/run/shunt/made-cgroup
+log=/run/shunt/log
 
 die() {
 	echo "${0##*/}: $*" >&2

@@ -3,6 +3,7 @@
 # Prints a line for each pair, bypassed message and steered flow, until
 # interrupted; tracing is off again afterwards.
 set -eu
+# shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
 need_root

@@ -3,13 +3,18 @@
 # Removes everything that load.sh put on the host, once no reader would lose
 # bytes. Options are those of 'shunt unload'.
 set -eu
+# shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
 "$shunt" unload "$@"
 
-[ -e "$made" ] || exit 0
+rm -f "$log"
+if [ ! -e "$made" ]; then
+	rmdir "${made%/*}" 2>/dev/null || true
+	exit 0
+fi
 left=
 while read -r dir; do
 	[ -d "$dir" ] || continue
