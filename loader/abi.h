@@ -7,6 +7,7 @@
 #ifndef SHUNT_ABI_H
 #define SHUNT_ABI_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 #define SHUNT_ABI 1
@@ -35,7 +36,7 @@ struct shunt_conf {
 	__u32 sees_flags; /* this kernel reports the flags of receive calls */
 	__u32 met;        /* sockets met in this pass */
 	__u32 excludes;   /* entries of shunt_exclude */
-	__u32 pad;
+	__u32 watching;   /* some pair is watched: look out for its client */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
 	__u32 groups;     /* entries of shunt_groups in use, the free ones too */
@@ -80,19 +81,20 @@ struct shunt_count {
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
 
-/* The two initial sequence numbers of a handshake: key of shunt_isn. */
-struct shunt_isn {
-	__u32 client;
-	__u32 server;
-};
+/* A handshake under way on this host, where both ends look for it by the two
+ * initial sequence numbers: shunt_meet[hash of them]. A later one in the same
+ * place takes it over, and the pair stays plain. */
+#define SHUNT_MEETS 16384
 
-/* A handshake under way on this host: value of shunt_isn. */
 struct shunt_meet {
-	__u64 server;     /* cookie the accepted socket will have */
+	struct bpf_spin_lock lock;
+	__u32 client_isn;
+	__u32 server_isn;
+	__u8 admit;       /* enum shunt_admit of the listener's cgroup */
+	__u8 pad[3];
+	__u64 server;     /* cookie the accepted socket will have; 0: empty */
 	__u64 client;     /* cookie; 0 until the client is established */
 	__u64 client_sk;  /* its address */
-	__u8 admit;       /* enum shunt_admit of the listener's cgroup */
-	__u8 pad[7];
 };
 
 /* Why the verdict sent a message through TCP. */
@@ -206,7 +208,7 @@ struct shunt_sk {
 	__u64 peer_msgs;    /* messages of the peer when that run began */
 	__u32 run_msgs;
 	__u32 slot;         /* in shunt_pairs, 0 if none */
-	__u32 segs;         /* data_segs_in at the last pass */
+	__u32 segs;         /* received by both ends at the last pass */
 	__u8 vouched;       /* blocking readers are allowed */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
@@ -295,8 +297,7 @@ struct shunt_dst6 {
 
 _Static_assert(sizeof(struct shunt_conf) == 104, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
-_Static_assert(sizeof(struct shunt_isn) == 8, "shunt_isn");
-_Static_assert(sizeof(struct shunt_meet) == 32, "shunt_meet");
+_Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 40, "shunt_end");

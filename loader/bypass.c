@@ -125,7 +125,7 @@ const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, u
 	const struct shunt_pair *p = watched_pair(a);
 
 	*ret_why = WHY_PEER_ABSENT;
-	if (!b)
+	if (a->state != TCP_ESTABLISHED || (a->sk.vouched && !b))
 		return "closing";
 	*ret_why = WHY_REDIRECTED;
 	if (a->sk.vouched)

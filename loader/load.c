@@ -324,6 +324,7 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && sees_flags());
+	bpf_program__set_autoload(skel->progs.shunt_send, req->bypass && sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);

@@ -71,6 +71,16 @@ struct shunt_pairs_map {
 };
 MAP(shunt_pairs);
 
+/* entry of shunt_pairs by the cookie of either end */
+struct shunt_slot_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * SHUNT_PAIRS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+};
+MAP(shunt_slot);
+
 /* wakes the supervisor */
 struct shunt_events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -61,7 +61,7 @@ struct run {
 	const struct shunt_exclude *excludes;
 	int scan;          /* iterator link */
 	int slots;         /* map */
-	int recv, read;    /* tracepoint links, -1 when not attached */
+	int recv, send, read; /* tracepoint links, -1 when not attached */
 	__u32 top;         /* no pair from here on is in use */
 	__u32 used;
 	__u32 watched;     /* pairs WATCHED */
@@ -243,16 +243,21 @@ static void set_tracepoints(struct run *r)
 {
 	__u64 now = now_ns();
 
+	r->conf->watching = r->watched;
 	if (r->watched)
 		r->needed_ns = now;
 	if (r->watched && r->recv < 0 && r->conf->sees_flags)
 		r->recv = attach_tracepoint("shunt_recv");
+	if (r->watched && r->send < 0 && r->conf->sees_flags)
+		r->send = attach_tracepoint("shunt_send");
 	if ((r->watched || r->active) && r->read < 0)
 		r->read = attach_tracepoint("shunt_read");
 	if (r->watched || now - r->needed_ns < LINGER_MS * MS)
 		return;
 	if (r->recv >= 0)
 		detach_tracepoint(&r->recv);
+	if (r->send >= 0)
+		detach_tracepoint(&r->send);
 	if (r->read >= 0 && !r->active)
 		detach_tracepoint(&r->read);
 }
@@ -452,6 +457,7 @@ static void consider(struct run *r, const struct shunt_row *rows, size_t n)
 	}
 	if (!assign)
 		return;
+	r->conf->watching = 1;
 	r->conf->assign = 1;
 	iter_run(r->scan, &none, &ignored);
 	r->conf->assign = 0;
@@ -539,7 +545,7 @@ int cmd_run(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1, events = -1, pins = -1;
 	struct ring_buffer *ring;
-	struct run r = { .recv = -1, .read = -1, .top = 1 };
+	struct run r = { .recv = -1, .send = -1, .read = -1, .top = 1 };
 	__u32 i;
 	int error;
 
@@ -581,6 +587,7 @@ int cmd_run(int argc, char **argv)
 	error = loop(&r, ring);
 	ring_buffer__free(ring);
 	close_fd(&r.recv);
+	close_fd(&r.send);
 	close_fd(&r.read);
 	return error;
 }

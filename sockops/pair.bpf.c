@@ -17,14 +17,14 @@
 
 #define SK_PASS_OPS 1
 
-/* handshakes under way; entries leave when the server is established */
-struct shunt_isn_map {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct shunt_isn);
+/* handshakes under way */
+struct shunt_meet_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_MEETS);
+	__type(key, __u32);
 	__type(value, struct shunt_meet);
 };
-MAP(shunt_isn);
+MAP(shunt_meet);
 
 /* ports and prefixes that stay plain */
 struct shunt_exclude_map {
@@ -93,21 +93,80 @@ static __always_inline bool has_ulp(const struct sock *sk)
 	return BPF_CORE_READ((const struct inet_connection_sock *)sk, icsk_ulp_ops);
 }
 
+static __always_inline struct shunt_meet *meeting_place(__u32 client_isn, __u32 server_isn)
+{
+	__u32 place = (client_isn ^ (server_isn * 0x9e3779b1)) % SHUNT_MEETS;
+
+	return bpf_map_lookup_elem(&shunt_meet, &place);
+}
+
 /* The server answers a SYN: leave word for the client. */
 static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
 {
 	const struct tcp_request_sock *req = (const void *)kernel_sk(ops);
 	const struct sock *listener = BPF_CORE_READ(req, req.req.__req_common.skc_listener);
-	struct shunt_isn isn = {
-		.client = BPF_CORE_READ(req, rcv_isn),
-		.server = BPF_CORE_READ(req, snt_isn),
-	};
-	struct shunt_meet meet = { .admit = admit };
+	__u32 client_isn = BPF_CORE_READ(req, rcv_isn);
+	__u32 server_isn = BPF_CORE_READ(req, snt_isn);
+	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	__u64 cookie;
 
-	if (!listener || in_kernel_use(listener) || is_mptcp(listener) || has_ulp(listener))
+	if (!meet || !listener || in_kernel_use(listener) || is_mptcp(listener) ||
+	    has_ulp(listener))
 		return;
-	meet.server = bpf_get_socket_cookie(ops);
-	bpf_map_update_elem(&shunt_isn, &isn, &meet, BPF_ANY);
+	cookie = bpf_get_socket_cookie(ops);
+	bpf_spin_lock(&meet->lock);
+	meet->client_isn = client_isn;
+	meet->server_isn = server_isn;
+	meet->admit = admit;
+	meet->server = cookie;
+	meet->client = 0;
+	bpf_spin_unlock(&meet->lock);
+}
+
+/* The client's part: leaves its cookie, takes the server's; false if no server
+ * on this host is in the same handshake. */
+static __always_inline bool meet_server(__u32 client_isn, __u32 server_isn, __u64 cookie,
+					const struct sock *sk, struct shunt_meet *ret)
+{
+	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	bool met = false;
+
+	if (!meet)
+		return false;
+	bpf_spin_lock(&meet->lock);
+	if (meet->server && meet->client_isn == client_isn && meet->server_isn == server_isn &&
+	    !meet->client) {
+		meet->client = cookie;
+		meet->client_sk = (__u64)sk;
+		ret->server = meet->server;
+		ret->admit = meet->admit;
+		met = true;
+	}
+	bpf_spin_unlock(&meet->lock);
+	return met;
+}
+
+/* The server's part: takes the client's cookie and clears the place. */
+static __always_inline bool meet_client(__u32 client_isn, __u32 server_isn, __u64 cookie,
+					struct shunt_meet *ret)
+{
+	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	bool met = false;
+
+	if (!meet)
+		return false;
+	bpf_spin_lock(&meet->lock);
+	if (meet->server == cookie && meet->client_isn == client_isn &&
+	    meet->server_isn == server_isn) {
+		ret->client = meet->client;
+		ret->client_sk = meet->client_sk;
+		ret->admit = meet->admit;
+		met = meet->client;
+		meet->server = 0;
+		meet->client = 0;
+	}
+	bpf_spin_unlock(&meet->lock);
+	return met;
 }
 
 static __noinline void trace_pair(const struct sock *sk, bool active)
@@ -123,6 +182,14 @@ static __noinline void trace_pair(const struct sock *sk, bool active)
 			   e.remote, e.remote_port, active ? "active" : "passive");
 }
 
+static __always_inline void trace_if_on(const struct sock *sk, bool active)
+{
+	const struct shunt_conf *conf = conf_get();
+
+	if (conf && conf->trace)
+		trace_pair(sk, active);
+}
+
 /* Into the map at once, for a pair that is vouched for. */
 static __always_inline bool enter(struct bpf_sock_ops *ops, __u64 cookie, bool active)
 {
@@ -135,8 +202,12 @@ static __always_inline bool enter(struct bpf_sock_ops *ops, __u64 cookie, bool a
 	return true;
 }
 
-/* Stores what is known of one end. A pair that is not vouched for goes on as
- * plain TCP, and the supervisor watches it (loader/run.c). */
+/*
+ * Stores what is known of one end. A pair that is not vouched for goes on as
+ * plain TCP, and the supervisor looks after it (loader/run.c); of such a pair
+ * only the server's end is stored here, for most connections are short. The
+ * client's follows when the pair is watched (sockops/watch.bpf.c).
+ */
 static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __u64 peer_cookie,
 				      __u64 peer, bool active, bool vouched)
 {
@@ -162,39 +233,39 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 		conf->idle = 0;
 		wake(EVENT_PAIRED);
 	}
-	if (conf->trace)
-		trace_pair(kernel_sk(ops), active);
+	trace_if_on(kernel_sk(ops), active);
 }
 
 static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 admit)
 {
-	struct shunt_isn isn = { .client = ops->snd_nxt - 1, .server = ops->rcv_nxt - 1 };
-	struct shunt_meet *meet = bpf_map_lookup_elem(&shunt_isn, &isn);
+	__u32 client_isn = ops->snd_nxt - 1, server_isn = ops->rcv_nxt - 1;
 	const struct sock *sk = kernel_sk(ops);
+	struct shunt_meet *place, meet = {};
+	__u64 cookie;
 
-	if (!meet || meet->client || in_kernel_use(sk) || is_mptcp(sk) || has_ulp(sk) ||
-	    excluded(sk))
+	place = meeting_place(client_isn, server_isn);
+	if (!place || place->client_isn != client_isn || in_kernel_use(sk) ||
+	    is_mptcp(sk) || has_ulp(sk) || excluded(sk))
 		return;
-	meet->client_sk = (__u64)sk;
-	meet->client = bpf_get_socket_cookie(ops);
-	admit_end(ops, meet->client, meet->server, 0, true,
-		  admit == SHUNT_EAGER && meet->admit == SHUNT_EAGER);
+	cookie = bpf_get_socket_cookie(ops);
+	if (!meet_server(client_isn, server_isn, cookie, sk, &meet))
+		return;
+	if (admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER)
+		admit_end(ops, cookie, meet.server, 0, true, true);
+	else
+		trace_if_on(sk, true);
 }
 
 static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 admit)
 {
-	struct shunt_isn isn = { .client = ops->rcv_nxt - 1, .server = ops->snd_nxt - 1 };
-	struct shunt_meet *found = bpf_map_lookup_elem(&shunt_isn, &isn);
+	__u32 client_isn = ops->rcv_nxt - 1, server_isn = ops->snd_nxt - 1;
+	__u64 cookie = bpf_get_socket_cookie(ops);
 	const struct sock *sk = kernel_sk(ops);
-	struct shunt_meet meet;
+	struct shunt_meet meet = {};
 
-	if (!found)
+	if (!meet_client(client_isn, server_isn, cookie, &meet) || is_mptcp(sk) || has_ulp(sk))
 		return;
-	meet = *found;
-	bpf_map_delete_elem(&shunt_isn, &isn);
-	if (!meet.client || meet.server != bpf_get_socket_cookie(ops) || is_mptcp(sk) || has_ulp(sk))
-		return;
-	admit_end(ops, meet.server, meet.client, meet.client_sk, false,
+	admit_end(ops, cookie, meet.client, meet.client_sk, false,
 		  admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER);
 }
 

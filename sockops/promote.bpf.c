@@ -10,15 +10,6 @@
 /* Segments with data, received since the last pass, that make a socket busy. */
 #define BUSY_SEGS 16
 
-struct shunt_slot_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * SHUNT_PAIRS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, __u32);
-};
-MAP(shunt_slot);
-
 static __always_inline void print(struct bpf_iter__bpf_sk_storage_map *ctx, const struct shunt_sk *st)
 {
 	struct shunt_row row;
@@ -28,12 +19,25 @@ static __always_inline void print(struct bpf_iter__bpf_sk_storage_map *ctx, cons
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 }
 
-/* Not yet watched. */
+/* Segments with data that both ends have received. The client's socket is told
+ * by its cookie from what may have taken its memory. */
+static __always_inline __u32 segments(const struct tcp_sock *tp, const struct shunt_sk *st)
+{
+	const struct tcp_sock *client = (const struct tcp_sock *)st->peer;
+	__u32 segs = BPF_CORE_READ(tp, data_segs_in);
+
+	if (client && (__u64)BPF_CORE_READ(client, inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter) ==
+	    st->peer_cookie)
+		segs += BPF_CORE_READ(client, data_segs_in);
+	return segs;
+}
+
+/* Not watched, or not again yet. */
 static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, const struct tcp_sock *tp,
 				  struct shunt_sk *st, const struct shunt_conf *conf)
 {
-	__u32 segs = BPF_CORE_READ(tp, data_segs_in), *slot;
 	__u64 cookie = st->cookie;
+	__u32 segs, *slot;
 
 	if (conf->assign && !st->slot) {
 		slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
@@ -41,6 +45,9 @@ static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, cons
 			st->slot = *slot;
 		return;
 	}
+	if (st->active)
+		return;
+	segs = segments(tp, st);
 	if (segs - st->segs >= BUSY_SEGS)
 		print(ctx, st);
 	st->segs = segs;

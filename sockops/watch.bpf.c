@@ -9,11 +9,39 @@
  */
 #include "maps.bpf.h"
 
+/* The client's end of a pair that is watched, met for the first time. */
+static __always_inline struct shunt_sk *client_end(struct sock *sk)
+{
+	const struct shunt_conf *conf = conf_get();
+	struct shunt_pair *pair;
+	struct shunt_sk *st;
+	__u64 cookie;
+	__u32 *slot;
+
+	if (!conf || !conf->watching)
+		return NULL;
+	cookie = bpf_get_socket_cookie(sk);
+	slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
+	pair = slot ? bpf_map_lookup_elem(&shunt_pairs, slot) : NULL;
+	if (!pair || pair->end[0].cookie != cookie)
+		return NULL;
+	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return NULL;
+	st->active = 1;
+	st->slot = *slot;
+	st->peer_cookie = pair->end[1].cookie;
+	st->cookie = cookie;
+	return st;
+}
+
 static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shunt_pair **ret)
 {
 	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
 	struct shunt_pair *pair;
 
+	if (!st)
+		st = client_end(sk);
 	if (!st)
 		return NULL;
 	pair = pair_get(st);
@@ -75,6 +103,16 @@ int shunt_recv(__u64 *ctx)
 		rule_out(pair, end, flags_fault(flags));
 	else if (ret > 0)
 		end->recvs++;
+	return 0;
+}
+
+/* A client may send and never receive: it is met here. */
+SEC("tp_btf/sock_send_length")
+int shunt_send(__u64 *ctx)
+{
+	struct shunt_pair *pair;
+
+	watched_end((struct sock *)ctx[0], &pair);
 	return 0;
 }
 
