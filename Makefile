@@ -16,7 +16,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow
 CPPFLAGS += -Iloader -I$(B) -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"'
 LDLIBS += $(shell $(PKG_CONFIG) --libs libbpf libmnl 2>/dev/null || echo -lbpf -lmnl)
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 $(WARN) -Iloader -Itc \
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 $(WARN) -Iloader -Itc -Isockops \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
 BPF_SRC := $(wildcard tc/*.bpf.c sockops/*.bpf.c skmsg/*.bpf.c)

@@ -228,6 +228,20 @@ struct shunt_row {
 	__u8 member;        /* it is in shunt_socks */
 };
 
+/* What shunt_adopt prints of a connection older than the load. */
+struct shunt_old {
+	__u64 cookie;
+	__u64 cgroup;      /* id: inode number of its directory */
+	__u32 snd_nxt;
+	__u32 rcv_nxt;
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u16 family;
+	__u16 pad;
+};
+
 /* Rules. An index of 0 ends a list. */
 #define SHUNT_RULES 16384
 #define SHUNT_SERVICE 32
@@ -302,6 +316,7 @@ _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 40, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 112, "shunt_pair");
+_Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
 _Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_rule) == 160, "shunt_rule");
 _Static_assert(sizeof(struct shunt_group) == 32, "shunt_group");

@@ -34,7 +34,7 @@ int wait_programs(void)
 	return 0;
 }
 
-static int read_rows(int fd, struct shunt_row **ret, size_t *ret_n)
+static int read_all(int fd, void **ret, size_t *ret_size)
 {
 	_cleanup_free_ char *buf = NULL;
 	size_t len = 0, room = 0;
@@ -56,8 +56,8 @@ static int read_rows(int fd, struct shunt_row **ret, size_t *ret_n)
 			return -errno;
 		len += got;
 	} while (got);
-	*ret = (struct shunt_row *)buf;
-	*ret_n = len / sizeof(**ret);
+	*ret = buf;
+	*ret_size = len;
 	buf = NULL;
 	return 0;
 }
@@ -81,11 +81,24 @@ int iter_link(const char *prog, const char *map)
 	return link < 0 ? -errno : link;
 }
 
-int iter_run(int link, struct shunt_row **ret, size_t *ret_n)
+int iter_read(int link, void **ret, size_t *ret_size)
 {
 	_cleanup_fd_ int fd = bpf_iter_create(link);
 
-	return fd < 0 ? -errno : read_rows(fd, ret, ret_n);
+	return fd < 0 ? -errno : read_all(fd, ret, ret_size);
+}
+
+int iter_run(int link, struct shunt_row **ret, size_t *ret_n)
+{
+	void *rows;
+	size_t size;
+	int error = iter_read(link, &rows, &size);
+
+	if (error)
+		return error;
+	*ret = rows;
+	*ret_n = size / sizeof(**ret);
+	return 0;
 }
 
 /* Runs a pinned iterator over a pinned map and collects what it prints. */

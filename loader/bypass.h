@@ -15,6 +15,7 @@ int wait_programs(void);
 int iter_link(const char *prog, const char *map);
 
 /* Runs it once; *ret is what it printed, the caller frees it. */
+int iter_read(int link, void **ret, size_t *ret_size);
 int iter_run(int link, struct shunt_row **ret, size_t *ret_n);
 
 /* All paired sockets, sorted so that the ends of a pair are neighbours, the

@@ -113,8 +113,21 @@ enum sock_flags {
 	SOCK_ZEROCOPY = 0,
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
 	struct {
 		atomic_t rmem_alloc;
 		int len;
@@ -149,6 +162,7 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
+	__u32 snd_nxt;
 	__u32 data_segs_in;
 	__u8 recvmsg_inq : 1;
 	struct hrtimer pacing_timer;

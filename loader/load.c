@@ -321,6 +321,7 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_proven, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && sees_flags());

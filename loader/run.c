@@ -28,6 +28,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "adopt.h"
 #include "bypass.h"
 #include "pins.h"
 #include "shunt.h"
@@ -584,6 +585,7 @@ int cmd_run(int argc, char **argv)
 	ring = ring_buffer__new(events, event, NULL, NULL);
 	if (!ring)
 		return fail(-errno, "can't open the ring buffer");
+	adopt_connections();
 	error = loop(&r, ring);
 	ring_buffer__free(ring);
 	close_fd(&r.recv);
