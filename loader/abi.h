@@ -36,6 +36,8 @@ struct shunt_conf {
 	__u32 sees_flags; /* this kernel reports the flags of receive calls */
 	__u32 met;        /* sockets met in this pass */
 	__u32 excludes;   /* entries of shunt_exclude */
+	__u32 fionread_faulty; /* for sockets on the fast path, on this kernel */
+	__u32 pad;
 	__u32 watching;   /* some pair is watched: look out for its client */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
@@ -124,6 +126,7 @@ enum shunt_why {
 	WHY_UNREAD,        /* bytes sent by TCP stay unread */
 	WHY_TAINTED,       /* the reading process spliced lately */
 	WHY_EXCLUDED,      /* the operator said so */
+	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel gets wrong */
 	WHY_COUNT,
 };
 
@@ -232,8 +235,8 @@ struct shunt_row {
 struct shunt_old {
 	__u64 cookie;
 	__u64 cgroup;      /* id: inode number of its directory */
-	__u32 snd_nxt;
-	__u32 rcv_nxt;
+	__u32 sent_isn;    /* where its two streams began; may be one too high */
+	__u32 received_isn;
 	__u8 local[16];
 	__u8 remote[16];
 	__u16 local_port;
@@ -309,7 +312,7 @@ struct shunt_dst6 {
 
 #define SHUNT_DST_HEAD 32
 
-_Static_assert(sizeof(struct shunt_conf) == 104, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 112, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");

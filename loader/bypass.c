@@ -273,6 +273,7 @@ const char *why_text(unsigned int why)
 		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
 		[WHY_TAINTED] = "the reading process spliced lately",
 		[WHY_EXCLUDED] = "the operator excluded the process",
+		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
 	};
 
 	return why < WHY_COUNT ? text[why] : "?";

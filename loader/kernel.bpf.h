@@ -22,6 +22,7 @@
 #define MSG_DONTWAIT 0x40
 #define MSG_WAITALL 0x100
 #define MSG_ERRQUEUE 0x2000
+#define FIONREAD 0x541b
 #define SOL_SOCKET 1
 #define SO_RCVLOWAT 18
 #define RCV_SHUTDOWN 1
@@ -162,7 +163,9 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
-	__u32 snd_nxt;
+	__u32 snd_una;
+	__u64 bytes_acked;
+	__u64 bytes_received;
 	__u32 data_segs_in;
 	__u8 recvmsg_inq : 1;
 	struct hrtimer pacing_timer;
@@ -216,9 +219,11 @@ struct bpf_shtab {
 /* x86 */
 struct pt_regs {
 	unsigned long orig_ax;
+	unsigned long si;
 };
 
 struct pt_regs___arm64 {
+	__u64 regs[31];
 	int syscallno;
 };
 

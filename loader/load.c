@@ -324,6 +324,7 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_ioctl, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_send, req->bypass && sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
@@ -443,9 +444,10 @@ static int load_fresh(const struct request *req)
 	return error;
 }
 
-static int load(const struct request *req)
+static int load(struct request *req)
 {
 	_cleanup_fd_ int lock = pins_lock(true);
+	bool fionread = true;
 	struct shunt_conf *conf;
 	struct shunt_state *states;
 	int error;
@@ -465,8 +467,9 @@ static int load(const struct request *req)
 	error = teardown(DRAIN_MS);
 	if (error)
 		return error;
-	if (req->eager && !req->force)
-		error = selftest_must();
+	if (req->bypass)
+		error = selftest_load(req->eager && !req->force, &fionread);
+	req->conf.fionread_faulty = !fionread;
 	if (!error)
 		error = load_fresh(req);
 	if (error && !teardown(DRAIN_MS))

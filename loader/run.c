@@ -61,8 +61,8 @@ struct run {
 	struct shunt_pair *pairs;
 	const struct shunt_exclude *excludes;
 	int scan;          /* iterator link */
-	int slots;         /* map */
-	int recv, send, read; /* tracepoint links, -1 when not attached */
+	int slots, asks;   /* maps */
+	int recv, send, read, ioctl; /* tracepoint links, -1 when not attached */
 	__u32 top;         /* no pair from here on is in use */
 	__u32 used;
 	__u32 watched;     /* pairs WATCHED */
@@ -233,34 +233,30 @@ static int attach_tracepoint(const char *prog)
 	return link;
 }
 
-static void detach_tracepoint(int *link)
+static void want_tracepoint(int *link, const char *prog, bool wanted)
 {
-	close_fd(link);
-	*link = -1;
+	if (wanted && *link < 0) {
+		*link = attach_tracepoint(prog);
+	} else if (!wanted) {
+		close_fd(link);
+		*link = -1;
+	}
 }
 
 /* Active pairs need only to be told from splice. */
 static void set_tracepoints(struct run *r)
 {
 	__u64 now = now_ns();
+	bool watching;
 
 	r->conf->watching = r->watched;
 	if (r->watched)
 		r->needed_ns = now;
-	if (r->watched && r->recv < 0 && r->conf->sees_flags)
-		r->recv = attach_tracepoint("shunt_recv");
-	if (r->watched && r->send < 0 && r->conf->sees_flags)
-		r->send = attach_tracepoint("shunt_send");
-	if ((r->watched || r->active) && r->read < 0)
-		r->read = attach_tracepoint("shunt_read");
-	if (r->watched || now - r->needed_ns < LINGER_MS * MS)
-		return;
-	if (r->recv >= 0)
-		detach_tracepoint(&r->recv);
-	if (r->send >= 0)
-		detach_tracepoint(&r->send);
-	if (r->read >= 0 && !r->active)
-		detach_tracepoint(&r->read);
+	watching = now - r->needed_ns < LINGER_MS * MS;
+	want_tracepoint(&r->recv, "shunt_recv", watching && r->conf->sees_flags);
+	want_tracepoint(&r->send, "shunt_send", watching && r->conf->sees_flags);
+	want_tracepoint(&r->ioctl, "shunt_ioctl", watching && r->conf->fionread_faulty);
+	want_tracepoint(&r->read, "shunt_read", watching || r->active);
 }
 
 /* A reader that was told of no bytes has to be told again, in its network
@@ -302,7 +298,16 @@ static __u32 fault(const struct run *r, const struct shunt_pair *p)
 /* The same for what need not be asked at every pass. */
 static __u32 owner_fault(const struct run *r, const struct shunt_pair *p)
 {
-	return excluded(r, p->end[0].tgid) || excluded(r, p->end[1].tgid) ? WHY_EXCLUDED : 0;
+	__u32 one;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (excluded(r, p->end[i].tgid))
+			return WHY_EXCLUDED;
+		if (r->conf->fionread_faulty && !bpf_map_lookup_elem(r->asks, &p->end[i].tgid, &one))
+			return WHY_FIONREAD;
+	}
+	return 0;
 }
 
 static void step_watched(struct run *r, struct shunt_pair *p)
@@ -546,7 +551,7 @@ int cmd_run(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1, events = -1, pins = -1;
 	struct ring_buffer *ring;
-	struct run r = { .recv = -1, .send = -1, .read = -1, .top = 1 };
+	struct run r = { .recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1 };
 	__u32 i;
 	int error;
 
@@ -575,8 +580,9 @@ int cmd_run(int argc, char **argv)
 	r.excludes = pin_mmap("shunt_exclude", NULL);
 	r.scan = iter_link("shunt_scan", "shunt_sk");
 	r.slots = pin_open("maps", "shunt_slot");
+	r.asks = pin_open("maps", "shunt_asks");
 	events = pin_open("maps", "shunt_events");
-	if (!r.conf || !r.conf->loaded || !r.pairs || !r.excludes || r.scan < 0 || r.slots < 0 || events < 0)
+	if (!r.conf || !r.conf->loaded || !r.pairs || !r.excludes || r.scan < 0 || r.slots < 0 || r.asks < 0 || events < 0)
 		return deny(-ENOENT, "the bypass is not loaded");
 	close(take_fd(&pins));
 	for (i = 1; i < SHUNT_PAIRS; i++)
@@ -588,8 +594,5 @@ int cmd_run(int argc, char **argv)
 	adopt_connections();
 	error = loop(&r, ring);
 	ring_buffer__free(ring);
-	close_fd(&r.recv);
-	close_fd(&r.send);
-	close_fd(&r.read);
 	return error;
 }

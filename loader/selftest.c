@@ -237,31 +237,32 @@ bool selftest_holds(const struct selftest *t)
 }
 
 const struct selftest selftests[] = {
-	{ "order", true, "bytes sent by TCP before are read before redirected ones",
+	{ "order", false, true, "bytes sent by TCP before are read before redirected ones",
 	  "redirected bytes overtake bytes sent by TCP", "do not load the bypass on this kernel", order },
-	{ "close", true, "bytes redirected right before a close arrive",
+	{ "close", false, true, "bytes redirected right before a close arrive",
 	  "bytes redirected right before a close are lost", "use Linux 6.1 or later", close_keeps },
-	{ "half-close", true, "a half-closed connection goes on the other way",
+	{ "half-close", false, true, "a half-closed connection goes on the other way",
 	  "a half-closed connection breaks", "do not load the bypass on this kernel", half_close },
-	{ "bound", true, "a reader that stalls holds the sender up",
+	{ "bound", false, true, "a reader that stalls holds the sender up",
 	  "nothing holds up the sender to a reader that stalls",
 	  "do not load the bypass on this kernel", bounded },
-	{ "epoll", true, "an edge-triggered reader is told of redirected bytes",
+	{ "epoll", false, true, "an edge-triggered reader is told of redirected bytes",
 	  "an edge-triggered reader is not told of redirected bytes",
 	  "do not load the bypass on this kernel", epoll_tells },
-	{ "FIONREAD", false, "counts redirected bytes", "does not count redirected bytes",
-	  "do not vouch (eager) for programs that ask FIONREAD: nginx, Java, .NET", fionread_redirected },
-	{ "FIONREAD by TCP", false, "counts bytes that reach a member by TCP",
+	{ "FIONREAD", true, false, "counts redirected bytes", "does not count redirected bytes",
+	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
+	  "Java, .NET", fionread_redirected },
+	{ "FIONREAD by TCP", true, false, "counts bytes that reach a member by TCP",
 	  "does not count bytes that reach a member by TCP: a fault of this kernel",
-	  "'proven' pairs leave at the first such byte, and their reader is woken again; do not "
-	  "vouch (eager) for programs that ask FIONREAD: nginx, Java, .NET", fionread_tcp },
-	{ "blocking recv", false, "sees the end of the stream",
+	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
+	  "Java, .NET", fionread_tcp },
+	{ "blocking recv", false, false, "sees the end of the stream",
 	  "gives EAGAIN instead of the end of the stream",
 	  "'proven' takes no blocking readers; vouch (eager) only for programs that poll", blocking_eof },
-	{ "splice", false, "reads redirected bytes", "does not see redirected bytes",
+	{ "splice", false, false, "reads redirected bytes", "does not see redirected bytes",
 	  "'proven' takes no readers that splice; do not vouch (eager) for them: io.Copy of Go, "
 	  "docker-proxy", splice_reads },
-	{ NULL, false, NULL, NULL, NULL, NULL },
+	{ NULL, false, false, NULL, NULL, NULL, NULL },
 };
 
 int selftest_open(void)
@@ -274,17 +275,22 @@ void selftest_close(void)
 	private_bypass_close(&bypass);
 }
 
-int selftest_must(void)
+int selftest_load(bool must, bool *ret_fionread)
 {
 	const struct selftest *t;
+	bool fionread = true;
 	int error = selftest_open();
 
 	if (error)
 		return error;
 	for (t = selftests; t->name && !error; t++) {
-		if (t->must && !selftest_holds(t))
+		if (t->fionread && !selftest_holds(t))
+			fionread = false;
+		if (must && t->must && !selftest_holds(t))
 			error = deny(-ENOTSUP, "this kernel would lose data: %s; --force overrules", t->bad);
 	}
 	selftest_close();
+	if (!error)
+		*ret_fionread = fionread;
 	return error;
 }

@@ -7,6 +7,7 @@
 
 struct selftest {
 	const char *name;
+	bool fionread;        /* it is about FIONREAD */
 	bool must;            /* data would be lost or reordered otherwise */
 	const char *good;     /* what is said when it holds */
 	const char *bad;      /* and when it does not */
@@ -25,7 +26,8 @@ void selftest_close(void);
 /* Runs one; the programs have to be loaded. */
 bool selftest_holds(const struct selftest *t);
 
-/* Runs those that must hold: 0, or -ENOTSUP, said. */
-int selftest_must(void);
+/* What load wants to know: 0, or -ENOTSUP, said, if one that must hold does
+ * not and must is set; *ret_fionread: does FIONREAD answer rightly? */
+int selftest_load(bool must, bool *ret_fionread);
 
 #endif

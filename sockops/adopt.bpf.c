@@ -2,8 +2,8 @@
 /*
  * Connections older than the load, whose handshake nobody saw. In a first pass
  * the established sockets of a network namespace are printed; two whose
- * addresses and whose sequence numbers mirror each other are the ends of one
- * connection (loader/adopt.c). In a second pass their pairs are registered.
+ * addresses and whose initial sequence numbers mirror each other are the ends of
+ * one connection (loader/adopt.c). In a second pass their pairs are registered.
  */
 #include "eligible.h"
 
@@ -26,8 +26,9 @@ static __always_inline void print(struct bpf_iter__tcp *ctx, const struct tcp_so
 	endpoints_of(sk, &e);
 	old.cookie = cookie;
 	old.cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
-	old.snd_nxt = BPF_CORE_READ(tp, snd_nxt);
-	old.rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
+	/* Both move together (tcp_snd_una_update, tcp_rcv_nxt_update). */
+	old.sent_isn = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
+	old.received_isn = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
 	__builtin_memcpy(old.local, e.local, 16);
 	__builtin_memcpy(old.remote, e.remote, 16);
 	old.local_port = e.local_port;

@@ -9,6 +9,15 @@
  */
 #include "maps.bpf.h"
 
+/* processes seen to ask FIONREAD */
+struct shunt_asks_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+MAP(shunt_asks);
+
 /* The client's end of a pair that is watched, met for the first time. */
 static __always_inline struct shunt_sk *client_end(struct sock *sk)
 {
@@ -134,6 +143,30 @@ int shunt_read(__u64 *ctx)
 		end->tgid = bpf_get_current_pid_tgid() >> 32;
 		end->recvs++;
 	}
+	return 0;
+}
+
+/*
+ * Processes that ask FIONREAD, on kernels that answer it wrongly for members: one
+ * that does so for every read, as nginx does, shows it while it is watched.
+ * Called for every system call, so it looks at the number first.
+ */
+SEC("tp_btf/sys_enter")
+int shunt_ioctl(__u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	const struct pt_regs___arm64 *arm = (const void *)regs;
+	long nr = (long)ctx[1];
+	__u32 tgid, one = 1;
+
+	if (bpf_core_field_exists(regs->orig_ax)) {
+		if (nr != 16 || (__u32)BPF_CORE_READ(regs, si) != FIONREAD)
+			return 0;
+	} else if (nr != 29 || (__u32)BPF_CORE_READ(arm, regs[1]) != FIONREAD) {
+		return 0;
+	}
+	tgid = bpf_get_current_pid_tgid() >> 32;
+	bpf_map_update_elem(&shunt_asks, &tgid, &one, BPF_ANY);
 	return 0;
 }
 
