@@ -152,9 +152,8 @@ struct shunt_end {
 	__u8 member;       /* in shunt_socks */
 	__u8 quiet;        /* nothing unread at that pass */
 	__u8 fault;        /* enum shunt_why: rules the pair out */
-	__u8 fresh;        /* nothing redirected from here since it joined */
 	__u8 kick;         /* to be told again that it is readable */
-	__u8 pad[3];
+	__u32 score;       /* messages it sent by TCP as a member, less those redirected */
 };
 
 /* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;

@@ -91,19 +91,41 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 	return why ? why : within_bounds(conf, st, s, p, size);
 }
 
+/* Messages by TCP that make a member leave, less those redirected. */
+#define SCORE_LEAVE 1024
+
 /*
- * A member of a 'proven' pair that can't redirect leaves: on kernels whose
- * FIONREAD does not see TCP bytes of members because it must, elsewhere
- * because membership costs. It may earn its way back.
+ * A 'proven' pair whose messages go by TCP does not profit, and leaves. At a
+ * bound they do so for a while; that counts only when it goes on. An end that
+ * closes leaves by itself.
  */
+static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *self,
+				  enum shunt_why why)
+{
+	switch (why) {
+	case WHY_SENDER_STATE:
+	case WHY_PEER_STATE:
+	case WHY_PEER_ABSENT:
+		break;
+	case WHY_TCP_BYTES:
+	case WHY_MAX_BYTES:
+	case WHY_MAX_MSGS:
+	case WHY_HOST_MEMORY:
+		self->score += 2; /* a pass costs a member more than a redirect gains */
+		if (self->score <= SCORE_LEAVE)
+			break;
+		/* fall through */
+	default:
+		pair_leave(pair, why);
+	}
+}
+
 static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 size)
 {
 	struct shunt_pair *pair = pair_get(st);
 
-	/* What TCP was given before the pair became active may still be unread. */
-	if (pair && pair->stage == STAGE_ACTIVE &&
-	    !(why == WHY_TCP_BYTES && pair->end[!st->active].fresh))
-		pair_leave(pair, why);
+	if (pair && pair->stage == STAGE_ACTIVE)
+		judge(pair, &pair->end[!st->active], why);
 	st->why = why;
 	st->passed_bytes += size;
 	st->passed_msgs++;
@@ -214,8 +236,8 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 			return pass_instead(msg, st, why, size);
 	}
 
-	if (pair)
-		pair->end[!st->active].fresh = 0;
+	if (pair && pair->end[!st->active].score)
+		pair->end[!st->active].score--;
 	st->why = WHY_REDIRECTED;
 	st->redirected_bytes += size;
 	st->redirected_msgs++;

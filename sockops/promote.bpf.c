@@ -78,16 +78,20 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 	return 0;
 }
 
-/* Into the map, if nothing sent by TCP is on its way or unread: redirected
- * bytes would overtake it, and FIONREAD may not see it. */
+/* Passes after which a pair that is never quiet, a stream, joins all the same. */
+#define STREAM_TRIES 20
+
+/* Into the map. Redirects begin once the bytes sent by TCP are read (verdict.h);
+ * it is better when there are none: see guard(). */
 static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)
 {
+	struct shunt_end *other = &pair->end[!!st->active];
 	__u64 cookie = st->cookie;
 
-	if (!end->quiet || !pair->end[!!st->active].quiet)
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
 		return;
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED || unread(tp))
+	if (pair->tries <= STREAM_TRIES && (!end->quiet || !other->quiet || unread(tp)))
 		return;
 	if (bpf_map_update_elem(&shunt_socks, &cookie, sk, BPF_NOEXIST)) {
 		COUNT(map_full, 1);
@@ -95,8 +99,8 @@ static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, str
 	}
 	st->run_msgs = 0;
 	st->run_bytes = 0;
-	st->peer_msgs = pair->end[!!st->active].msgs;
-	end->fresh = 1;
+	st->peer_msgs = other->msgs;
+	end->score = 0;
 	end->member = 1;
 }
 
