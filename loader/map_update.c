@@ -99,7 +99,7 @@ static int delete_prefix(const struct shunt_rule *match)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
 	bool any = false;
-	__u32 count;
+	__u32 count = 0;
 	int error = rules_sorted(&all, &count);
 
 	while (!error && count)

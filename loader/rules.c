@@ -352,7 +352,7 @@ int rules_del(const struct shunt_rule *match)
 int rules_flush(void)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
-	__u32 count;
+	__u32 count = 0;
 	int error = rules_sorted(&all, &count);
 
 	while (!error && count)

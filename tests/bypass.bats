@@ -155,8 +155,8 @@ streams()
 	streams ::1 100
 }
 
-@test "50 connections stream both ways, blocking threads, v4-mapped" {
-	streams ::ffff:127.0.0.1 50 -b
+@test "25 connections stream both ways, blocking threads, v4-mapped" {
+	streams ::ffff:127.0.0.1 25 -b
 }
 
 # --- what can be seen --------------------------------------------------------

@@ -47,13 +47,13 @@ status()
 	shunt -j status | jq -r ".$1"
 }
 
-# status_is FIELD OPERATOR NUMBER, as in: status_is bypass.pairs -eq 0
+# status_is FIELD OPERATOR NUMBER, as in: status_is bypass.pairs -gt 0
 status_is()
 {
 	local value
 
 	value=$(status "$1")
-	[ "$value" "$2" "$3" ]
+	test "$value" "$2" "$3"
 }
 
 # grew FIELD BEFORE LEAST: it has grown by at least that much.
@@ -68,10 +68,15 @@ grew()
 	fi
 }
 
+# The default of --host-bytes comes from net.ipv4.tcp_mem, which only the
+# first network namespace shows, and what others have in use counts too.
 load_eager()
 {
+	local kib
+
+	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 	mkdir -p "$CGROUP"
-	shunt load --cgroup "$CGROUP=eager" "$@"
+	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) "$@"
 }
 
 unload()
@@ -114,8 +119,8 @@ no_trace_of()
 {
 	local maps=$1
 
-	bpftool -j prog show 3>&- | jq -e "any(.[].map_ids[]?; IN($maps[])) | not" >/dev/null &&
-	bpftool -j map show 3>&- | jq -e "any(.[].id; IN($maps[])) | not" >/dev/null
+	bpftool -j prog show 3>&- | jq -e "any(.[].map_ids[]?; IN(${maps}[])) | not" >/dev/null &&
+	bpftool -j map show 3>&- | jq -e "any(.[].id; IN(${maps}[])) | not" >/dev/null
 }
 
 nothing_pinned()
@@ -226,7 +231,8 @@ end_all()
 	local pid
 
 	for pid in "${spawned[@]}"; do
-		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+		kill "$pid" 2>/dev/null || continue
+		wait "$pid" 2>/dev/null || true
 	done
 	spawned=()
 }

@@ -32,10 +32,17 @@ static void expect_stream_and_end(int fd)
 		leave(FAIL, "%zu bytes came, %d were sent", n, SIZE);
 }
 
+static void expect_no_more(int fd)
+{
+	if (send(fd, "x", 1, MSG_NOSIGNAL) != -1 || errno != EPIPE)
+		leave(FAIL, "a send after SHUT_WR was taken");
+}
+
 static void half_close(int first, int second)
 {
 	send_stream(first);
 	shutdown(first, SHUT_WR);
+	expect_no_more(first);
 	expect_stream_and_end(second);
 	send_stream(second);
 	shutdown(second, SHUT_WR);

@@ -4,7 +4,7 @@
  * SIZE bytes at a time until nothing more is taken, which has to be within
  * BOUND (what may be queued past TCP) and both socket buffers. Says "stalled",
  * and on a line reads it all and compares; says "drained", and on another line
- * sends and reads by turns, as the fast path likes it; says "done".
+ * sends and reads by turns, as the fast path likes it; says "finished".
  *
  * BUFFER sets SO_SNDBUF and SO_RCVBUF, so that 1-byte writes end soon.
  */
@@ -120,6 +120,6 @@ int main(int argc, char **argv)
 		send_all(sender, stream_at(1, sent), TURN);
 		read_stream(reader, sent, TURN);
 	}
-	say("done");
+	say("finished");
 	return PASS;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stream server|client ADDRESS PORT [-n CONNECTIONS] [-s BYTES] [-b]
+ * stream server|client ADDRESS PORT [-n CONNECTIONS] [-s BYTES] [-t TURN] [-b]
  *
  * CONNECTIONS that stream both ways at once in writes of 1 B to 256 KiB, every
- * byte checked against where in its stream it is due. -b: blocking sockets, a
- * thread for each direction; else epoll.
+ * byte checked against where in its stream it is due. With -t both sides
+ * take turns of TURN bytes, so that the queues empty again and again. -b:
+ * blocking sockets, a thread for each direction; else epoll.
  *
  * Says "ready" when all are connected (the server: when it listens). On a line
  * "stat" it says what it has done so far; on "stop", or once a client
@@ -29,6 +30,7 @@ struct stream {
 	uint32_t random;
 	uint64_t sent;
 	uint64_t received;
+	bool waiting;   /* for its turn */
 	bool ended;     /* we have shut our side */
 	bool saw_end;   /* the peer has */
 	bool broken;
@@ -37,7 +39,7 @@ struct stream {
 
 static struct stream streams[MAX_CONNECTIONS];
 static int connections = 1;
-static uint64_t limit;
+static uint64_t limit, turn;
 static bool is_server, blocking;
 static volatile bool stopping;
 
@@ -76,8 +78,25 @@ static bool over(const struct stream *s)
 	return s->broken || (s->ended && s->saw_end);
 }
 
+/* How many bytes it may send before the other side's next turn. */
+static uint64_t room(const struct stream *s)
+{
+	uint64_t turns;
+
+	if (!turn)
+		return CHUNK;
+	turns = s->received / turn + !is_server;
+	return turns * turn > s->sent ? turns * turn - s->sent : 0;
+}
+
+static bool has_to_wait(const struct stream *s)
+{
+	return !room(s) && !may_end(s);
+}
+
 static void write_some(struct stream *s)
 {
+	size_t size = write_size(s), most = room(s);
 	ssize_t n;
 
 	if (may_end(s)) {
@@ -85,7 +104,7 @@ static void write_some(struct stream *s)
 		s->ended = true;
 		return;
 	}
-	n = send(s->fd, stream_at(s->out, s->sent), write_size(s), MSG_NOSIGNAL);
+	n = send(s->fd, stream_at(s->out, s->sent), size < most ? size : most, MSG_NOSIGNAL);
 	if (n >= 0)
 		s->sent += n;
 	else if (errno != EAGAIN && errno != EINTR)
@@ -118,6 +137,7 @@ static void init_stream(struct stream *s, int fd)
 	s->out = 2 * s->port + is_server;
 	s->in = 2 * s->port + !is_server;
 	s->random = s->out * 2654435761U | 1;
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_nonblocking(fd, !blocking);
 }
 
@@ -160,11 +180,10 @@ static void obey(void)
 
 /* --- epoll --------------------------------------------------------------- */
 
-/* Once a stream's own direction has ended, only its other one is awaited. */
 static void await(int epoll, struct stream *s, int operation)
 {
 	struct epoll_event event = {
-		.events = EPOLLIN | (s->ended ? 0 : EPOLLOUT),
+		.events = EPOLLIN | (s->ended || s->waiting ? 0 : EPOLLOUT),
 		.data.ptr = s,
 	};
 
@@ -176,16 +195,18 @@ static int serve(int epoll, const struct epoll_event *event)
 {
 	static char got[CHUNK];
 	struct stream *s = event->data.ptr;
+	bool waited = s->waiting;
 
 	if (event->events & ~EPOLLOUT && !s->saw_end)
 		read_some(s, got);
-	if (event->events & EPOLLOUT && !s->ended && !s->broken) {
+	if (event->events & EPOLLOUT && !s->ended && !s->broken)
 		write_some(s);
-		if (s->ended)
+	s->waiting = has_to_wait(s);
+	if (!over(s)) {
+		if (s->ended || s->waiting != waited)
 			await(epoll, s, EPOLL_CTL_MOD);
-	}
-	if (!over(s))
 		return 0;
+	}
 	epoll_ctl(epoll, EPOLL_CTL_DEL, s->fd, NULL);
 	return 1;
 }
@@ -221,8 +242,12 @@ static void *writer(void *arg)
 {
 	struct stream *s = arg;
 
-	while (!s->ended && !s->broken)
-		write_some(s);
+	while (!s->ended && !s->broken) {
+		if (has_to_wait(s))
+			poll(NULL, 0, 1);
+		else
+			write_some(s);
+	}
 	return NULL;
 }
 
@@ -303,18 +328,20 @@ int main(int argc, char **argv)
 	union address address;
 	int option;
 
-	while ((option = getopt(argc, argv, "bn:s:")) != -1) {
+	while ((option = getopt(argc, argv, "bn:s:t:")) != -1) {
 		if (option == 'b')
 			blocking = true;
 		else if (option == 'n')
 			connections = atoi(optarg);
 		else if (option == 's')
 			limit = atol(optarg);
+		else if (option == 't')
+			turn = atol(optarg);
 		else
 			return 2;
 	}
 	if (argc - optind != 3 || connections < 1 || connections > MAX_CONNECTIONS)
-		leave(2, "usage: stream server|client ADDRESS PORT [-n N] [-s BYTES] [-b]");
+		leave(2, "usage: stream server|client ADDRESS PORT [-n N] [-s BYTES] [-t TURN] [-b]");
 	is_server = !strcmp(argv[optind], "server");
 	address = address_of(argv[optind + 1], atoi(argv[optind + 2]));
 	allow_files();

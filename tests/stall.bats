@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A receiver that stops reading: the sender is stopped, nothing is hoarded,
+# every byte arrives in the end, and the fast path comes back by itself.
+
+load lib
+
+setup()
+{
+	mkdir -p "$CGROUP"
+}
+
+teardown()
+{
+	clean_up
+}
+
+MIB=$((1 << 20))
+
+# stalls SIZE BOUND [BUFFER]: the peer checks the limits and the bytes
+stalls()
+{
+	local before
+
+	spawn stall peer stall "$@"
+	said stall stalled
+	output_of stall
+	grew bypass.redirected_bytes 0 1
+	grew bypass.passed_bytes 0 1
+	[ "$(status bypass.queued_bytes)" -gt 0 ]
+	tell stall
+	said stall drained
+	wait_for status_is bypass.queued_bytes -eq 0
+
+	before=$(status bypass.redirected_bytes)
+	tell stall
+	said stall finished
+	# all but the first write, for which the kernel takes the last verdict
+	# again: that write got EAGAIN (psock->eval in tcp_bpf_send_verdict)
+	grew bypass.redirected_bytes "$before" $((MIB - 4096))
+	reap stall
+	wait_for maps_empty
+}
+
+@test "64 KiB writes, the default bound of 8 MiB" {
+	load_eager
+	stalls 65536 $((8 * MIB))
+}
+
+@test "64 KiB writes, a bound of 256 KiB" {
+	load_eager --max-bytes 262144
+	stalls 65536 262144
+}
+
+@test "1000-byte writes, the default bounds" {
+	load_eager
+	stalls 1000 $((2048 * 1000))
+}
+
+@test "1-byte writes, the default bound of 2048 messages" {
+	load_eager
+	stalls 1 2048 32768
+}
+
+@test "1-byte writes, a bound of 16 messages" {
+	load_eager --max-messages 16
+	stalls 1 16 32768
+}
+
+@test "the host's budget stops what a connection's bound would allow" {
+	load_eager --max-bytes $((64 * MIB)) --host-bytes $((4 * MIB))
+	stalls 65536 $((5 * MIB))
+}
+
+# What the tests above rely on: without a bound worth the name, this is hoarded.
+@test "the limits are shunt's: with a bound of 64 MiB, 64 MiB are taken" {
+	local result=0
+
+	load_eager --max-bytes $((64 * MIB)) --host-bytes $((1024 * MIB))
+	spawn stall peer stall 65536 $((8 * MIB))
+	reap stall 2>"$BATS_TEST_TMPDIR/why" || result=$?
+	[ $result = 1 ]
+	grep 'is the limit' "$BATS_TEST_TMPDIR/why"
+}
