@@ -164,15 +164,16 @@ static int number(const char *option, const char *text, __u64 low, __u64 high, _
 	return 0;
 }
 
-/* A quarter of what TCP may use in all, in pages (net.ipv4.tcp_mem). */
+/* A quarter of what TCP may use in all, in pages: net.ipv4.tcp_mem, which only
+ * the first network namespace shows; else as tcp_init_mem() sets it. */
 static __u64 default_pages(void)
 {
 	FILE *f = fopen("/proc/sys/net/ipv4/tcp_mem", "r");
-	unsigned long long low, pressure, high = 4096;
+	unsigned long long high = sysconf(_SC_PHYS_PAGES) / 16 * 3 / 2;
 
 	if (f) {
-		if (fscanf(f, "%llu %llu %llu", &low, &pressure, &high) != 3)
-			high = 4096;
+		if (fscanf(f, "%*u %*u %llu", &high) != 1)
+			debug("can't read net.ipv4.tcp_mem");
 		fclose(f);
 	}
 	return high / 4;
