@@ -37,6 +37,7 @@ struct request {
 	bool bypass;
 	bool steer;
 	bool eager; /* some cgroup is */
+	bool proven;
 	bool force; /* whatever the kernel does */
 };
 
@@ -98,6 +99,7 @@ static int add_cgroup(struct request *req, char *arg)
 		return error;
 	req->bypass = true;
 	req->eager |= s->admit == SHUNT_EAGER;
+	req->proven |= s->admit == SHUNT_PROVEN;
 	if (find_state(req->states, s))
 		memset(&req->states[--req->n], 0, sizeof(*s));
 	return 0;
@@ -468,7 +470,7 @@ static int load(struct request *req)
 	error = teardown(DRAIN_MS);
 	if (error)
 		return error;
-	if (req->bypass)
+	if (req->proven || (req->eager && !req->force))
 		error = selftest_load(req->eager && !req->force, &fionread);
 	req->conf.fionread_faulty = !fionread;
 	if (!error)
