@@ -151,8 +151,10 @@ struct shunt_end {
 	__u32 tgid;        /* process of the last receive call */
 	__u8 member;       /* in shunt_socks */
 	__u8 quiet;        /* nothing unread at that pass */
+	__u8 queued;       /* redirected bytes were unread at that pass */
 	__u8 fault;        /* enum shunt_why: rules the pair out */
-	__u8 kick;         /* to be told again that it is readable */
+	__u8 kick;         /* to be told again that it is readable; 2: to be reset */
+	__u8 pad[3];
 	__u32 score;       /* messages it sent by TCP as a member, less those redirected */
 };
 
@@ -316,8 +318,8 @@ _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
-_Static_assert(sizeof(struct shunt_end) == 40, "shunt_end");
-_Static_assert(sizeof(struct shunt_pair) == 112, "shunt_pair");
+_Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");
+_Static_assert(sizeof(struct shunt_pair) == 128, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
 _Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_rule) == 160, "shunt_rule");

@@ -289,24 +289,24 @@ static bool same(const struct request *req, struct shunt_state *states,
 	return true;
 }
 
-bool kernel_casts(void)
+static bool kernel_has(const char *name, __u32 kind)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool can = btf && btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+	bool has = btf && btf__find_by_name_kind(btf, name, kind) > 0;
 
 	btf__free(btf);
-	return can;
+	return has;
+}
+
+bool kernel_casts(void)
+{
+	return kernel_has("bpf_rdonly_cast", BTF_KIND_FUNC);
 }
 
 /* 6.3 and later report the flags of receive calls. */
 static bool sees_flags(void)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool can = btf && btf__find_by_name_kind(btf, "btf_trace_sock_recv_length",
-						 BTF_KIND_TYPEDEF) > 0;
-
-	btf__free(btf);
-	return can;
+	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
 }
 
 static int open_programs(const struct request *req, struct shunt_bpf **ret)
@@ -326,6 +326,8 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_reset,
+				  req->bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC));
 	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_ioctl, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && sees_flags());

@@ -54,6 +54,9 @@
 /* Passes take at most one part in so many of our time. */
 #define PASS_SHARE 50
 
+/* How long redirected bytes may wait for a reader that splices. */
+#define STUCK_MS 2000
+
 #define TAINTS 256
 
 struct run {
@@ -259,9 +262,9 @@ static void set_tracepoints(struct run *r)
 	want_tracepoint(&r->read, "shunt_read", watching || r->active);
 }
 
-/* A reader that was told of no bytes has to be told again, in its network
- * namespace: the iterator over TCP sockets sees only one. */
-static void kick(__u32 tgid)
+/* Runs shunt_kick or shunt_reset in the network namespace of a process: an
+ * iterator over TCP sockets sees only one. */
+static void run_in_netns(const char *prog, __u32 tgid)
 {
 	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	_cleanup_fd_ int other = -1, link = -1;
@@ -273,7 +276,7 @@ static void kick(__u32 tgid)
 	other = tgid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (other >= 0 && setns(other, CLONE_NEWNET))
 		return;
-	link = iter_link("shunt_kick", NULL);
+	link = iter_link(prog, NULL);
 	if (link >= 0)
 		iter_run(link, &rows, &n);
 	if (other >= 0 && setns(own, CLONE_NEWNET))
@@ -348,12 +351,31 @@ static void step_joining(struct run *r, struct shunt_pair *p)
 		wait_longer(p, p->why);
 }
 
+/* A reader that splices and never receives the bytes redirected before can't
+ * be given them: its connection ends with a reset, not with wrong bytes. */
+static void reset_stuck(struct shunt_pair *p)
+{
+	int i;
+
+	if (now_ns() - p->since_ns < STUCK_MS * MS)
+		return;
+	for (i = 0; i < 2; i++)
+		if (p->end[i].fault == WHY_SPLICE && p->end[i].queued) {
+			say("reset a connection of process %u: it received, then spliced", p->end[i].tgid);
+			p->end[i].kick = 2;
+			run_in_netns("shunt_reset", p->end[i].tgid);
+		}
+	p->since_ns = now_ns();
+}
+
 static void step_emptying(struct run *r, struct shunt_pair *p)
 {
 	int i;
 
-	if (p->end[0].member || p->end[1].member)
+	if (p->end[0].member || p->end[1].member) {
+		reset_stuck(p);
 		return;
+	}
 	if (p->why == WHY_SPLICE)
 		for (i = 0; i < 2; i++)
 			if (p->end[i].fault == WHY_SPLICE)
@@ -361,7 +383,7 @@ static void step_emptying(struct run *r, struct shunt_pair *p)
 	for (i = 0; i < 2; i++)
 		if (!p->end[i].quiet) {
 			p->end[i].kick = 1;
-			kick(p->end[i].tgid);
+			run_in_netns("shunt_kick", p->end[i].tgid);
 		}
 	r->conf->demoted++;
 	wait_longer(p, p->why);

@@ -9,7 +9,7 @@
  * that TCP was given: write_seq of the sender == copied_seq of the reader.
  *
  * The including file says how to look into the peer, which no helper hands
- * over: READ(pointer, fields...) and TCP_SOCK(address).
+ * over: READ(pointer, fields...), TCP_SOCK(address) and PSOCK(address).
  */
 #include "endpoint.bpf.h"
 
@@ -193,6 +193,23 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 			   e.remote, e.remote_port, bytes);
 }
 
+/*
+ * A splice reads what came by TCP and passes over what was redirected. So while
+ * redirected bytes wait for a reader that splices, later ones queue up behind
+ * them: by TCP they would be read first. (A reader that never receives again
+ * is reset in the end: loader/run.c.)
+ */
+static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
+{
+	const struct sk_psock *psock;
+
+	if (!pair || !st->peer || pair->end[!!st->active].fault != WHY_SPLICE)
+		return false;
+	psock = PSOCK((__u64)READ_SK(TCP_SOCK(st->peer), sk_user_data) & SK_USER_DATA_PTRMASK);
+	return psock && READ(psock, ingress_msg.next) !=
+			__builtin_preserve_access_index(&psock->ingress_msg);
+}
+
 static __always_inline int verdict(struct sk_msg_md *msg)
 {
 	struct shunt_conf *conf = conf_get();
@@ -216,12 +233,12 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		pair = pair_get(st);
 	if (!why && !st->vouched)
 		why = pair_ready(pair, st, size);
-	if (why)
+	if (why && !must_queue_up(pair, st))
 		return pass(st, why, size);
 
 	/* The remembered peer may be gone and its memory reused: what is read
 	 * of it counts only if the map still holds the same socket. */
-	if (st->peer) {
+	if (st->peer && !why) {
 		why = may_redirect(conf, st, s, st->peer, size);
 		if (why)
 			return pass(st, why, size);

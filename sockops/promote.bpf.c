@@ -120,6 +120,22 @@ static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
 	end->copied = copied ? copied : 1;
 }
 
+/* Out of the map, once empty; but as long as a peer that splices has redirected
+ * bytes to read, this end sends behind them (must_queue_up()). */
+static __always_inline void leave(struct sock *sk, const struct tcp_sock *tp, struct shunt_sk *st,
+				  struct shunt_pair *pair, struct shunt_end *end)
+{
+	const struct shunt_end *other = &pair->end[!!st->active];
+	const struct sk_psock *psock = psock_of(sk);
+
+	end->queued = end->member && psock && !queue_empty(psock);
+	end->quiet = !unread(tp);
+	if (!end->member || (other->fault == WHY_SPLICE && other->queued))
+		return;
+	if (evict(sk, st->cookie))
+		end->member = 0;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -157,9 +173,7 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 		guard(sk, tp, pair, end);
 		break;
 	case STAGE_EMPTYING:
-		if (end->member && evict(sk, st->cookie))
-			end->member = 0;
-		end->quiet = !unread(tp);
+		leave(sk, tp, st, pair, end);
 		break;
 	case STAGE_WAITING:
 		plain(ctx, tp, st, conf);
@@ -198,6 +212,30 @@ int shunt_kick(struct bpf_iter__tcp *ctx)
 	end->kick = 0;
 	if (BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_rcvlowat) == 1)
 		bpf_setsockopt(tp, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
+	return 0;
+}
+
+extern int bpf_sock_destroy(struct sock_common *sock) __ksym __weak;
+
+/* Resets an end whose reader splices and so never reads what was redirected to
+ * it: better no bytes than wrong ones. (6.5 and later.) */
+SEC("iter/tcp")
+int shunt_reset(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct shunt_pair *pair;
+	struct shunt_sk *st;
+	struct tcp_sock *tp;
+
+	if (!skc)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	st = bpf_sk_storage_get(&shunt_sk, tp, 0, 0);
+	pair = st ? pair_get(st) : NULL;
+	if (pair && pair->end[!st->active].kick == 2)
+		bpf_sock_destroy(skc);
 	return 0;
 }
 
