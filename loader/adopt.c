@@ -88,7 +88,7 @@ static void collect(int link)
 	size_t size = 0, i;
 	void *more;
 
-	if (iter_read(link, &rows, &size))
+	if (iter_read(link, &rows, &size) || !size)
 		return;
 	more = realloc(found.old, found.n_old * sizeof(*o) + size);
 	if (!more)

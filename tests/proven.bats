@@ -25,7 +25,7 @@ load_proven()
 
 supervise()
 {
-	spawn "${1:-supervisor}" shunt run
+	spawn "${1:-supervisor}" "$SHUNT" run
 	wait_for supervised
 }
 
