@@ -16,7 +16,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow
 CPPFLAGS += -Iloader -I$(B) -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"'
 LDLIBS += $(shell $(PKG_CONFIG) --libs libbpf libmnl 2>/dev/null || echo -lbpf -lmnl)
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 $(WARN) -Iloader -Itc \
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 $(WARN) -Iloader -Itc -Isockops \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
 BPF_SRC := $(wildcard tc/*.bpf.c sockops/*.bpf.c skmsg/*.bpf.c)
@@ -72,7 +72,12 @@ $(B)/shunt: $(OBJ)
 $(ALIASES:%=$(B)/%): $(B)/shunt
 	$(Q)ln -sf shunt $@
 
-peers: $(PEERS)
+peers: $(PEERS) $(B)/tests/shunt-unordered
+
+# shunt without the rule that keeps bytes in order: the tests have to notice.
+$(B)/tests/shunt-unordered: $(B)/shunt tests/unordered
+	$(call SAY,MUTANT,$@)
+	$(Q)tests/unordered $@
 
 $(B)/tests/%: tests/peers/%.c
 	$(call SAY,CC,$<)
@@ -89,7 +94,7 @@ deps:
 
 # Built by a second make: the tools may have come with deps just now.
 test: deps
-	$(Q)$(MAKE) --no-print-directory all peers
+	$(Q)$(MAKE) --no-print-directory all peers $(BENCH)
 	$(Q)tests/run
 
 test-kernels:

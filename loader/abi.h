@@ -7,6 +7,7 @@
 #ifndef SHUNT_ABI_H
 #define SHUNT_ABI_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 #define SHUNT_ABI 1
@@ -29,6 +30,17 @@ struct shunt_conf {
 	__u32 host_msgs;  /* queued on this host */
 	__u32 mark;       /* the bits set in skb->mark of a steered packet */
 	__u32 table;      /* routing table that delivers marked packets */
+	__u32 pass;       /* number of the supervisor's pass over the sockets */
+	__u32 assign;     /* this pass hands out entries of shunt_pairs */
+	__u32 idle;       /* the supervisor sleeps until a pair registers */
+	__u32 sees_flags; /* this kernel reports the flags of receive calls */
+	__u32 met;        /* sockets met in this pass */
+	__u32 excludes;   /* entries of shunt_exclude */
+	__u32 fionread_faulty; /* for sockets on the fast path, on this kernel */
+	__u32 pad;
+	__u32 watching;   /* some pair is watched: look out for its client */
+	__u64 promoted;   /* pairs that the supervisor let in */
+	__u64 demoted;    /* and took out alive */
 	__u32 groups;     /* entries of shunt_groups in use, the free ones too */
 	__u32 rules;      /* entries of shunt_rules in use, the free ones too */
 };
@@ -71,19 +83,20 @@ struct shunt_count {
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
 
-/* The two initial sequence numbers of a handshake: key of shunt_isn. */
-struct shunt_isn {
-	__u32 client;
-	__u32 server;
-};
+/* A handshake under way on this host, where both ends look for it by the two
+ * initial sequence numbers: shunt_meet[hash of them]. A later one in the same
+ * place takes it over, and the pair stays plain. */
+#define SHUNT_MEETS 16384
 
-/* A handshake under way on this host: value of shunt_isn. */
 struct shunt_meet {
-	__u64 server;     /* cookie the accepted socket will have */
+	struct bpf_spin_lock lock;
+	__u32 client_isn;
+	__u32 server_isn;
+	__u8 admit;       /* enum shunt_admit of the listener's cgroup */
+	__u8 pad[3];
+	__u64 server;     /* cookie the accepted socket will have; 0: empty */
 	__u64 client;     /* cookie; 0 until the client is established */
 	__u64 client_sk;  /* its address */
-	__u8 admit;       /* enum shunt_admit of the listener's cgroup */
-	__u8 pad[7];
 };
 
 /* Why the verdict sent a message through TCP. */
@@ -101,8 +114,83 @@ enum shunt_why {
 	WHY_MAX_BYTES,     /* the reader's queue is at its bound */
 	WHY_MAX_MSGS,      /* the same, in messages */
 	WHY_HOST_MEMORY,   /* TCP memory in use is over the budget */
+	WHY_NEW,           /* not busy enough to be watched */
+	WHY_WATCHED,       /* its readers have not shown enough yet */
+	WHY_JOINING,       /* waits for a quiet moment to enter the map */
+	WHY_LEAVING,       /* waits for its queues to empty */
+	WHY_PATIENCE,      /* it left, and may come back later */
+	WHY_SPLICE,        /* a reader splices or reads inside the kernel */
+	WHY_RECV_FLAGS,    /* a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC */
+	WHY_INQ,           /* a reader set TCP_INQ */
+	WHY_SMALL_STREAM,  /* many small messages without an answer */
+	WHY_UNREAD,        /* bytes sent by TCP stay unread */
+	WHY_TAINTED,       /* the reading process spliced lately */
+	WHY_EXCLUDED,      /* the operator said so */
+	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel gets wrong */
 	WHY_COUNT,
 };
+
+/* Where a pair under 'proven' admission is on its way. */
+enum shunt_stage {
+	STAGE_FREE = 0,
+	STAGE_WAITING,     /* plain, until retry_ns */
+	STAGE_WATCHED,     /* plain, the receive calls of both ends are seen */
+	STAGE_JOINING,     /* plain, enters the map at the next quiet moment */
+	STAGE_ACTIVE,
+	STAGE_LEAVING,     /* no redirects begin */
+	STAGE_EMPTYING,    /* none are under way; out of the map once empty */
+};
+
+/* One end of such a pair, as a reader. */
+struct shunt_end {
+	__u64 cookie;
+	__u64 msgs;        /* sent by this end while a member */
+	__u32 recvs;       /* clean receive calls seen */
+	__u32 seen;        /* pass that last met the socket */
+	__u32 copied;      /* its copied_seq then, if bytes were unread */
+	__u32 tgid;        /* process of the last receive call */
+	__u8 member;       /* in shunt_socks */
+	__u8 quiet;        /* nothing unread at that pass */
+	__u8 queued;       /* redirected bytes were unread at that pass */
+	__u8 fault;        /* enum shunt_why: rules the pair out */
+	__u8 kick;         /* to be told again that it is readable; 2: to be reset */
+	__u8 pad[3];
+	__u32 score;       /* messages it sent by TCP as a member, less those redirected */
+};
+
+/* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;
+ * programs note what they see and may move a stage to STAGE_LEAVING. */
+#define SHUNT_PAIRS 16384
+
+struct shunt_pair {
+	__u32 stage;       /* enum shunt_stage */
+	__u32 why;         /* enum shunt_why: of the last LEAVING */
+	__u64 retry_ns;    /* CLOCK_MONOTONIC */
+	__u32 patience_ms;
+	__u32 tries;       /* passes spent JOINING */
+	__u64 since_ns;    /* of this stage */
+	struct shunt_end end[2]; /* 0: the end that connected */
+};
+
+/* What the operator keeps off the fast path: shunt_exclude[]. */
+#define SHUNT_EXCLUDES 64
+#define SHUNT_COMM 16
+
+enum shunt_exclude_kind { EXCLUDE_PORT = 1, EXCLUDE_PREFIX, EXCLUDE_PROCESS };
+
+struct shunt_exclude {
+	__u8 kind;         /* enum shunt_exclude_kind */
+	__u8 family;       /* prefix: AF_INET, AF_INET6 */
+	__u8 len;          /* prefix: its length in bits */
+	__u8 pad;
+	__u16 low;         /* port: the range */
+	__u16 high;
+	__u8 addr[16];     /* prefix: network byte order */
+	char comm[SHUNT_COMM];
+};
+
+/* What goes through the ring buffer to the supervisor. */
+enum shunt_event { EVENT_PAIRED = 1, EVENT_LEAVING };
 
 /* One end of a pair, as a sender: socket storage shunt_sk. */
 struct shunt_sk {
@@ -120,10 +208,15 @@ struct shunt_sk {
 	__u64 old_msgs;
 	__u64 new_bytes;
 	__u64 new_msgs;
+	__u64 run_bytes;    /* sent since the peer last sent something */
+	__u64 peer_msgs;    /* messages of the peer when that run began */
+	__u32 run_msgs;
+	__u32 slot;         /* in shunt_pairs, 0 if none */
+	__u32 segs;         /* received by both ends at the last pass */
 	__u8 vouched;       /* blocking readers are allowed */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
-	__u8 pad[5];
+	__u8 pad;
 };
 
 /* What the iterators print, one row for each socket. */
@@ -137,6 +230,20 @@ struct shunt_row {
 	__u16 family;       /* AF_INET or AF_INET6 of the addresses */
 	__u8 state;         /* TCP_ESTABLISHED … */
 	__u8 member;        /* it is in shunt_socks */
+};
+
+/* What shunt_adopt prints of a connection older than the load. */
+struct shunt_old {
+	__u64 cookie;
+	__u64 cgroup;      /* id: inode number of its directory */
+	__u32 sent_isn;    /* where its two streams began; may be one too high */
+	__u32 received_isn;
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u16 family;
+	__u16 pad;
 };
 
 /* Rules. An index of 0 ends a list. */
@@ -206,12 +313,15 @@ struct shunt_dst6 {
 
 #define SHUNT_DST_HEAD 32
 
-_Static_assert(sizeof(struct shunt_conf) == 56, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 112, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
-_Static_assert(sizeof(struct shunt_isn) == 8, "shunt_isn");
-_Static_assert(sizeof(struct shunt_meet) == 32, "shunt_meet");
-_Static_assert(sizeof(struct shunt_sk) == 96, "shunt_sk");
-_Static_assert(sizeof(struct shunt_row) == 144, "shunt_row");
+_Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
+_Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
+_Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
+_Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");
+_Static_assert(sizeof(struct shunt_pair) == 128, "shunt_pair");
+_Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
+_Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_rule) == 160, "shunt_rule");
 _Static_assert(sizeof(struct shunt_group) == 32, "shunt_group");
 _Static_assert(sizeof(struct shunt_dst4) == 12, "shunt_dst4");

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <bpf/bpf.h>
 
@@ -14,6 +15,8 @@
 #include "route.h"
 #include "shunt.h"
 #include "tc.h"
+
+#define SUPERVISOR_WAITS 500 /* of 10 ms */
 
 const char *link_name(char name[32], unsigned int i)
 {
@@ -31,13 +34,15 @@ static const char *link_path(char path[PIN_PATH], unsigned int i)
 static int attach_cgroup(const struct shunt_state *state, const char *pin)
 {
 	_cleanup_fd_ int prog = -1, cgroup = -1, link = -1;
+	const char *name;
 
 	cgroup = open(state->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		return fail(-errno, "cgroup '%s'", state->name);
-	prog = pin_open("progs", "shunt_eager");
+	name = state->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven";
+	prog = pin_open("progs", name);
 	if (prog < 0)
-		return fail(prog, "program 'shunt_eager'");
+		return fail(prog, "program '%s'", name);
 	link = bpf_link_create(prog, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
 	if (link < 0 && errno == EPERM)
 		return deny(-EPERM, "can't attach to cgroup '%s': a sock_ops program that tolerates no "
@@ -152,6 +157,16 @@ static int drain(unsigned int timeout_ms)
 	return error;
 }
 
+/* The supervisor ends by itself once loaded is 0. */
+static void wait_supervisor(void)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	int i;
+
+	for (i = 0; i < SUPERVISOR_WAITS && supervisor_runs(); i++)
+		nanosleep(&pause, NULL);
+}
+
 int teardown(unsigned int timeout_ms)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -168,6 +183,7 @@ int teardown(unsigned int timeout_ms)
 	}
 	if (first)
 		return first;
+	wait_supervisor();
 	error = detach_cgroups(states);
 	if (!error)
 		error = unpin_all("links");

@@ -34,7 +34,7 @@ int wait_programs(void)
 	return 0;
 }
 
-static int read_rows(int fd, struct shunt_row **ret, size_t *ret_n)
+static int read_all(int fd, void **ret, size_t *ret_size)
 {
 	_cleanup_free_ char *buf = NULL;
 	size_t len = 0, room = 0;
@@ -56,35 +56,57 @@ static int read_rows(int fd, struct shunt_row **ret, size_t *ret_n)
 			return -errno;
 		len += got;
 	} while (got);
-	*ret = (struct shunt_row *)buf;
-	*ret_n = len / sizeof(**ret);
+	*ret = buf;
+	*ret_size = len;
 	buf = NULL;
+	return 0;
+}
+
+int iter_link(const char *prog, const char *map)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	union bpf_iter_link_info info = {};
+	_cleanup_fd_ int prog_fd = pin_open("progs", prog);
+	_cleanup_fd_ int map_fd = map ? pin_open("maps", map) : -1;
+	int link;
+
+	if (prog_fd < 0)
+		return prog_fd;
+	if (map && map_fd < 0)
+		return map_fd;
+	info.map.map_fd = map_fd;
+	opts.iter_info = &info;
+	opts.iter_info_len = sizeof(info);
+	link = bpf_link_create(prog_fd, 0, BPF_TRACE_ITER, map ? &opts : NULL);
+	return link < 0 ? -errno : link;
+}
+
+int iter_read(int link, void **ret, size_t *ret_size)
+{
+	_cleanup_fd_ int fd = bpf_iter_create(link);
+
+	return fd < 0 ? -errno : read_all(fd, ret, ret_size);
+}
+
+int iter_run(int link, struct shunt_row **ret, size_t *ret_n)
+{
+	void *rows;
+	size_t size;
+	int error = iter_read(link, &rows, &size);
+
+	if (error)
+		return error;
+	*ret = rows;
+	*ret_n = size / sizeof(**ret);
 	return 0;
 }
 
 /* Runs a pinned iterator over a pinned map and collects what it prints. */
 static int walk(const char *prog, const char *map, struct shunt_row **ret, size_t *ret_n)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts);
-	union bpf_iter_link_info info = {};
-	_cleanup_fd_ int prog_fd = pin_open("progs", prog);
-	_cleanup_fd_ int map_fd = pin_open("maps", map);
-	_cleanup_fd_ int link_fd = -1, iter_fd = -1;
+	_cleanup_fd_ int link = iter_link(prog, map);
 
-	if (prog_fd < 0)
-		return prog_fd;
-	if (map_fd < 0)
-		return map_fd;
-	info.map.map_fd = map_fd;
-	opts.iter_info = &info;
-	opts.iter_info_len = sizeof(info);
-	link_fd = bpf_link_create(prog_fd, 0, BPF_TRACE_ITER, &opts);
-	if (link_fd < 0)
-		return -errno;
-	iter_fd = bpf_iter_create(link_fd);
-	if (iter_fd < 0)
-		return -errno;
-	return read_rows(iter_fd, ret, ret_n);
+	return link < 0 ? link : iter_run(link, ret, ret_n);
 }
 
 static __u64 pair_id(const struct shunt_row *r)
@@ -95,6 +117,59 @@ static __u64 pair_id(const struct shunt_row *r)
 int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b)
 {
 	return a->sk.cookie == b->sk.peer_cookie && b->sk.cookie == a->sk.peer_cookie;
+}
+
+/* Entry of the supervisor's for a pair; NULL for one that is vouched for. */
+static const struct shunt_pair *watched_pair(const struct shunt_row *r)
+{
+	static const struct shunt_pair *pairs;
+
+	if (!r->sk.slot || r->sk.slot >= SHUNT_PAIRS)
+		return NULL;
+	if (!pairs)
+		pairs = pin_mmap("shunt_pairs", NULL);
+	if (!pairs || pairs[r->sk.slot].end[!r->sk.active].cookie != r->sk.cookie)
+		return NULL;
+	return &pairs[r->sk.slot];
+}
+
+const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
+{
+	const struct shunt_pair *p = watched_pair(a);
+
+	*ret_why = WHY_PEER_ABSENT;
+	if (a->state != TCP_ESTABLISHED || (a->sk.vouched && !b))
+		return "closing";
+	*ret_why = WHY_REDIRECTED;
+	if (a->sk.vouched)
+		return a->member && b->member ? "active" : "plain";
+	*ret_why = WHY_NEW;
+	switch (p ? p->stage : STAGE_FREE) {
+	case STAGE_WATCHED:
+		*ret_why = WHY_WATCHED;
+		return "watched";
+	case STAGE_JOINING:
+		*ret_why = WHY_JOINING;
+		return "joining";
+	case STAGE_ACTIVE:
+		*ret_why = WHY_REDIRECTED;
+		return "active";
+	case STAGE_LEAVING:
+	case STAGE_EMPTYING:
+		*ret_why = p->why;
+		return "leaving";
+	case STAGE_WAITING:
+		*ret_why = p->why;
+		return "plain";
+	}
+	return "plain";
+}
+
+int bypass_active(const struct shunt_row *a, const struct shunt_row *b)
+{
+	unsigned int why;
+
+	return !strcmp(bypass_state(a, b, &why), "active");
 }
 
 static int compare_rows(const void *va, const void *vb)
@@ -186,6 +261,19 @@ const char *why_text(unsigned int why)
 		[WHY_MAX_BYTES] = "the reader's queue is at its bound in bytes",
 		[WHY_MAX_MSGS] = "the reader's queue is at its bound in messages",
 		[WHY_HOST_MEMORY] = "TCP memory on this host is over the budget",
+		[WHY_NEW] = "not busy enough to be watched",
+		[WHY_WATCHED] = "its readers have not shown enough yet",
+		[WHY_JOINING] = "waits for a quiet moment to enter the fast path",
+		[WHY_LEAVING] = "leaves the fast path once its queues are empty",
+		[WHY_PATIENCE] = "left the fast path and may come back",
+		[WHY_SPLICE] = "a reader splices",
+		[WHY_RECV_FLAGS] = "a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC",
+		[WHY_INQ] = "a reader set TCP_INQ",
+		[WHY_SMALL_STREAM] = "a stream of small messages, faster by TCP",
+		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
+		[WHY_TAINTED] = "the reading process spliced lately",
+		[WHY_EXCLUDED] = "the operator excluded the process",
+		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
 	};
 
 	return why < WHY_COUNT ? text[why] : "?";

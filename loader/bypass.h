@@ -10,12 +10,27 @@
 /* Waits until every run of a program that started before is over. */
 int wait_programs(void);
 
+/* Binds a pinned iterator to a pinned map (NULL: to none): the fd of the link,
+ * or -errno, unsaid. */
+int iter_link(const char *prog, const char *map);
+
+/* Runs it once; *ret is what it printed, the caller frees it. */
+int iter_read(int link, void **ret, size_t *ret_size);
+int iter_run(int link, struct shunt_row **ret, size_t *ret_n);
+
 /* All paired sockets, sorted so that the ends of a pair are neighbours, the
  * connecting end first. The caller frees *ret. 0 or -errno, said. */
 int bypass_list(struct shunt_row **ret, size_t *ret_n);
 
 /* Are rows a and b the two ends of one connection? */
 int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b);
+
+/* Do both redirect? */
+int bypass_active(const struct shunt_row *a, const struct shunt_row *b);
+
+/* Where a pair is, and why: one of plain, watched, joining, active, leaving,
+ * closing. b may be NULL when that end is closed. */
+const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why);
 
 /*
  * Takes all sockets off the fast path; what is queued is left to be read

@@ -16,6 +16,7 @@
 #include "cgroup.h"
 #include "json.h"
 #include "load.h"
+#include "selftest.h"
 #include "shunt.h"
 #include "tc.h"
 
@@ -98,16 +99,33 @@ static void check_cgroup2(void)
 		      "not mounted: the bypass has nothing to be scoped to");
 }
 
+static void check_behaviour(void)
+{
+	const struct selftest *t;
+
+	if (selftest_open())
+		return;
+	for (t = selftests; t->name; t++) {
+		if (selftest_holds(t))
+			found(OK, t->name, NULL, "%s", t->good);
+		else
+			found(t->must ? FAIL : NOTE, t->name, t->advice, "%s", t->bad);
+	}
+	selftest_close();
+}
+
 static void check_programs(void)
 {
 	if (opt.json)
 		libbpf_set_print(NULL);
-	if (!programs_try(true, false))
+	if (!programs_try(true, false)) {
 		found(OK, "bypass", NULL, "the kernel takes the programs (%s)",
 		      kernel_casts() ? "plain loads" : "probed loads: kernel before 6.2");
-	else
+		check_behaviour();
+	} else {
 		found(FAIL, "bypass", "run with -v for the kernel's words",
 		      "the kernel refuses the sock_ops, sk_msg or iterator programs");
+	}
 	if (!programs_try(false, true))
 		found(OK, "steering", NULL, "the kernel takes the programs");
 	else

@@ -16,6 +16,15 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define O_NONBLOCK 04000
+#define MSG_OOB 0x1
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_DONTWAIT 0x40
+#define MSG_WAITALL 0x100
+#define MSG_ERRQUEUE 0x2000
+#define FIONREAD 0x541b
+#define SOL_SOCKET 1
+#define SO_RCVLOWAT 18
 #define RCV_SHUTDOWN 1
 #define SK_USER_DATA_PTRMASK (~7ULL)
 
@@ -105,10 +114,24 @@ enum sock_flags {
 	SOCK_ZEROCOPY = 0,
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
 	struct {
 		atomic_t rmem_alloc;
+		int len;
 	} sk_backlog;
 	struct socket *sk_socket;
 	void *sk_user_data;
@@ -140,6 +163,11 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
+	__u32 snd_una;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u32 data_segs_in;
+	__u8 recvmsg_inq : 1;
 	struct hrtimer pacing_timer;
 	struct hrtimer compressed_ack_timer;
 };
@@ -188,6 +216,17 @@ struct bpf_shtab {
 	atomic_t count;
 };
 
+/* x86 */
+struct pt_regs {
+	unsigned long orig_ax;
+	unsigned long si;
+};
+
+struct pt_regs___arm64 {
+	__u64 regs[31];
+	int syscallno;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -199,6 +238,11 @@ struct bpf_iter__sockmap {
 	void *map;
 	void *key;
 	struct sock *sk;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

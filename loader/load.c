@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <bpf/bpf.h>
@@ -15,6 +16,8 @@
 #include "load.h"
 #include "pins.h"
 #include "route.h"
+#include "rule.h"
+#include "selftest.h"
 #include "shunt.h"
 #include "shunt.skel.h"
 
@@ -29,23 +32,31 @@
 struct request {
 	struct shunt_state states[SHUNT_STATES];
 	unsigned int n;
+	struct shunt_exclude excludes[SHUNT_EXCLUDES];
 	struct shunt_conf conf;
 	bool bypass;
 	bool steer;
+	bool eager; /* some cgroup is */
+	bool proven;
+	bool force; /* whatever the kernel does */
 };
 
 static int usage(void)
 {
-	printf("usage: shunt load [--cgroup PATH=eager]... [--iface NAME]...\n\n"
-	       "  --cgroup PATH=eager  bypass for sockets made in this cgroup (a path, or a name\n"
-	       "                       below the cgroup2 mount) and the ones below it; 'eager' says\n"
-	       "                       that you vouch for its programs: every pair at once\n"
+	printf("usage: shunt load [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n\n"
+	       "  --cgroup PATH        bypass for sockets made in this cgroup (a path, or a name\n"
+	       "                       below the cgroup2 mount) and the ones below it, for pairs that\n"
+	       "                       have earned it ('shunt run' sees to that)\n"
+	       "  --cgroup PATH=eager  you vouch for its programs: every pair at once\n"
+	       "  --exclude WHAT       keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
+	       "                       process:NAME (of the reader; 'proven' only)\n"
 	       "  --iface NAME         steering of what arrives on this interface\n"
 	       "  --max-bytes N        bound of the bytes queued in one direction (8388608)\n"
 	       "  --max-messages N     the same for messages (2048)\n"
 	       "  --host-bytes N       TCP memory in use on the host above which nothing is\n"
 	       "                       redirected (a quarter of net.ipv4.tcp_mem)\n"
 	       "  --mark BIT           bit set in the mark of steered packets (0x1000000)\n"
+	       "  --force              'eager' even where this kernel would lose data\n"
 	       "  --table N            routing table that delivers them (20560)\n");
 	return 0;
 }
@@ -78,18 +89,19 @@ static int add_cgroup(struct request *req, char *arg)
 
 	if (!s)
 		return refuse("--cgroup '%s': more than %d attachments", arg, SHUNT_STATES);
-	if (!mode || !strcmp(mode, "=proven"))
-		return refuse("--cgroup '%s': admission 'proven' is not there yet; write PATH=eager", arg);
-	if (strcmp(mode, "=eager"))
+	if (mode && strcmp(mode, "=proven") && strcmp(mode, "=eager"))
 		return refuse("--cgroup '%s': unknown admission '%s'", arg, mode + 1);
-	*mode = '\0';
-	s->admit = SHUNT_EAGER;
+	s->admit = mode && !strcmp(mode, "=eager") ? SHUNT_EAGER : SHUNT_PROVEN;
+	if (mode)
+		*mode = '\0';
 	error = cgroup_resolve(arg, s->name, sizeof(s->name));
 	if (error)
 		return error;
+	req->bypass = true;
+	req->eager |= s->admit == SHUNT_EAGER;
+	req->proven |= s->admit == SHUNT_PROVEN;
 	if (find_state(req->states, s))
 		memset(&req->states[--req->n], 0, sizeof(*s));
-	req->bypass = true;
 	return 0;
 }
 
@@ -109,6 +121,37 @@ static int add_iface(struct request *req, const char *name)
 	return 0;
 }
 
+/* port LOW[-HIGH], ADDR/LEN or the name of a process */
+static int add_exclude(struct request *req, char *arg)
+{
+	struct shunt_exclude x = {};
+	int error;
+
+	if (req->conf.excludes == SHUNT_EXCLUDES)
+		return refuse("--exclude '%s': more than %d", arg, SHUNT_EXCLUDES);
+	if (!strncmp(arg, "port:", 5)) {
+		x.kind = EXCLUDE_PORT;
+		error = parse_range(arg + 5, &x.low, &x.high);
+		if (error)
+			return error;
+	} else if (!strncmp(arg, "process:", 8)) {
+		x.kind = EXCLUDE_PROCESS;
+		if (!arg[8] || strlen(arg + 8) >= sizeof(x.comm))
+			return refuse("--exclude '%s': a process name has 1 to %zu letters", arg,
+				      sizeof(x.comm) - 1);
+		strcpy(x.comm, arg + 8);
+	} else if (strchr(arg, '/')) {
+		x.kind = EXCLUDE_PREFIX;
+		error = parse_prefix(arg, &x.family, x.addr, &x.len);
+		if (error)
+			return error;
+	} else {
+		return refuse("--exclude '%s': neither port:N[-N], ADDR/LEN nor process:NAME", arg);
+	}
+	req->excludes[req->conf.excludes++] = x;
+	return 0;
+}
+
 static int number(const char *option, const char *text, __u64 low, __u64 high, __u64 *ret)
 {
 	char *end;
@@ -123,18 +166,32 @@ static int number(const char *option, const char *text, __u64 low, __u64 high, _
 	return 0;
 }
 
-/* A quarter of what TCP may use in all, in pages (net.ipv4.tcp_mem). */
+/* A quarter of what TCP may use in all, in pages: net.ipv4.tcp_mem, which only
+ * the first network namespace shows; else as tcp_init_mem() sets it. */
 static __u64 default_pages(void)
 {
 	FILE *f = fopen("/proc/sys/net/ipv4/tcp_mem", "r");
-	unsigned long long low, pressure, high = 4096;
+	unsigned long long high = sysconf(_SC_PHYS_PAGES) / 16 * 3 / 2;
 
 	if (f) {
-		if (fscanf(f, "%llu %llu %llu", &low, &pressure, &high) != 3)
-			high = 4096;
+		if (fscanf(f, "%*u %*u %llu", &high) != 1)
+			debug("can't read net.ipv4.tcp_mem");
 		fclose(f);
 	}
 	return high / 4;
+}
+
+static void defaults(struct shunt_conf *conf)
+{
+	*conf = (struct shunt_conf){
+		.abi = SHUNT_ABI,
+		.max_bytes = DEFAULT_BYTES,
+		.max_msgs = DEFAULT_MSGS,
+		.max_pages = default_pages(),
+		.mark = DEFAULT_MARK,
+		.table = DEFAULT_TABLE,
+	};
+	conf->host_msgs = conf->max_pages * getpagesize() / MSG_COST;
 }
 
 static int set_limit(struct request *req, const char *option, const char *text)
@@ -179,17 +236,15 @@ static int parse(int argc, char **argv, struct request *req)
 {
 	int i, error = 0;
 
-	req->conf = (struct shunt_conf){
-		.abi = SHUNT_ABI,
-		.max_bytes = DEFAULT_BYTES,
-		.max_msgs = DEFAULT_MSGS,
-		.max_pages = default_pages(),
-		.mark = DEFAULT_MARK,
-		.table = DEFAULT_TABLE,
-	};
+	defaults(&req->conf);
 	for (i = 1; i < argc && !error; i += 2) {
+		if (!strcmp(argv[i], "--force")) {
+			req->force = true;
+			i--;
+			continue;
+		}
 		bool known = is_limit(argv[i]) || !strcmp(argv[i], "--cgroup") ||
-			     !strcmp(argv[i], "--iface");
+			     !strcmp(argv[i], "--iface") || !strcmp(argv[i], "--exclude");
 
 		if (!known)
 			return refuse("load: unknown word '%s'; see 'shunt load help'", argv[i]);
@@ -199,6 +254,8 @@ static int parse(int argc, char **argv, struct request *req)
 			error = add_cgroup(req, argv[i + 1]);
 		else if (!strcmp(argv[i], "--iface"))
 			error = add_iface(req, argv[i + 1]);
+		else if (!strcmp(argv[i], "--exclude"))
+			error = add_exclude(req, argv[i + 1]);
 		else
 			error = set_limit(req, argv[i], argv[i + 1]);
 	}
@@ -221,7 +278,7 @@ static bool same(const struct request *req, struct shunt_state *states,
 		n += states[i].kind != SHUNT_NONE;
 	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
-	    conf->mark != req->conf.mark || conf->table != req->conf.table)
+	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark || conf->table != req->conf.table)
 		return false;
 	for (i = 0; i < req->n; i++) {
 		s = find_state(states, &req->states[i]);
@@ -232,13 +289,24 @@ static bool same(const struct request *req, struct shunt_state *states,
 	return true;
 }
 
-bool kernel_casts(void)
+static bool kernel_has(const char *name, __u32 kind)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool can = btf && btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+	bool has = btf && btf__find_by_name_kind(btf, name, kind) > 0;
 
 	btf__free(btf);
-	return can;
+	return has;
+}
+
+bool kernel_casts(void)
+{
+	return kernel_has("bpf_rdonly_cast", BTF_KIND_FUNC);
+}
+
+/* 6.3 and later report the flags of receive calls. */
+static bool sees_flags(void)
+{
+	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
 }
 
 static int open_programs(const struct request *req, struct shunt_bpf **ret)
@@ -254,6 +322,16 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	if (!skel)
 		return fail(-errno, "can't open the programs");
 	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_proven, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_reset,
+				  req->bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC));
+	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_ioctl, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && sees_flags());
+	bpf_program__set_autoload(skel->progs.shunt_send, req->bypass && sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
@@ -332,12 +410,15 @@ static int attach_all(const struct request *req)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
 	unsigned int i;
 	int error = 0;
 
-	if (!conf || !states)
+	if (!conf || !states || !excludes)
 		return fail(-errno, "can't map the settings");
+	memcpy(excludes, req->excludes, sizeof(req->excludes));
 	*conf = req->conf;
+	conf->sees_flags = sees_flags();
 	if (req->steer)
 		error = route_add(conf->mark, conf->table);
 	if (error)
@@ -368,9 +449,10 @@ static int load_fresh(const struct request *req)
 	return error;
 }
 
-static int load(const struct request *req)
+static int load(struct request *req)
 {
 	_cleanup_fd_ int lock = pins_lock(true);
+	bool fionread = true;
 	struct shunt_conf *conf;
 	struct shunt_state *states;
 	int error;
@@ -390,7 +472,11 @@ static int load(const struct request *req)
 	error = teardown(DRAIN_MS);
 	if (error)
 		return error;
-	error = load_fresh(req);
+	if (req->proven || (req->eager && !req->force))
+		error = selftest_load(req->eager && !req->force, &fionread);
+	req->conf.fionread_faulty = !fionread;
+	if (!error)
+		error = load_fresh(req);
 	if (error && !teardown(DRAIN_MS))
 		pins_remove();
 	return error;
@@ -405,6 +491,41 @@ int programs_try(bool bypass, bool steer)
 	if (!error)
 		shunt_bpf__destroy(skel);
 	return error;
+}
+
+int private_bypass_open(struct private_bypass *ret)
+{
+	struct request req = { .bypass = true };
+	struct shunt_conf *conf;
+	struct shunt_bpf *skel;
+	int error;
+
+	defaults(&req.conf);
+	error = open_programs(&req, &skel);
+	if (!error)
+		error = attach_verdict(skel);
+	if (error)
+		return error;
+	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED,
+		    bpf_map__fd(skel->maps.shunt_conf), 0);
+	if (conf == MAP_FAILED) {
+		shunt_bpf__destroy(skel);
+		return fail(-errno, "can't map the settings");
+	}
+	*conf = req.conf;
+	*ret = (struct private_bypass){
+		.skel = skel,
+		.conf = conf,
+		.socks = bpf_map__fd(skel->maps.shunt_socks),
+		.storage = bpf_map__fd(skel->maps.shunt_sk),
+	};
+	return 0;
+}
+
+void private_bypass_close(struct private_bypass *b)
+{
+	munmap(b->conf, sizeof(*b->conf));
+	shunt_bpf__destroy(b->skel);
 }
 
 int cmd_load(int argc, char **argv)

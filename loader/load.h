@@ -4,9 +4,24 @@
 
 #include <stdbool.h>
 
+struct shunt_bpf;
+struct shunt_conf;
+
 /* Loads the programs of one or both halves and throws them away again: does
  * this kernel take them? 0 or -errno, said. */
 int programs_try(bool bypass, bool steer);
+
+/* A bypass of our own, seen by nobody else: for 'shunt check'. */
+struct private_bypass {
+	struct shunt_bpf *skel;
+	struct shunt_conf *conf;
+	int socks; /* fds of the maps */
+	int storage;
+};
+
+/* 0 or -errno, said. */
+int private_bypass_open(struct private_bypass *ret);
+void private_bypass_close(struct private_bypass *b);
 
 /* Can programs look into the peer with plain loads (6.2 and later)? */
 bool kernel_casts(void);

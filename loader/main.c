@@ -15,10 +15,11 @@ struct options opt = {
 static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
-	{ "load", cmd_load, "[--cgroup PATH=eager]... [--iface NAME]... [LIMITS]",
+	{ "load", cmd_load, "[--cgroup PATH[=proven|eager]]... [--iface NAME]...",
 	  "attach the bypass to cgroups and steering to interfaces" },
 	{ "unload", cmd_unload, "[--timeout SEC]",
 	  "drain and remove everything; no queued byte is lost" },
+	{ "run", cmd_run, "", "the supervisor of 'proven' admission, in the foreground" },
 	{ "status", cmd_status, "", "what is attached where, rules, pairs, counters" },
 	{ "check", cmd_check, "", "can this kernel and host do it" },
 	{ "steer", cmd_steer, "add|del|list|flush|test ...",

@@ -61,6 +61,33 @@ struct shunt_sk_map {
 };
 MAP(shunt_sk);
 
+/* pairs under 'proven' admission that are or were watched */
+struct shunt_pairs_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_PAIRS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_pair);
+};
+MAP(shunt_pairs);
+
+/* entry of shunt_pairs by the cookie of either end */
+struct shunt_slot_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * SHUNT_PAIRS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+};
+MAP(shunt_slot);
+
+/* wakes the supervisor */
+struct shunt_events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+};
+MAP(shunt_events);
+
 static __always_inline struct shunt_conf *conf_get(void)
 {
 	__u32 zero = 0;
@@ -73,6 +100,37 @@ static __always_inline struct shunt_count *count_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&shunt_count, &zero);
+}
+
+/* The entry of a socket's pair; NULL if it has none. */
+static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
+{
+	__u32 slot = st->slot;
+	struct shunt_pair *pair;
+
+	if (!slot)
+		return NULL;
+	pair = bpf_map_lookup_elem(&shunt_pairs, &slot);
+	if (!pair || pair->end[!st->active].cookie != st->cookie)
+		return NULL; /* the entry was given to another pair */
+	return pair;
+}
+
+static __always_inline void wake(__u32 event)
+{
+	bpf_ringbuf_output(&shunt_events, &event, sizeof(event), 0);
+}
+
+/* Stops redirects of a pair at once; the supervisor does the rest. */
+static __always_inline void pair_leave(struct shunt_pair *pair, __u32 why)
+{
+	__u32 stage = pair->stage;
+
+	if ((stage != STAGE_ACTIVE && stage != STAGE_JOINING) ||
+	    __sync_val_compare_and_swap(&pair->stage, stage, STAGE_LEAVING) != stage)
+		return;
+	pair->why = why;
+	wake(EVENT_LEAVING);
 }
 
 #define COUNT(field, n)                                 \

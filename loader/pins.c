@@ -175,6 +175,23 @@ int pins_count(struct shunt_count *ret)
 	return 0;
 }
 
+int supervisor_lock(void)
+{
+	char path[PIN_PATH];
+	_cleanup_fd_ int fd = open(pin_path(path, "links", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		return -errno;
+	return take_fd(&fd);
+}
+
+bool supervisor_runs(void)
+{
+	_cleanup_fd_ int fd = supervisor_lock();
+
+	return fd == -EWOULDBLOCK;
+}
+
 int unpin(const char *kind, const char *name)
 {
 	char path[PIN_PATH];

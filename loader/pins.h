@@ -38,6 +38,11 @@ void *pin_mmap(const char *name, size_t *ret_size);
 /* Adds up the copies of the counters; 0 or -errno, unsaid. */
 int pins_count(struct shunt_count *ret);
 
+/* The lock that a running supervisor holds: its fd, -EWOULDBLOCK if another
+ * has it, or -errno; unsaid. */
+int supervisor_lock(void);
+bool supervisor_runs(void);
+
 /* Removes a pin, or all of one kind and its folder; missing is no error. */
 int unpin(const char *kind, const char *name);
 int unpin_all(const char *kind);

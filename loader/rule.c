@@ -72,7 +72,7 @@ int parse_port(const char *word, __u16 *ret)
 	return 0;
 }
 
-static int parse_range(const char *word, __u16 *ret_low, __u16 *ret_high)
+int parse_range(const char *word, __u16 *ret_low, __u16 *ret_high)
 {
 	const char *dash = strchr(word, '-');
 	size_t len = dash ? (size_t)(dash - word) : strlen(word);
@@ -155,7 +155,7 @@ static void format_address(__u8 family, const __u8 *addr, char text[ADDRESS_TEXT
 		strcpy(text, "?");
 }
 
-static int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *ret_len)
+int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *ret_len)
 {
 	const char *slash = strchr(word, '/');
 	char text[ADDRESS_TEXT];

@@ -62,6 +62,11 @@ int parse_endpoint(const char *word, struct endpoint *ret);
 /* Reads a port, 1 to 65535; 0, or -EINVAL, said. */
 int parse_port(const char *word, __u16 *ret);
 
+/* Reads ADDR[/LEN], network byte order, and LOW[-HIGH]; says what is wrong and
+ * returns -EINVAL. */
+int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *ret_len);
+int parse_range(const char *word, __u16 *ret_low, __u16 *ret_high);
+
 /* Reads a decimal number of at most max; false, unsaid, if it is none. */
 bool parse_number(const char *word, unsigned int max, unsigned int *ret);
 

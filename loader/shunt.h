@@ -42,6 +42,7 @@ int cmd_status(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_steer(int argc, char **argv);
 int cmd_sockets(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_map_update(int argc, char **argv);
 int cmd_map_delete_elem(int argc, char **argv);

@@ -26,17 +26,17 @@ static void names(const struct pair *p, char client[ENDPOINT_TEXT], char server[
 	endpoint_text(remote, r->family, r->remote, r->remote_port);
 }
 
-static const char *state(const struct pair *p)
+static const char *state(const struct pair *p, unsigned int *ret_why)
 {
-	if (!p->client || !p->server)
-		return "closing";
-	return p->client->member && p->server->member ? "active" : "plain";
+	const struct shunt_row *one = p->client ? p->client : p->server;
+
+	return bypass_state(one, p->client ? p->server : NULL, ret_why);
 }
 
 static const char *why(const struct shunt_row *r)
 {
 	if (!r->sk.redirected_msgs && !r->sk.passed_msgs)
-		return "nothing sent yet";
+		return "nothing sent as a member";
 	return why_text(r->sk.why);
 }
 
@@ -59,12 +59,14 @@ static void print_json(const struct pair *p)
 {
 	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
 	const struct shunt_row *any = p->client ? p->client : p->server;
+	unsigned int reason;
 
 	names(p, client, server);
 	json_open(stdout, '{');
 	json_string(stdout, "client", client);
 	json_string(stdout, "server", server);
-	json_string(stdout, "state", state(p));
+	json_string(stdout, "state", state(p, &reason));
+	json_string(stdout, "why", why_text(reason));
 	json_string(stdout, "admit", any->sk.vouched ? "eager" : "proven");
 	json_direction("to_server", p->client, p->server);
 	json_direction("to_client", p->server, p->client);
@@ -85,9 +87,13 @@ static void print_direction(const char *arrow, const struct shunt_row *from,
 static void print_text(const struct pair *p)
 {
 	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
+	unsigned int reason;
+	const char *stage = state(p, &reason);
 
 	names(p, client, server);
-	printf("%s <-> %s %s\n", client, server, state(p));
+	printf("%s <-> %s %s (%s): %s\n", client, server, stage,
+	       (p->client ? p->client : p->server)->sk.vouched ? "eager" : "proven",
+	       why_text(reason));
 	print_direction("->", p->client, p->server);
 	print_direction("<-", p->server, p->client);
 }

@@ -17,6 +17,9 @@ struct status {
 	struct shunt_state *states;
 	struct shunt_count count;
 	size_t pairs;
+	size_t active;
+	bool proven;      /* some cgroup is */
+	bool supervised;
 	__u64 queued;
 	unsigned int rules;
 };
@@ -44,6 +47,8 @@ static int read_pairs(struct status *s)
 	for (i = 0; i < n; i++) {
 		s->queued += rows[i].queued;
 		s->pairs += !i || !bypass_same_pair(&rows[i - 1], &rows[i]);
+		s->active += i && bypass_same_pair(&rows[i - 1], &rows[i]) &&
+			     bypass_active(&rows[i - 1], &rows[i]);
 	}
 	return 0;
 }
@@ -62,7 +67,7 @@ static int read_rules(struct status *s)
 
 static int read_status(struct status *s)
 {
-	int error;
+	int i, error;
 
 	s->conf = pin_mmap("shunt_conf", NULL);
 	s->states = pin_mmap("shunt_state", NULL);
@@ -71,6 +76,11 @@ static int read_status(struct status *s)
 	error = pins_count(&s->count);
 	if (error)
 		return fail(error, "can't read the counters");
+	s->count.promoted += s->conf->promoted;
+	s->count.demoted += s->conf->demoted;
+	for (i = 0; i < SHUNT_STATES; i++)
+		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
+	s->supervised = supervisor_runs();
 	if (has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
 	if (!error && has(s, SHUNT_IFACE))
@@ -116,6 +126,8 @@ static void print_json(const struct status *s)
 	json_open_in(stdout, "bypass", '{');
 	json_attached(s, "cgroups", SHUNT_CGROUP);
 	json_number(stdout, "pairs", s->pairs);
+	json_number(stdout, "active", s->active);
+	json_bool(stdout, "supervised", s->supervised);
 	json_number(stdout, "redirected_bytes", c->redirected_bytes);
 	json_number(stdout, "redirected_messages", c->redirected_msgs);
 	json_number(stdout, "passed_bytes", c->passed_bytes);
@@ -174,8 +186,11 @@ static void print_text(const struct status *s)
 		return;
 	print_attached(s);
 	if (has(s, SHUNT_CGROUP)) {
-		printf("bypass: %zu pairs, %llu admitted, %llu refused for want of room\n", s->pairs,
-		       ULL(c->promoted), ULL(c->map_full));
+		printf("bypass: %zu pairs, %zu active; %llu promoted so far, %llu demoted, "
+		       "%llu refused for want of room\n", s->pairs, s->active, ULL(c->promoted),
+		       ULL(c->demoted), ULL(c->map_full));
+		if (s->proven && !s->supervised)
+			printf("  NO SUPERVISOR: no pair is promoted; start 'shunt run'\n");
 		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
 		       ULL(c->redirected_msgs));
 		printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),

@@ -4,8 +4,9 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shunt=$root/build/shunt
-# Which cgroup load.sh made, for unload.sh to remove.
+# Which cgroups load.sh made, for unload.sh to remove.
 made=/run/shunt/made-cgroup
+log=/run/shunt/log
 
 die() {
 	echo "${0##*/}: $*" >&2

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Installs what is missing, builds, makes a cgroup, loads shunt.
+# Installs what is missing, builds, makes a cgroup, loads shunt, and starts its
+# supervisor.
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
@@ -10,8 +11,10 @@ usage() {
 usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]...
 
   --verify       then show real traffic bypassed and steered
-  --cgroup PATH  the cgroup to accelerate, below the cgroup2 mount; made if it
-                 is missing (default: shunt, unless only --iface is given)
+  --cgroup PATH[=eager]
+                 the cgroup to accelerate, below the cgroup2 mount; made if it
+                 is missing (default: shunt, unless only --iface is given);
+                 =eager if you vouch for the programs in it
   --iface NAME   steer what arrives on this interface
 END
 }
@@ -31,6 +34,16 @@ make_cgroup() {
 	echo "load.sh: made cgroup $dir"
 }
 
+supervised() { "$shunt" -j status | grep -q '"supervised":true'; }
+
+# It ends when shunt is unloaded.
+start_supervisor() {
+	supervised && return
+	mkdir -p "${log%/*}"
+	setsid "$shunt" run </dev/null >"$log" 2>&1 &
+	wait_for 5 supervised || die "the supervisor does not start: $(cat "$log")"
+}
+
 verify=
 cgroups=()
 ifaces=()
@@ -39,7 +52,7 @@ while [ $# -gt 0 ]; do
 	--verify) verify=1 ;;
 	--cgroup | --iface)
 		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
-		if [ "$1" = --cgroup ]; then cgroups+=("${2%=eager}"); else ifaces+=(--iface "$2"); fi
+		if [ "$1" = --cgroup ]; then cgroups+=("$2"); else ifaces+=(--iface "$2"); fi
 		shift
 		;;
 	-h | --help | help) usage; exit 0 ;;
@@ -55,9 +68,10 @@ make -s -C "$root" all
 
 args=()
 for cgroup in "${cgroups[@]}"; do
-	make_cgroup "$cgroup"
-	args+=(--cgroup "$cgroup=eager")
+	make_cgroup "${cgroup%=*}"
+	args+=(--cgroup "$cgroup")
 done
 "$shunt" load "${args[@]}" "${ifaces[@]}"
+[ ${#cgroups[@]} = 0 ] || start_supervisor
 "$shunt" status
 [ -z "$verify" ] || "$root/scripts/verify.sh"

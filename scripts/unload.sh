@@ -10,7 +10,11 @@ need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
 "$shunt" unload "$@"
 
-[ -e "$made" ] || exit 0
+rm -f "$log"
+if [ ! -e "$made" ]; then
+	rmdir "${made%/*}" 2>/dev/null || true
+	exit 0
+fi
 left=
 while read -r dir; do
 	[ -d "$dir" ] || continue

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Shows shunt at work on real traffic, and cleans up after itself:
-# - in a cgroup of the loaded bypass, a socat echo server and client;
+# - in a cgroup of its own, loaded as eager, a socat echo server and client;
+# - in the cgroup that is loaded, the latency with and without the bypass;
 # - in two private network namespaces, a second shunt that steers what a client
 #   sends to 172.16.240.9 to socat's transparent listeners.
-# Prints the trace lines seen and the latency with and without the bypass.
+# Prints the trace lines seen.
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
@@ -12,13 +13,16 @@ set -eu
 router=shunt-router-$$
 client=shunt-client-$$
 pins=/sys/fs/bpf/shunt-verify-$$
+eager_pins=/sys/fs/bpf/shunt-eager-$$
+eager=$(cgroup2)/shunt-verify-$$
 dir=$(mktemp -d)
 jobs=()
 
 cleanup() {
-	"$shunt" trace off 2>/dev/null || true
 	for pid in "${jobs[@]}"; do kill "$pid" 2>/dev/null || true; done
 	if [ -d "$pins" ]; then in_router "$shunt" --pin-dir "$pins" unload || true; fi
+	if [ -d "$eager_pins" ]; then "$shunt" --pin-dir "$eager_pins" unload || true; fi
+	rmdir "$eager" 2>/dev/null || true
 	ip netns del "$client" 2>/dev/null || true
 	ip netns del "$router" 2>/dev/null || true
 	rm -rf "$dir"
@@ -33,9 +37,9 @@ fail() {
 in_router() { nsenter --net=/run/netns/"$router" "$@"; }
 in_client() { nsenter --net=/run/netns/"$client" "$@"; }
 
-in_cgroup() (
-	echo "$BASHPID" >"$cgroup/cgroup.procs"
-	exec "$@"
+in_cgroup() ( # CGROUP COMMAND...
+	echo "$BASHPID" >"$1/cgroup.procs"
+	exec "${@:2}"
 )
 
 background() {
@@ -54,11 +58,14 @@ show() {
 
 bypass() {
 	local port=1000 got
+	mkdir "$eager"
+	"$shunt" --pin-dir "$eager_pins" load --cgroup "$eager=eager"
+	"$shunt" --pin-dir "$eager_pins" trace on
 	while listens tcp "$port"; do port=$((port + 1)); done
-	background in_cgroup socat "TCP4-LISTEN:$port,bind=127.0.0.1,reuseaddr" EXEC:cat
+	background in_cgroup "$eager" socat "TCP4-LISTEN:$port,bind=127.0.0.1,reuseaddr" EXEC:cat
 	wait_for 5 listens tcp "$port" || fail "the echo server does not listen"
 	got=$( (echo hello; wait_for 5 grep -q "bypass 127.0.0.1:$port -> " "$dir/trace"; echo again) |
-		in_cgroup timeout 10 socat -t 2 - "TCP4:127.0.0.1:$port")
+		in_cgroup "$eager" timeout 10 socat -t 2 - "TCP4:127.0.0.1:$port")
 	[ "$got" = $'hello\nagain' ] || fail "the echo server sent '$got' back"
 	wait_for 5 grep -q "bypass 127.0.0.1:$port -> " "$dir/trace" || true
 	show "pair .*:$port op=active"
@@ -116,24 +123,23 @@ steer() {
 
 latency() {
 	local plain fast
-	make -s -C "$root" build/bench/rr
-	plain=$("$root/build/bench/rr" -n 50000)
-	fast=$(in_cgroup "$root/build/bench/rr" -n 50000)
+	make -s -C "$root" build/bench/tcp
+	plain=$("$root/build/bench/tcp" rr -w 0.5 -t 1)
+	fast=$(in_cgroup "$cgroup" "$root/build/bench/tcp" rr -w 0.5 -t 1)
 	echo "request/response of 64 bytes, one CPU: $plain us by TCP, $fast us bypassed"
 }
 
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; load.sh does it"
-cgroup=$("$shunt" status | awk '$1 == "cgroup" && $3 == "eager" { print $2; exit }')
+cgroup=$("$shunt" status | awk '$1 == "cgroup" { print $2; exit }')
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 background "$shunt" trace follow >"$dir/trace"
 
+echo "bypass, in a cgroup of its own:"
+bypass
 if [ -n "$cgroup" ]; then
 	echo "bypass, in cgroup $cgroup:"
-	"$shunt" trace on
-	bypass
-	"$shunt" trace off
 	latency
 fi
 echo "steering, in private network namespaces:"

@@ -8,6 +8,9 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 #define TCP_SOCK(address) \
 	((const struct tcp_sock *)bpf_rdonly_cast((void *)(address), \
 						  bpf_core_type_id_kernel(struct tcp_sock)))
+#define PSOCK(address) \
+	((const struct sk_psock *)bpf_rdonly_cast((void *)(address), \
+						  bpf_core_type_id_kernel(struct sk_psock)))
 #define REDIR_PEER(msg) ((__u64)((struct sk_msg *)bpf_cast_to_kern_ctx(msg))->sk_redir)
 
 #define ARROW_1(p, a) ((p)->a)

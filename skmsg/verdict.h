@@ -9,7 +9,7 @@
  * that TCP was given: write_seq of the sender == copied_seq of the reader.
  *
  * The including file says how to look into the peer, which no helper hands
- * over: READ(pointer, fields...) and TCP_SOCK(address).
+ * over: READ(pointer, fields...), TCP_SOCK(address) and PSOCK(address).
  */
 #include "endpoint.bpf.h"
 
@@ -91,14 +91,81 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 	return why ? why : within_bounds(conf, st, s, p, size);
 }
 
+/* Messages by TCP that make a member leave, less those redirected. */
+#define SCORE_LEAVE 1024
+
+/*
+ * A 'proven' pair whose messages go by TCP does not profit, and leaves. At a
+ * bound they do so for a while; that counts only when it goes on. An end that
+ * closes leaves by itself.
+ */
+static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *self,
+				  enum shunt_why why)
+{
+	switch (why) {
+	case WHY_SENDER_STATE:
+	case WHY_PEER_STATE:
+	case WHY_PEER_ABSENT:
+		break;
+	case WHY_TCP_BYTES:
+	case WHY_MAX_BYTES:
+	case WHY_MAX_MSGS:
+	case WHY_HOST_MEMORY:
+		self->score += 2; /* a pass costs a member more than a redirect gains */
+		if (self->score <= SCORE_LEAVE)
+			break;
+		/* fall through */
+	default:
+		pair_leave(pair, why);
+	}
+}
+
 static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 size)
 {
+	struct shunt_pair *pair = pair_get(st);
+
+	if (pair && pair->stage == STAGE_ACTIVE)
+		judge(pair, &pair->end[!st->active], why);
 	st->why = why;
 	st->passed_bytes += size;
 	st->passed_msgs++;
 	COUNT(passed_bytes, size);
 	COUNT(passed_msgs, 1);
 	return SK_PASS;
+}
+
+/* How many messages in a row, with no answer, make a stream; below what mean
+ * size redirecting them one by one is slower than TCP, which joins them. */
+#define STREAM_MSGS 64
+#define STREAM_MEAN 8192
+
+/* What only pairs under 'proven' have to show. */
+static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct shunt_sk *st,
+						 __u32 size)
+{
+	struct shunt_end *self, *other;
+
+	if (!pair)
+		return WHY_NEW;
+	if (pair->stage != STAGE_ACTIVE)
+		return pair->stage == STAGE_JOINING ? WHY_JOINING : WHY_LEAVING;
+	self = &pair->end[!st->active];
+	other = &pair->end[!!st->active];
+	if (self->fault || other->fault)
+		return other->fault ? other->fault : self->fault;
+	if (!other->recvs)
+		return WHY_WATCHED;
+	self->msgs++;
+	if (other->msgs != st->peer_msgs) {
+		st->peer_msgs = other->msgs;
+		st->run_msgs = 0;
+		st->run_bytes = 0;
+	}
+	st->run_msgs++;
+	st->run_bytes += size;
+	if (st->run_msgs > STREAM_MSGS && st->run_bytes < (__u64)st->run_msgs * STREAM_MEAN)
+		return WHY_SMALL_STREAM;
+	return WHY_REDIRECTED;
 }
 
 /*
@@ -126,9 +193,27 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 			   e.remote, e.remote_port, bytes);
 }
 
+/*
+ * A splice reads what came by TCP and passes over what was redirected. So while
+ * redirected bytes wait for a reader that splices, later ones queue up behind
+ * them: by TCP they would be read first. (A reader that never receives again
+ * is reset in the end: loader/run.c.)
+ */
+static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
+{
+	const struct sk_psock *psock;
+
+	if (!pair || !st->peer || pair->end[!!st->active].fault != WHY_SPLICE)
+		return false;
+	psock = PSOCK((__u64)READ_SK(TCP_SOCK(st->peer), sk_user_data) & SK_USER_DATA_PTRMASK);
+	return psock && READ(psock, ingress_msg.next) !=
+			__builtin_preserve_access_index(&psock->ingress_msg);
+}
+
 static __always_inline int verdict(struct sk_msg_md *msg)
 {
 	struct shunt_conf *conf = conf_get();
+	struct shunt_pair *pair = NULL;
 	const struct tcp_sock *s;
 	__u32 size = msg->size;
 	struct shunt_sk *st;
@@ -144,12 +229,16 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	if (conf->passing)
 		return pass(st, WHY_DRAINING, size);
 	why = sender_ready(s);
-	if (why)
+	if (!st->vouched)
+		pair = pair_get(st);
+	if (!why && !st->vouched)
+		why = pair_ready(pair, st, size);
+	if (why && !must_queue_up(pair, st))
 		return pass(st, why, size);
 
 	/* The remembered peer may be gone and its memory reused: what is read
 	 * of it counts only if the map still holds the same socket. */
-	if (st->peer) {
+	if (st->peer && !why) {
 		why = may_redirect(conf, st, s, st->peer, size);
 		if (why)
 			return pass(st, why, size);
@@ -164,6 +253,8 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 			return pass_instead(msg, st, why, size);
 	}
 
+	if (pair && pair->end[!st->active].score)
+		pair->end[!st->active].score--;
 	st->why = WHY_REDIRECTED;
 	st->redirected_bytes += size;
 	st->redirected_msgs++;

@@ -3,6 +3,7 @@
 #include "endpoint.bpf.h"
 
 #define TCP_SOCK(address) ((const struct tcp_sock *)(address))
+#define PSOCK(address) ((const struct sk_psock *)(address))
 #define REDIR_PEER(msg) ((__u64)BPF_CORE_READ((struct sk_msg *)(msg), sk_redir))
 #define READ(p, ...) BPF_CORE_READ(p, __VA_ARGS__)
 

@@ -12,40 +12,29 @@
  * What does not meet stays plain TCP: remote peers, syncookies (RWND_INIT does
  * not fire) and Fast Open (data in the SYN moves the client's snd_nxt).
  */
-#include "endpoint.bpf.h"
+#include "eligible.h"
 
 #define SK_PASS_OPS 1
 
-/* handshakes under way; entries leave when the server is established */
-struct shunt_isn_map {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct shunt_isn);
+/* handshakes under way */
+struct shunt_meet_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_MEETS);
+	__type(key, __u32);
 	__type(value, struct shunt_meet);
 };
-MAP(shunt_isn);
+MAP(shunt_meet);
 
 static __always_inline struct sock *kernel_sk(struct bpf_sock_ops *ops)
 {
 	return BPF_CORE_READ((struct bpf_sock_ops_kern *)ops, sk);
 }
 
-static __always_inline bool is_mptcp(const struct sock *sk)
+static __always_inline struct shunt_meet *meeting_place(__u32 client_isn, __u32 server_isn)
 {
-	const struct tcp_sock___mptcp *tp = (const void *)sk;
+	__u32 place = (client_isn ^ (server_isn * 0x9e3779b1)) % SHUNT_MEETS;
 
-	return bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp);
-}
-
-/* A socket without a file belongs to the kernel: an MPTCP subflow, nfsd. */
-static __always_inline bool in_kernel_use(const struct sock *sk)
-{
-	return !BPF_CORE_READ(sk, sk_socket, file);
-}
-
-static __always_inline bool has_ulp(const struct sock *sk)
-{
-	return BPF_CORE_READ((const struct inet_connection_sock *)sk, icsk_ulp_ops);
+	return bpf_map_lookup_elem(&shunt_meet, &place);
 }
 
 /* The server answers a SYN: leave word for the client. */
@@ -53,16 +42,68 @@ static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
 {
 	const struct tcp_request_sock *req = (const void *)kernel_sk(ops);
 	const struct sock *listener = BPF_CORE_READ(req, req.req.__req_common.skc_listener);
-	struct shunt_isn isn = {
-		.client = BPF_CORE_READ(req, rcv_isn),
-		.server = BPF_CORE_READ(req, snt_isn),
-	};
-	struct shunt_meet meet = { .admit = admit };
+	__u32 client_isn = BPF_CORE_READ(req, rcv_isn);
+	__u32 server_isn = BPF_CORE_READ(req, snt_isn);
+	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	__u64 cookie;
 
-	if (!listener || in_kernel_use(listener) || is_mptcp(listener) || has_ulp(listener))
+	if (!meet || !listener || in_kernel_use(listener) || is_mptcp(listener) ||
+	    has_ulp(listener))
 		return;
-	meet.server = bpf_get_socket_cookie(ops);
-	bpf_map_update_elem(&shunt_isn, &isn, &meet, BPF_ANY);
+	cookie = bpf_get_socket_cookie(ops);
+	bpf_spin_lock(&meet->lock);
+	meet->client_isn = client_isn;
+	meet->server_isn = server_isn;
+	meet->admit = admit;
+	meet->server = cookie;
+	meet->client = 0;
+	bpf_spin_unlock(&meet->lock);
+}
+
+/* The client's part: leaves its cookie, takes the server's; false if no server
+ * on this host is in the same handshake. */
+static __always_inline bool meet_server(__u32 client_isn, __u32 server_isn, __u64 cookie,
+					const struct sock *sk, struct shunt_meet *ret)
+{
+	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	bool met = false;
+
+	if (!meet)
+		return false;
+	bpf_spin_lock(&meet->lock);
+	if (meet->server && meet->client_isn == client_isn && meet->server_isn == server_isn &&
+	    !meet->client) {
+		meet->client = cookie;
+		meet->client_sk = (__u64)sk;
+		ret->server = meet->server;
+		ret->admit = meet->admit;
+		met = true;
+	}
+	bpf_spin_unlock(&meet->lock);
+	return met;
+}
+
+/* The server's part: takes the client's cookie and clears the place. */
+static __always_inline bool meet_client(__u32 client_isn, __u32 server_isn, __u64 cookie,
+					struct shunt_meet *ret)
+{
+	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	bool met = false;
+
+	if (!meet)
+		return false;
+	bpf_spin_lock(&meet->lock);
+	if (meet->server == cookie && meet->client_isn == client_isn &&
+	    meet->server_isn == server_isn) {
+		ret->client = meet->client;
+		ret->client_sk = meet->client_sk;
+		ret->admit = meet->admit;
+		met = meet->client;
+		meet->server = 0;
+		meet->client = 0;
+	}
+	bpf_spin_unlock(&meet->lock);
+	return met;
 }
 
 static __noinline void trace_pair(const struct sock *sk, bool active)
@@ -78,7 +119,32 @@ static __noinline void trace_pair(const struct sock *sk, bool active)
 			   e.remote, e.remote_port, active ? "active" : "passive");
 }
 
-/* Stores what is known of one end, and enters it into the map if vouched. */
+static __always_inline void trace_if_on(const struct sock *sk, bool active)
+{
+	const struct shunt_conf *conf = conf_get();
+
+	if (conf && conf->trace)
+		trace_pair(sk, active);
+}
+
+/* Into the map at once, for a pair that is vouched for. */
+static __always_inline bool enter(struct bpf_sock_ops *ops, __u64 cookie, bool active)
+{
+	if (bpf_sock_hash_update(ops, &shunt_socks, &cookie, BPF_NOEXIST)) {
+		COUNT(map_full, 1);
+		return false;
+	}
+	if (!active)
+		COUNT(promoted, 1);
+	return true;
+}
+
+/*
+ * Stores what is known of one end. A pair that is not vouched for goes on as
+ * plain TCP, and the supervisor looks after it (loader/run.c); of such a pair
+ * only the server's end is stored here, for most connections are short. The
+ * client's follows when the pair is watched (sockops/watch.bpf.c).
+ */
 static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __u64 peer_cookie,
 				      __u64 peer, bool active, bool vouched)
 {
@@ -86,7 +152,7 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	struct bpf_sock *sk = ops->sk;
 	struct shunt_sk *st;
 
-	if (!sk || !conf || !vouched || conf->passing)
+	if (!sk || !conf || conf->passing)
 		return;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
@@ -96,45 +162,47 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	st->peer = peer;
 	st->vouched = vouched;
 	st->active = active;
-	if (bpf_sock_hash_update(ops, &shunt_socks, &cookie, BPF_NOEXIST)) {
+	if (vouched && !enter(ops, cookie, active)) {
 		bpf_sk_storage_delete(&shunt_sk, sk);
-		COUNT(map_full, 1);
 		return;
 	}
-	if (!active)
-		COUNT(promoted, 1);
-	if (conf->trace)
-		trace_pair(kernel_sk(ops), active);
+	if (!vouched && conf->idle) {
+		conf->idle = 0;
+		wake(EVENT_PAIRED);
+	}
+	trace_if_on(kernel_sk(ops), active);
 }
 
 static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 admit)
 {
-	struct shunt_isn isn = { .client = ops->snd_nxt - 1, .server = ops->rcv_nxt - 1 };
-	struct shunt_meet *meet = bpf_map_lookup_elem(&shunt_isn, &isn);
+	__u32 client_isn = ops->snd_nxt - 1, server_isn = ops->rcv_nxt - 1;
 	const struct sock *sk = kernel_sk(ops);
+	struct shunt_meet *place, meet = {};
+	__u64 cookie;
 
-	if (!meet || meet->client || in_kernel_use(sk) || is_mptcp(sk) || has_ulp(sk))
+	place = meeting_place(client_isn, server_isn);
+	if (!place || place->client_isn != client_isn || in_kernel_use(sk) ||
+	    is_mptcp(sk) || has_ulp(sk) || excluded(sk))
 		return;
-	meet->client_sk = (__u64)sk;
-	meet->client = bpf_get_socket_cookie(ops);
-	admit_end(ops, meet->client, meet->server, 0, true,
-		  admit == SHUNT_EAGER && meet->admit == SHUNT_EAGER);
+	cookie = bpf_get_socket_cookie(ops);
+	if (!meet_server(client_isn, server_isn, cookie, sk, &meet))
+		return;
+	if (admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER)
+		admit_end(ops, cookie, meet.server, 0, true, true);
+	else
+		trace_if_on(sk, true);
 }
 
 static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 admit)
 {
-	struct shunt_isn isn = { .client = ops->rcv_nxt - 1, .server = ops->snd_nxt - 1 };
-	struct shunt_meet *found = bpf_map_lookup_elem(&shunt_isn, &isn);
+	__u32 client_isn = ops->rcv_nxt - 1, server_isn = ops->snd_nxt - 1;
+	__u64 cookie = bpf_get_socket_cookie(ops);
 	const struct sock *sk = kernel_sk(ops);
-	struct shunt_meet meet;
+	struct shunt_meet meet = {};
 
-	if (!found)
+	if (!meet_client(client_isn, server_isn, cookie, &meet) || is_mptcp(sk) || has_ulp(sk))
 		return;
-	meet = *found;
-	bpf_map_delete_elem(&shunt_isn, &isn);
-	if (!meet.client || meet.server != bpf_get_socket_cookie(ops) || is_mptcp(sk) || has_ulp(sk))
-		return;
-	admit_end(ops, meet.server, meet.client, meet.client_sk, false,
+	admit_end(ops, cookie, meet.client, meet.client_sk, false,
 		  admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER);
 }
 
@@ -159,6 +227,12 @@ SEC("sockops")
 int shunt_eager(struct bpf_sock_ops *ops)
 {
 	return pair(ops, SHUNT_EAGER);
+}
+
+SEC("sockops")
+int shunt_proven(struct bpf_sock_ops *ops)
+{
+	return pair(ops, SHUNT_PROVEN);
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

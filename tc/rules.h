@@ -9,6 +9,7 @@
 #define SHUNT_RULES_H
 
 #include "packet.h"
+#include "prefix.bpf.h"
 
 struct shunt_rules_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -69,25 +70,6 @@ static __always_inline __u32 longest_group(const struct packet *pkt)
 		group = bpf_map_lookup_elem(&shunt_dst6, &key);
 	}
 	return group ? *group : 0;
-}
-
-static __always_inline bool in_prefix(const __u8 *addr, const __u8 *prefix, __u8 len)
-{
-	const __u32 *a = (const __u32 *)addr, *p = (const __u32 *)prefix;
-	int i, bits;
-
-	for (i = 0; i < 4; i++) {
-		bits = len - 32 * i;
-		if (bits <= 0)
-			return true;
-		if (bits >= 32) {
-			if (a[i] != p[i])
-				return false;
-		} else if ((a[i] ^ p[i]) & bpf_htonl(~0U << (32 - bits))) {
-			return false;
-		}
-	}
-	return true;
 }
 
 static __always_inline bool rule_matches(const struct shunt_rule *r, const struct packet *pkt)

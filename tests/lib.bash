@@ -76,7 +76,8 @@ load_eager()
 
 	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 	mkdir -p "$CGROUP"
-	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) "$@"
+	# shellcheck disable=SC2086 # options
+	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) ${LOAD_OPTIONS:-} "$@"
 }
 
 unload()
@@ -99,10 +100,17 @@ map_entries()
 	bpftool -j map dump pinned "$PIN_DIR/maps/$1" 3>&- | jq length
 }
 
+# Handshakes that have left something behind.
+handshakes()
+{
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_meet" 3>&- |
+		jq '[.[].formatted.value | select(.server != 0)] | length'
+}
+
 # No closed or forgotten socket is left in any map.
 maps_empty()
 {
-	[ "$(map_entries shunt_socks)" = 0 ] && [ "$(map_entries shunt_isn)" = 0 ] && no_sockets
+	[ "$(map_entries shunt_socks)" = 0 ] && [ "$(handshakes)" = 0 ] && no_sockets
 }
 
 # --- what is left ------------------------------------------------------------

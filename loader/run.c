@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shunt run: the supervisor of 'proven' admission. It promotes pairs that are
+ * busy and whose readers have shown that they can't tell, and takes out those
+ * that no longer profit. The programs do the looking and the moving; here is
+ * when. Without it the pairs stay as they are.
+ *
+ *   busy        WATCHED   the receive calls of both ends are seen
+ *   clean       JOINING   waits for a moment with nothing unread
+ *   both in     ACTIVE    until a verdict or an observer finds a reason
+ *   reason      LEAVING   no redirect begins; wait for those under way
+ *               EMPTYING  each end leaves the map once its queue is empty
+ *   both out    WAITING   plain TCP, longer each time
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "adopt.h"
+#include "bypass.h"
+#include "pins.h"
+#include "shunt.h"
+
+#define MS 1000000ULL
+
+/* Clean receive calls that prove a reader. */
+#define CLEAN_RECVS 64
+/* Passes to wait for a quiet moment. */
+#define MAX_TRIES 200
+#define WATCH_MS 1000
+#define PATIENCE_MS 1000
+#define MAX_PATIENCE_MS 300000
+/* A reader that splices will do it again. */
+#define SPLICE_PATIENCE_MS 600000
+/* How long the tracepoints stay after the last pair that needed them. */
+#define LINGER_MS 200
+/* Between two passes: something is moving, something is watched, nothing is. */
+#define MOVE_MS 1
+#define WATCH_PASS_MS 5
+#define REST_MS 40
+#define IDLE_MS 250
+/* Passes take at most one part in so many of our time. */
+#define PASS_SHARE 50
+
+/* How long redirected bytes may wait for a reader that splices. */
+#define STUCK_MS 2000
+
+#define TAINTS 256
+
+struct run {
+	struct shunt_conf *conf;
+	struct shunt_pair *pairs;
+	const struct shunt_exclude *excludes;
+	int scan;          /* iterator link */
+	int slots, asks;   /* maps */
+	int recv, send, read, ioctl; /* tracepoint links, -1 when not attached */
+	__u32 top;         /* no pair from here on is in use */
+	__u32 used;
+	__u32 watched;     /* pairs WATCHED */
+	__u32 moving;      /* pairs JOINING, LEAVING, EMPTYING */
+	__u32 active;
+	__u64 needed_ns;   /* when the tracepoints were last needed */
+	bool stopping;
+	struct {
+		__u32 tgid;
+		__u64 until_ns;
+	} taint[TAINTS];
+	__u32 next_taint;
+};
+
+static __u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static void notify(const char *text)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_cleanup_fd_ int fd = -1;
+	size_t len;
+
+	if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(addr.sun_path))
+		return;
+	strcpy(addr.sun_path, path);
+	if (*path == '@')
+		addr.sun_path[0] = '\0';
+	len = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, text, strlen(text), 0, (void *)&addr, len) < 0)
+		debug("can't notify '%s': %s", path, strerror(errno));
+}
+
+/* entries of shunt_pairs */
+
+static void set_stage(struct shunt_pair *p, enum shunt_stage stage)
+{
+	p->since_ns = now_ns();
+	__atomic_store_n(&p->stage, stage, __ATOMIC_SEQ_CST);
+}
+
+static void set_slot(struct run *r, __u64 cookie, __u32 slot)
+{
+	if (slot)
+		bpf_map_update_elem(r->slots, &cookie, &slot, BPF_ANY);
+	else
+		bpf_map_delete_elem(r->slots, &cookie);
+}
+
+static void release(struct run *r, struct shunt_pair *p)
+{
+	set_slot(r, p->end[0].cookie, 0);
+	set_slot(r, p->end[1].cookie, 0);
+	memset(p, 0, sizeof(*p));
+}
+
+static void watch(struct shunt_pair *p)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		p->end[i].recvs = 0;
+		p->end[i].fault = 0;
+		p->end[i].quiet = 0;
+	}
+	p->tries = 0;
+	set_stage(p, STAGE_WATCHED);
+}
+
+/* A plain pair that got busy; its entry, if there is room for one. */
+static void watch_new(struct run *r, const struct shunt_row *row)
+{
+	struct shunt_pair *p;
+	__u32 i;
+
+	for (i = 1; i < SHUNT_PAIRS && r->pairs[i].stage != STAGE_FREE; i++)
+		;
+	if (i == SHUNT_PAIRS)
+		return;
+	p = &r->pairs[i];
+	memset(p, 0, sizeof(*p));
+	p->patience_ms = PATIENCE_MS;
+	p->end[!row->sk.active].cookie = row->sk.cookie;
+	p->end[!!row->sk.active].cookie = row->sk.peer_cookie;
+	p->end[0].seen = p->end[1].seen = r->conf->pass;
+	watch(p);
+	set_slot(r, row->sk.cookie, i);
+	set_slot(r, row->sk.peer_cookie, i);
+	if (i >= r->top)
+		r->top = i + 1;
+}
+
+static void wait_longer(struct shunt_pair *p, __u32 why)
+{
+	__u64 ms = p->patience_ms;
+
+	if (why == WHY_SPLICE)
+		ms = SPLICE_PATIENCE_MS;
+	p->why = why;
+	p->retry_ns = now_ns() + ms * MS;
+	p->patience_ms = p->patience_ms * 4 < MAX_PATIENCE_MS ? p->patience_ms * 4 : MAX_PATIENCE_MS;
+	set_stage(p, STAGE_WAITING);
+}
+
+/* processes that splice */
+
+static void taint(struct run *r, __u32 tgid)
+{
+	if (!tgid)
+		return;
+	r->taint[r->next_taint].tgid = tgid;
+	r->taint[r->next_taint].until_ns = now_ns() + SPLICE_PATIENCE_MS * MS;
+	r->next_taint = (r->next_taint + 1) % TAINTS;
+}
+
+static bool tainted(const struct run *r, __u32 tgid)
+{
+	__u64 now = now_ns();
+	int i;
+
+	for (i = 0; tgid && i < TAINTS; i++)
+		if (r->taint[i].tgid == tgid && r->taint[i].until_ns > now)
+			return true;
+	return false;
+}
+
+static bool excluded(const struct run *r, __u32 tgid)
+{
+	char path[64], comm[SHUNT_COMM + 1] = "";
+	__u32 i;
+	FILE *f;
+
+	if (!tgid || !r->conf->excludes)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%u/comm", tgid);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (!fgets(comm, sizeof(comm), f))
+		*comm = '\0';
+	fclose(f);
+	comm[strcspn(comm, "\n")] = '\0';
+	for (i = 0; i < r->conf->excludes; i++)
+		if (r->excludes[i].kind == EXCLUDE_PROCESS && !strcmp(r->excludes[i].comm, comm))
+			return true;
+	return false;
+}
+
+/* tracepoints */
+
+static int attach_tracepoint(const char *prog)
+{
+	_cleanup_fd_ int fd = pin_open("progs", prog);
+	int link;
+
+	if (fd < 0)
+		return -1;
+	link = bpf_raw_tracepoint_open(NULL, fd);
+	if (link < 0)
+		say("can't watch receive calls (%s): %s", prog, strerror(errno));
+	return link;
+}
+
+static void want_tracepoint(int *link, const char *prog, bool wanted)
+{
+	if (wanted && *link < 0) {
+		*link = attach_tracepoint(prog);
+	} else if (!wanted) {
+		close_fd(link);
+		*link = -1;
+	}
+}
+
+/* Active pairs need only to be told from splice. */
+static void set_tracepoints(struct run *r)
+{
+	__u64 now = now_ns();
+	bool watching;
+
+	r->conf->watching = r->watched;
+	if (r->watched)
+		r->needed_ns = now;
+	watching = now - r->needed_ns < LINGER_MS * MS;
+	want_tracepoint(&r->recv, "shunt_recv", watching && r->conf->sees_flags);
+	want_tracepoint(&r->send, "shunt_send", watching && r->conf->sees_flags);
+	want_tracepoint(&r->ioctl, "shunt_ioctl", watching && r->conf->fionread_faulty);
+	want_tracepoint(&r->read, "shunt_read", watching || r->active);
+}
+
+/* Runs shunt_kick or shunt_reset in the network namespace of a process: an
+ * iterator over TCP sockets sees only one. */
+static void run_in_netns(const char *prog, __u32 tgid)
+{
+	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	_cleanup_fd_ int other = -1, link = -1;
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	char path[64];
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/net", tgid);
+	other = tgid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (other >= 0 && setns(other, CLONE_NEWNET))
+		return;
+	link = iter_link(prog, NULL);
+	if (link >= 0)
+		iter_run(link, &rows, &n);
+	if (other >= 0 && setns(own, CLONE_NEWNET))
+		exit(1);
+}
+
+/* the steps of one pair */
+
+static __u32 fault(const struct run *r, const struct shunt_pair *p)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (p->end[i].fault)
+			return p->end[i].fault;
+		if (tainted(r, p->end[i].tgid))
+			return WHY_TAINTED;
+	}
+	return 0;
+}
+
+/* The same for what need not be asked at every pass. */
+static __u32 owner_fault(const struct run *r, const struct shunt_pair *p)
+{
+	__u32 one;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (excluded(r, p->end[i].tgid))
+			return WHY_EXCLUDED;
+		if (r->conf->fionread_faulty && !bpf_map_lookup_elem(r->asks, &p->end[i].tgid, &one))
+			return WHY_FIONREAD;
+	}
+	return 0;
+}
+
+static void step_watched(struct run *r, struct shunt_pair *p)
+{
+	const struct shunt_end *e = p->end;
+	__u32 why = fault(r, p);
+
+	if (why == WHY_SPLICE) {
+		if (e[0].fault == why)
+			taint(r, e[0].tgid);
+		if (e[1].fault == why)
+			taint(r, e[1].tgid);
+	}
+	if (why)
+		wait_longer(p, why);
+	else if ((e[0].recvs >= CLEAN_RECVS || !e[0].recvs) &&
+		 (e[1].recvs >= CLEAN_RECVS || !e[1].recvs) && (e[0].recvs || e[1].recvs))
+		(why = owner_fault(r, p)) ? wait_longer(p, why) : set_stage(p, STAGE_JOINING);
+	else if (now_ns() - p->since_ns > WATCH_MS * MS)
+		wait_longer(p, WHY_WATCHED);
+}
+
+static void step_joining(struct run *r, struct shunt_pair *p)
+{
+	__u32 why = fault(r, p);
+
+	if (!why && p->end[0].member && p->end[1].member) {
+		if (__sync_bool_compare_and_swap(&p->stage, STAGE_JOINING, STAGE_ACTIVE))
+			r->conf->promoted++;
+		return;
+	}
+	if (!why && ++p->tries <= MAX_TRIES)
+		return;
+	p->why = why ? why : WHY_JOINING;
+	if (p->end[0].member || p->end[1].member)
+		set_stage(p, STAGE_LEAVING);
+	else
+		wait_longer(p, p->why);
+}
+
+/* A reader that splices and never receives the bytes redirected before can't
+ * be given them: its connection ends with a reset, not with wrong bytes. */
+static void reset_stuck(struct shunt_pair *p)
+{
+	int i;
+
+	if (now_ns() - p->since_ns < STUCK_MS * MS)
+		return;
+	for (i = 0; i < 2; i++)
+		if (p->end[i].fault == WHY_SPLICE && p->end[i].queued) {
+			say("reset a connection of process %u: it received, then spliced", p->end[i].tgid);
+			p->end[i].kick = 2;
+			run_in_netns("shunt_reset", p->end[i].tgid);
+		}
+	p->since_ns = now_ns();
+}
+
+static void step_emptying(struct run *r, struct shunt_pair *p)
+{
+	int i;
+
+	if (p->end[0].member || p->end[1].member) {
+		reset_stuck(p);
+		return;
+	}
+	if (p->why == WHY_SPLICE)
+		for (i = 0; i < 2; i++)
+			if (p->end[i].fault == WHY_SPLICE)
+				taint(r, p->end[i].tgid);
+	for (i = 0; i < 2; i++)
+		if (!p->end[i].quiet) {
+			p->end[i].kick = 1;
+			run_in_netns("shunt_kick", p->end[i].tgid);
+		}
+	r->conf->demoted++;
+	wait_longer(p, p->why);
+}
+
+/* A closed socket is out of the map and met no more. */
+static bool gone(const struct run *r, const struct shunt_end *end)
+{
+	return r->conf->pass - end->seen > 1;
+}
+
+static void step(struct run *r, struct shunt_pair *p)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (gone(r, &p->end[i]))
+			p->end[i].member = 0;
+	if (gone(r, &p->end[0]) && gone(r, &p->end[1])) {
+		release(r, p);
+		return;
+	}
+	if (r->stopping && (p->stage == STAGE_ACTIVE || p->stage == STAGE_JOINING))
+		set_stage(p, STAGE_LEAVING);
+	switch (p->stage) {
+	case STAGE_WATCHED:
+		step_watched(r, p);
+		break;
+	case STAGE_JOINING:
+		step_joining(r, p);
+		break;
+	case STAGE_EMPTYING:
+		step_emptying(r, p);
+		break;
+	}
+}
+
+/* Redirects that began before their pair was LEAVING are over after a wait,
+ * one for all. */
+static void settle(struct run *r)
+{
+	bool waited = false;
+	__u32 i;
+
+	for (i = 1; i < r->top; i++)
+		if (r->pairs[i].stage == STAGE_LEAVING)
+			waited = true;
+	if (!waited)
+		return;
+	for (i = 1; i < r->top; i++)
+		if (r->pairs[i].stage == STAGE_LEAVING)
+			r->pairs[i].tries = ~0U;
+	if (wait_programs())
+		return;
+	for (i = 1; i < r->top; i++)
+		if (r->pairs[i].stage == STAGE_LEAVING && r->pairs[i].tries == ~0U)
+			set_stage(&r->pairs[i], STAGE_EMPTYING);
+}
+
+static void step_all(struct run *r)
+{
+	struct shunt_pair *p;
+
+	r->watched = r->moving = r->active = r->used = 0;
+	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++) {
+		if (p->stage == STAGE_FREE)
+			continue;
+		step(r, p);
+		r->used += p->stage != STAGE_FREE;
+		r->watched += p->stage == STAGE_WATCHED;
+		r->active += p->stage == STAGE_ACTIVE;
+		r->moving += p->stage == STAGE_JOINING || p->stage == STAGE_LEAVING ||
+			     p->stage == STAGE_EMPTYING;
+	}
+	settle(r);
+}
+
+/* What the pass printed: plain pairs that are busy. */
+static void consider(struct run *r, const struct shunt_row *rows, size_t n)
+{
+	_cleanup_free_ struct shunt_row *none = NULL;
+	struct shunt_pair *p;
+	bool assign = false;
+	size_t i, ignored;
+	__u32 slot;
+
+	for (i = 0; i < n && !r->stopping; i++) {
+		const struct shunt_sk *sk = &rows[i].sk;
+
+		if (sk->slot && sk->slot < SHUNT_PAIRS) {
+			p = &r->pairs[sk->slot];
+			if (p->stage == STAGE_WAITING && p->end[!sk->active].cookie == sk->cookie &&
+			    now_ns() >= p->retry_ns)
+				watch(p);
+		} else if (bpf_map_lookup_elem(r->slots, &sk->cookie, &slot)) {
+			watch_new(r, &rows[i]);
+			assign = true;
+		}
+	}
+	if (!assign)
+		return;
+	r->conf->watching = 1;
+	r->conf->assign = 1;
+	iter_run(r->scan, &none, &ignored);
+	r->conf->assign = 0;
+}
+
+/* One pass; returns how long it took, in ns. */
+static __u64 pass(struct run *r)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	__u64 start = now_ns();
+	size_t n = 0;
+
+	r->conf->pass++;
+	r->conf->met = 0;
+	if (iter_run(r->scan, &rows, &n))
+		return 0;
+	step_all(r);
+	consider(r, rows, n);
+	set_tracepoints(r);
+	return now_ns() - start;
+}
+
+static int pause_ms(struct run *r, __u64 took_ns)
+{
+	__u64 least = took_ns * PASS_SHARE / MS, ms = REST_MS;
+
+	if (r->moving)
+		return MOVE_MS;
+	if (r->watched)
+		return WATCH_PASS_MS;
+	if (!r->conf->met) {
+		/* The next pair wakes us, unless it came meanwhile. */
+		r->conf->idle = 1;
+		return IDLE_MS;
+	}
+	return least > ms ? least : ms;
+}
+
+static int event(void *ctx, void *data, size_t size)
+{
+	(void)ctx;
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+static int signal_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int loop(struct run *r, struct ring_buffer *ring)
+{
+	_cleanup_fd_ int signals = signal_fd(), ep = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event on_signal = { .events = EPOLLIN, .data.u32 = 1 };
+	struct epoll_event on_ring = { .events = EPOLLIN };
+	struct epoll_event e;
+	__u64 took, stop_ns = 0;
+
+	if (signals < 0 || ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, signals, &on_signal) ||
+	    epoll_ctl(ep, EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring), &on_ring))
+		return fail(-errno, "can't wait for events");
+	notify("READY=1");
+	while (r->conf->loaded) {
+		took = pass(r);
+		if (r->stopping && ((!r->active && !r->moving) || now_ns() > stop_ns))
+			break;
+		if (epoll_wait(ep, &e, 1, pause_ms(r, took)) > 0 && e.data.u32 && !r->stopping) {
+			notify("STOPPING=1");
+			r->stopping = true;
+			stop_ns = now_ns() + 2000 * MS;
+		}
+		ring_buffer__consume(ring);
+	}
+	return 0;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	_cleanup_fd_ int lock = -1, events = -1, pins = -1;
+	struct ring_buffer *ring;
+	struct run r = { .recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1 };
+	__u32 i;
+	int error;
+
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt run\n\n"
+		       "The supervisor of 'proven' admission, in the foreground: promotes pairs that have\n"
+		       "earned the fast path and takes out those that do not profit. Ends on SIGTERM, with\n"
+		       "all its pairs back on TCP, and when shunt is unloaded. Tells systemd when it is\n"
+		       "ready (Type=notify).\n");
+		return 0;
+	}
+	if (argc > 1)
+		return refuse("run: unknown word '%s'", argv[1]);
+	pins = pins_lock(false);
+	if (pins == -ENOENT)
+		return not_loaded();
+	if (pins < 0)
+		return pins;
+	lock = supervisor_lock();
+	if (lock == -EWOULDBLOCK)
+		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
+	if (lock < 0)
+		return not_loaded();
+	r.conf = pin_mmap("shunt_conf", NULL);
+	r.pairs = pin_mmap("shunt_pairs", NULL);
+	r.excludes = pin_mmap("shunt_exclude", NULL);
+	r.scan = iter_link("shunt_scan", "shunt_sk");
+	r.slots = pin_open("maps", "shunt_slot");
+	r.asks = pin_open("maps", "shunt_asks");
+	events = pin_open("maps", "shunt_events");
+	if (!r.conf || !r.conf->loaded || !r.pairs || !r.excludes || r.scan < 0 || r.slots < 0 || r.asks < 0 || events < 0)
+		return deny(-ENOENT, "the bypass is not loaded");
+	close(take_fd(&pins));
+	for (i = 1; i < SHUNT_PAIRS; i++)
+		if (r.pairs[i].stage != STAGE_FREE)
+			r.top = i + 1;
+	ring = ring_buffer__new(events, event, NULL, NULL);
+	if (!ring)
+		return fail(-errno, "can't open the ring buffer");
+	adopt_connections();
+	error = loop(&r, ring);
+	ring_buffer__free(ring);
+	return error;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the kernel's memory tells of a socket that is in the map. */
+#ifndef SHUNT_MEMBER_H
+#define SHUNT_MEMBER_H
+
+#include "maps.bpf.h"
+
+static __always_inline struct sk_psock *psock_of(const struct sock *sk)
+{
+	return (void *)((__u64)BPF_CORE_READ(sk, sk_user_data) & SK_USER_DATA_PTRMASK);
+}
+
+static __always_inline bool queue_empty(const struct sk_psock *psock)
+{
+	const struct list_head *head = __builtin_preserve_access_index(&psock->ingress_msg);
+
+	return BPF_CORE_READ(head, next) == head;
+}
+
+static __always_inline bool timer_pending(const struct timer_list *t)
+{
+	return BPF_CORE_READ(t, entry.pprev);
+}
+
+static __always_inline bool hrtimer_queued(const struct hrtimer *t)
+{
+	if (bpf_core_field_exists(t->state))
+		return BPF_CORE_READ(t, state) & 1; /* HRTIMER_STATE_ENQUEUED */
+	return BPF_CORE_READ(t, is_queued);
+}
+
+#define ADDRESS(x) __builtin_preserve_access_index(&(x))
+
+/* Each pending timer of a TCP socket holds a reference (sk_reset_timer). */
+static __always_inline int timers_pending(const struct sock *sk)
+{
+	const struct inet_connection_sock *icsk = (const void *)sk;
+	const struct tcp_sock *tp = (const void *)sk;
+	int n = 0;
+
+	n += timer_pending(ADDRESS(sk->sk_timer));
+	n += timer_pending(ADDRESS(icsk->icsk_delack_timer));
+	if (bpf_core_field_exists(icsk->icsk_retransmit_timer))
+		n += timer_pending(ADDRESS(icsk->icsk_retransmit_timer));
+	if (bpf_core_field_exists(icsk->icsk_keepalive_timer))
+		n += timer_pending(ADDRESS(icsk->icsk_keepalive_timer));
+	n += hrtimer_queued(ADDRESS(tp->pacing_timer));
+	n += hrtimer_queued(ADDRESS(tp->compressed_ack_timer));
+	return n;
+}
+
+/*
+ * A redirect under way holds a reference to its target from inside the
+ * verdict until the bytes are queued (tcp_bpf_sendmsg_redir). So once the
+ * verdicts pass everything and those that did not know are over, a socket
+ * with no references but its own can't be such a target. Its own are the
+ * file's, the psock's and its timers'. Whatever looks unusual waits.
+ */
+static __always_inline bool no_redirect_pending(const struct sock *sk)
+{
+	int before = timers_pending(sk);
+	int refs = BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter);
+	int after = timers_pending(sk);
+	int again = BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter);
+
+	return before == after && refs == again && refs <= 2 + before;
+}
+
+/* Takes a socket out of the map if it holds no bytes and is no one's target. To
+ * be called once its pair's verdicts pass everything, and know it. */
+static __always_inline bool evict(const struct sock *sk, __u64 cookie)
+{
+	const struct sk_psock *psock = psock_of(sk);
+
+	return psock && queue_empty(psock) && no_redirect_pending(sk) &&
+	       !bpf_map_delete_elem(&shunt_socks, &cookie);
+}
+
+#endif

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One pass over the paired sockets under 'proven' admission, run by the
+ * supervisor (loader/run.c). Plain sockets that got busy since the last pass
+ * are printed; the others move on to where the stage of their pair wants them.
+ */
+#include "endpoint.bpf.h"
+#include "member.h"
+
+/* Segments with data, received since the last pass, that make a socket busy. */
+#define BUSY_SEGS 16
+
+static __always_inline void print(struct bpf_iter__bpf_sk_storage_map *ctx, const struct shunt_sk *st)
+{
+	struct shunt_row row;
+
+	__builtin_memset(&row, 0, sizeof(row));
+	row.sk = *st;
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+}
+
+/* Segments with data that both ends have received. The client's socket is told
+ * by its cookie from what may have taken its memory. */
+static __always_inline __u32 segments(const struct tcp_sock *tp, const struct shunt_sk *st)
+{
+	const struct tcp_sock *client = (const struct tcp_sock *)st->peer;
+	__u32 segs = BPF_CORE_READ(tp, data_segs_in);
+
+	if (client && (__u64)BPF_CORE_READ(client, inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter) ==
+	    st->peer_cookie)
+		segs += BPF_CORE_READ(client, data_segs_in);
+	return segs;
+}
+
+/* Not watched, or not again yet. */
+static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, const struct tcp_sock *tp,
+				  struct shunt_sk *st, const struct shunt_conf *conf)
+{
+	__u64 cookie = st->cookie;
+	__u32 segs, *slot;
+
+	if (conf->assign && !st->slot) {
+		slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
+		if (slot)
+			st->slot = *slot;
+		return;
+	}
+	if (st->active)
+		return;
+	segs = segments(tp, st);
+	if (segs - st->segs >= BUSY_SEGS)
+		print(ctx, st);
+	st->segs = segs;
+}
+
+static __always_inline bool unread(const struct tcp_sock *tp)
+{
+	return BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq) ||
+	       BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_backlog.len);
+}
+
+/* What rules a reader out that only its socket tells. */
+static __always_inline __u8 fault_of(const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+		return WHY_ULP;
+	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
+		return WHY_LOWAT;
+	if (BPF_CORE_READ(sk, __sk_common.skc_flags) &
+	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)))
+		return WHY_ZEROCOPY;
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
+		return WHY_INQ;
+	if (!(BPF_CORE_READ(sk, sk_socket, file, f_flags) & O_NONBLOCK))
+		return WHY_BLOCKING;
+	return 0;
+}
+
+/* Passes after which a pair that is never quiet, a stream, joins all the same. */
+#define STREAM_TRIES 20
+
+/* Into the map. Redirects begin once the bytes sent by TCP are read (verdict.h);
+ * it is better when there are none: see guard(). */
+static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, struct shunt_sk *st,
+				 struct shunt_pair *pair, struct shunt_end *end)
+{
+	struct shunt_end *other = &pair->end[!!st->active];
+	__u64 cookie = st->cookie;
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
+		return;
+	if (pair->tries <= STREAM_TRIES && (!end->quiet || !other->quiet || unread(tp)))
+		return;
+	if (bpf_map_update_elem(&shunt_socks, &cookie, sk, BPF_NOEXIST)) {
+		COUNT(map_full, 1);
+		return;
+	}
+	st->run_msgs = 0;
+	st->run_bytes = 0;
+	st->peer_msgs = other->msgs;
+	end->score = 0;
+	end->member = 1;
+}
+
+/* A member whose TCP bytes nobody reads may have been told by FIONREAD that
+ * there are none. A FIN counts as unread, in CLOSE_WAIT that means nothing. */
+static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
+				  struct shunt_pair *pair, struct shunt_end *end)
+{
+	__u32 copied = BPF_CORE_READ(tp, copied_seq);
+
+	if (!unread(tp) || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_WAIT) {
+		end->copied = 0;
+		return;
+	}
+	if (end->copied && end->copied == copied)
+		pair_leave(pair, WHY_UNREAD);
+	end->copied = copied ? copied : 1;
+}
+
+/* Out of the map, once empty; but as long as a peer that splices has redirected
+ * bytes to read, this end sends behind them (must_queue_up()). */
+static __always_inline void leave(struct sock *sk, const struct tcp_sock *tp, struct shunt_sk *st,
+				  struct shunt_pair *pair, struct shunt_end *end)
+{
+	const struct shunt_end *other = &pair->end[!!st->active];
+	const struct sk_psock *psock = psock_of(sk);
+
+	end->queued = end->member && psock && !queue_empty(psock);
+	end->quiet = !unread(tp);
+	if (!end->member || (other->fault == WHY_SPLICE && other->queued))
+		return;
+	if (evict(sk, st->cookie))
+		end->member = 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct shunt_conf *conf = conf_get();
+	struct shunt_sk *st = ctx->value;
+	const struct tcp_sock *tp;
+	struct sock *sk = ctx->sk;
+	struct shunt_pair *pair;
+	struct shunt_end *end;
+
+	if (!sk || !st || !conf || st->vouched)
+		return 0;
+	tp = (const struct tcp_sock *)sk;
+	conf->met++;
+	pair = pair_get(st);
+	if (!pair) {
+		st->slot = 0;
+		plain(ctx, tp, st, conf);
+		return 0;
+	}
+	end = &pair->end[!st->active];
+	end->seen = conf->pass;
+	switch (pair->stage) {
+	case STAGE_WATCHED:
+	case STAGE_JOINING:
+		if (!end->fault)
+			end->fault = fault_of(tp);
+		if (end->member)
+			guard(sk, tp, pair, end);
+		else if (pair->stage == STAGE_JOINING)
+			join(sk, tp, st, pair, end);
+		end->quiet = !unread(tp);
+		break;
+	case STAGE_ACTIVE:
+		guard(sk, tp, pair, end);
+		break;
+	case STAGE_EMPTYING:
+		leave(sk, tp, st, pair, end);
+		break;
+	case STAGE_WAITING:
+		plain(ctx, tp, st, conf);
+		break;
+	}
+	return 0;
+}
+
+/*
+ * Readable again: a reader that FIONREAD told of no bytes while it was a member
+ * waits for an event. Setting SO_RCVLOWAT to what it is makes the kernel look
+ * whether to signal one (tcp_set_rcvlowat).
+ */
+SEC("iter/tcp")
+int shunt_kick(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct shunt_pair *pair;
+	struct shunt_end *end;
+	struct shunt_sk *st;
+	struct tcp_sock *tp;
+	int one = 1;
+
+	if (!skc)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	st = bpf_sk_storage_get(&shunt_sk, tp, 0, 0);
+	pair = st ? pair_get(st) : NULL;
+	if (!pair)
+		return 0;
+	end = &pair->end[!st->active];
+	if (!end->kick)
+		return 0;
+	end->kick = 0;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_rcvlowat) == 1)
+		bpf_setsockopt(tp, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
+	return 0;
+}
+
+extern int bpf_sock_destroy(struct sock_common *sock) __ksym __weak;
+
+/* Resets an end whose reader splices and so never reads what was redirected to
+ * it: better no bytes than wrong ones. (6.5 and later.) */
+SEC("iter/tcp")
+int shunt_reset(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct shunt_pair *pair;
+	struct shunt_sk *st;
+	struct tcp_sock *tp;
+
+	if (!skc)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	st = bpf_sk_storage_get(&shunt_sk, tp, 0, 0);
+	pair = st ? pair_get(st) : NULL;
+	if (pair && pair->end[!st->active].kick == 2)
+		bpf_sock_destroy(skc);
+	return 0;
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How the readers of watched pairs read. Every read of a TCP stream calls
+ * tcp_rcv_space_adjust(), where the system call tells a receive from a splice;
+ * recv and its kin then report their flags (sock_recv_length, 6.3 and later).
+ *
+ * The tracepoints fire for every socket on the host, so they are attached only
+ * while they are needed (loader/run.c).
+ */
+#include "maps.bpf.h"
+
+/* processes seen to ask FIONREAD */
+struct shunt_asks_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+MAP(shunt_asks);
+
+/* The client's end of a pair that is watched, met for the first time. */
+static __always_inline struct shunt_sk *client_end(struct sock *sk)
+{
+	const struct shunt_conf *conf = conf_get();
+	struct shunt_pair *pair;
+	struct shunt_sk *st;
+	__u64 cookie;
+	__u32 *slot;
+
+	if (!conf || !conf->watching)
+		return NULL;
+	cookie = bpf_get_socket_cookie(sk);
+	slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
+	pair = slot ? bpf_map_lookup_elem(&shunt_pairs, slot) : NULL;
+	if (!pair || pair->end[0].cookie != cookie)
+		return NULL;
+	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return NULL;
+	st->active = 1;
+	st->slot = *slot;
+	st->peer_cookie = pair->end[1].cookie;
+	st->cookie = cookie;
+	return st;
+}
+
+static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shunt_pair **ret)
+{
+	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
+	struct shunt_pair *pair;
+
+	if (!st)
+		st = client_end(sk);
+	if (!st)
+		return NULL;
+	pair = pair_get(st);
+	if (!pair)
+		return NULL;
+	*ret = pair;
+	return &pair->end[!st->active];
+}
+
+static __always_inline __u8 flags_fault(int flags)
+{
+	if (!(flags & MSG_DONTWAIT))
+		return WHY_BLOCKING;
+	if (flags & (MSG_WAITALL | MSG_OOB | MSG_TRUNC))
+		return WHY_RECV_FLAGS;
+	return 0;
+}
+
+/* Is the system call under way one that receives into memory? Not: splice,
+ * sendfile, a thread of the kernel, an architecture not listed. */
+static __always_inline bool receiving(void)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	const struct pt_regs___arm64 *arm = (const void *)regs;
+	long nr;
+
+	if (bpf_core_field_exists(regs->orig_ax)) {
+		nr = BPF_CORE_READ(regs, orig_ax);
+		/* read, readv, recvfrom, recvmsg, recvmmsg, io_uring_enter */
+		return nr == 0 || nr == 19 || nr == 45 || nr == 47 || nr == 299 || nr == 426;
+	}
+	if (bpf_core_field_exists(arm->syscallno)) {
+		nr = BPF_CORE_READ(arm, syscallno);
+		return nr == 63 || nr == 65 || nr == 207 || nr == 212 || nr == 243 || nr == 426;
+	}
+	return false;
+}
+
+static __always_inline void rule_out(struct shunt_pair *pair, struct shunt_end *end, __u8 fault)
+{
+	if (!end->fault)
+		end->fault = fault;
+	pair_leave(pair, end->fault);
+}
+
+/* recv, recvfrom, recvmsg, read, readv: what it returned and its flags. */
+SEC("tp_btf/sock_recv_length")
+int shunt_recv(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	int ret = (int)ctx[1], flags = (int)ctx[2];
+	struct shunt_pair *pair;
+	struct shunt_end *end = watched_end(sk, &pair);
+
+	if (!end || flags & MSG_ERRQUEUE)
+		return 0;
+	end->tgid = bpf_get_current_pid_tgid() >> 32;
+	if (flags_fault(flags))
+		rule_out(pair, end, flags_fault(flags));
+	else if (ret > 0)
+		end->recvs++;
+	return 0;
+}
+
+/* A client may send and never receive: it is met here. */
+SEC("tp_btf/sock_send_length")
+int shunt_send(__u64 *ctx)
+{
+	struct shunt_pair *pair;
+
+	watched_end((struct sock *)ctx[0], &pair);
+	return 0;
+}
+
+/* A read of the stream, by whatever means. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int shunt_read(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	const struct shunt_conf *conf = conf_get();
+	struct shunt_pair *pair;
+	struct shunt_end *end = watched_end(sk, &pair);
+
+	if (!end || !conf)
+		return 0;
+	if (!receiving()) {
+		end->tgid = bpf_get_current_pid_tgid() >> 32;
+		rule_out(pair, end, WHY_SPLICE);
+	} else if (!conf->sees_flags) {
+		end->tgid = bpf_get_current_pid_tgid() >> 32;
+		end->recvs++;
+	}
+	return 0;
+}
+
+/*
+ * Processes that ask FIONREAD, on kernels that answer it wrongly for members: one
+ * that does so for every read, as nginx does, shows it while it is watched.
+ * Called for every system call, so it looks at the number first.
+ */
+SEC("tp_btf/sys_enter")
+int shunt_ioctl(__u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	const struct pt_regs___arm64 *arm = (const void *)regs;
+	long nr = (long)ctx[1];
+	__u32 tgid, one = 1;
+
+	if (bpf_core_field_exists(regs->orig_ax)) {
+		if (nr != 16 || (__u32)BPF_CORE_READ(regs, si) != FIONREAD)
+			return 0;
+	} else if (nr != 29 || (__u32)BPF_CORE_READ(arm, regs[1]) != FIONREAD) {
+		return 0;
+	}
+	tgid = bpf_get_current_pid_tgid() >> 32;
+	bpf_map_update_elem(&shunt_asks, &tgid, &one, BPF_ANY);
+	return 0;
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";

@@ -1,0 +1,254 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Earned membership: who is promoted, who never is, who leaves, and what
+# happens when the supervisor does not do its part.
+
+load lib
+
+CGROUP=$CGROUP_ROOT/proven
+
+setup()
+{
+	mkdir -p "$CGROUP"
+}
+
+teardown()
+{
+	clean_up
+}
+
+load_proven()
+{
+	shunt load --cgroup "$CGROUP" "$@"
+}
+
+supervise()
+{
+	spawn "${1:-supervisor}" "$SHUNT" run
+	wait_for supervised
+}
+
+supervised()
+{
+	[ "$(status bypass.supervised)" = true ]
+}
+
+unsupervised()
+{
+	! supervised
+}
+
+state_is()
+{
+	[ "$(sockets | jq -r '.[0].state')" = "$1" ]
+}
+
+# The reason that 'shunt sockets' gives for the pair matches.
+why_is()
+{
+	sockets | jq -r '.[0].why' | grep -q "$1"
+}
+
+# promotes STYLE: such a reader is promoted and has its messages redirected.
+promotes()
+{
+	spawn "$1" peer style "$1" 3
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt 1000
+	reap "$1"
+	wait_for maps_empty
+}
+
+# never STYLE REASON: such a reader is ruled out for that reason.
+never()
+{
+	spawn "$1" peer style "$1" 2
+	wait_for why_is "$2"
+	reap "$1"
+	[ "$(status bypass.promoted)" = 0 ]
+	[ "$(status bypass.redirected_messages)" = 0 ]
+	wait_for maps_empty
+}
+
+@test "a non-blocking reader is promoted" {
+	load_proven
+	supervise
+	promotes epoll
+}
+
+@test "a reader that peeks is promoted" {
+	load_proven
+	supervise
+	promotes peek
+}
+
+@test "busy for 100 ms is enough" {
+	load_proven
+	supervise
+	spawn epoll peer style epoll 2
+	wait_for status_is bypass.pairs -eq 1
+	PATIENCE=1 wait_for state_is active
+	reap epoll
+}
+
+@test "a blocking reader never is" {
+	load_proven
+	supervise
+	never blocking 'reader blocks'
+}
+
+@test "a blocking reader with a time-out never is" {
+	load_proven
+	supervise
+	never timeout 'reader blocks'
+}
+
+@test "a reader with MSG_WAITALL never is" {
+	load_proven
+	[ -e /sys/kernel/tracing/events/sock/sock_recv_length ] ||
+		skip "this kernel does not report the flags of receive calls (before 6.3)"
+	supervise
+	never waitall MSG_WAITALL
+}
+
+@test "a reader with SO_RCVLOWAT never is" {
+	load_proven
+	supervise
+	never lowat SO_RCVLOWAT
+}
+
+@test "a reader that splices never is" {
+	load_proven
+	supervise
+	never splice splices
+}
+
+@test "a reader that asks FIONREAD never stalls" {
+	load_proven
+	supervise
+	spawn fionread peer style fionread 3
+	reap fionread
+	wait_for maps_empty
+}
+
+@test "a reader that receives and then splices gets no wrong bytes" {
+	load_proven
+	supervise
+	spawn late peer style late 3
+	wait_for state_is active
+	reap late || grep -q 'Software caused connection abort' "$BATS_TEST_TMPDIR/late.err"
+	! grep 'wrong bytes' "$BATS_TEST_TMPDIR/late.err"
+	wait_for maps_empty
+}
+
+@test "a stream of small messages leaves" {
+	load_proven
+	supervise
+	spawn stream peer style stream 3
+	wait_for status_is bypass.demoted -gt 0
+	why_is 'small messages'
+	reap stream
+	wait_for maps_empty
+}
+
+@test "a connection older than the load is adopted" {
+	spawn epoll peer style epoll 4
+	wait_for no_handshake_left
+	load_proven
+	supervise
+	wait_for state_is active
+	reap epoll
+}
+
+no_handshake_left()
+{
+	[ -n "$(ss -Htn state established)" ]
+}
+
+@test "excluded by port, prefix and process" {
+	for what in port:1-65535 127.0.0.0/8; do
+		load_proven --exclude "$what"
+		supervise "by-${what%%[:.]*}"
+		spawn "style-${what%%[:.]*}" peer style epoll 1
+		reap "style-${what%%[:.]*}"
+		[ "$(status bypass.promoted)" = 0 ]
+		unload
+	done
+	load_proven --exclude process:style
+	supervise
+	never epoll excluded
+}
+
+@test "no supervisor: nothing is promoted, status says so" {
+	load_proven
+	peer style epoll 1
+	[ "$(status bypass.promoted)" = 0 ]
+	shunt status | grep -q 'NO SUPERVISOR'
+}
+
+@test "kill -9 of the supervisor: traffic goes on, a new one takes over" {
+	load_proven
+	supervise
+	spawn epoll peer style epoll 5
+	wait_for state_is active
+	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for unsupervised
+	wait_for status_is bypass.redirected_messages -gt 10000
+	supervise second
+	state_is active
+	kill "$(cat "$BATS_TEST_TMPDIR/second.pid")"
+	reap second
+	state_is plain
+	reap epoll
+	wait_for maps_empty
+}
+
+@test "a second supervisor is refused" {
+	load_proven
+	supervise
+	run shunt run
+	[ "$status" = 1 ]
+	[[ $output == *"running already"* ]]
+}
+
+@test "unload ends the supervisor" {
+	load_proven
+	supervise
+	unload
+	reap supervisor
+}
+
+@test "unload while pairs are active loses nothing" {
+	load_proven
+	supervise
+	spawn epoll peer style epoll 4
+	wait_for state_is active
+	unload
+	reap epoll
+}
+
+# 20 connections that take turns of 100,000 bytes both ways, every byte checked,
+# while the supervisor is killed and replaced and shunt is reloaded.
+@test "streams through kills, reloads and drains" {
+	local i
+
+	load_proven
+	supervise first
+	spawn server peer stream server 127.0.0.1 6200 -n 20 -t 100000
+	said server ready
+	spawn client peer stream client 127.0.0.1 6200 -n 20 -t 100000
+	said client ready
+	for i in 1 2 3; do
+		wait_for status_is bypass.active -gt 0
+		kill -9 "$(cat "$BATS_TEST_TMPDIR/$([ "$i" = 1 ] && echo first || echo s$((i - 1))).pid")"
+		wait_for unsupervised
+		if [ "$i" = 2 ]; then unload && load_proven; fi
+		supervise "s$i"
+	done
+	wait_for status_is bypass.redirected_messages -gt 1000
+	tell client stop
+	reap client
+	reap server
+	wait_for maps_empty
+}
