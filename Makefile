@@ -26,6 +26,8 @@ OBJ := $(SRC:%.c=$(B)/%.o)
 BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c))
 ALIASES := map_update map_delete_elem
+# What depends on the kernel; the rest need not be run in every one.
+KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats steer.bats
 
 Q := $(if $(V),,@)
 SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
@@ -100,7 +102,7 @@ test: deps
 test-kernels:
 	$(Q)scripts/deps.sh test kernels
 	$(Q)$(MAKE) --no-print-directory all peers
-	$(Q)tests/kernels/run
+	$(Q)TESTS="$${TESTS:-$(KERNEL_TESTS)}" LIMIT=$${LIMIT:-900} TIMEOUT=$${TIMEOUT:-3600} tests/kernels/run
 
 bench:
 	$(Q)scripts/deps.sh bench
