@@ -200,6 +200,7 @@ struct tcp_timewait_sock {
 };
 
 struct sk_psock {
+	__u32 msg_tot_len;
 	struct list_head ingress_msg;
 };
 

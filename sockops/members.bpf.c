@@ -3,6 +3,14 @@
 #include "endpoint.bpf.h"
 #include "member.h"
 
+/* Kernels without msg_tot_len count bytes that came by TCP too. */
+static __always_inline __u64 bytes_queued(const struct sock *sk, const struct sk_psock *psock)
+{
+	if (bpf_core_field_exists(psock->msg_tot_len))
+		return BPF_CORE_READ(psock, msg_tot_len);
+	return BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+}
+
 static __always_inline void fill_row(struct shunt_row *row, const struct sock *sk,
 				     const struct shunt_sk *st, bool member)
 {
@@ -20,7 +28,7 @@ static __always_inline void fill_row(struct shunt_row *row, const struct sock *s
 	row->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	row->member = member;
 	if (member && psock_of(sk) && !queue_empty(psock_of(sk)))
-		row->queued = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+		row->queued = bytes_queued(sk, psock_of(sk));
 }
 
 /* One row for every paired socket. */
