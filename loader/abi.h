@@ -155,7 +155,7 @@ struct shunt_end {
 	__u8 fault;        /* enum shunt_why: rules the pair out */
 	__u8 kick;         /* to be told again that it is readable; 2: to be reset */
 	__u8 pad[3];
-	__u32 score;       /* messages it sent by TCP as a member, less those redirected */
+	__u32 score;       /* of what it sent by TCP as a member: see skmsg/verdict.h */
 };
 
 /* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;

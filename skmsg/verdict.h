@@ -91,8 +91,11 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 	return why ? why : within_bounds(conf, st, s, p, size);
 }
 
-/* Messages by TCP that make a member leave, less those redirected. */
-#define SCORE_LEAVE 1024
+/* Bytes, in units of 64 KiB or part, that a member may send by TCP beyond what
+ * it sends by redirect; a pass costs a member more than a redirect gains. */
+#define SCORE_UNITS(size) (((size) >> 16) + 1)
+#define SCORE_PASS 2
+#define SCORE_LEAVE 512
 
 /*
  * A 'proven' pair whose messages go by TCP does not profit, and leaves. At a
@@ -100,7 +103,7 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
  * closes leaves by itself.
  */
 static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *self,
-				  enum shunt_why why)
+				  enum shunt_why why, __u32 size)
 {
 	switch (why) {
 	case WHY_SENDER_STATE:
@@ -111,7 +114,7 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 	case WHY_MAX_BYTES:
 	case WHY_MAX_MSGS:
 	case WHY_HOST_MEMORY:
-		self->score += 2; /* a pass costs a member more than a redirect gains */
+		self->score += SCORE_PASS * SCORE_UNITS(size);
 		if (self->score <= SCORE_LEAVE)
 			break;
 		/* fall through */
@@ -120,12 +123,19 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 	}
 }
 
+static __always_inline void profit(struct shunt_end *self, __u32 size)
+{
+	__u32 units = SCORE_UNITS(size);
+
+	self->score = self->score > units ? self->score - units : 0;
+}
+
 static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 size)
 {
 	struct shunt_pair *pair = pair_get(st);
 
 	if (pair && pair->stage == STAGE_ACTIVE)
-		judge(pair, &pair->end[!st->active], why);
+		judge(pair, &pair->end[!st->active], why, size);
 	st->why = why;
 	st->passed_bytes += size;
 	st->passed_msgs++;
@@ -253,8 +263,8 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 			return pass_instead(msg, st, why, size);
 	}
 
-	if (pair && pair->end[!st->active].score)
-		pair->end[!st->active].score--;
+	if (pair)
+		profit(&pair->end[!st->active], size);
 	st->why = WHY_REDIRECTED;
 	st->redirected_bytes += size;
 	st->redirected_msgs++;
