@@ -221,6 +221,8 @@ struct bpf_shtab {
 struct pt_regs {
 	unsigned long orig_ax;
 	unsigned long si;
+	unsigned long dx;
+	unsigned long r10;
 };
 
 struct pt_regs___arm64 {

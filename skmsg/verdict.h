@@ -16,7 +16,26 @@
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
 
-static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s)
+/* Urgent data is a byte or a few; only the system call's flags tell. Redirected
+ * it would lose its urgency. */
+#define URGENT_SIZE 8
+
+static __always_inline bool urgent(__u32 size)
+{
+	struct pt_regs *regs;
+	long nr;
+
+	if (size > URGENT_SIZE)
+		return false;
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (!bpf_core_field_exists(regs->orig_ax))
+		return false; /* flags are where x86 has them */
+	nr = regs->orig_ax;
+	/* sendto and sendmmsg, sendmsg */
+	return ((nr == 44 || nr == 307) && regs->r10 & MSG_OOB) || (nr == 46 && regs->dx & MSG_OOB);
+}
+
+static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s, __u32 size)
 {
 	__u8 state = sk_of(s).__sk_common.skc_state;
 
@@ -28,6 +47,8 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s)
 	if (sk_of(s).__sk_common.skc_flags &
 	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)))
 		return WHY_ZEROCOPY;
+	if (urgent(size))
+		return WHY_URGENT;
 	return WHY_REDIRECTED;
 }
 
@@ -236,9 +257,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	s = bpf_skc_to_tcp_sock(msg->sk);
 	if (!st || !s)
 		return SK_PASS;
-	if (conf->passing)
-		return pass(st, WHY_DRAINING, size);
-	why = sender_ready(s);
+	why = conf->passing ? WHY_DRAINING : sender_ready(s, size);
 	if (!st->vouched)
 		pair = pair_get(st);
 	if (!why && !st->vouched)

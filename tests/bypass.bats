@@ -273,3 +273,9 @@ ends()
 	said again ready
 	[ "$(status bypass.redirected_bytes)" -gt 0 ]
 }
+
+@test "urgent data stays urgent" {
+	load_eager
+	peer urgent
+	wait_for maps_empty
+}

@@ -578,7 +578,7 @@ random_script()
 
 	BEGIN {
 		srand(seed)
-		rules = 120
+		rules = 80
 		# 10.0.0.0 and others ever closer to it
 		for (i = 0; i < 6; i++)
 			address[i] = 167772160 + pick(2) * 2 ^ (24 - 4 * i) + 16 * pick(2)
@@ -587,7 +587,7 @@ random_script()
 			made[match_of(i)] = 1
 			write_add(i)
 		}
-		for (i = 0; i < 100; i++)
+		for (i = 0; i < 60; i++)
 			write_test()
 		for (i = 0; i < rules; i++)
 			if (!pick(3)) {
@@ -597,7 +597,7 @@ random_script()
 				service[i] = "again" i
 				write_add(i)
 			}
-		for (i = 0; i < 100; i++)
+		for (i = 0; i < 60; i++)
 			write_test()
 	}'
 }
