@@ -38,6 +38,7 @@ struct shunt_conf {
 	__u32 excludes;   /* entries of shunt_exclude */
 	__u32 fionread_faulty; /* for sockets on the fast path, on this kernel */
 	__u32 pad;
+	__u64 netns;      /* inode of the network namespace of load */
 	__u32 watching;   /* some pair is watched: look out for its client */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
@@ -78,6 +79,7 @@ struct shunt_count {
 	__u64 steered_packets;
 	__u64 steered_flows;
 	__u64 no_listener;
+	__u64 not_transparent; /* of those: the listener lacks IP_TRANSPARENT */
 	__u64 fragments;
 	__u64 malformed;
 	__u64 scratch;        /* of tc/steer.bpf.c */
@@ -314,7 +316,7 @@ struct shunt_dst6 {
 
 #define SHUNT_DST_HEAD 32
 
-_Static_assert(sizeof(struct shunt_conf) == 112, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 120, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");

@@ -136,7 +136,7 @@ static void list_left(const struct shunt_row *rows, size_t n)
 	char a[ENDPOINT_TEXT], b[ENDPOINT_TEXT];
 	size_t i;
 
-	for (i = 0; i < n && !opt.json; i++)
+	for (i = 0; i < n; i++)
 		fprintf(stderr, "  %s <- %s holds %llu bytes\n",
 			endpoint_text(a, rows[i].family, rows[i].local, rows[i].local_port),
 			endpoint_text(b, rows[i].family, rows[i].remote, rows[i].remote_port),
@@ -172,12 +172,15 @@ int teardown(unsigned int timeout_ms)
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
 	int error, first = 0;
+	bool gone;
 
 	if (conf)
 		conf->loaded = 0;
-	if (states)
+	/* If the namespace is gone, so is what was attached there. */
+	gone = home_netns() == -ENOENT;
+	if (states && !gone)
 		first = detach_ifaces(states);
-	if (conf && conf->mark) {
+	if (conf && conf->mark && !gone) {
 		error = route_del(conf->mark, conf->table);
 		first = first ? first : error;
 	}

@@ -95,7 +95,7 @@ static void check_cgroup2(void)
 	if (!cgroup_root(root, sizeof(root)))
 		found(OK, "cgroup2", NULL, "mounted at %s", root);
 	else
-		found(FAIL, "cgroup2", "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+		found(FAIL, "cgroup2", "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (or at /sys/fs/cgroup if that is empty)",
 		      "not mounted: the bypass has nothing to be scoped to");
 }
 
@@ -238,15 +238,8 @@ static void check_foreign(void)
 
 static void check_memory(void)
 {
-	long pages = 0;
-	FILE *f = fopen("/proc/sys/net/ipv4/tcp_mem", "r");
-
-	if (f && fscanf(f, "%*d %*d %ld", &pages) != 1)
-		pages = 0;
-	if (f)
-		fclose(f);
-	found(OK, "tcp_mem", NULL, "nothing is redirected while TCP uses over %ld MiB of its %ld MiB",
-	      pages / 4 * getpagesize() >> 20, pages * getpagesize() >> 20);
+	found(OK, "tcp_mem", NULL, "nothing is redirected while TCP uses over %llu MiB on this host",
+	      (unsigned long long)(default_pages() * getpagesize() >> 20));
 }
 
 int cmd_check(int argc, char **argv)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* shunt load: opens the embedded programs, pins them, attaches them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -168,7 +170,7 @@ static int number(const char *option, const char *text, __u64 low, __u64 high, _
 
 /* A quarter of what TCP may use in all, in pages: net.ipv4.tcp_mem, which only
  * the first network namespace shows; else as tcp_init_mem() sets it. */
-static __u64 default_pages(void)
+__u64 default_pages(void)
 {
 	FILE *f = fopen("/proc/sys/net/ipv4/tcp_mem", "r");
 	unsigned long long high = sysconf(_SC_PHYS_PAGES) / 16 * 3 / 2;
@@ -191,6 +193,7 @@ static void defaults(struct shunt_conf *conf)
 		.mark = DEFAULT_MARK,
 		.table = DEFAULT_TABLE,
 	};
+	conf->netns = own_netns();
 	conf->host_msgs = conf->max_pages * getpagesize() / MSG_COST;
 }
 
@@ -282,8 +285,7 @@ static bool same(const struct request *req, struct shunt_state *states,
 		return false;
 	for (i = 0; i < req->n; i++) {
 		s = find_state(states, &req->states[i]);
-		if (!s || s->admit != req->states[i].admit || !attached(states, s - states) ||
-		    s->ifindex != req->states[i].ifindex)
+		if (!s || s->admit != req->states[i].admit)
 			return false;
 	}
 	return true;
@@ -345,6 +347,32 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	}
 	*ret = skel;
 	return 0;
+}
+
+/* A cgroup or an interface that was removed and made again lost its program. */
+static int attach_again(const struct request *req, struct shunt_state *states)
+{
+	const struct shunt_state *wanted;
+	struct shunt_state *s;
+	char name[32];
+	unsigned int i, n = 0;
+	int error = 0;
+
+	for (i = 0; i < req->n && !error; i++) {
+		wanted = &req->states[i];
+		s = find_state(states, wanted);
+		if (!s || (attached(states, s - states) && s->ifindex == wanted->ifindex))
+			continue;
+		unpin("links", link_name(name, s - states));
+		*s = *wanted;
+		error = attach(states, s - states);
+		if (!error)
+			say("attached again to '%s'", s->name);
+		n++;
+	}
+	if (!n)
+		say("already loaded");
+	return error;
 }
 
 static int make_dirs(void)
@@ -452,6 +480,7 @@ static int load_fresh(const struct request *req)
 static int load(struct request *req)
 {
 	_cleanup_fd_ int lock = pins_lock(true);
+	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	bool fionread = true;
 	struct shunt_conf *conf;
 	struct shunt_state *states;
@@ -462,14 +491,18 @@ static int load(struct request *req)
 	conf = pin_mmap("shunt_conf", NULL);
 	states = pin_mmap("shunt_state", NULL);
 	if (conf && states && conf->loaded) {
+		if (conf->netns != own_netns())
+			return deny(-EEXIST, "already loaded in another network namespace; unload first, or "
+				    "choose another --pin-dir");
 		if (!same(req, states, conf))
 			return deny(-EEXIST, "already loaded with other options ('shunt status' shows "
 				    "them); unload first");
-		say("already loaded");
-		return 0;
+		return attach_again(req, states);
 	}
-	/* what an interrupted load or unload left */
+	/* what an interrupted load or unload left, maybe in another namespace */
 	error = teardown(DRAIN_MS);
+	if (!error && own >= 0 && setns(own, CLONE_NEWNET))
+		error = fail(-errno, "can't go back to this network namespace");
 	if (error)
 		return error;
 	if (req->proven || (req->eager && !req->force))

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include <linux/types.h>
+
 struct shunt_bpf;
 struct shunt_conf;
 
@@ -22,6 +24,9 @@ struct private_bypass {
 /* 0 or -errno, said. */
 int private_bypass_open(struct private_bypass *ret);
 void private_bypass_close(struct private_bypass *b);
+
+/* Default of --host-bytes, in pages. */
+__u64 default_pages(void);
 
 /* Can programs look into the peer with plain loads (6.2 and later)? */
 bool kernel_casts(void);

@@ -73,6 +73,10 @@ int run_command(const char *object, const struct command *table, int argc, char 
 	if (!c)
 		return refuse("unknown %s '%s'; see 'shunt%s%s help'",
 			      *object ? "verb" : "command", argv[0], *object ? " " : "", object);
+	if (*object && c->help && argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt %s %s %s\n\n%s\n", object, c->name, c->usage, c->help);
+		return 0;
+	}
 	return c->run(argc, argv);
 }
 

@@ -76,8 +76,11 @@ static void print_json(const struct pair *p)
 static void print_direction(const char *arrow, const struct shunt_row *from,
 			    const struct shunt_row *to)
 {
-	if (!from)
+	if (!from) {
+		if (to && to->queued)
+			printf("  %s closed; %llu bytes wait to be read\n", arrow, ULL(to->queued));
 		return;
+	}
 	printf("  %s bypassed %llu in %llu, passed %llu in %llu, queued %llu; last: %s\n", arrow,
 	       ULL(from->sk.redirected_bytes), ULL(from->sk.redirected_msgs),
 	       ULL(from->sk.passed_bytes), ULL(from->sk.passed_msgs), ULL(to ? to->queued : 0),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* shunt status: what is attached where, rules, pairs, counters. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +114,46 @@ static void json_attached(const struct status *s, const char *name, enum shunt_k
 	json_close(stdout, ']');
 }
 
+static void exclude_text(const struct shunt_exclude *x, char *text, size_t size)
+{
+	char addr[64];
+
+	if (x->kind == EXCLUDE_PORT && x->low == x->high)
+		snprintf(text, size, "port:%u", x->low);
+	else if (x->kind == EXCLUDE_PORT)
+		snprintf(text, size, "port:%u-%u", x->low, x->high);
+	else if (x->kind == EXCLUDE_PROCESS)
+		snprintf(text, size, "process:%s", x->comm);
+	else
+		snprintf(text, size, "%s/%u", inet_ntop(x->family, x->addr, addr, sizeof(addr)), x->len);
+}
+
+static void json_excludes(void)
+{
+	const struct shunt_exclude *x = pin_mmap("shunt_exclude", NULL);
+	char text[128];
+	int i;
+
+	json_open_in(stdout, "excludes", '[');
+	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
+		exclude_text(&x[i], text, sizeof(text));
+		json_string(stdout, NULL, text);
+	}
+	json_close(stdout, ']');
+}
+
+static void print_excludes(void)
+{
+	const struct shunt_exclude *x = pin_mmap("shunt_exclude", NULL);
+	char text[128];
+	int i;
+
+	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
+		exclude_text(&x[i], text, sizeof(text));
+		printf("  excluded %s\n", text);
+	}
+}
+
 static void print_json(const struct status *s)
 {
 	const struct shunt_count *c = &s->count;
@@ -136,6 +177,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "demoted", c->demoted);
 	json_number(stdout, "map_full", c->map_full);
 	json_number(stdout, "queued_bytes", s->queued);
+	json_excludes();
 	json_number(stdout, "max_bytes", s->conf ? s->conf->max_bytes : 0);
 	json_number(stdout, "max_messages", s->conf ? s->conf->max_msgs : 0);
 	json_number(stdout, "host_bytes", s->conf ? s->conf->max_pages * getpagesize() : 0);
@@ -148,6 +190,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "steered_packets", c->steered_packets);
 	json_number(stdout, "steered_flows", c->steered_flows);
 	json_number(stdout, "no_listener", c->no_listener);
+	json_number(stdout, "not_transparent", c->not_transparent);
 	json_number(stdout, "fragments", c->fragments);
 	json_number(stdout, "malformed", c->malformed);
 	json_close(stdout, '}');
@@ -171,7 +214,8 @@ static void print_attached(const struct status *s)
 			printf("  iface %s  %s", a->name, a->clsact ? "clsact" : "tcx");
 		else
 			continue;
-		printf("%s\n", attached(s->states, i) ? "" : "  NOT ATTACHED: removed by someone else");
+		printf("%s\n", !s->conf->loaded || attached(s->states, i) ? "" :
+		       "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it");
 	}
 }
 
@@ -185,9 +229,10 @@ static void print_text(const struct status *s)
 	if (!s->conf || !s->states)
 		return;
 	print_attached(s);
+	print_excludes();
 	if (has(s, SHUNT_CGROUP)) {
-		printf("bypass: %zu pairs, %zu active; %llu promoted so far, %llu demoted, "
-		       "%llu refused for want of room\n", s->pairs, s->active, ULL(c->promoted),
+		printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
+		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
 		       ULL(c->demoted), ULL(c->map_full));
 		if (s->proven && !s->supervised)
 			printf("  NO SUPERVISOR: no pair is promoted; start 'shunt run'\n");
@@ -202,8 +247,9 @@ static void print_text(const struct status *s)
 		       s->conf->table);
 		printf("  steered %llu packets, %llu TCP flows\n", ULL(c->steered_packets),
 		       ULL(c->steered_flows));
-		printf("  left alone: %llu without a listener, %llu fragments, %llu malformed\n",
-		       ULL(c->no_listener), ULL(c->fragments), ULL(c->malformed));
+		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
+		       "%llu fragments, %llu malformed\n", ULL(c->no_listener), ULL(c->not_transparent),
+		       ULL(c->fragments), ULL(c->malformed));
 	}
 	if (s->conf->trace)
 		printf("trace: on\n");
@@ -215,6 +261,12 @@ int cmd_status(int argc, char **argv)
 	struct status s = {};
 	int error;
 
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt status\n\n"
+		       "What is attached where, the rules in force, pairs and counters. The counters begin\n"
+		       "at load.\n");
+		return 0;
+	}
 	if (argc > 1)
 		return refuse("status: unknown word '%s'", argv[1]);
 	lock = pins_lock(false);

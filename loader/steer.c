@@ -502,5 +502,6 @@ static int steer_help(int argc, char **argv)
 
 int cmd_steer(int argc, char **argv)
 {
+	home_netns(); /* a rule's interface is looked up there */
 	return run_command("steer", verbs, argc - 1, argv + 1);
 }

@@ -2,6 +2,7 @@
 /* shunt trace: the lines in trace_pipe, one for each event. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
@@ -91,7 +92,7 @@ static int trace_follow(int argc, char **argv)
 	char dir[4096], path[4200], line[1024];
 	const char *event;
 	FILE *pipe;
-	int error;
+	int error, fd;
 
 	if (argc > 1)
 		return refuse("trace follow: unknown word '%s'", argv[1]);
@@ -101,7 +102,14 @@ static int trace_follow(int argc, char **argv)
 	if (error)
 		return error;
 	snprintf(path, sizeof(path), "%s/trace_pipe", dir);
-	pipe = fopen(path, "r");
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return fail(-errno, "can't open '%s'", path);
+	/* What is there is old. */
+	while (read(fd, line, sizeof(line)) > 0)
+		;
+	fcntl(fd, F_SETFL, 0);
+	pipe = fdopen(fd, "r");
 	if (!pipe)
 		return fail(-errno, "can't open '%s'", path);
 	while (fgets(line, sizeof(line), pipe)) {

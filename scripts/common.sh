@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # What the scripts share: where things are, and how they complain.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 shunt=$root/build/shunt
 # Which cgroups load.sh made, for unload.sh to remove.
 made=/run/shunt/made-cgroup

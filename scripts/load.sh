@@ -4,11 +4,11 @@
 # supervisor.
 set -eu
 # shellcheck source=scripts/common.sh
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 
 usage() {
 	cat <<END
-usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]...
+usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]... [OPTION VALUE]...
 
   --verify       then show real traffic bypassed and steered
   --cgroup PATH[=eager]
@@ -16,6 +16,7 @@ usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]...
                  is missing (default: shunt, unless only --iface is given);
                  =eager if you vouch for the programs in it
   --iface NAME   steer what arrives on this interface
+  OPTION VALUE   any other option of 'shunt load', as --exclude port:5432
 END
 }
 
@@ -47,12 +48,18 @@ start_supervisor() {
 verify=
 cgroups=()
 ifaces=()
+args=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--verify) verify=1 ;;
 	--cgroup | --iface)
 		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
 		if [ "$1" = --cgroup ]; then cgroups+=("$2"); else ifaces+=(--iface "$2"); fi
+		shift
+		;;
+	--exclude | --mark | --table | --max-bytes | --max-messages | --host-bytes)
+		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
+		args+=("$1" "$2")
 		shift
 		;;
 	-h | --help | help) usage; exit 0 ;;
@@ -66,7 +73,6 @@ need_root
 "$root/scripts/deps.sh"
 make -s -C "$root" all
 
-args=()
 for cgroup in "${cgroups[@]}"; do
 	make_cgroup "${cgroup%=*}"
 	args+=(--cgroup "$cgroup")

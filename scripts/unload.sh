@@ -4,7 +4,7 @@
 # bytes. Options are those of 'shunt unload'.
 set -eu
 # shellcheck source=scripts/common.sh
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"

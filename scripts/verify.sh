@@ -8,14 +8,13 @@
 # Prints the trace lines seen.
 set -eu
 # shellcheck source=scripts/common.sh
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 
 router=shunt-router-$$
 client=shunt-client-$$
 pins=/sys/fs/bpf/shunt-verify-$$
 eager_pins=/sys/fs/bpf/shunt-eager-$$
 eager=$(cgroup2)/shunt-verify-$$
-dir=$(mktemp -d)
 jobs=()
 
 cleanup() {
@@ -132,6 +131,7 @@ latency() {
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; load.sh does it"
 cgroup=$("$shunt" status | awk '$1 == "cgroup" { print $2; exit }')
+dir=$(mktemp -d)
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 background "$shunt" trace follow >"$dir/trace"

@@ -138,6 +138,20 @@ static __always_inline bool steer_known(struct __sk_buff *skb, const struct pack
 	return known;
 }
 
+/* Is this a router's socket? Without IP_TRANSPARENT it could not answer from
+ * the address that the packet was sent to. */
+static __always_inline bool may_take(struct bpf_sock *sk, int proto)
+{
+	bool transparent;
+
+	if (proto == IPPROTO_TCP && sk->state != TCP_LISTEN)
+		return false;
+	transparent = proto == IPPROTO_TCP ? tcp_transparent(sk, TCP_LISTEN) : udp_transparent(sk);
+	if (!transparent)
+		COUNT(not_transparent, 1);
+	return transparent;
+}
+
 static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
 				     int proto, struct shunt_rule *rule,
 				     const struct shunt_conf *conf)
@@ -147,7 +161,7 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 	bool assigned = false;
 
 	if (sk) {
-		if (proto == IPPROTO_UDP || sk->state == TCP_LISTEN)
+		if (may_take(sk, proto))
 			assigned = !bpf_sk_assign(skb, sk, 0);
 		bpf_sk_release(sk);
 	}

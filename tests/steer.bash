@@ -153,6 +153,8 @@ host_state()
 
 load_steer()
 {
+	# what a test that failed may have left
+	tc qdisc del dev r0 clsact 2>/dev/null || true
 	host_state >"$BATS_TEST_TMPDIR/before"
 	shunt load --iface r0
 }

@@ -612,6 +612,7 @@ with_options()
 	meets 9001 tcp 10.1.2.3 80 198.18.7.2
 	meets 9001 udp 10.1.2.3 80 198.18.7.2
 	ip link del r0.7
+	"${client[@]}" ip link del c0.7 # and its route
 }
 
 strict()
