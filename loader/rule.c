@@ -306,7 +306,7 @@ static int check_draft(const struct draft *d, bool match_only)
 	if (!d->given[WORD_TO] && !d->given[WORD_PASS])
 		return refuse("a rule needs 'to ADDR:PORT' or 'pass'");
 	if (d->given[WORD_IFACE] && !d->rule.ifindex)
-		return refuse("'%s': no such interface", d->given[WORD_IFACE]);
+		return deny(-ENODEV, "'%s': no such interface", d->given[WORD_IFACE]);
 	return 0;
 }
 

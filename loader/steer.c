@@ -198,7 +198,7 @@ static int flow_iface(const char *word, struct flow *f)
 		return refuse("'iface' is given twice");
 	f->ifindex = if_nametoindex(word);
 	if (!f->ifindex)
-		return refuse("'%s': no such interface", word);
+		return deny(-ENODEV, "'%s': no such interface", word);
 	return 0;
 }
 

@@ -181,7 +181,10 @@ wrong_words()
 		'--frob' | load --iface v0 --frob x
 		--iface: a value is missing | load --iface
 		nothing to do | load
-		'$CGROUP' | load --cgroup $CGROUP
+		port:N | load --cgroup $CGROUP --exclude ssh
+		'0' | load --cgroup $CGROUP --exclude port:0
+		'10.1.2.3/16' | load --cgroup $CGROUP --exclude 10.1.2.3/16
+		'frobnicate' | run frobnicate
 		'sometimes' | load --cgroup $CGROUP=sometimes
 		--max-bytes '0' | load --iface v0 --max-bytes 0
 		--max-bytes '-1' | load --iface v0 --max-bytes -1
