@@ -233,10 +233,12 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
 	const struct sk_psock *psock;
+	const struct tcp_sock *p;
 
 	if (!pair || !st->peer || pair->end[!!st->active].fault != WHY_SPLICE)
 		return false;
-	psock = PSOCK((__u64)READ_SK(TCP_SOCK(st->peer), sk_user_data) & SK_USER_DATA_PTRMASK);
+	p = TCP_SOCK(st->peer);
+	psock = PSOCK((__u64)READ_SK(p, sk_user_data) & SK_USER_DATA_PTRMASK);
 	return psock && READ(psock, ingress_msg.next) !=
 			__builtin_preserve_access_index(&psock->ingress_msg);
 }
