@@ -129,6 +129,7 @@ enum shunt_why {
 	WHY_UNREAD,        /* bytes sent by TCP stay unread */
 	WHY_TAINTED,       /* the reading process spliced lately */
 	WHY_EXCLUDED,      /* the operator said so */
+	WHY_OPTION,        /* time stamps, SO_PEEK_OFF or a filter */
 	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel gets wrong */
 	WHY_COUNT,
 };

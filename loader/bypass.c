@@ -274,6 +274,7 @@ const char *why_text(unsigned int why)
 		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
 		[WHY_TAINTED] = "the reading process spliced lately",
 		[WHY_EXCLUDED] = "the operator excluded the process",
+		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF or a filter",
 		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
 	};
 

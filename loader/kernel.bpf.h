@@ -112,6 +112,7 @@ struct sock_common {
 
 enum sock_flags {
 	SOCK_ZEROCOPY = 0,
+	SOCK_RCVTSTAMP = 1,
 };
 
 struct kernfs_node {
@@ -136,6 +137,9 @@ struct sock {
 	struct socket *sk_socket;
 	void *sk_user_data;
 	int sk_rcvlowat;
+	__u32 sk_tsflags;
+	int sk_peek_off;
+	void *sk_filter;
 	__u8 sk_shutdown;
 	struct timer_list sk_timer;
 };

@@ -246,7 +246,28 @@ static void want_tracepoint(int *link, const char *prog, bool wanted)
 	}
 }
 
-/* Active pairs need only to be told from splice. */
+/* The one that tells splice stays while there are members, also when this
+ * process dies: its link is pinned. */
+static void want_pinned(int *link, const char *prog, bool wanted)
+{
+	char path[PIN_PATH];
+
+	pin_path(path, "links", prog);
+	if (wanted && *link < 0) {
+		*link = bpf_obj_get(path);
+		if (*link >= 0)
+			return;
+		*link = attach_tracepoint(prog);
+		if (*link >= 0 && bpf_obj_pin(*link, path))
+			say("can't pin '%s': %s", path, strerror(errno));
+	} else if (!wanted && *link >= 0) {
+		unpin("links", prog);
+		close_fd(link);
+		*link = -1;
+	}
+}
+
+/* Members need only to be told from splice. */
 static void set_tracepoints(struct run *r)
 {
 	__u64 now = now_ns();
@@ -259,7 +280,7 @@ static void set_tracepoints(struct run *r)
 	want_tracepoint(&r->recv, "shunt_recv", watching && r->conf->sees_flags);
 	want_tracepoint(&r->send, "shunt_send", watching && r->conf->sees_flags);
 	want_tracepoint(&r->ioctl, "shunt_ioctl", watching && r->conf->fionread_faulty);
-	want_tracepoint(&r->read, "shunt_read", watching || r->active);
+	want_pinned(&r->read, "shunt_read", watching || r->active || r->moving);
 }
 
 /* Runs shunt_kick or shunt_reset in the network namespace of a process: an
@@ -421,15 +442,28 @@ static void step(struct run *r, struct shunt_pair *p)
 	}
 }
 
+static bool splices(const struct shunt_pair *p)
+{
+	return p->end[0].fault == WHY_SPLICE || p->end[1].fault == WHY_SPLICE;
+}
+
+static void begin_emptying(struct shunt_pair *p)
+{
+	p->end[0].queued = p->end[1].queued = 1;
+	set_stage(p, STAGE_EMPTYING);
+}
+
 /* Redirects that began before their pair was LEAVING are over after a wait,
- * one for all. */
+ * one for all; those behind redirected bytes of a reader that splices go on
+ * until there are none. */
 static void settle(struct run *r)
 {
 	bool waited = false;
 	__u32 i;
 
 	for (i = 1; i < r->top; i++)
-		if (r->pairs[i].stage == STAGE_LEAVING)
+		if (r->pairs[i].stage == STAGE_LEAVING ||
+		    (r->pairs[i].stage == STAGE_EMPTYING && splices(&r->pairs[i])))
 			waited = true;
 	if (!waited)
 		return;
@@ -440,7 +474,7 @@ static void settle(struct run *r)
 		return;
 	for (i = 1; i < r->top; i++)
 		if (r->pairs[i].stage == STAGE_LEAVING && r->pairs[i].tries == ~0U)
-			set_stage(&r->pairs[i], STAGE_EMPTYING);
+			begin_emptying(&r->pairs[i]);
 }
 
 static void step_all(struct run *r)
@@ -607,6 +641,7 @@ int cmd_run(int argc, char **argv)
 	if (!r.conf || !r.conf->loaded || !r.pairs || !r.excludes || r.scan < 0 || r.slots < 0 || r.asks < 0 || events < 0)
 		return deny(-ENOENT, "the bypass is not loaded");
 	close(take_fd(&pins));
+	r.conf->assign = 0; /* the last one may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
 		if (r.pairs[i].stage != STAGE_FREE)
 			r.top = i + 1;

@@ -46,6 +46,15 @@ int shunt_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+/* One that shunt_reset ended: nobody is going to read what it holds. */
+static __always_inline bool was_reset(struct sock *sk)
+{
+	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
+	const struct shunt_pair *pair = st ? pair_get(st) : NULL;
+
+	return pair && pair->end[!st->active].kick == 2;
+}
+
 /* Takes the members out that hold no bytes and are no one's target; a row for
  * each that has to stay. To be run with conf->passing set. */
 SEC("iter/sockmap")
@@ -59,7 +68,7 @@ int shunt_drain(struct bpf_iter__sockmap *ctx)
 	if (!key || !sk)
 		return 0;
 	cookie = *key;
-	if (evict(sk, cookie))
+	if (was_reset(sk) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie))
 		return 0;
 	fill_row(&row, sk, 0, true);
 	row.sk.cookie = cookie;

@@ -206,9 +206,30 @@ static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 ad
 		  admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER);
 }
 
+/* A socket that connects again, after connect(AF_UNSPEC): the kernel leaves it
+ * in the map, with bytes of the old connection still queued. */
+static __always_inline void forget(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct shunt_sk *st;
+	__u64 cookie;
+
+	if (!sk)
+		return;
+	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
+	if (!st)
+		return;
+	cookie = st->cookie;
+	bpf_map_delete_elem(&shunt_socks, &cookie);
+	bpf_sk_storage_delete(&shunt_sk, sk);
+}
+
 static __always_inline int pair(struct bpf_sock_ops *ops, __u8 admit)
 {
 	switch (ops->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		forget(ops);
+		break;
 	case BPF_SOCK_OPS_RWND_INIT:
 		if (ops->state == TCP_NEW_SYN_RECV)
 			server_answers(ops, admit);

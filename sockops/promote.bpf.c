@@ -73,6 +73,13 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 		return WHY_ZEROCOPY;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
 		return WHY_INQ;
+	/* Time stamps, an offset for peeks, a filter. */
+	if (BPF_CORE_READ(sk, __sk_common.skc_flags) &
+	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_RCVTSTAMP)))
+		return WHY_OPTION;
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) || BPF_CORE_READ(sk, sk_peek_off) >= 0 ||
+	    BPF_CORE_READ(sk, sk_filter))
+		return WHY_OPTION;
 	if (!(BPF_CORE_READ(sk, sk_socket, file, f_flags) & O_NONBLOCK))
 		return WHY_BLOCKING;
 	return 0;
@@ -127,10 +134,15 @@ static __always_inline void leave(struct sock *sk, const struct tcp_sock *tp, st
 {
 	const struct shunt_end *other = &pair->end[!!st->active];
 	const struct sk_psock *psock = psock_of(sk);
+	__u8 queued = end->queued;
 
 	end->queued = end->member && psock && !queue_empty(psock);
 	end->quiet = !unread(tp);
 	if (!end->member || (other->fault == WHY_SPLICE && other->queued))
+		return;
+	/* Sends that queue up may be under way until it is empty, the supervisor
+	 * has waited for them, and it still is. */
+	if (end->fault == WHY_SPLICE && (queued || end->queued))
 		return;
 	if (evict(sk, st->cookie))
 		end->member = 0;
@@ -170,6 +182,9 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 		end->quiet = !unread(tp);
 		break;
 	case STAGE_ACTIVE:
+		end->fault = end->fault ? end->fault : fault_of(tp);
+		if (end->fault)
+			pair_leave(pair, end->fault);
 		guard(sk, tp, pair, end);
 		break;
 	case STAGE_EMPTYING:

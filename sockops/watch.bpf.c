@@ -70,7 +70,8 @@ static __always_inline __u8 flags_fault(int flags)
 }
 
 /* Is the system call under way one that receives into memory? Not: splice,
- * sendfile, a thread of the kernel, an architecture not listed. */
+ * sendfile, io_uring (which may splice, and loses SEND_ZC in the map), a thread
+ * of the kernel, an architecture not listed. */
 static __always_inline bool receiving(void)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
@@ -79,12 +80,12 @@ static __always_inline bool receiving(void)
 
 	if (bpf_core_field_exists(regs->orig_ax)) {
 		nr = BPF_CORE_READ(regs, orig_ax);
-		/* read, readv, recvfrom, recvmsg, recvmmsg, io_uring_enter */
-		return nr == 0 || nr == 19 || nr == 45 || nr == 47 || nr == 299 || nr == 426;
+		/* read, readv, recvfrom, recvmsg, recvmmsg */
+		return nr == 0 || nr == 19 || nr == 45 || nr == 47 || nr == 299;
 	}
 	if (bpf_core_field_exists(arm->syscallno)) {
 		nr = BPF_CORE_READ(arm, syscallno);
-		return nr == 63 || nr == 65 || nr == 207 || nr == 212 || nr == 243 || nr == 426;
+		return nr == 63 || nr == 65 || nr == 207 || nr == 212 || nr == 243;
 	}
 	return false;
 }

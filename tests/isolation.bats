@@ -142,3 +142,9 @@ outside()
 	reap tuple
 	wait_for maps_empty
 }
+
+@test "a socket that disconnects and connects again brings no bytes along" {
+	load_eager
+	peer reconnect
+	wait_for maps_empty
+}

@@ -83,15 +83,6 @@ never()
 	promotes peek
 }
 
-@test "busy for 100 ms is enough" {
-	load_proven
-	supervise
-	spawn epoll peer style epoll 2
-	wait_for status_is bypass.pairs -eq 1
-	PATIENCE=1 wait_for state_is active
-	reap epoll
-}
-
 @test "a blocking reader never is" {
 	load_proven
 	supervise
