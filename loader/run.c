@@ -16,13 +16,10 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
@@ -30,8 +27,10 @@
 
 #include "adopt.h"
 #include "bypass.h"
+#include "notify.h"
 #include "pins.h"
 #include "shunt.h"
+#include "tracepoint.h"
 
 #define MS 1000000ULL
 
@@ -86,24 +85,6 @@ static __u64 now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
-static void notify(const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	_cleanup_fd_ int fd = -1;
-	size_t len;
-
-	if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(addr.sun_path))
-		return;
-	strcpy(addr.sun_path, path);
-	if (*path == '@')
-		addr.sun_path[0] = '\0';
-	len = offsetof(struct sockaddr_un, sun_path) + strlen(path);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || sendto(fd, text, strlen(text), 0, (void *)&addr, len) < 0)
-		debug("can't notify '%s': %s", path, strerror(errno));
 }
 
 /* entries of shunt_pairs */
@@ -223,51 +204,8 @@ static bool excluded(const struct run *r, __u32 tgid)
 
 /* tracepoints */
 
-static int attach_tracepoint(const char *prog)
-{
-	_cleanup_fd_ int fd = pin_open("progs", prog);
-	int link;
-
-	if (fd < 0)
-		return -1;
-	link = bpf_raw_tracepoint_open(NULL, fd);
-	if (link < 0)
-		say("can't watch receive calls (%s): %s", prog, strerror(errno));
-	return link;
-}
-
-static void want_tracepoint(int *link, const char *prog, bool wanted)
-{
-	if (wanted && *link < 0) {
-		*link = attach_tracepoint(prog);
-	} else if (!wanted) {
-		close_fd(link);
-		*link = -1;
-	}
-}
-
 /* The one that tells splice stays while there are members, also when this
- * process dies: its link is pinned. */
-static void want_pinned(int *link, const char *prog, bool wanted)
-{
-	char path[PIN_PATH];
-
-	pin_path(path, "links", prog);
-	if (wanted && *link < 0) {
-		*link = bpf_obj_get(path);
-		if (*link >= 0)
-			return;
-		*link = attach_tracepoint(prog);
-		if (*link >= 0 && bpf_obj_pin(*link, path))
-			say("can't pin '%s': %s", path, strerror(errno));
-	} else if (!wanted && *link >= 0) {
-		unpin("links", prog);
-		close_fd(link);
-		*link = -1;
-	}
-}
-
-/* Members need only to be told from splice. */
+ * process dies. */
 static void set_tracepoints(struct run *r)
 {
 	__u64 now = now_ns();
