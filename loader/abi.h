@@ -62,7 +62,7 @@ struct shunt_state {
 	__u8 clsact;      /* interface: a clsact filter, not a tcx link */
 	__u32 ifindex;    /* interface */
 	__u16 priority;   /* clsact: of the filter */
-	__u8 qdisc;       /* clsact: the qdisc is ours */
+	__u8 qdisc;       /* clsact: shunt made the qdisc */
 	__u8 pad[5];
 	char name[SHUNT_NAME]; /* path of the cgroup, or name of the interface */
 };
@@ -125,7 +125,7 @@ enum shunt_why {
 	WHY_SPLICE,        /* a reader splices or reads inside the kernel */
 	WHY_RECV_FLAGS,    /* a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC */
 	WHY_INQ,           /* a reader set TCP_INQ */
-	WHY_SMALL_STREAM,  /* many small messages without an answer */
+	WHY_STREAM,        /* bytes one way, without an answer */
 	WHY_UNREAD,        /* bytes sent by TCP stay unread */
 	WHY_TAINTED,       /* the reading process spliced lately */
 	WHY_EXCLUDED,      /* the operator said so */

@@ -270,7 +270,7 @@ const char *why_text(unsigned int why)
 		[WHY_SPLICE] = "a reader splices",
 		[WHY_RECV_FLAGS] = "a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC",
 		[WHY_INQ] = "a reader set TCP_INQ",
-		[WHY_SMALL_STREAM] = "a stream of small messages, faster by TCP",
+		[WHY_STREAM] = "a stream without answers, as fast by TCP",
 		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
 		[WHY_TAINTED] = "the reading process spliced lately",
 		[WHY_EXCLUDED] = "the operator excluded the process",

@@ -37,7 +37,7 @@
 /* Clean receive calls that prove a reader. */
 #define CLEAN_RECVS 64
 /* Passes to wait for a quiet moment. */
-#define MAX_TRIES 200
+#define MAX_TRIES 50
 #define WATCH_MS 1000
 #define PATIENCE_MS 1000
 #define MAX_PATIENCE_MS 300000

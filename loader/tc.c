@@ -23,7 +23,10 @@
 
 #define STEER_PROGRAM "shunt_steer"
 
+/* The second one says that shunt made the qdisc: whoever attaches later owns it
+ * too, and the last to go removes it. */
 #define FILTER_HANDLE 1
+#define OWNER_HANDLE 2
 #define FIRST_PRIORITY 0x5300 /* "S"; tc itself counts down from 0xc000 */
 #define PRIORITIES 64
 
@@ -100,7 +103,9 @@ static __u32 filter_program(const struct nlmsghdr *nlh)
 
 struct filters {
 	__u32 priority; /* that we look for */
+	__u32 handle;
 	__u32 program;  /* of the filter that is there, 0 if none */
+	bool owner;     /* some filter says that shunt made the qdisc */
 	__u64 taken;    /* a bit for each priority from FIRST_PRIORITY */
 	bool any;
 };
@@ -114,8 +119,10 @@ static int see_filter(const struct nlmsghdr *nlh, void *data)
 	filters->any = true;
 	if (priority >= FIRST_PRIORITY && priority < FIRST_PRIORITY + PRIORITIES)
 		filters->taken |= 1ULL << (priority - FIRST_PRIORITY);
-	if (priority == filters->priority && tcm->tcm_handle == FILTER_HANDLE)
+	if (priority == filters->priority && tcm->tcm_handle == filters->handle)
 		filters->program = filter_program(nlh);
+	if (tcm->tcm_handle == OWNER_HANDLE && is_steer_program(filter_program(nlh)))
+		filters->owner = true;
 	return MNL_CB_OK;
 }
 
@@ -155,10 +162,15 @@ static int ifindex_of(const struct shunt_state *state)
 	return (int)state->ifindex;
 }
 
+static __u32 handle_of(const struct shunt_state *state)
+{
+	return state->qdisc ? OWNER_HANDLE : FILTER_HANDLE;
+}
+
 /* 1 if our filter is there, 0 if not, or -errno. */
 static int find_filter(const struct shunt_state *state, int prog_fd)
 {
-	struct filters filters = { .priority = state->priority };
+	struct filters filters = { .priority = state->priority, .handle = handle_of(state) };
 	int error;
 
 	if (!state->priority)
@@ -173,7 +185,7 @@ static int remove_filter(const struct shunt_state *state, int prog_fd)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
 			    .attach_point = BPF_TC_INGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(state),
 			    .priority = state->priority);
 	int found, error;
 
@@ -236,15 +248,20 @@ static int make_qdisc(struct shunt_state *state)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
 			    .attach_point = BPF_TC_INGRESS);
+	struct filters filters = { .priority = 0 };
 	struct qdisc qdisc;
 	int error;
 
 	/* Else, killed below, we would take another's idle qdisc for ours. */
 	error = read_qdisc(ifindex_of(state), &qdisc);
+	if (!error && qdisc.found)
+		error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
 	if (error)
 		return fail(error, "can't read the qdiscs of '%s'", state->name);
-	if (qdisc.found)
+	if (qdisc.found) {
+		write_ahead(state->qdisc, filters.owner);
 		return 0;
+	}
 	write_ahead(state->qdisc, 1);
 	error = bpf_tc_hook_create(&hook);
 	if (error)
@@ -258,7 +275,7 @@ static int try_filter(const struct shunt_state *state, int prog_fd)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
 			    .attach_point = BPF_TC_INGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(state),
 			    .priority = state->priority, .prog_fd = prog_fd);
 
 	return bpf_tc_attach(&hook, &opts);

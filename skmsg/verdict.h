@@ -165,10 +165,14 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
 	return SK_PASS;
 }
 
-/* How many messages in a row, with no answer, make a stream; below what mean
- * size redirecting them one by one is slower than TCP, which joins them. */
+/*
+ * Messages without an answer make a stream, which gains nothing: small ones TCP
+ * joins, large ones fill the reader's queue faster than it is read, out of the
+ * CPU's cache (measured: bench/).
+ */
 #define STREAM_MSGS 64
 #define STREAM_MEAN 8192
+#define STREAM_BYTES (4 << 20)
 
 /* What only pairs under 'proven' have to show. */
 static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct shunt_sk *st,
@@ -194,8 +198,9 @@ static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct
 	}
 	st->run_msgs++;
 	st->run_bytes += size;
-	if (st->run_msgs > STREAM_MSGS && st->run_bytes < (__u64)st->run_msgs * STREAM_MEAN)
-		return WHY_SMALL_STREAM;
+	if (st->run_bytes > STREAM_BYTES ||
+	    (st->run_msgs > STREAM_MSGS && st->run_bytes < (__u64)st->run_msgs * STREAM_MEAN))
+		return WHY_STREAM;
 	return WHY_REDIRECTED;
 }
 

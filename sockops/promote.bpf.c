@@ -85,11 +85,8 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 	return 0;
 }
 
-/* Passes after which a pair that is never quiet, a stream, joins all the same. */
-#define STREAM_TRIES 20
-
-/* Into the map. Redirects begin once the bytes sent by TCP are read (verdict.h);
- * it is better when there are none: see guard(). */
+/* Into the map, at a moment when there are no unread bytes: see guard(). A
+ * stream, which is never quiet, stays out. */
 static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)
 {
@@ -98,7 +95,7 @@ static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, str
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
 		return;
-	if (pair->tries <= STREAM_TRIES && (!end->quiet || !other->quiet || unread(tp)))
+	if (!end->quiet || !other->quiet || unread(tp))
 		return;
 	if (bpf_map_update_elem(&shunt_socks, &cookie, sk, BPF_NOEXIST)) {
 		COUNT(map_full, 1);

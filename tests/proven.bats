@@ -138,7 +138,7 @@ never()
 	supervise
 	spawn stream peer style stream 3
 	wait_for status_is bypass.demoted -gt 0
-	why_is 'small messages'
+	why_is 'stream without answers'
 	reap stream
 	wait_for maps_empty
 }
