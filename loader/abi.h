@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 1
+#define SHUNT_ABI 2
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -42,8 +42,10 @@ struct shunt_conf {
 	__u32 watching;   /* some pair is watched: look out for its client */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
-	__u32 groups;     /* entries of shunt_groups in use, the free ones too */
-	__u32 rules;      /* entries of shunt_rules in use, the free ones too */
+	__u32 max_rules;
+	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
+	__u32 shared;     /* more CPUs than shards */
+	__u32 pad2;
 };
 
 /* One attachment, written before it is made: shunt_state[]. */
@@ -250,74 +252,205 @@ struct shunt_old {
 	__u16 pad;
 };
 
-/* Rules. An index of 0 ends a list. */
-#define SHUNT_RULES 16384
+/*
+ * The rules are kept in units of 64 bytes: the inner map shunt_rules[0], which
+ * has as many units as are needed and is replaced by a larger one when it is
+ * full. docs/architecture.md tells how a packet finds its rule there;
+ * loader/index.h has what both sides compute.
+ */
+#define SHUNT_UNIT 64
 #define SHUNT_SERVICE 32
 #define SHUNT_IFNAME 16
+
+struct shunt_unit {
+	__u64 word[8];
+};
+
+/* Unit 0: what a search begins with. */
+#define SHUNT_TABLES 4
+
+struct shunt_head {
+	__u64 seed;
+	__u32 levels[SHUNT_TABLES]; /* of each table, see loader/index.h: bit k says
+				     * that it has prefixes of 4k + 1 to 4k + 4 bits */
+	__u32 any[SHUNT_TABLES];    /* the table has prefixes of length 0 */
+	__u32 filter;               /* first unit of the prefix filter */
+	__u32 filter_mask;          /* its units - 1 */
+	__u32 index;                /* first unit of the index */
+	__u32 index_mask;
+	__u32 scopes;               /* first unit of an array of struct shunt_scope */
+	__u32 scope_count;
+};
+
+/* An interface that rules name, as it was then. */
+struct shunt_scope {
+	char ifname[SHUNT_IFNAME];
+	__u32 ifindex;
+	__u32 pad[3];
+};
+
+/* Unit 1: what the loader needs to go on from there. */
+struct shunt_book {
+	__u32 units;       /* in all */
+	__u32 top;         /* units from here on were never used */
+	__u32 filter_used; /* slots */
+	__u32 index_used;
+	__u32 rules;
+	__u32 free_at;     /* unit of an array of free tallies, used as a stack */
+	__u32 free_count;
+	__u32 free_room;
+	__u32 tally_top;   /* tallies from here on were never used */
+	__u32 sweep;       /* free tallies are still to be closed */
+	/* One change to come: when slot holds value, there are rules rules,
+	 * and tally is free. */
+	__u32 change_slot; /* of the index, plus 1; 0: none */
+	__u32 change_rules;
+	__u32 change_tally; /* plus 1; 0: none */
+	__u32 pad;
+	__u64 change_value;
+};
+
+/* The filter and the index are hash tables of 64-bit slots, eight in a unit:
+ * a tag above a value. 0 ends a chain, a value of 0 was deleted. The value is
+ * in the filter a bitmap of prefixes, in the index a unit and what it holds. */
+#define SHUNT_CHAIN 4 /* units in a chain, at most */
+#define SHUNT_KIND 0xc0000000
+#define SHUNT_BIN 0x40000000  /* struct shunt_bin */
+#define SHUNT_RULE 0x80000000 /* struct shunt_rule, the only one at its port */
+#define SHUNT_LIST 0xc0000000 /* struct shunt_list of those at its port */
+
+/* The rules of one destination and source prefix and interface. */
+#define SHUNT_SMALL 4
+
+struct shunt_bin {
+	__u32 id;          /* the same for each copy of this bin */
+	__u32 context;     /* table, or the id of the destination's bin */
+	__u64 hi;          /* prefix: of the destination if the context is a table, */
+	__u64 lo;          /* else of the source */
+	__u8 len;
+	__u8 bound;        /* bins for single interfaces are below this one */
+	__u8 pad[2];
+	__u32 ifindex;     /* 0: any */
+	__u32 src_levels;  /* of the source prefixes below this bin */
+	__u32 cells;       /* id of its single ports in the index, 0: the rules
+			    * are just small[], in order */
+	union {
+		__u32 small[SHUNT_SMALL];
+		struct {
+			__u32 ranges;  /* first unit of its shunt_ranges */
+			__u32 loose;   /* struct shunt_list of rules with a range of
+					* destination ports and some source ports */
+			__u32 pad2[2];
+		};
+	};
+	__u64 pad3;
+};
+
+/* Rules in order of precedence; goes on in the units that follow. */
+struct shunt_list {
+	__u32 count;
+	__u32 rule[15];
+};
+
+/* The rules of a bin for a range of ports, whatever the source port: units
+ * from first on hold struct shunt_step, sorted by port; units after them hold
+ * struct shunt_range, in order of precedence. */
+struct shunt_ranges {
+	__u32 steps;
+	__u32 ranges;
+	__u32 first_range; /* unit */
+	__u32 pad[13];
+};
+
+/* From this port on to the next step that rule holds. */
+struct shunt_step {
+	__u32 port;
+	__u32 rule;        /* 0: none */
+};
+
+struct shunt_range {
+	__u16 low;
+	__u16 high;
+	__u32 rule;
+};
 
 enum shunt_action {
 	SHUNT_PASS = 0,
 	SHUNT_STEER = 1,
 };
 
+/* Two units. Never changes once something leads to it. */
 struct shunt_rule {
-	__u8 used;
-	__u8 action;        /* enum shunt_action */
-	__u8 family;        /* AF_INET, AF_INET6 */
-	__u8 proto;         /* IPPROTO_TCP, IPPROTO_UDP */
-	__u8 dst_len;       /* prefix lengths, in bits */
-	__u8 src_len;
-	__u8 old;           /* made by map_update */
-	__u8 pad;
-	__u32 next;         /* the rule to try after this one, same group */
-	__u32 ifindex;      /* 0: any */
+	__u32 bin;          /* id */
+	__u32 tally;        /* its parts: from tally * conf.shards on in shunt_tallies[0] */
 	__u16 dport_low;
 	__u16 dport_high;
 	__u16 sport_low;    /* 0 to 65535 when the rule does not say */
 	__u16 sport_high;
+	__u32 ifindex;      /* 0: any; SHUNT_NO_IFINDEX: not there yet */
+	__u8 action;        /* enum shunt_action */
+	__u8 family;        /* AF_INET, AF_INET6 */
+	__u8 proto;         /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 old;           /* made by map_update */
+	__u8 dst_len;       /* prefix lengths, in bits */
+	__u8 src_len;
 	__u16 to_port;
-	__u16 pad2;
+	__u32 pad;
+	__u8 to[16];        /* the listener's address, same family */
 	__u8 dst[16];
 	__u8 src[16];
-	__u8 to[16];        /* the listener's address, same family */
 	char ifname[SHUNT_IFNAME];
 	char service[SHUNT_SERVICE];
+};
+
+#define SHUNT_NO_IFINDEX 0xffffffff
+
+/* What a rule has done: one of conf.shards parts, in the inner map
+ * shunt_tallies[0] (plain adds if each CPU has its own). */
+#define SHUNT_SHARDS 4
+
+struct shunt_tally {
 	__u64 packets;
 	__u64 bytes;
-	__u64 flows;        /* TCP connection requests */
+	__u64 flows;        /* TCP connection requests, and UDP flows */
 	__u64 misses;       /* packets that found no listener */
+	__u32 hit;          /* tick of the last packet that was given to the listener;
+			     * at first of the rule's making */
+	__u32 miss;         /* tick of the last packet that found no listener */
+	__u32 birth;        /* one more whenever a rule takes this tally or leaves it:
+			     * odd while there is one */
+	__u32 pad;
 };
 
-/* The rules of one protocol and destination prefix, in order of precedence. */
-struct shunt_group {
-	__u32 first;        /* rule */
-	__u32 parent;       /* group of the next shorter prefix that has one */
-	__u32 used;
+/* Flows given to a listener: key and value of shunt_flows. TCP's are looked at
+ * only when no socket has the flow. */
+#define SHUNT_FLOWS 65536
+#define SHUNT_UDP_IDLE 60 /* ticks after which a UDP flow is a new one */
+
+/* CLOCK_MONOTONIC in ticks of 1.07 seconds: no division in a program. */
+#define SHUNT_TICKS(ns) ((__u32)((ns) >> 30))
+
+struct shunt_flow {
+	__u8 src[16];
+	__u8 dst[16];
+	__u16 sport;
+	__u16 dport;
 	__u8 family;
 	__u8 proto;
-	__u8 dst_len;
-	__u8 pad;
-	__u8 dst[16];
+	__u16 pad;
+	__u32 ifindex;
 };
 
-/* Keys of the prefix tries shunt_dst4 and shunt_dst6; the value is a group. */
-struct shunt_dst4 {
-	__u32 len;          /* bits that count: SHUNT_DST_HEAD + prefix length */
-	__u8 proto;
-	__u8 pad[3];
-	__u8 dst[4];
+struct shunt_given {
+	__u32 seen;         /* tick */
+	__u32 tally;        /* of the rule, as in shunt_rule */
+	__u32 birth;        /* of that tally: a rule that is gone has no flows */
+	__u16 to_port;
+	__u16 pad;
+	__u8 to[16];
 };
 
-struct shunt_dst6 {
-	__u32 len;
-	__u8 proto;
-	__u8 pad[3];
-	__u8 dst[16];
-};
-
-#define SHUNT_DST_HEAD 32
-
-_Static_assert(sizeof(struct shunt_conf) == 120, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 128, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
@@ -326,9 +459,15 @@ _Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 128, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
 _Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
-_Static_assert(sizeof(struct shunt_rule) == 160, "shunt_rule");
-_Static_assert(sizeof(struct shunt_group) == 32, "shunt_group");
-_Static_assert(sizeof(struct shunt_dst4) == 12, "shunt_dst4");
-_Static_assert(sizeof(struct shunt_dst6) == 24, "shunt_dst6");
+_Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
+_Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
+_Static_assert(sizeof(struct shunt_book) == SHUNT_UNIT, "shunt_book");
+_Static_assert(sizeof(struct shunt_bin) == SHUNT_UNIT, "shunt_bin");
+_Static_assert(sizeof(struct shunt_list) == SHUNT_UNIT, "shunt_list");
+_Static_assert(sizeof(struct shunt_ranges) == SHUNT_UNIT, "shunt_ranges");
+_Static_assert(sizeof(struct shunt_rule) == 2 * SHUNT_UNIT, "shunt_rule");
+_Static_assert(sizeof(struct shunt_tally) == 48, "shunt_tally");
+_Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
+_Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
 
 #endif

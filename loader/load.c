@@ -22,12 +22,16 @@
 #include "selftest.h"
 #include "shunt.h"
 #include "shunt.skel.h"
+#include "store.h"
+#include "tally.h"
 
 #define DRAIN_MS 2000
 #define DEFAULT_BYTES (8ULL << 20)
 #define DEFAULT_MSGS 2048
 #define DEFAULT_MARK 0x1000000
 #define DEFAULT_TABLE 20560
+#define DEFAULT_RULES (1U << 20)
+#define DEFAULT_FLOWS SHUNT_FLOWS
 /* A queued message pins about 1 KiB of slab besides its bytes. */
 #define MSG_COST 1024
 
@@ -36,6 +40,7 @@ struct request {
 	unsigned int n;
 	struct shunt_exclude excludes[SHUNT_EXCLUDES];
 	struct shunt_conf conf;
+	__u32 flows;
 	bool bypass;
 	bool steer;
 	bool eager; /* some cgroup is */
@@ -59,7 +64,11 @@ static int usage(void)
 	       "                       redirected (a quarter of net.ipv4.tcp_mem)\n"
 	       "  --mark BIT           bit set in the mark of steered packets (0x1000000)\n"
 	       "  --force              'eager' even where this kernel would lose data\n"
-	       "  --table N            routing table that delivers them (20560)\n");
+	       "  --table N            routing table that delivers them (20560)\n"
+	       "  --max-rules N        more are refused (1048576); memory is taken as they come,\n"
+	       "                       about 300 bytes for each, and 48 for each CPU up to 4\n"
+	       "  --max-flows N        flows given to listeners that are kept in mind (65536),\n"
+	       "                       about 160 bytes for each\n");
 	return 0;
 }
 
@@ -183,6 +192,17 @@ __u64 default_pages(void)
 	return high / 4;
 }
 
+/* With as many shards as CPUs each has its own, and adds without a lock. */
+static void set_shards(struct shunt_conf *c)
+{
+	__u32 cpus = libbpf_num_possible_cpus();
+
+	c->shards = 1;
+	while (c->shards < cpus && c->shards < SHUNT_SHARDS)
+		c->shards *= 2;
+	c->shared = cpus > c->shards;
+}
+
 static void defaults(struct shunt_conf *conf)
 {
 	*conf = (struct shunt_conf){
@@ -192,9 +212,11 @@ static void defaults(struct shunt_conf *conf)
 		.max_pages = default_pages(),
 		.mark = DEFAULT_MARK,
 		.table = DEFAULT_TABLE,
+		.max_rules = DEFAULT_RULES,
 	};
 	conf->netns = own_netns();
 	conf->host_msgs = conf->max_pages * getpagesize() / MSG_COST;
+	set_shards(conf);
 }
 
 static int set_limit(struct request *req, const char *option, const char *text)
@@ -219,6 +241,14 @@ static int set_limit(struct request *req, const char *option, const char *text)
 			error = refuse("--mark '%s': more than one bit", text);
 		if (!error)
 			c->mark = n;
+	} else if (!strcmp(option, "--max-rules")) {
+		error = number(option, text, 1, 1U << 24, &n);
+		if (!error)
+			c->max_rules = n;
+	} else if (!strcmp(option, "--max-flows")) {
+		error = number(option, text, 1, 1U << 24, &n);
+		if (!error)
+			req->flows = n;
 	} else {
 		error = number(option, text, 1, 0xffffffff, &n);
 		if (!error && n >= 253 && n <= 255)
@@ -232,7 +262,9 @@ static int set_limit(struct request *req, const char *option, const char *text)
 static bool is_limit(const char *word)
 {
 	return !strcmp(word, "--max-bytes") || !strcmp(word, "--max-messages") ||
-	       !strcmp(word, "--host-bytes") || !strcmp(word, "--mark") || !strcmp(word, "--table");
+	       !strcmp(word, "--host-bytes") || !strcmp(word, "--mark") ||
+	       !strcmp(word, "--table") || !strcmp(word, "--max-rules") ||
+	       !strcmp(word, "--max-flows");
 }
 
 static int parse(int argc, char **argv, struct request *req)
@@ -240,6 +272,7 @@ static int parse(int argc, char **argv, struct request *req)
 	int i, error = 0;
 
 	defaults(&req->conf);
+	req->flows = DEFAULT_FLOWS;
 	for (i = 1; i < argc && !error; i += 2) {
 		if (!strcmp(argv[i], "--force")) {
 			req->force = true;
@@ -281,7 +314,8 @@ static bool same(const struct request *req, struct shunt_state *states,
 		n += states[i].kind != SHUNT_NONE;
 	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
-	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark || conf->table != req->conf.table)
+	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark ||
+	    conf->table != req->conf.table || conf->max_rules != req->conf.max_rules)
 		return false;
 	for (i = 0; i < req->n; i++) {
 		s = find_state(states, &req->states[i]);
@@ -340,6 +374,8 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
 	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_test, req->steer);
+	/* without steering they are of no use, but belong to the object */
+	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);
 	error = shunt_bpf__load(skel);
 	if (error) {
 		shunt_bpf__destroy(skel);
@@ -469,6 +505,10 @@ static int load_fresh(const struct request *req)
 		error = make_dirs();
 	if (!error)
 		error = pin_all(skel);
+	if (!error && req->steer)
+		error = tallies_make(bpf_map__fd(skel->maps.shunt_tallies), req->conf.shards);
+	if (!error && req->steer)
+		error = store_make(bpf_map__fd(skel->maps.shunt_rules));
 	if (!error && req->bypass)
 		error = attach_verdict(skel);
 	if (!error)

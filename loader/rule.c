@@ -545,7 +545,7 @@ bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b)
 	       a->old == b->old && !strcmp(a->service, b->service);
 }
 
-void rule_json_fields(FILE *f, const struct shunt_rule *r)
+void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)
 {
 	char prefix[PREFIX_TEXT], range[RANGE_TEXT], to[ADDRESS_TEXT + 8];
 
@@ -571,15 +571,15 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r)
 	}
 	if (*r->service)
 		json_string(f, "service", r->service);
-	json_number(f, "packets", r->packets);
-	json_number(f, "bytes", r->bytes);
-	json_number(f, "flows", r->flows);
-	json_number(f, "misses", r->misses);
+	json_number(f, "packets", c->packets);
+	json_number(f, "bytes", c->bytes);
+	json_number(f, "flows", c->flows);
+	json_number(f, "misses", c->misses);
 }
 
-void rule_json(FILE *f, const struct shunt_rule *r)
+void rule_json(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)
 {
 	json_open(f, '{');
-	rule_json_fields(f, r);
+	rule_json_fields(f, r, c);
 	json_close(f, '}');
 }

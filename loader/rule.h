@@ -26,8 +26,18 @@ struct endpoint {
 	__u8 addr[16];
 };
 
-/* Reads the words of a rule; counters, next and used are 0 in *ret. Says what
- * is wrong and returns -EINVAL. */
+/* What a rule has done. */
+struct rule_counts {
+	__u64 packets;
+	__u64 bytes;
+	__u64 flows;
+	__u64 misses;
+	__u32 hit;  /* ticks (SHUNT_TICKS): see struct shunt_tally */
+	__u32 miss;
+};
+
+/* Reads the words of a rule; bin and tally are 0 in *ret. Says what is wrong
+ * and returns -EINVAL. */
 int rule_parse(int argc, char **argv, struct shunt_rule *ret);
 
 /* The same for a rule to be looked up: it need not say what happens to the
@@ -53,8 +63,8 @@ const char *rule_lost(const struct shunt_rule *winner, const struct shunt_rule *
 const char *rule_won(const struct shunt_rule *winner, const struct shunt_rule *loser);
 
 /* Writes a JSON object, or just its members into one that is open. */
-void rule_json(FILE *f, const struct shunt_rule *r);
-void rule_json_fields(FILE *f, const struct shunt_rule *r);
+void rule_json(FILE *f, const struct shunt_rule *r, const struct rule_counts *c);
+void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_counts *c);
 
 /* Reads ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT; 0, or -EINVAL, said. */
 int parse_endpoint(const char *word, struct endpoint *ret);

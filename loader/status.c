@@ -10,6 +10,7 @@
 #include "bypass.h"
 #include "json.h"
 #include "pins.h"
+#include "rules.h"
 #include "shunt.h"
 
 struct status {
@@ -56,14 +57,11 @@ static int read_pairs(struct status *s)
 
 static int read_rules(struct status *s)
 {
-	const struct shunt_rule *rules = pin_mmap("shunt_rules", NULL);
-	unsigned int i;
+	int error = rules_open();
 
-	if (!rules)
-		return fail(-errno, "can't read the rules");
-	for (i = 1; i < s->conf->rules && i < SHUNT_RULES; i++)
-		s->rules += rules[i].used;
-	return 0;
+	if (!error)
+		s->rules = rules_count();
+	return error;
 }
 
 static int read_status(struct status *s)
@@ -245,7 +243,7 @@ static void print_text(const struct status *s)
 	if (has(s, SHUNT_IFACE)) {
 		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
 		       s->conf->table);
-		printf("  steered %llu packets, %llu TCP flows\n", ULL(c->steered_packets),
+		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),
 		       ULL(c->steered_flows));
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
 		       "%llu fragments, %llu malformed\n", ULL(c->no_listener), ULL(c->not_transparent),

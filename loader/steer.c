@@ -120,10 +120,12 @@ static void list_text(const struct shunt_rule **all, __u32 count)
 
 	for (i = 0; i < count; i++) {
 		const struct shunt_rule *r = all[i];
+		struct rule_counts c;
 
+		rules_counts(r, &c);
 		rule_format(r, text, sizeof(text));
 		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu%s\n", width, text,
-		       r->packets, r->bytes, r->flows, r->misses,
+		       c.packets, c.bytes, c.flows, c.misses,
 		       iface_changed(r) ? " (the interface is gone)" : "");
 	}
 }
@@ -132,9 +134,13 @@ static void list_json(const struct shunt_rule **all, __u32 count)
 {
 	__u32 i;
 
+	struct rule_counts c;
+
 	json_open(stdout, '[');
-	for (i = 0; i < count; i++)
-		rule_json(stdout, all[i]);
+	for (i = 0; i < count; i++) {
+		rules_counts(all[i], &c);
+		rule_json(stdout, all[i], &c);
+	}
 	json_close(stdout, ']');
 }
 
@@ -416,6 +422,14 @@ static void test_text(const struct shunt_rule *hit, const struct shunt_rule **ot
 	}
 }
 
+static void json_rule(const struct shunt_rule *r)
+{
+	struct rule_counts c;
+
+	rules_counts(r, &c);
+	rule_json_fields(stdout, r, &c);
+}
+
 static void test_json(const struct shunt_rule *hit, const struct shunt_rule **others, __u32 count)
 {
 	__u32 i;
@@ -423,7 +437,7 @@ static void test_json(const struct shunt_rule *hit, const struct shunt_rule **ot
 	json_open(stdout, '{');
 	if (hit) {
 		json_open_in(stdout, "rule", '{');
-		rule_json_fields(stdout, hit);
+		json_rule(hit);
 		json_close(stdout, '}');
 	} else {
 		/* the writer has no null; it is the first member */
@@ -433,7 +447,7 @@ static void test_json(const struct shunt_rule *hit, const struct shunt_rule **ot
 	json_open_in(stdout, "others", '[');
 	for (i = 0; hit && i < count; i++) {
 		json_open(stdout, '{');
-		rule_json_fields(stdout, others[i]);
+		json_rule(others[i]);
 		json_string(stdout, "why", rule_lost(hit, others[i]));
 		json_close(stdout, '}');
 	}

@@ -1,124 +1,531 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Finds the rule for a packet. A prefix trie gives the group of rules with
- * the longest matching destination prefix; its rules stand in order of
- * precedence (loader/rules.c); when none matches, the group of the next
- * shorter prefix is tried.
+ * Finds the rule for a packet. The filter tells which destination prefixes
+ * that cover it have rules; for each, the longest first, the index gives the
+ * bin of that prefix, and the bins of the source prefixes below it. A bin
+ * gives its rule for the ports. How many rules there are does not matter.
+ *
+ * All of a search uses one inner map, which the loader may replace meanwhile.
  */
 #ifndef SHUNT_RULES_H
 #define SHUNT_RULES_H
 
+#include "index.h"
 #include "packet.h"
-#include "prefix.bpf.h"
 
-struct shunt_rules_map {
+/* Only the loader writes to these maps. */
+struct shunt_store_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_RULES);
-	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct shunt_unit));
+};
+
+/* one entry: the units */
+struct shunt_rules_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct shunt_rule);
+	__array(values, struct shunt_store_map);
 };
 MAP(shunt_rules);
 
-struct shunt_groups_map {
+struct shunt_part_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_RULES);
-	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct shunt_tally));
+};
+
+/* one entry: what each rule has done */
+struct shunt_tallies_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct shunt_group);
+	__array(values, struct shunt_part_map);
 };
-MAP(shunt_groups);
+MAP(shunt_tallies);
 
-struct shunt_dst4_map {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, SHUNT_RULES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct shunt_dst4);
-	__type(value, __u32);
-};
-MAP(shunt_dst4);
-
-struct shunt_dst6_map {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, SHUNT_RULES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct shunt_dst6);
-	__type(value, __u32);
-};
-MAP(shunt_dst6);
-
+/* What a search knows so far. It is in a map, not on the stack: there is room,
+ * and the verifier need not follow every value it may have. */
 struct search {
-	const struct packet *pkt;
-	__u32 group;
-	__u32 rule;
+	struct bits src;
+	struct bits dst;
+	struct bits lens;     /* lengths of destination prefixes to be tried yet: */
+	struct bits src_lens; /* bit i is for length i + 1 */
+	__u64 seed;
+	__u32 filter;
+	__u32 filter_mask;
+	__u32 index;
+	__u32 index_mask;
+	__u32 ifindex;
+	__u16 sport;
+	__u16 dport;
+	__u8 family;
+	__u8 any;             /* length 0 is to be tried yet */
+	__u8 pad[2];
+	__u32 table;
+	__u32 id;             /* of the destination's bin */
+	__u32 bound;          /* the interface, if bins for it may be there */
+	__u32 src_levels;
+	__u32 context;        /* of the lengths that are looked for, */
+	__u32 levels;
+	__u32 known;          /* and eight levels of them */
+	__u32 at;             /* unit of the bin just found */
+	__u32 waiting;        /* destination's bin, until those of sources are tried */
 	__u32 found;
+	/* the list or the steps in hand */
+	__u32 bin;
+	__u32 unit;
+	__u32 count;
+	__u32 width;          /* the rule must not be wider */
+	__u32 low;            /* the step is here or later, */
+	__u32 high;           /* and before this one */
+	__u32 hit;
 };
 
-static __always_inline __u32 longest_group(const struct packet *pkt)
+/* one entry for each CPU; a search is not interrupted by another */
+struct shunt_search_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct search);
+};
+MAP(shunt_search);
+
+/* For the callbacks of loops. */
+struct hand {
+	void *store;
+	struct search *s;
+};
+
+#define BINS_MAX (129 * 131)
+#define LIST_MAX 65536
+#define STEPS_LOG 18
+
+static __always_inline void *unit_at(void *store, __u32 i)
 {
-	__u32 *group;
-
-	if (pkt->family == AF_INET) {
-		struct shunt_dst4 key = { .len = SHUNT_DST_HEAD + 32, .proto = pkt->proto };
-
-		__builtin_memcpy(key.dst, pkt->dst, 4);
-		group = bpf_map_lookup_elem(&shunt_dst4, &key);
-	} else {
-		struct shunt_dst6 key = { .len = SHUNT_DST_HEAD + 128, .proto = pkt->proto };
-
-		__builtin_memcpy(key.dst, pkt->dst, 16);
-		group = bpf_map_lookup_elem(&shunt_dst6, &key);
-	}
-	return group ? *group : 0;
+	return bpf_map_lookup_elem(store, &i);
 }
 
-static __always_inline bool rule_matches(const struct shunt_rule *r, const struct packet *pkt)
+/* The value of the slot with the hash, 0 if there is none. */
+static __always_inline __u32 probe(void *store, __u32 first, __u32 mask, __u64 hash)
 {
-	/* r->used is not asked: a rule that is just being replaced must still
-	 * match for a packet that has come to it. */
-	return (!r->ifindex || r->ifindex == pkt->ifindex) &&
-	       pkt->dport >= r->dport_low && pkt->dport <= r->dport_high &&
-	       pkt->sport >= r->sport_low && pkt->sport <= r->sport_high &&
-	       in_prefix(pkt->src, r->src, r->src_len);
-}
+	__u32 tag = tag_of(hash);
+	struct shunt_unit *u;
+	int i, j;
 
-/* One step: look at the current rule, or move to the next group. */
-static long search_step(__u32 i, void *data)
-{
-	struct search *s = data;
-	struct shunt_group *group;
-	struct shunt_rule *rule;
+	for (i = 0; i < SHUNT_CHAIN; i++) {
+		u = unit_at(store, first + ((__u32)(hash + i) & mask));
+		if (!u)
+			return 0;
+#pragma unroll
+		for (j = 0; j < 8; j++) {
+			__u64 slot = *(volatile __u64 *)&u->word[j];
 
-	(void)i;
-	if (!s->rule) {
-		if (!s->group)
-			return 1;
-		group = bpf_map_lookup_elem(&shunt_groups, &s->group);
-		if (!group)
-			return 1;
-		s->rule = group->first;
-		s->group = group->parent;
-		return 0;
+			if (slot >> 32 == tag)
+				return slot;
+			if (!slot)
+				return 0;
+		}
 	}
-	rule = bpf_map_lookup_elem(&shunt_rules, &s->rule);
-	if (!rule)
-		return 1;
-	if (rule_matches(rule, s->pkt)) {
-		s->found = s->rule;
-		return 1;
-	}
-	s->rule = rule->next;
 	return 0;
 }
 
-/* The index in shunt_rules of the rule for pkt, 0 if there is none. */
-static __always_inline __u32 rule_for(const struct packet *pkt)
+/* Which prefixes covering p does the filter know? Bit i: of length i + 1. */
+static __always_inline __u32 covering(__u32 bitmap, __u32 nibble)
 {
-	struct search s = { .pkt = pkt, .group = longest_group(pkt) };
+	return (bitmap >> (nibble >> 3) & 1) | (bitmap >> (2 + (nibble >> 2)) & 1) << 1 |
+	       (bitmap >> (6 + (nibble >> 1)) & 1) << 2 | (bitmap >> (14 + nibble) & 1) << 3;
+}
 
-	if (s.group)
-		bpf_loop(2 * SHUNT_RULES, search_step, &s, 0);
-	return s.found;
+static __always_inline __u32 filter_entry(void *store, const struct search *s, __u32 context,
+					  __u32 level, struct bits p)
+{
+	return probe(store, s->filter, s->filter_mask,
+		     filter_hash(s->seed, context, level, p));
+}
+
+/* Adds the lengths of eight levels. IPv6 has more of them if a prefix in hand
+ * is marked; IPv4 has only eight. */
+static long lengths_step(__u32 i, void *data)
+{
+	struct hand *h = data;
+	struct search *s = h->s;
+	bool dst = s->context < SHUNT_TABLES;
+	struct bits *lens = dst ? &s->lens : &s->src_lens;
+	struct bits p = dst ? s->dst : s->src;
+	__u32 j, level = 8 * i;
+
+	if (level > 31 || !(s->levels >> level))
+		return 1;
+	if (i && !(filter_entry(h->store, s, s->context, level, p) & MARK))
+		return 1;
+	s->known = 0;
+	for (j = 0; j < 8; j++)
+		if (s->levels >> (level + j) & 1)
+			s->known |= covering(filter_entry(h->store, s, s->context, level + j, p),
+					     nibble_of(p, level + j)) << (4 * j);
+	if (i < 2)
+		lens->hi |= (__u64)s->known << (32 * i);
+	else
+		lens->lo |= (__u64)s->known << (32 * (i & 1));
+	return 0;
+}
+
+/* Finds the lengths of the prefixes in the context that cover the address:
+ * destinations are in a table, sources below the bin of a destination. */
+static __always_inline void find_lengths(struct hand *h, __u32 context, __u32 levels)
+{
+	struct search *s = h->s;
+
+	s->context = context;
+	s->levels = levels;
+	bpf_loop(4, lengths_step, h, 0);
+}
+
+/* Of a number that is not 0; without branches, for the verifier's sake. */
+static __always_inline __u32 highest_bit(__u64 n)
+{
+	n |= n >> 1;
+	n |= n >> 2;
+	n |= n >> 4;
+	n |= n >> 8;
+	n |= n >> 16;
+	n |= n >> 32;
+	n -= n >> 1 & 0x5555555555555555ULL;
+	n = (n & 0x3333333333333333ULL) + (n >> 2 & 0x3333333333333333ULL);
+	n = (n + (n >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (n * 0x0101010101010101ULL >> 56) - 1;
+}
+
+/* Takes the longest length out of *lens; 0 if there is none. */
+static __always_inline __u32 next_length(struct bits *lens)
+{
+	__u32 i;
+
+	if (lens->lo) {
+		i = highest_bit(lens->lo);
+		lens->lo &= ~(1ULL << (i & 63));
+		return 65 + i;
+	}
+	if (!lens->hi)
+		return 0;
+	i = highest_bit(lens->hi);
+	lens->hi &= ~(1ULL << (i & 63));
+	return 1 + i;
+}
+
+static __always_inline const struct shunt_bin *find_bin(void *store, struct search *s,
+							__u32 context, __u32 len, __u32 ifindex,
+							const struct bits *of)
+{
+	struct bits p = first_bits(*of, len);
+	const struct shunt_bin *bin;
+	__u32 value;
+
+	value = probe(store, s->index, s->index_mask,
+		      bin_hash(s->seed, context, len, ifindex, p));
+	if ((value & SHUNT_KIND) != SHUNT_BIN)
+		return NULL;
+	s->at = value & ~SHUNT_KIND;
+	bin = unit_at(store, s->at);
+	if (!bin || bin->context != context || bin->len != len || bin->ifindex != ifindex ||
+	    bin->hi != p.hi || bin->lo != p.lo)
+		return NULL;
+	return bin;
+}
+
+/* The first unit of a rule: up to its to. */
+static __always_inline const struct shunt_rule *rule_at(void *store, __u32 i)
+{
+	return unit_at(store, i);
+}
+
+static __always_inline bool ports_match(const struct shunt_rule *r, const struct search *s)
+{
+	return s->dport >= r->dport_low && s->dport <= r->dport_high &&
+	       s->sport >= r->sport_low && s->sport <= r->sport_high;
+}
+
+static long list_step(__u32 i, void *data)
+{
+	struct hand *h = data;
+	struct search *s = h->s;
+	const struct shunt_rule *rule;
+	struct shunt_list *list;
+	__u32 at = i + 1;
+
+	if (i >= s->count)
+		return 1;
+	list = unit_at(h->store, s->unit + at / 16);
+	if (!list)
+		return 1;
+	at = ((__u32 *)list)[at & 15];
+	rule = rule_at(h->store, at);
+	if (!rule || rule->bin != s->bin ||
+	    (__u32)rule->dport_high - rule->dport_low > s->width)
+		return 1;
+	if (!ports_match(rule, s))
+		return 0;
+	s->hit = at;
+	return 1;
+}
+
+/* Sets hit to the first rule of a list that matches. */
+static __always_inline void search_list(struct hand *h, __u32 unit, __u32 width)
+{
+	struct shunt_list *list = unit_at(h->store, unit);
+
+	h->s->hit = 0;
+	if (!list)
+		return;
+	h->s->unit = unit;
+	h->s->count = list->count;
+	h->s->width = width;
+	bpf_loop(LIST_MAX, list_step, h, 0);
+}
+
+/* Sets hit to the rule for a single port. */
+static __always_inline void search_cell(struct hand *h, const struct shunt_bin *bin)
+{
+	struct search *s = h->s;
+	__u32 value = probe(h->store, s->index, s->index_mask,
+			    cell_hash(s->seed, bin->cells, s->dport));
+	const struct shunt_rule *rule;
+
+	s->hit = 0;
+	if ((value & SHUNT_KIND) == SHUNT_LIST)
+		return search_list(h, value & ~SHUNT_KIND, 0);
+	if ((value & SHUNT_KIND) != SHUNT_RULE)
+		return;
+	rule = rule_at(h->store, value & ~SHUNT_KIND);
+	if (rule && rule->bin == s->bin && ports_match(rule, s))
+		s->hit = value & ~SHUNT_KIND;
+}
+
+static __always_inline const struct shunt_step *step_at(void *store, __u32 unit, __u32 i)
+{
+	struct shunt_unit *u = unit_at(store, unit + i / 8);
+
+	return u ? (const struct shunt_step *)&u->word[i & 7] : NULL;
+}
+
+static long step_step(__u32 i, void *data)
+{
+	struct hand *h = data;
+	struct search *s = h->s;
+	__u32 middle = (s->low + s->high) / 2;
+	const struct shunt_step *step;
+
+	(void)i;
+	if (s->low + 1 >= s->high)
+		return 1;
+	step = step_at(h->store, s->unit, middle);
+	if (!step)
+		return 1;
+	if (step->port <= s->dport)
+		s->low = middle;
+	else
+		s->high = middle;
+	return 0;
+}
+
+/* Sets hit to the narrowest range that holds the port. */
+static __always_inline void search_ranges(struct hand *h, __u32 unit)
+{
+	const struct shunt_ranges *ranges = unit_at(h->store, unit);
+	const struct shunt_step *step;
+	struct search *s = h->s;
+
+	s->hit = 0;
+	if (!ranges)
+		return;
+	s->unit = unit + 1;
+	s->low = 0;
+	s->high = ranges->steps;
+	bpf_loop(STEPS_LOG, step_step, h, 0);
+	step = step_at(h->store, s->unit, s->low);
+	if (step && step->port <= s->dport)
+		s->hit = step->rule;
+}
+
+static __attribute__((noinline)) int search_large_bin(struct hand *h, const struct shunt_bin *bin)
+{
+	struct search *s = h->s;
+	const struct shunt_rule *rule;
+	__u32 found, width = 65535;
+
+	s->bin = bin->id;
+	search_cell(h, bin);
+	if (s->hit)
+		return s->hit;
+	if (bin->ranges)
+		search_ranges(h, bin->ranges);
+	found = s->hit;
+	if (!bin->loose)
+		return found;
+	if (found) {
+		rule = rule_at(h->store, found);
+		if (rule)
+			width = rule->dport_high - rule->dport_low;
+	}
+	search_list(h, bin->loose, width);
+	return s->hit ? s->hit : found;
+}
+
+static __always_inline __u32 rule_in_bin(struct hand *h, const struct shunt_bin *bin)
+{
+	const struct shunt_rule *rule;
+	int i;
+
+	if (bin->cells)
+		return search_large_bin(h, bin);
+	for (i = 0; i < SHUNT_SMALL; i++) {
+		if (!bin->small[i])
+			return 0;
+		rule = rule_at(h->store, bin->small[i]);
+		if (rule && ports_match(rule, h->s))
+			return bin->small[i];
+	}
+	return 0;
+}
+
+/* Of two rules for any interface and for the packet's. */
+static __always_inline __u32 narrower(void *store, __u32 any, __u32 bound)
+{
+	const struct shunt_rule *a, *b;
+	__u32 wide_a, wide_b;
+
+	if (!any || !bound)
+		return any ? any : bound;
+	a = rule_at(store, any);
+	b = rule_at(store, bound);
+	if (!a || !b)
+		return bound;
+	wide_a = (__u32)(a->dport_high - a->dport_low) << 16 | (__u16)(a->sport_high - a->sport_low);
+	wide_b = (__u32)(b->dport_high - b->dport_low) << 16 | (__u16)(b->sport_high - b->sport_low);
+	return wide_a < wide_b ? any : bound;
+}
+
+/* The rule of one destination and one source prefix; bin is of the latter. */
+static __always_inline __u32 rule_of_pair(struct hand *h, const struct shunt_bin *bin, __u32 len)
+{
+	struct search *s = h->s;
+	__u32 found = bin ? rule_in_bin(h, bin) : 0;
+
+	if (!s->bound)
+		return found;
+	bin = find_bin(h->store, s, s->id, len, s->bound, &s->src);
+	return narrower(h->store, found, bin ? rule_in_bin(h, bin) : 0);
+}
+
+/* Looks into the bin that is to be tried next. */
+static long search_step(__u32 i, void *data)
+{
+	struct hand *h = data;
+	struct search *s = h->s;
+	const struct shunt_bin *bin;
+	__u32 len = 0;
+
+	(void)i;
+	if (s->src_lens.hi | s->src_lens.lo) {
+		len = next_length(&s->src_lens);
+		bin = find_bin(h->store, s, s->id, len, 0, &s->src);
+	} else if (s->waiting) {
+		bin = unit_at(h->store, s->waiting);
+		s->waiting = 0;
+	} else {
+		len = next_length(&s->lens);
+		if (!len && !s->any)
+			return 1;
+		if (!len)
+			s->any = 0;
+		bin = find_bin(h->store, s, s->table, len, 0, &s->dst);
+		if (!bin)
+			return 0;
+		s->id = bin->id;
+		s->bound = bin->bound ? s->ifindex : 0;
+		s->src_levels = bin->src_levels;
+		if (s->src_levels) {
+			s->waiting = s->at;
+			find_lengths(h, s->id, s->src_levels);
+			return 0;
+		}
+		len = 0;
+	}
+	s->found = rule_of_pair(h, bin, len);
+	return s->found != 0;
+}
+
+struct verdict {
+	__u32 rule;       /* unit, 0: no rule matches */
+	__u32 tally;
+	__u8 action;
+	__u8 pad;
+	__u16 to_port;
+	__u8 to[16];
+};
+
+static __always_inline void search(struct hand *h, const struct packet *pkt)
+{
+	const struct shunt_head *head = unit_at(h->store, 0);
+	__u32 table = table_of(pkt->family, pkt->proto);
+	struct search *s = h->s;
+
+	s->found = s->waiting = 0;
+	s->src_lens.hi = s->src_lens.lo = 0;
+	if (!head || !(head->levels[table] | head->any[table]))
+		return;
+	s->src = bits_of(pkt->src);
+	s->dst = bits_of(pkt->dst);
+	s->seed = head->seed;
+	s->filter = head->filter;
+	s->filter_mask = head->filter_mask;
+	s->index = head->index;
+	s->index_mask = head->index_mask;
+	s->ifindex = pkt->ifindex;
+	s->sport = pkt->sport;
+	s->dport = pkt->dport;
+	s->family = pkt->family;
+	s->table = table;
+	s->any = head->any[table];
+	s->lens.hi = s->lens.lo = 0;
+	find_lengths(h, table, head->levels[table]);
+	if (s->any || s->lens.hi || s->lens.lo)
+		bpf_loop(BINS_MAX, search_step, h, 0);
+}
+
+/* Finds the rule for pkt, all of which is set, and returns its unit, 0 if
+ * there is none. Not static: so it is verified once, not for each caller. */
+__weak __attribute__((noinline)) int shunt_find(const struct packet *pkt, struct verdict *ret)
+{
+	const struct shunt_rule *rule;
+	__u32 zero = 0;
+	struct hand h;
+
+	if (!pkt || !ret)
+		return 0;
+	h.store = bpf_map_lookup_elem(&shunt_rules, &zero);
+	if (!h.store)
+		return 0;
+	h.s = bpf_map_lookup_elem(&shunt_search, &zero);
+	if (!h.s)
+		return 0;
+	search(&h, pkt);
+	ret->rule = h.s->found;
+	if (!ret->rule)
+		return 0;
+	rule = rule_at(h.store, ret->rule);
+	if (!rule)
+		return 0;
+	ret->tally = rule->tally;
+	ret->action = rule->action;
+	ret->to_port = rule->to_port;
+	__builtin_memcpy(ret->to, rule->to, 16);
+	return ret->rule;
 }
 
 #endif

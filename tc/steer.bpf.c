@@ -7,7 +7,7 @@
  * Every path ends in TC_ACT_UNSPEC: other people's programs and filters on
  * the interface still see the packet.
  */
-#include "rules.h"
+#include "flows.h"
 
 #define TRACE(pkt, rule)                                                              \
 	do {                                                                          \
@@ -152,12 +152,11 @@ static __always_inline bool may_take(struct bpf_sock *sk, int proto)
 	return transparent;
 }
 
-static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
-				     int proto, struct shunt_rule *rule,
-				     const struct shunt_conf *conf)
+/* Gives the packet to the listener at this address; false if it can't be. */
+static __always_inline bool assign(struct __sk_buff *skb, const struct packet *pkt, int proto,
+				   const __u8 *to, __u16 to_port)
 {
-	struct bpf_sock *sk = lookup(skb, pkt, proto, rule->to, rule->to_port);
-	bool request = proto == IPPROTO_TCP && (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	struct bpf_sock *sk = lookup(skb, pkt, proto, to, to_port);
 	bool assigned = false;
 
 	if (sk) {
@@ -165,40 +164,82 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 			assigned = !bpf_sk_assign(skb, sk, 0);
 		bpf_sk_release(sk);
 	}
-	__sync_fetch_and_add(&rule->packets, 1);
-	__sync_fetch_and_add(&rule->bytes, skb->len);
-	if (!assigned) {
-		__sync_fetch_and_add(&rule->misses, 1);
+	return assigned;
+}
+
+/* Leaves the flow to the listener that has it, as long as the rule that gave
+ * it is there; false if there is none. */
+static __always_inline bool steer_given(struct __sk_buff *skb, const struct packet *pkt,
+					int proto, const struct shunt_conf *conf)
+{
+	struct shunt_given *given = flow_given(pkt);
+	struct shunt_tally *t;
+	__u32 tick = now();
+
+	if (!given)
+		return false;
+	t = tally_at(conf, given->tally);
+	if (!t || t->birth != given->birth)
+		return false;
+	if (!assign(skb, pkt, proto, given->to, given->to_port))
+		return false;
+	if (given->seen != tick)
+		given->seen = tick;
+	tally_packet(conf, t, skb->len);
+	t->hit = tick;
+	deliver(skb, conf);
+	return true;
+}
+
+static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
+				     int proto, const struct verdict *rule,
+				     struct shunt_tally *t, const struct shunt_conf *conf)
+{
+	if (!assign(skb, pkt, proto, rule->to, rule->to_port)) {
+		TALLY(conf, t, misses, 1);
+		t->miss = now();
 		COUNT(no_listener, 1);
 		return;
 	}
-	if (request) {
-		__sync_fetch_and_add(&rule->flows, 1);
-		COUNT(steered_flows, 1);
-	}
+	TALLY(conf, t, flows, 1);
+	t->hit = now();
+	COUNT(steered_flows, 1);
 	deliver(skb, conf);
-	if (conf->trace && (request || proto == IPPROTO_UDP))
+	flow_begins(pkt, rule, t);
+	if (conf->trace)
 		TRACE(pkt, rule);
 }
 
+static __always_inline void steer_new(struct __sk_buff *skb, const struct packet *pkt,
+				      int proto, const struct shunt_conf *conf)
+{
+	struct verdict rule = {};
+	struct shunt_tally *t;
+
+	if (!shunt_find(pkt, &rule))
+		return;
+	t = tally_at(conf, rule.tally);
+	if (!t)
+		return;
+	tally_packet(conf, t, skb->len);
+	if (rule.action == SHUNT_STEER)
+		steer_to(skb, pkt, proto, &rule, t, conf);
+}
+
+/* Rules are for first packets. A TCP packet that neither asks for a connection
+ * nor belongs to a socket may be of a connection that is forwarded: only if a
+ * rule gave its flow away is it the listener's, which resets it. */
 static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
 				       int proto, const struct shunt_conf *conf)
 {
-	struct shunt_rule *rule;
-	__u32 index;
+	bool first = proto == IPPROTO_TCP && (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
 	if (steer_known(skb, pkt, proto, conf))
 		return;
-	index = rule_for(pkt);
-	if (!index)
+	if (!first && steer_given(skb, pkt, proto, conf))
 		return;
-	rule = bpf_map_lookup_elem(&shunt_rules, &index);
-	if (!rule)
-		return;
-	if (rule->action == SHUNT_STEER)
-		steer_to(skb, pkt, proto, rule, conf);
-	else
-		__sync_fetch_and_add(&rule->packets, 1);
+	if (first || proto == IPPROTO_UDP)
+		steer_new(skb, pkt, proto, conf);
 }
 
 static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf *conf)
@@ -240,10 +281,9 @@ SEC("tc")
 int shunt_test(struct __sk_buff *skb)
 {
 	struct packet pkt = { .ifindex = skb->cb[0] };
+	struct verdict rule = {};
 
-	if (parse(skb, &pkt) != PARSED_PORTS)
-		return 0;
-	return rule_for(&pkt);
+	return parse(skb, &pkt) == PARSED_PORTS ? shunt_find(&pkt, &rule) : 0;
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

@@ -298,7 +298,11 @@ unconnected()
 	exchange "flow$family" 'via=9001 by=listener'
 	exchange "flow$family" 'via=9001 by=listener'
 	meets 9001 udp 10.1.2.3 80
-	# the rules go on deciding
+	# a change is for new flows, an end for all
+	add udp dst 10.1.0.0/16 to 127.0.0.1:9002
+	exchange "flow$family" 'via=9001 by=listener'
+	meets 9002 udp 10.1.2.3 80
+	del udp dst 10.1.0.0/16
 	add udp dst 10.1.0.0/16 to 127.0.0.1:9002
 	exchange "flow$family" 'via=9002 by=listener'
 }
@@ -786,8 +790,8 @@ haproxy_config()
 	meets 9001 tcp 10.1.2.3 80
 	shunt -j steer list | jq -e 'map({ (.proto): . }) | add |
 		.udp.packets == 2 and .udp.bytes > 2 * 34 and .udp.misses == 0 and
-		.tcp.packets >= 1 and .tcp.flows == 1'
-	[ "$(counter steered_flows)" = 1 ]
+		.udp.flows == 2 and .tcp.packets >= 1 and .tcp.flows == 1'
+	[ "$(counter steered_flows)" = 3 ]
 	[ "$(counter steered_packets)" -ge 5 ]
 }
 
