@@ -422,6 +422,12 @@ struct shunt_tally {
 	__u32 pad;
 };
 
+/* What shunt_test is asked, in cb[1] of its packet. */
+enum shunt_question {
+	ASK_RULE = 0,       /* the unit of the rule for the packet, 0: none */
+	ASK_LISTENER,       /* does somebody listen at its destination? */
+};
+
 /* Flows given to a listener: key and value of shunt_flows. TCP's are looked at
  * only when no socket has the flow. */
 #define SHUNT_FLOWS 65536

@@ -8,13 +8,24 @@
 #include "shunt.h"
 
 static bool usage_error;
+static const char *place; /* a file that is being read, NULL if none */
+static unsigned int place_line;
+
+void message_place(const char *file, unsigned int line)
+{
+	place = file;
+	place_line = line;
+}
 
 static void message(const char *fmt, va_list args, const char *reason)
 {
-	char text[1024];
+	char text[1024] = "";
 	size_t len;
 
-	vsnprintf(text, sizeof(text), fmt, args);
+	if (place)
+		snprintf(text, sizeof(text), "%s:%u: ", place, place_line);
+	len = strlen(text);
+	vsnprintf(text + len, sizeof(text) - len, fmt, args);
 	len = strlen(text);
 	if (reason)
 		snprintf(text + len, sizeof(text) - len, ": %s", reason);
@@ -41,7 +52,7 @@ int refuse(const char *fmt, ...)
 {
 	va_list args;
 
-	usage_error = true;
+	usage_error = !place;
 	va_start(args, fmt);
 	message(fmt, args, NULL);
 	va_end(args);

@@ -18,7 +18,8 @@
 #include "load.h"
 #include "pins.h"
 #include "route.h"
-#include "rule.h"
+#include "rulefile.h"
+#include "rules.h"
 #include "selftest.h"
 #include "shunt.h"
 #include "shunt.skel.h"
@@ -40,6 +41,7 @@ struct request {
 	unsigned int n;
 	struct shunt_exclude excludes[SHUNT_EXCLUDES];
 	struct shunt_conf conf;
+	struct rule_file config;
 	__u32 flows;
 	bool bypass;
 	bool steer;
@@ -50,13 +52,15 @@ struct request {
 
 static int usage(void)
 {
-	printf("usage: shunt load [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n\n"
+	printf("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n\n"
 	       "  --cgroup PATH        bypass for sockets made in this cgroup (a path, or a name\n"
 	       "                       below the cgroup2 mount) and the ones below it, for pairs that\n"
 	       "                       have earned it ('shunt run' sees to that)\n"
 	       "  --cgroup PATH=eager  you vouch for its programs: every pair at once\n"
 	       "  --exclude WHAT       keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
 	       "                       process:NAME (of the reader; 'proven' only)\n"
+	       "  --config FILE        options, a line for each ('iface eth0'), and rules as for\n"
+	       "                       'shunt apply', which are in force from the first packet\n"
 	       "  --iface NAME         steering of what arrives on this interface\n"
 	       "  --max-bytes N        bound of the bytes queued in one direction (8388608)\n"
 	       "  --max-messages N     the same for messages (2048)\n"
@@ -259,12 +263,44 @@ static int set_limit(struct request *req, const char *option, const char *text)
 	return error;
 }
 
-static bool is_limit(const char *word)
+bool is_load_option(const char *word)
 {
-	return !strcmp(word, "--max-bytes") || !strcmp(word, "--max-messages") ||
-	       !strcmp(word, "--host-bytes") || !strcmp(word, "--mark") ||
-	       !strcmp(word, "--table") || !strcmp(word, "--max-rules") ||
-	       !strcmp(word, "--max-flows");
+	static const char *const options[] = {
+		"--cgroup", "--iface", "--exclude", "--max-bytes", "--max-messages",
+		"--host-bytes", "--mark", "--table", "--max-rules", "--max-flows", NULL,
+	};
+	const char *const *o = options;
+
+	while (*o && strcmp(*o, word))
+		o++;
+	return *o;
+}
+
+static int set_option(struct request *req, const char *option, char *value)
+{
+	if (!strcmp(option, "--cgroup"))
+		return add_cgroup(req, value);
+	if (!strcmp(option, "--iface"))
+		return add_iface(req, value);
+	if (!strcmp(option, "--exclude"))
+		return add_exclude(req, value);
+	return set_limit(req, option, value);
+}
+
+static int read_config(struct request *req, const char *name)
+{
+	struct rule_file *f = &req->config;
+	int i, error;
+
+	if (f->name)
+		return refuse("load: --config is given twice");
+	error = rule_file_read(name, f);
+	for (i = 0; i < f->options && !error; i += 2) {
+		message_place(f->name, f->option_line[i / 2]);
+		error = set_option(req, f->option[i], f->option[i + 1]);
+	}
+	message_place(NULL, 0);
+	return error;
 }
 
 static int parse(int argc, char **argv, struct request *req)
@@ -274,27 +310,22 @@ static int parse(int argc, char **argv, struct request *req)
 	defaults(&req->conf);
 	req->flows = DEFAULT_FLOWS;
 	for (i = 1; i < argc && !error; i += 2) {
+		bool config = !strcmp(argv[i], "--config");
+
 		if (!strcmp(argv[i], "--force")) {
 			req->force = true;
 			i--;
 			continue;
 		}
-		bool known = is_limit(argv[i]) || !strcmp(argv[i], "--cgroup") ||
-			     !strcmp(argv[i], "--iface") || !strcmp(argv[i], "--exclude");
-
-		if (!known)
+		if (!config && !is_load_option(argv[i]))
 			return refuse("load: unknown word '%s'; see 'shunt load help'", argv[i]);
 		if (i + 1 == argc)
 			return refuse("load: %s: a value is missing", argv[i]);
-		if (!strcmp(argv[i], "--cgroup"))
-			error = add_cgroup(req, argv[i + 1]);
-		else if (!strcmp(argv[i], "--iface"))
-			error = add_iface(req, argv[i + 1]);
-		else if (!strcmp(argv[i], "--exclude"))
-			error = add_exclude(req, argv[i + 1]);
-		else
-			error = set_limit(req, argv[i], argv[i + 1]);
+		error = config ? read_config(req, argv[i + 1]) :
+				 set_option(req, argv[i], argv[i + 1]);
 	}
+	if (!error && req->config.count && !req->steer)
+		return refuse("load: '%s' has rules, but there is no --iface", req->config.name);
 	if (!error && !req->n)
 		return refuse("load: nothing to do: give --cgroup, --iface or both");
 	req->conf.host_msgs = req->conf.max_pages * getpagesize() / MSG_COST;
@@ -496,6 +527,25 @@ static int attach_all(const struct request *req)
 	return error;
 }
 
+/* Rules are there before the first packet. */
+static int make_rules(const struct request *req, const struct shunt_bpf *skel)
+{
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	int error;
+
+	if (!conf)
+		return fail(-errno, "can't map the settings");
+	conf->shards = req->conf.shards;
+	conf->max_rules = req->conf.max_rules;
+	error = tallies_make(bpf_map__fd(skel->maps.shunt_tallies), conf->shards);
+	if (!error)
+		error = store_make(bpf_map__fd(skel->maps.shunt_rules));
+	if (error || !req->config.count)
+		return error;
+	error = rules_open();
+	return error ? error : rule_file_apply(&req->config);
+}
+
 static int load_fresh(const struct request *req)
 {
 	struct shunt_bpf *skel = NULL;
@@ -506,9 +556,7 @@ static int load_fresh(const struct request *req)
 	if (!error)
 		error = pin_all(skel);
 	if (!error && req->steer)
-		error = tallies_make(bpf_map__fd(skel->maps.shunt_tallies), req->conf.shards);
-	if (!error && req->steer)
-		error = store_make(bpf_map__fd(skel->maps.shunt_rules));
+		error = make_rules(req, skel);
 	if (!error && req->bypass)
 		error = attach_verdict(skel);
 	if (!error)
@@ -537,6 +585,8 @@ static int load(struct request *req)
 		if (!same(req, states, conf))
 			return deny(-EEXIST, "already loaded with other options ('shunt status' shows "
 				    "them); unload first");
+		if (req->config.count)
+			say("rules are left as they are: 'shunt apply' changes them");
 		return attach_again(req, states);
 	}
 	/* what an interrupted load or unload left, maybe in another namespace */
@@ -612,5 +662,8 @@ int cmd_load(int argc, char **argv)
 	if (!req)
 		return -ENOMEM;
 	error = parse(argc, argv, req);
-	return error ? error : load(req);
+	if (!error)
+		error = load(req);
+	rule_file_free(&req->config);
+	return error;
 }

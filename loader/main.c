@@ -24,13 +24,15 @@ static const struct command commands[] = {
 	{ "check", cmd_check, "", "can this kernel and host do it" },
 	{ "steer", cmd_steer, "add|del|list|flush|test ...",
 	  "rules that assign flows to a transparent listener" },
+	{ "apply", cmd_apply, "FILE", "make the rules of a file the rules in force" },
+	{ "save", cmd_save, "", "the rules in force, as apply reads them" },
 	{ "sockets", cmd_sockets, "", "pairs: state, why, bytes bypassed, bytes passed" },
 	{ "trace", cmd_trace, "on|off|follow", "a line in trace_pipe for each event" },
 	{ "help", cmd_help, "", "this text" },
 	{ NULL, NULL, NULL, NULL },
 };
 
-/* The names under which the tproxy splicer's tools were called. */
+/* The names under which ziti-router and the tproxy splicer's users call. */
 static const struct command aliases[] = {
 	{ "map_update", cmd_map_update, NULL, NULL },
 	{ "map_delete_elem", cmd_map_delete_elem, NULL, NULL },
@@ -120,13 +122,12 @@ int main(int argc, char **argv)
 
 	base = base ? base + 1 : argv[0];
 	alias = find(aliases, base);
-	if (alias)
-		return exit_code(alias->run(argc, argv));
-
 	argc = take_options(argc, argv);
 	if (argc < 0)
 		return exit_code(argc);
 	libbpf_set_print(libbpf_message);
+	if (alias)
+		return exit_code(alias->run(argc, argv));
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		printf("shunt %s\n", SHUNT_VERSION);
 		return 0;

@@ -32,8 +32,10 @@ static int parse_update(const char *proto, char **argv, struct shunt_rule *ret)
 {
 	char prefix[PREFIX_MAX], to[PREFIX_MAX];
 	const char *words[10] = { proto, "dst", prefix, "to", to };
-	int error, count = 5;
+	int count = 5, error = parse_port(argv[5], &ret->to_port);
 
+	if (error)
+		return error;
 	write_prefix(argv[1], argv[2], prefix);
 	snprintf(to, sizeof(to), strchr(argv[1], ':') ? "[::1]:%s" : "127.0.0.1:%s", argv[5]);
 	if (strcmp(argv[3], "0")) {

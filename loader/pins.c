@@ -83,6 +83,28 @@ static bool still_there(int fd)
 	       locked.st_ino == now.st_ino && locked.st_dev == now.st_dev;
 }
 
+/* Structs of another version would be read wrongly, by unload too. */
+static int check_version(void)
+{
+	_cleanup_fd_ int fd = pin_open("maps", "shunt_conf");
+	_cleanup_free_ struct shunt_conf *conf = NULL;
+	struct bpf_map_info info = {};
+	__u32 zero = 0, len = sizeof(info);
+
+	if (fd < 0)
+		return 0; /* nothing is loaded, or not all of it */
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return fail(-errno, "can't read the settings in '%s'", opt.pin_dir);
+	conf = calloc(1, info.value_size + sizeof(*conf));
+	if (!conf || bpf_map_lookup_elem(fd, &zero, conf))
+		return fail(conf ? -errno : -ENOMEM, "can't read the settings in '%s'", opt.pin_dir);
+	/* 0: load was killed before it could write it */
+	if (info.value_size == sizeof(*conf) && (conf->abi == SHUNT_ABI || !conf->abi))
+		return 0;
+	return deny(-EPROTO, "'%s' was loaded by another version of shunt (maps of kind %u, here %u); "
+		    "unload with that one", opt.pin_dir, conf->abi, SHUNT_ABI);
+}
+
 int pins_lock(bool create)
 {
 	int error;
@@ -111,6 +133,9 @@ int pins_lock(bool create)
 			return deny(-EINVAL, "'%s' is not on a bpf file system", opt.pin_dir);
 		if (!still_there(fd))
 			continue;
+		error = check_version();
+		if (error)
+			return error;
 		if (!create)
 			home_netns();
 		return take_fd(&fd);

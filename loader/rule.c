@@ -112,7 +112,7 @@ int parse_endpoint(const char *word, struct endpoint *ret)
 	const char *host = word + brackets;
 	const char *end = strchr(host, brackets ? ']' : ':');
 	struct endpoint e = {};
-	int error;
+	unsigned int port;
 
 	/* more than one colon: IPv6 without brackets, so without a port */
 	if (!end || (!brackets && strchr(end + 1, ':')))
@@ -126,9 +126,9 @@ int parse_endpoint(const char *word, struct endpoint *ret)
 		end++;
 	}
 	if (*end) {
-		error = parse_port(end + 1, &e.port);
-		if (error)
-			return error;
+		if (!parse_number(end + 1, 65535, &port) || !port)
+			return refuse("'%s': the port is not a number from 1 to 65535", word);
+		e.port = port;
 	}
 	*ret = e;
 	return 0;
@@ -520,6 +520,16 @@ int rule_compare(const struct shunt_rule *a, const struct shunt_rule *b)
 	const struct criterion *c = decide(a, b);
 
 	return c->compare ? c->compare(a, b) : 0;
+}
+
+int rule_order(const struct shunt_rule *a, const struct shunt_rule *b)
+{
+	/* AF_INET and IPPROTO_TCP are the lower numbers. */
+	if (a->family != b->family)
+		return a->family - b->family;
+	if (a->proto != b->proto)
+		return a->proto - b->proto;
+	return by_dst_len(a, b) ?: memcmp(a->dst, b->dst, sizeof(a->dst)) ?: rule_compare(a, b);
 }
 
 const char *rule_lost(const struct shunt_rule *winner, const struct shunt_rule *loser)

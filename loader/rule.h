@@ -58,6 +58,9 @@ bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b);
  * a is tried first, 0 only if they have the same match. */
 int rule_compare(const struct shunt_rule *a, const struct shunt_rule *b);
 
+/* An order of all rules: by protocol, destination prefix and precedence. */
+int rule_order(const struct shunt_rule *a, const struct shunt_rule *b);
+
 /* Why winner is tried before loser: said of the loser, and of the winner. */
 const char *rule_lost(const struct shunt_rule *winner, const struct shunt_rule *loser);
 const char *rule_won(const struct shunt_rule *winner, const struct shunt_rule *loser);

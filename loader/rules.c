@@ -47,19 +47,11 @@ void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)
 	tally_counts(r->tally, ret);
 }
 
-static int by_place(const void *a, const void *b)
+static int by_order(const void *a, const void *b)
 {
 	const struct shunt_rule *const *x = a, *const *y = b;
-	const struct shunt_rule *r = *x, *q = *y;
 
-	/* AF_INET and IPPROTO_TCP are the lower numbers. */
-	if (r->family != q->family)
-		return r->family - q->family;
-	if (r->proto != q->proto)
-		return r->proto - q->proto;
-	if (r->dst_len != q->dst_len)
-		return q->dst_len - r->dst_len;
-	return memcmp(r->dst, q->dst, sizeof(r->dst)) ?: rule_compare(r, q);
+	return rule_order(*x, *y);
 }
 
 int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
@@ -69,7 +61,7 @@ int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
 
 	if (error)
 		return error;
-	qsort(all.rule, all.count, sizeof(*all.rule), by_place);
+	qsort(all.rule, all.count, sizeof(*all.rule), by_order);
 	*ret = all.rule;
 	*ret_count = all.count;
 	return 0;
@@ -203,6 +195,8 @@ static int try_put(const struct shunt_rule *r, __u32 tally)
 	error = write_rule(r, tally, was);
 	if (error && new)
 		tally_free(&store, tally);
+	else if (!new)
+		tally_touch(tally);
 	return error;
 }
 

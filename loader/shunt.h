@@ -44,6 +44,9 @@ int cmd_steer(int argc, char **argv);
 int cmd_sockets(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+int cmd_apply(int argc, char **argv);
+int cmd_save(int argc, char **argv);
+int cmd_diverter(int argc, char **argv);
 int cmd_map_update(int argc, char **argv);
 int cmd_map_delete_elem(int argc, char **argv);
 
@@ -59,6 +62,10 @@ int refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Says that the request can't be met as things stand; returns error without
  * adding the system's reason. */
 int deny(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Messages are about this line of a file from now on, and words in it are no
+ * words of the command line: the exit code is 1. NULL ends that. */
+void message_place(const char *file, unsigned int line);
 
 /* A line on stderr that is no error; nothing with -j. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,30 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* shunt steer: the rules that give flows to a transparent listener. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
-#include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include <bpf/bpf.h>
 
 #include "json.h"
 #include "pins.h"
 #include "rule.h"
 #include "rules.h"
 #include "shunt.h"
+#include "steer.h"
+#include "tally.h"
 
-/* The source port of a tested packet that has none. */
-#define SPORT 40000
-
-#define PACKET_MAX 128
+#define PRUNE_SEC 3600
 
 static int refuse_words(const char *verb, int argc, char **argv)
 {
@@ -144,6 +134,14 @@ static void list_json(const struct shunt_rule **all, __u32 count)
 	json_close(stdout, ']');
 }
 
+void print_rules(const struct shunt_rule **all, __u32 count)
+{
+	if (opt.json)
+		list_json(all, count);
+	else
+		list_text(all, count);
+}
+
 static int steer_list(int argc, char **argv)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
@@ -159,328 +157,79 @@ static int steer_list(int argc, char **argv)
 	error = rules_sorted(&all, &count);
 	if (error)
 		return error;
-	if (opt.json)
-		list_json(all, count);
-	else
-		list_text(all, count);
+	print_rules(all, count);
 	return 0;
 }
 
-/* What a packet is matched by. */
-struct flow {
-	__u8 proto;
-	__u32 ifindex;
-	struct endpoint src;
-	struct endpoint dst;
-};
-
-static int flow_endpoint(const char *name, const char *word, struct endpoint *e)
+/* A tick is 1.07 seconds. */
+static int parse_age(int argc, char **argv, __u32 *ret_ticks)
 {
-	__u16 port = e->port;
-	int error;
+	unsigned int sec = PRUNE_SEC;
 
-	if (e->family)
-		return refuse("'%s' is given twice", name);
-	error = parse_endpoint(word, e);
-	if (error)
-		return error;
-	if (port && e->port)
-		return refuse("'%s %s': the port is given twice", name, word);
-	if (port)
-		e->port = port;
+	if (argc > 1 && strcmp(argv[1], "--older-than"))
+		return refuse("steer prune: unknown word '%s'", argv[1]);
+	if (argc == 2)
+		return refuse("--older-than: a value is missing");
+	if (argc > 3)
+		return refuse("steer prune: '%s' is one word too many", argv[3]);
+	if (argc == 3 && !parse_number(argv[2], 99999, &sec))
+		return refuse("--older-than '%s': not a number of seconds from 0 to 99999", argv[2]);
+	*ret_ticks = SHUNT_TICKS(sec * 1000000000ULL);
 	return 0;
 }
 
-static int flow_port(const char *name, const char *word, struct endpoint *e)
+/* 1, 0, or -errno, said. */
+static int outlived(const struct shunt_rule *r, __u32 ticks)
 {
-	if (e->port)
-		return refuse("'%s %s': the port is given twice", name, word);
-	return parse_port(word, &e->port);
+	struct rule_counts c;
+	int listens;
+
+	if (r->action != SHUNT_STEER)
+		return 0;
+	rules_counts(r, &c);
+	if (ticks_now() - c.hit < ticks)
+		return 0;
+	listens = rule_listens(r);
+	return listens < 0 ? listens : !listens;
 }
 
-static int flow_iface(const char *word, struct flow *f)
+static int prune(const struct shunt_rule **all, __u32 count, __u32 ticks)
 {
-	if (f->ifindex)
-		return refuse("'iface' is given twice");
-	f->ifindex = if_nametoindex(word);
-	if (!f->ifindex)
-		return deny(-ENODEV, "'%s': no such interface", word);
-	return 0;
-}
+	_cleanup_free_ struct shunt_rule *old = calloc(count + 1, sizeof(*old));
+	__u32 i, found = 0;
+	int error = 0;
 
-/* Takes one keyword of a test with its value, NULL if there is none. */
-static int flow_word(const char *name, const char *word, struct flow *f)
-{
-	static const char *const names[] = { "src", "dst", "sport", "dport", "iface", NULL };
-	int i = 0;
+	if (!old)
+		return fail(-ENOMEM, "the rules");
+	for (i = 0; i < count; i++) {
+		int yes = outlived(all[i], ticks);
 
-	while (names[i] && strcmp(names[i], name))
-		i++;
-	if (!names[i])
-		return refuse("'%s': no word of a test; see 'shunt steer help'", name);
-	if (!word)
-		return refuse("'%s': a value is missing", name);
-	switch (i) {
-	case 0:
-		return flow_endpoint(name, word, &f->src);
-	case 1:
-		return flow_endpoint(name, word, &f->dst);
-	case 2:
-		return flow_port(name, word, &f->src);
-	case 3:
-		return flow_port(name, word, &f->dst);
-	default:
-		return flow_iface(word, f);
+		if (yes < 0)
+			return yes;
+		if (yes)
+			old[found++] = *all[i];
 	}
-}
-
-static int check_flow(struct flow *f)
-{
-	if (!f->src.family || !f->dst.family)
-		return refuse("a test needs 'src ADDR' and 'dst ADDR'");
-	if (f->src.family != f->dst.family)
-		return refuse("'src' and 'dst': one is IPv4, the other IPv6");
-	if (!f->dst.port)
-		return refuse("a test needs 'dport PORT'");
-	if (!f->src.port)
-		f->src.port = SPORT;
-	return 0;
-}
-
-static int parse_flow(int argc, char **argv, struct flow *ret)
-{
-	struct flow f = {};
-	int i, error;
-
-	if (argc < 1)
-		return refuse("what to test is missing; see 'shunt steer help'");
-	if (!strcmp(argv[0], "tcp"))
-		f.proto = IPPROTO_TCP;
-	else if (!strcmp(argv[0], "udp"))
-		f.proto = IPPROTO_UDP;
-	else
-		return refuse("'%s': a test begins with tcp or udp", argv[0]);
-	for (i = 1; i < argc; i += 2) {
-		error = flow_word(argv[i], i + 1 < argc ? argv[i + 1] : NULL, &f);
-		if (error)
-			return error;
+	for (i = 0; i < found && !error; i++) {
+		say_rule("deleted", &old[i]);
+		error = rules_del(&old[i]);
 	}
-	error = check_flow(&f);
-	if (!error)
-		*ret = f;
 	return error;
 }
 
-static size_t put_tcp(__u8 *at, const struct flow *f)
-{
-	struct tcphdr h = {
-		.source = htons(f->src.port),
-		.dest = htons(f->dst.port),
-		.doff = sizeof(h) / 4,
-		.syn = 1,
-		.window = htons(65535),
-	};
-
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-static size_t put_udp(__u8 *at, const struct flow *f)
-{
-	struct udphdr h = {
-		.source = htons(f->src.port),
-		.dest = htons(f->dst.port),
-		.len = htons(sizeof(h)),
-	};
-
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-static size_t put_ipv4(__u8 *at, const struct flow *f, size_t payload)
-{
-	struct iphdr h = {
-		.version = 4,
-		.ihl = sizeof(h) / 4,
-		.tot_len = htons(sizeof(h) + payload),
-		.ttl = 64,
-		.protocol = f->proto,
-	};
-
-	memcpy(&h.saddr, f->src.addr, sizeof(h.saddr));
-	memcpy(&h.daddr, f->dst.addr, sizeof(h.daddr));
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-static size_t put_ipv6(__u8 *at, const struct flow *f, size_t payload)
-{
-	struct ip6_hdr h = {
-		.ip6_flow = htonl(6U << 28),
-		.ip6_plen = htons(payload),
-		.ip6_nxt = f->proto,
-		.ip6_hlim = 64,
-	};
-
-	memcpy(&h.ip6_src, f->src.addr, sizeof(h.ip6_src));
-	memcpy(&h.ip6_dst, f->dst.addr, sizeof(h.ip6_dst));
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-/* Makes the flow's first packet; returns its length. Nobody looks at the
- * checksums, which are 0. */
-static size_t make_packet(const struct flow *f, __u8 packet[PACKET_MAX])
-{
-	bool v6 = f->dst.family == AF_INET6;
-	struct ethhdr eth = { .h_proto = htons(v6 ? ETH_P_IPV6 : ETH_P_IP) };
-	__u8 payload[sizeof(struct tcphdr)];
-	size_t len, at = sizeof(eth);
-
-	len = f->proto == IPPROTO_TCP ? put_tcp(payload, f) : put_udp(payload, f);
-	memcpy(packet, &eth, sizeof(eth));
-	at += v6 ? put_ipv6(packet + at, f, len) : put_ipv4(packet + at, f, len);
-	memcpy(packet + at, payload, len);
-	return at + len;
-}
-
-/* Asks the loaded program which rule a packet meets; 0 if none. */
-static int ask(const struct flow *f, __u32 *ret_index)
-{
-	_cleanup_fd_ int prog = pin_open("progs", "shunt_test");
-	struct __sk_buff skb = { .cb[0] = f->ifindex };
-	__u8 packet[PACKET_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, o,
-		.data_in = packet,
-		.data_size_in = make_packet(f, packet),
-		.ctx_in = &skb,
-		.ctx_size_in = sizeof(skb),
-	);
-
-	if (prog < 0)
-		return fail(prog, "can't open the test program in '%s'", opt.pin_dir);
-	if (bpf_prog_test_run_opts(prog, &o))
-		return fail(-errno, "can't run the test program");
-	*ret_index = o.retval;
-	return 0;
-}
-
-static bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len)
-{
-	__u8 masked[16];
-
-	memcpy(masked, addr, sizeof(masked));
-	mask_address(masked, len);
-	return !memcmp(masked, prefix, sizeof(masked));
-}
-
-static bool matches(const struct shunt_rule *r, const struct flow *f)
-{
-	return r->family == f->dst.family && r->proto == f->proto &&
-	       in_prefix(f->dst.addr, r->dst, r->dst_len) &&
-	       in_prefix(f->src.addr, r->src, r->src_len) &&
-	       f->dst.port >= r->dport_low && f->dst.port <= r->dport_high &&
-	       f->src.port >= r->sport_low && f->src.port <= r->sport_high &&
-	       (!r->ifindex || r->ifindex == f->ifindex);
-}
-
-/* Leaves in all the rules that match, but hit; returns how many. */
-static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struct flow *f,
-			 const struct shunt_rule *hit)
-{
-	__u32 i, kept = 0;
-
-	for (i = 0; i < count; i++)
-		if (all[i] != hit && matches(all[i], f))
-			all[kept++] = all[i];
-	return kept;
-}
-
-/* The first of the others is the one that hit had to beat. */
-static const char *why_hit(const struct shunt_rule *hit, const struct shunt_rule **others,
-			   __u32 count)
-{
-	if (!hit)
-		return "no rule matches: the packet is not touched";
-	return count ? rule_won(hit, others[0]) : "the only rule that matches";
-}
-
-static void test_text(const struct shunt_rule *hit, const struct shunt_rule **others, __u32 count)
-{
-	char text[RULE_TEXT];
-	__u32 i;
-
-	if (!hit) {
-		puts(why_hit(hit, others, count));
-		return;
-	}
-	rule_format(hit, text, sizeof(text));
-	printf("%s\n    %s\n", text, why_hit(hit, others, count));
-	for (i = 0; i < count; i++) {
-		rule_format(others[i], text, sizeof(text));
-		printf("not %s\n    %s\n", text, rule_lost(hit, others[i]));
-	}
-}
-
-static void json_rule(const struct shunt_rule *r)
-{
-	struct rule_counts c;
-
-	rules_counts(r, &c);
-	rule_json_fields(stdout, r, &c);
-}
-
-static void test_json(const struct shunt_rule *hit, const struct shunt_rule **others, __u32 count)
-{
-	__u32 i;
-
-	json_open(stdout, '{');
-	if (hit) {
-		json_open_in(stdout, "rule", '{');
-		json_rule(hit);
-		json_close(stdout, '}');
-	} else {
-		/* the writer has no null; it is the first member */
-		fputs("\"rule\":null,", stdout);
-	}
-	json_string(stdout, "why", why_hit(hit, others, count));
-	json_open_in(stdout, "others", '[');
-	for (i = 0; hit && i < count; i++) {
-		json_open(stdout, '{');
-		json_rule(others[i]);
-		json_string(stdout, "why", rule_lost(hit, others[i]));
-		json_close(stdout, '}');
-	}
-	json_close(stdout, ']');
-	json_close(stdout, '}');
-}
-
-static int steer_test(int argc, char **argv)
+static int steer_prune(int argc, char **argv)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
 	_cleanup_fd_ int lock = -1;
-	const struct shunt_rule *hit;
-	struct flow f = {};
-	__u32 index = 0, count = 0;
-	int error = parse_flow(argc - 1, argv + 1, &f);
+	__u32 ticks = 0, count = 0;
+	int error = parse_age(argc, argv, &ticks);
 
 	if (error)
 		return error;
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;
-	error = ask(&f, &index);
-	if (!error)
-		error = rules_sorted(&all, &count);
-	if (error)
-		return error;
-	hit = rules_at(index);
-	count = keep_others(all, count, &f, hit);
-	if (opt.json)
-		test_json(hit, all, count);
-	else
-		test_text(hit, all, count);
-	return 0;
+	error = rules_sorted(&all, &count);
+	return error ? error : prune(all, count, ticks);
 }
 
 static int steer_help(int argc, char **argv);
@@ -490,8 +239,11 @@ static const struct command verbs[] = {
 	{ "del", steer_del, "RULE", "delete a rule; 'to', 'pass' and 'service' may be left out" },
 	{ "list", steer_list, "", "the rules in order of precedence, with their counters" },
 	{ "flush", steer_flush, "", "delete all rules" },
+	{ "prune", steer_prune, "[--older-than SEC]",
+	  "delete rules whose listener is gone, and was not seen for so long (3600)" },
 	{ "test", steer_test, "tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME]",
-	  "which rule such a packet meets, and why; sport and dport may be words too" },
+	  "which rule such a packet meets, and why; sport and dport may be words too;\n"
+	  "        'test -' reads many from standard input and prints just the rules" },
 	{ "help", steer_help, "", "this text" },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -510,7 +262,7 @@ static int steer_help(int argc, char **argv)
 	       "The longest destination prefix wins, then the longest source prefix, the\n"
 	       "narrowest dport range, the narrowest sport range, then a rule with an\n"
 	       "interface. A packet that matches no rule, or one that says pass, is not\n"
-	       "touched. A test takes source port %d unless told.\n", SPORT);
+	       "touched. A test takes source port %d unless told.\n", TEST_SPORT);
 	return 0;
 }
 

@@ -174,6 +174,11 @@ void tally_free(struct store *s, __u32 tally)
 	}
 }
 
+void tally_touch(__u32 tally)
+{
+	__atomic_store_n(&part_at(tally, 0)->hit, ticks_now(), __ATOMIC_RELAXED);
+}
+
 void tally_counts(__u32 tally, struct rule_counts *ret)
 {
 	struct rule_counts c = {};

@@ -23,6 +23,9 @@ void tally_free(struct store *s, __u32 tally);
 /* The same for a tally that is among the store's free ones. */
 void tally_end(__u32 tally);
 
+/* The rule was changed: its listener is not yet to be missed. */
+void tally_touch(__u32 tally);
+
 /* A place in the store's stack of free tallies. */
 __u32 *free_tally(struct store *s, __u32 i);
 

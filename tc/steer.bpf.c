@@ -273,9 +273,19 @@ int shunt_steer(struct __sk_buff *skb)
 	return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
 }
 
+static __always_inline bool listens(struct __sk_buff *skb, const struct packet *pkt, int proto)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
+	bool yes = sk && (proto == IPPROTO_UDP || sk->state == TCP_LISTEN);
+
+	if (sk)
+		bpf_sk_release(sk);
+	return yes;
+}
+
 /*
- * 'shunt steer test': run on a made-up packet by BPF_PROG_TEST_RUN, with the
- * interface in cb[0]. Returns the index of the rule.
+ * Run on a made-up packet by BPF_PROG_TEST_RUN, with the interface in cb[0]
+ * and in cb[1] what is asked: enum shunt_question.
  */
 SEC("tc")
 int shunt_test(struct __sk_buff *skb)
@@ -283,7 +293,12 @@ int shunt_test(struct __sk_buff *skb)
 	struct packet pkt = { .ifindex = skb->cb[0] };
 	struct verdict rule = {};
 
-	return parse(skb, &pkt) == PARSED_PORTS ? shunt_find(&pkt, &rule) : 0;
+	if (parse(skb, &pkt) != PARSED_PORTS)
+		return 0;
+	if (skb->cb[1] == ASK_RULE)
+		return shunt_find(&pkt, &rule);
+	return pkt.proto == IPPROTO_TCP ? listens(skb, &pkt, IPPROTO_TCP) :
+					  listens(skb, &pkt, IPPROTO_UDP);
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

@@ -247,8 +247,8 @@ wrong_rules()
 		did you mean 1-2? | steer add tcp dst 10.0.0.0/8 sport 2-1 pass
 		'127.0.0.1': a port is missing | steer add tcp dst 10.0.0.0/8 to 127.0.0.1
 		'[::1]': a port is missing | steer add tcp dst fd00::/8 to [::1]
-		'0' | steer add tcp dst 10.0.0.0/8 to 127.0.0.1:0
-		'65536' | steer add tcp dst 10.0.0.0/8 to 127.0.0.1:65536
+		'127.0.0.1:0' | steer add tcp dst 10.0.0.0/8 to 127.0.0.1:0
+		'127.0.0.1:65536' | steer add tcp dst 10.0.0.0/8 to 127.0.0.1:65536
 		'localhost:80' | steer add tcp dst 10.0.0.0/8 to localhost:80
 		'[127.0.0.1]:80' | steer add tcp dst 10.0.0.0/8 to [127.0.0.1]:80
 		'[::1]x' | steer add tcp dst fd00::/8 to [::1]x
@@ -268,7 +268,7 @@ wrong_rules()
 		'icmp' | steer test icmp src 10.0.0.1 dst 10.0.0.2
 		needs 'src | steer test tcp dst 10.0.0.2:80
 		needs 'dport | steer test tcp src 10.0.0.1 dst 10.0.0.2
-		'0' | steer test tcp src 10.0.0.1 dst 10.0.0.2:0
+		'10.0.0.2:0' | steer test tcp src 10.0.0.1 dst 10.0.0.2:0
 		'65536' | steer test tcp src 10.0.0.1 dst 10.0.0.2 dport 65536
 		one is IPv4 | steer test tcp src 10.0.0.1 dst [fd00::1]:80
 		'10.0.0.0/8' | steer test tcp src 10.0.0.1 dst 10.0.0.0/8 dport 80

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rulefile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "rules.h"
+#include "shunt.h"
+
+#define WORDS 64
+#define BLANK " \t\r\n\v\f"
+
+/* Cuts a line into words; their number, or -EINVAL, said. */
+static int split(char *line, char *word[WORDS])
+{
+	char *rest = line, *w;
+	int count = 0;
+
+	while ((w = strtok_r(rest, BLANK, &rest)) && *w != '#') {
+		if (count == WORDS)
+			return refuse("'%s': more than %d words", w, WORDS);
+		word[count++] = w;
+	}
+	return count;
+}
+
+/* Makes room for one more of size bytes; the room doubles. */
+static int make_room(void *array, __u32 count, size_t size)
+{
+	void **at = array, *larger;
+
+	if (count & (count - 1))
+		return 0;
+	larger = realloc(*at, (count ? 2 * count : 1) * size);
+	if (!larger)
+		return fail(-ENOMEM, "a rule file");
+	*at = larger;
+	return 0;
+}
+
+static int add_option(struct rule_file *f, const char *text)
+{
+	int error = make_room(&f->option, f->options, sizeof(*f->option));
+
+	if (error)
+		return error;
+	f->option[f->options] = strdup(text);
+	if (!f->option[f->options])
+		return fail(-ENOMEM, "a rule file");
+	f->options++;
+	return 0;
+}
+
+static int read_option(struct rule_file *f, unsigned int number, int count, char **word)
+{
+	char option[32];
+	int error;
+
+	if (count == 1)
+		return refuse("'%s': a value is missing", word[0]);
+	if (count > 2)
+		return refuse("'%s' is one word too many", word[2]);
+	error = make_room(&f->option_line, f->options / 2, sizeof(*f->option_line));
+	if (error)
+		return error;
+	f->option_line[f->options / 2] = number;
+	snprintf(option, sizeof(option), "--%s", word[0]);
+	error = add_option(f, option);
+	return error ? error : add_option(f, word[1]);
+}
+
+static int read_rule(struct rule_file *f, unsigned int number, int count, char **word)
+{
+	struct rule_line l = { .number = number };
+	int error = rule_parse(count, word, &l.rule);
+
+	if (!error)
+		error = make_room(&f->line, f->count, sizeof(*f->line));
+	if (!error)
+		f->line[f->count++] = l;
+	return error;
+}
+
+static int read_line(struct rule_file *f, unsigned int number, char *line, size_t len)
+{
+	char *word[WORDS], option[32];
+	int count;
+
+	if (strlen(line) != len)
+		return refuse("'%s': a zero byte follows", line);
+	count = split(line, word);
+	if (count <= 0)
+		return count;
+	snprintf(option, sizeof(option), "--%s", word[0]);
+	if (is_load_option(option))
+		return read_option(f, number, count, word);
+	return read_rule(f, number, count, word);
+}
+
+static int read_lines(FILE *in, struct rule_file *f)
+{
+	_cleanup_free_ char *line = NULL;
+	unsigned int number = 0;
+	size_t size = 0;
+	ssize_t len;
+	int error = 0;
+
+	while (!error && (len = getline(&line, &size, in)) >= 0) {
+		message_place(f->name, ++number);
+		error = read_line(f, number, line, len);
+	}
+	message_place(NULL, 0);
+	if (!error && ferror(in))
+		error = fail(-errno, "'%s'", f->name);
+	return error;
+}
+
+/* By what rules match, then by line. */
+static int by_match(const void *a, const void *b)
+{
+	const struct rule_line *const *x = a, *const *y = b;
+
+	return rule_order(&(*x)->rule, &(*y)->rule) ?:
+	       ((*x)->number < (*y)->number ? -1 : (*x)->number > (*y)->number);
+}
+
+static int refuse_double(const struct rule_file *f, const struct rule_line *first,
+			 const struct rule_line *second)
+{
+	char text[RULE_TEXT];
+
+	rule_format(&second->rule, text, sizeof(text));
+	message_place(f->name, second->number);
+	refuse("'%s': line %u has a rule for the same packets", text, first->number);
+	message_place(NULL, 0);
+	return -EINVAL;
+}
+
+static int check_doubles(const struct rule_file *f)
+{
+	_cleanup_free_ const struct rule_line **order = calloc(f->count + 1, sizeof(*order));
+	__u32 i;
+
+	if (!order)
+		return fail(-ENOMEM, "a rule file");
+	for (i = 0; i < f->count; i++)
+		order[i] = &f->line[i];
+	qsort(order, f->count, sizeof(*order), by_match);
+	for (i = 1; i < f->count; i++)
+		if (rule_same_match(&order[i - 1]->rule, &order[i]->rule))
+			return refuse_double(f, order[i - 1], order[i]);
+	return 0;
+}
+
+/* When no line moves any more. */
+static int list_rules(struct rule_file *f)
+{
+	__u32 i;
+
+	f->rule = calloc(f->count + 1, sizeof(*f->rule));
+	if (!f->rule)
+		return fail(-ENOMEM, "a rule file");
+	for (i = 0; i < f->count; i++)
+		f->rule[i] = &f->line[i].rule;
+	return 0;
+}
+
+int rule_file_read(const char *name, struct rule_file *ret)
+{
+	bool standard = !strcmp(name, "-");
+	FILE *in = standard ? stdin : fopen(name, "re");
+	struct rule_file f = { .name = standard ? "stdin" : name };
+	int error;
+
+	if (!in)
+		return fail(-errno, "'%s'", name);
+	error = read_lines(in, &f);
+	if (!standard)
+		fclose(in);
+	if (!error)
+		error = check_doubles(&f);
+	if (!error)
+		error = list_rules(&f);
+	if (error)
+		rule_file_free(&f);
+	else
+		*ret = f;
+	return error;
+}
+
+void rule_file_free(struct rule_file *f)
+{
+	while (f->options)
+		free(f->option[--f->options]);
+	free(f->option);
+	free(f->option_line);
+	free(f->line);
+	free(f->rule);
+	*f = (struct rule_file){};
+}
+
+struct difference {
+	__u32 added;
+	__u32 changed;
+	__u32 deleted;
+	__u32 same;
+};
+
+static void compare(const struct rule_file *f, struct difference *ret)
+{
+	struct difference d = {};
+	const struct shunt_rule *was;
+	__u32 i;
+
+	for (i = 0; i < f->count; i++) {
+		was = rules_find(&f->line[i].rule);
+		if (was) /* it stays one of map_update's */
+			f->line[i].rule.old = was->old;
+		d.added += !was;
+		d.same += was && rule_same_effect(was, &f->line[i].rule);
+		d.changed += was && !rule_same_effect(was, &f->line[i].rule);
+	}
+	d.deleted = rules_count() - d.same - d.changed;
+	*ret = d;
+}
+
+static void report(const struct difference *d)
+{
+	if (!opt.json) {
+		say("%u rules: %u added, %u changed, %u deleted", d->added + d->changed + d->same,
+		    d->added, d->changed, d->deleted);
+		return;
+	}
+	json_open(stdout, '{');
+	json_number(stdout, "rules", d->added + d->changed + d->same);
+	json_number(stdout, "added", d->added);
+	json_number(stdout, "changed", d->changed);
+	json_number(stdout, "deleted", d->deleted);
+	json_close(stdout, '}');
+}
+
+int rule_file_apply(const struct rule_file *f)
+{
+	struct difference d;
+	int error = 0;
+
+	compare(f, &d);
+	if (d.added + d.changed + d.deleted)
+		error = rules_replace(f->rule, f->count);
+	if (!error)
+		report(&d);
+	return error;
+}

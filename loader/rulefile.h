@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Rule files: a rule on each line, in the words that follow 'shunt steer add'.
+ * What follows a # that begins a word is a comment. A line may also name an
+ * option of 'shunt load', without its dashes: 'iface eth0'.
+ */
+#ifndef SHUNT_RULEFILE_H
+#define SHUNT_RULEFILE_H
+
+#include "rule.h"
+
+struct rule_line {
+	struct shunt_rule rule;
+	unsigned int number;
+};
+
+struct rule_file {
+	const char *name;
+	struct rule_line *line;
+	const struct shunt_rule **rule; /* the same, one by one */
+	__u32 count;
+	/* the options, as they would be on the command line */
+	char **option;
+	int options;
+	unsigned int *option_line; /* one for each two */
+};
+
+/* Is it an option of 'shunt load' that a file may name? */
+bool is_load_option(const char *word);
+
+/* Reads a file, '-' for stdin. Two rules with the same match are an error.
+ * 0 or -errno, said with the line. */
+int rule_file_read(const char *name, struct rule_file *ret);
+void rule_file_free(struct rule_file *f);
+
+#define _cleanup_rules_ _cleanup_(rule_file_free)
+
+/* Puts the rules of the file in force, and no others; how many are new, go and
+ * change is said. The caller holds the lock and has opened the rules. */
+int rule_file_apply(const struct rule_file *f);
+
+#endif
