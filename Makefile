@@ -25,7 +25,7 @@ SRC := $(wildcard loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c))
-ALIASES := map_update map_delete_elem
+ALIASES := map_update map_delete_elem shunt-diverter
 # What depends on the kernel; the rest need not be run in every one.
 KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats steer.bats
 

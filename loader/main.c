@@ -26,6 +26,7 @@ static const struct command commands[] = {
 	  "rules that assign flows to a transparent listener" },
 	{ "apply", cmd_apply, "FILE", "make the rules of a file the rules in force" },
 	{ "save", cmd_save, "", "the rules in force, as apply reads them" },
+	{ "diverter", cmd_diverter, "-I|-D|-L|-V ...", "what ziti-router calls for its services" },
 	{ "sockets", cmd_sockets, "", "pairs: state, why, bytes bypassed, bytes passed" },
 	{ "trace", cmd_trace, "on|off|follow", "a line in trace_pipe for each event" },
 	{ "help", cmd_help, "", "this text" },
@@ -34,6 +35,7 @@ static const struct command commands[] = {
 
 /* The names under which ziti-router and the tproxy splicer's users call. */
 static const struct command aliases[] = {
+	{ "shunt-diverter", cmd_diverter, NULL, NULL },
 	{ "map_update", cmd_map_update, NULL, NULL },
 	{ "map_delete_elem", cmd_map_delete_elem, NULL, NULL },
 	{ NULL, NULL, NULL, NULL },
