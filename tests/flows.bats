@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Rules are for new flows: what becomes of flows at hand when rules and
+# listeners come and go. steer.bash draws the hosts.
+
+bats_require_minimum_version 1.5.0
+# shellcheck disable=SC2154 # translate sets words
+load steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+setup()
+{
+	find_hosts
+	load_steer
+}
+
+teardown()
+{
+	clean_up_steer
+}
+
+forwarded()
+{
+	talk "old$family" tcp 10.1.2.3 80
+	said "old$family" via=beyond
+	add tcp dst 10.1.0.0/16 to 127.0.0.1:9001
+	exchange "old$family" on
+	meets 9001 tcp 10.1.2.3 80
+	exchange "old$family" on
+	add tcp dst 0.0.0.0/0 to 127.0.0.1:9009
+	exchange "old$family" on
+}
+
+@test "forwarded TCP connections are left alone by rules that come later" {
+	serve_router router 9001
+	each_family forwarded tcp
+}
+
+# The rule goes, the connection stays.
+steered()
+{
+	add tcp dst 10.1.0.0/16 to 127.0.0.1:9001
+	talk "conn$family" tcp 10.1.2.3 80
+	said "conn$family" via=9001
+	del tcp dst 10.1.0.0/16
+	exchange "conn$family" on
+	meets beyond tcp 10.1.2.3 80
+	add tcp dst 10.1.2.3 pass
+	exchange "conn$family" on
+}
+
+@test "steered TCP connections go on when their rule is deleted" {
+	serve_router router 9001
+	each_family steered tcp
+}
+
+udp_stays()
+{
+	add udp dst 10.1.0.0/16 to 127.0.0.1:9001
+	talk "flow$family" udp 10.1.2.3 80
+	said "flow$family" 'via=9001 by=listener'
+	add udp dst 10.1.2.3 dport 80 to 127.0.0.1:9002
+	exchange "flow$family" 'via=9001 by=listener'
+	meets 9002 udp 10.1.2.3 80
+	del udp dst 10.1.2.3 dport 80
+	exchange "flow$family" 'via=9001 by=listener'
+	# its own rule goes
+	del udp dst 10.1.0.0/16
+	exchange "flow$family" via=beyond
+}
+
+@test "a UDP flow stays with its listener until its rule is deleted" {
+	serve_router router 9001 9002
+	each_family udp_stays udp
+}
+
+udp_gone()
+{
+	serve_router "one$family" 9001
+	add udp dst 10.1.0.0/16 to 127.0.0.1:9001
+	talk "flow$family" udp 10.1.2.3 80
+	said "flow$family" 'via=9001 by=listener'
+	stops "one$family"
+	# started again, at another port
+	serve_router "two$family" 9002
+	add udp dst 10.1.0.0/16 to 127.0.0.1:9002
+	exchange "flow$family" 'via=9002 by=listener'
+	stops "two$family"
+}
+
+@test "a UDP flow whose listener is gone goes by the rules again" {
+	each_family udp_gone udp
+}
+
+# A whole new set of rules, in new maps: flows of the rules that stay go on.
+applied()
+{
+	local i
+
+	add udp dst 10.1.0.0/16 to 127.0.0.1:9001
+	talk "flow$family" udp 10.1.2.3 80
+	said "flow$family" 'via=9001 by=listener'
+	{
+		shunt save
+		translate 10.1.2.3 127.0.0.1:9002
+		for i in $(seq 3000); do
+			echo "udp dst ${words[0]} dport $i to ${words[1]}"
+		done
+	} >"$BATS_TEST_TMPDIR/rules"
+	shunt apply "$BATS_TEST_TMPDIR/rules"
+	exchange "flow$family" 'via=9001 by=listener'
+	meets 9002 udp 10.1.2.3 80
+	grep -v '/16\|/112' "$BATS_TEST_TMPDIR/rules" | shunt apply -
+	exchange "flow$family" 'via=9002 by=listener'
+}
+
+@test "flows go on through apply, but not those of rules that it drops" {
+	serve_router router 9001 9002
+	each_family applied udp
+}
