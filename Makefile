@@ -90,7 +90,7 @@ $(B)/tests/%: tests/peers/%.c
 $(B)/bench/%: bench/%.c
 	$(call SAY,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -MF $@.d $< -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LDLIBS)
 
 deps:
 	$(Q)scripts/deps.sh test

@@ -428,8 +428,7 @@ enum shunt_question {
 	ASK_LISTENER,       /* does somebody listen at its destination? */
 };
 
-/* Flows given to a listener: key and value of shunt_flows. TCP's are looked at
- * only when no socket has the flow. */
+/* UDP flows given to a listener: key and value of shunt_flows. */
 #define SHUNT_FLOWS 65536
 #define SHUNT_UDP_IDLE 60 /* ticks after which a UDP flow is a new one */
 
@@ -441,9 +440,7 @@ struct shunt_flow {
 	__u8 dst[16];
 	__u16 sport;
 	__u16 dport;
-	__u8 family;
-	__u8 proto;
-	__u16 pad;
+	__u32 family;
 	__u32 ifindex;
 };
 

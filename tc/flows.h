@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What rules have done, and the flows that they gave to a listener. */
+/* What rules have done, and the UDP flows that they gave to a listener. */
 #ifndef SHUNT_FLOWS_H
 #define SHUNT_FLOWS_H
 
@@ -50,8 +50,6 @@ static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow 
 	ret->sport = pkt->sport;
 	ret->dport = pkt->dport;
 	ret->family = pkt->family;
-	ret->proto = pkt->proto;
-	ret->pad = 0;
 	ret->ifindex = pkt->ifindex;
 }
 
@@ -78,7 +76,7 @@ static __always_inline struct shunt_given *flow_given(const struct packet *pkt)
 
 	flow_of(pkt, &flow);
 	given = bpf_map_lookup_elem(&shunt_flows, &flow);
-	if (given && pkt->proto == IPPROTO_UDP && now() - given->seen > SHUNT_UDP_IDLE)
+	if (given && now() - given->seen > SHUNT_UDP_IDLE)
 		return NULL;
 	return given;
 }

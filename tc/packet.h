@@ -10,6 +10,7 @@
 #define IP_OFFSET 0x1fff
 #define IP_MF 0x2000
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
 #define TCP_ACK 0x10
 
 /* RFC 8200 4, RFC 4302: the headers that may stand before TCP or UDP */
@@ -37,6 +38,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 pad;
 	__u32 ifindex;
+	__u8 tcp_seqs[8]; /* as they stand in the header: of the sender, acknowledged */
 };
 
 struct ipv4_header {
@@ -79,6 +81,7 @@ static __always_inline enum parsed parse_ports(struct __sk_buff *skb, __u32 at, 
 		if (!LOAD(skb, at, &h))
 			return PARSED_MALFORMED;
 		pkt->tcp_flags = h.rest[9];
+		__builtin_memcpy(pkt->tcp_seqs, h.rest, 8);
 	} else if (pkt->proto == IPPROTO_UDP) {
 		if (bpf_skb_load_bytes_relative(skb, at, &h, 8, BPF_HDR_START_NET))
 			return PARSED_MALFORMED;

@@ -152,6 +152,38 @@ static __always_inline bool may_take(struct bpf_sock *sk, int proto)
 	return transparent;
 }
 
+/* Under SYN cookies nothing but the client's answer tells of the connection. */
+static __always_inline bool answers_cookie(struct bpf_sock *sk, const struct packet *pkt)
+{
+	struct {
+		__be16 sport;
+		__be16 dport;
+		__u8 seqs[8];
+		__u8 offset;
+		__u8 flags;
+		__u8 rest[6];
+	} tcp = { .sport = bpf_htons(pkt->sport), .dport = bpf_htons(pkt->dport),
+		  .flags = pkt->tcp_flags };
+	struct ipv4_header ip4 = { .version_ihl = 0x45 };
+	struct ipv6_header ip6 = { .version_class = 0x60 };
+
+	__builtin_memcpy(tcp.seqs, pkt->tcp_seqs, 8);
+	if (pkt->family == AF_INET) {
+		__builtin_memcpy(ip4.src, pkt->src, 4);
+		__builtin_memcpy(ip4.dst, pkt->dst, 4);
+		return !bpf_tcp_check_syncookie(sk, &ip4, sizeof(ip4), (void *)&tcp, sizeof(tcp));
+	}
+	__builtin_memcpy(ip6.src, pkt->src, 16);
+	__builtin_memcpy(ip6.dst, pkt->dst, 16);
+	return !bpf_tcp_check_syncookie(sk, &ip6, sizeof(ip6), (void *)&tcp, sizeof(tcp));
+}
+
+/* Asks this packet for something new? */
+static __always_inline bool is_first(const struct packet *pkt, int proto)
+{
+	return proto == IPPROTO_UDP || (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 /* Gives the packet to the listener at this address; false if it can't be. */
 static __always_inline bool assign(struct __sk_buff *skb, const struct packet *pkt, int proto,
 				   const __u8 *to, __u16 to_port)
@@ -160,17 +192,17 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 	bool assigned = false;
 
 	if (sk) {
-		if (may_take(sk, proto))
+		if (may_take(sk, proto) && (is_first(pkt, proto) || answers_cookie(sk, pkt)))
 			assigned = !bpf_sk_assign(skb, sk, 0);
 		bpf_sk_release(sk);
 	}
 	return assigned;
 }
 
-/* Leaves the flow to the listener that has it, as long as the rule that gave
+/* Leaves a UDP flow to the listener that has it, as long as the rule that gave
  * it is there; false if there is none. */
 static __always_inline bool steer_given(struct __sk_buff *skb, const struct packet *pkt,
-					int proto, const struct shunt_conf *conf)
+					const struct shunt_conf *conf)
 {
 	struct shunt_given *given = flow_given(pkt);
 	struct shunt_tally *t;
@@ -181,7 +213,7 @@ static __always_inline bool steer_given(struct __sk_buff *skb, const struct pack
 	t = tally_at(conf, given->tally);
 	if (!t || t->birth != given->birth)
 		return false;
-	if (!assign(skb, pkt, proto, given->to, given->to_port))
+	if (!assign(skb, pkt, IPPROTO_UDP, given->to, given->to_port))
 		return false;
 	if (given->seen != tick)
 		given->seen = tick;
@@ -205,7 +237,8 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 	t->hit = now();
 	COUNT(steered_flows, 1);
 	deliver(skb, conf);
-	flow_begins(pkt, rule, t);
+	if (proto == IPPROTO_UDP)
+		flow_begins(pkt, rule, t);
 	if (conf->trace)
 		TRACE(pkt, rule);
 }
@@ -221,24 +254,27 @@ static __always_inline void steer_new(struct __sk_buff *skb, const struct packet
 	t = tally_at(conf, rule.tally);
 	if (!t)
 		return;
-	tally_packet(conf, t, skb->len);
-	if (rule.action == SHUNT_STEER)
-		steer_to(skb, pkt, proto, &rule, t, conf);
+	if (is_first(pkt, proto)) {
+		tally_packet(conf, t, skb->len);
+		if (rule.action == SHUNT_STEER)
+			steer_to(skb, pkt, proto, &rule, t, conf);
+	} else if (rule.action == SHUNT_STEER && assign(skb, pkt, proto, rule.to, rule.to_port)) {
+		tally_packet(conf, t, skb->len);
+		deliver(skb, conf);
+	}
 }
 
 /* Rules are for first packets. A TCP packet that neither asks for a connection
- * nor belongs to a socket may be of a connection that is forwarded: only if a
- * rule gave its flow away is it the listener's, which resets it. */
+ * nor belongs to a socket may be of a connection that is forwarded: it is left
+ * alone, unless it answers a SYN cookie of the listener. */
 static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
 				       int proto, const struct shunt_conf *conf)
 {
-	bool first = proto == IPPROTO_TCP && (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-
 	if (steer_known(skb, pkt, proto, conf))
 		return;
-	if (!first && steer_given(skb, pkt, proto, conf))
+	if (proto == IPPROTO_UDP && steer_given(skb, pkt, conf))
 		return;
-	if (first || proto == IPPROTO_UDP)
+	if (is_first(pkt, proto) || (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK)
 		steer_new(skb, pkt, proto, conf);
 }
 

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * steer SHUNT [RULES]...
+ *
+ * What steering costs a packet, by the number of rules: frames are sent into a
+ * veth pair of a namespace of its own, and the kernel tells how long the
+ * program ran for each (its own clock adds some 30 ns: 'no packet for us' is
+ * the floor). And what it takes to apply so many rules.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#define PIN_DIR "/sys/fs/bpf/shunt"
+#define PORT 9999
+#define PACKETS 40000
+#define RUNS 5
+#define FRAME 64
+
+/* Rules of different kinds. */
+enum shape {
+	HOSTS,  /* an address and port each */
+	NESTED, /* prefixes of all lengths, overlapping, with ranges of ports */
+	ONE,    /* one prefix: sources, each with overlapping ranges */
+};
+
+static const char *const shapes[] = { "hosts", "nested", "one prefix" };
+
+struct rule {
+	unsigned int dst, dst_len, src, low, high;
+};
+
+struct frame {
+	struct ether_header eth;
+	unsigned char ip[20];
+	unsigned short sport, dport;
+	unsigned char rest[16];
+} __attribute__((packed));
+
+static const char *shunt;
+static struct rule *rules;
+static int count, packet_fd, prog_fd;
+static unsigned long long state = 1;
+static struct frame frame;
+
+static void die(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", strerror(errno));
+	exit(1);
+}
+
+static unsigned int pick(unsigned int n)
+{
+	state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (state >> 33) % n;
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void run(const char *fmt, ...)
+{
+	char command[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	if (system(command))
+		die("'%s'", command);
+}
+
+/* --- rules ------------------------------------------------------------------- */
+
+static void make_rule(struct rule *r, int i, enum shape shape)
+{
+	*r = (struct rule){ .dst = 10U << 24 | i, .dst_len = 32, .low = 443, .high = 443 };
+	if (shape == NESTED) {
+		r->dst_len = 8 + pick(25);
+		r->dst = (10U << 24 | pick(1 << 24)) & ~0ULL << (32 - r->dst_len);
+		r->low = 1 + pick(60000);
+		r->high = r->low + pick(pick(2) ? 10 : 5000);
+	} else if (shape == ONE) {
+		r->dst = 10U << 24;
+		r->dst_len = 8;
+		r->src = 172U << 24 | (i / 100 + 1);
+		r->low = 1 + i % 100 * 300;
+		r->high = r->low + 1000 + i % 100;
+	}
+}
+
+static const char *address(unsigned int a, char text[INET_ADDRSTRLEN])
+{
+	a = htonl(a);
+	return inet_ntop(AF_INET, &a, text, INET_ADDRSTRLEN);
+}
+
+static void print_rules(const char *path, enum shape shape, const char *proto)
+{
+	char dst[INET_ADDRSTRLEN], src[INET_ADDRSTRLEN];
+	FILE *f = fopen(path, "w");
+	int i;
+
+	if (!f)
+		die("%s", path);
+	for (i = 0; i < count; i++) {
+		struct rule *r = &rules[i];
+
+		make_rule(r, i, shape);
+		fprintf(f, "%s dst %s/%u dport %u-%u", proto, address(r->dst, dst), r->dst_len,
+			r->low, r->high);
+		if (r->src)
+			fprintf(f, " src %s", address(r->src, src));
+		fprintf(f, " to 127.0.0.1:%d\n", PORT);
+	}
+	fclose(f);
+}
+
+/* Random rules may be twice the same: the file must not. */
+static void apply(enum shape shape, const char *proto, double *ret_seconds, long *ret_kbytes)
+{
+	char path[] = "/tmp/bench-steer.XXXXXX", command[1024];
+	int fd = mkstemp(path), status;
+	struct rusage usage;
+	double begin;
+	pid_t child;
+
+	if (fd < 0)
+		die("%s", path);
+	close(fd);
+	print_rules(path, shape, proto);
+	if (shape == NESTED)
+		run("sort -u -k3,3 -k5,5 -o %s %s", path, path);
+	begin = seconds();
+	child = fork();
+	if (!child) {
+		snprintf(command, sizeof(command), "%s", path);
+		close(2);
+		execl(shunt, shunt, "apply", command, NULL);
+		_exit(127);
+	}
+	if (wait4(child, &status, 0, &usage) < 0 || status)
+		die("apply");
+	*ret_seconds = seconds() - begin;
+	*ret_kbytes = usage.ru_maxrss;
+	unlink(path);
+}
+
+static long map_bytes(const char *name)
+{
+	char path[128], line[128];
+	unsigned int zero = 0, id;
+	long bytes = 0;
+	int outer, fd;
+	FILE *f;
+
+	snprintf(path, sizeof(path), PIN_DIR "/maps/%s", name);
+	outer = bpf_obj_get(path);
+	if (outer < 0 || bpf_map_lookup_elem(outer, &zero, &id))
+		die("%s", path);
+	fd = bpf_map_get_fd_by_id(id);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "memlock: %ld", &bytes);
+	if (f)
+		fclose(f);
+	close(fd);
+	close(outer);
+	return bytes;
+}
+
+/* --- packets ----------------------------------------------------------------- */
+
+static void begin_frame(int proto, unsigned int src, unsigned int sport, unsigned int dst,
+			unsigned int dport, int flags)
+{
+	unsigned int n = htonl(src);
+
+	memset(frame.ip, 0, sizeof(frame.ip));
+	frame.ip[0] = 0x45;
+	frame.ip[3] = proto == IPPROTO_UDP ? 28 : 40;
+	frame.ip[8] = 64;
+	frame.ip[9] = proto;
+	memcpy(frame.ip + 12, &n, 4);
+	n = htonl(dst);
+	memcpy(frame.ip + 16, &n, 4);
+	frame.sport = htons(sport);
+	frame.dport = htons(dport);
+	memset(frame.rest, 0, sizeof(frame.rest));
+	if (proto == IPPROTO_TCP) {
+		frame.rest[8] = 0x50;
+		frame.rest[9] = flags;
+	} else {
+		frame.rest[1] = 8;
+	}
+}
+
+static void send_frame(void)
+{
+	int proto = frame.ip[9];
+
+	while (send(packet_fd, &frame, 14 + (proto == IPPROTO_UDP ? 28 : 40), 0) < 0)
+		if (errno != ENOBUFS)
+			die("send");
+}
+
+static int working; /* rules that packets are for */
+
+static void first_packet(int proto)
+{
+	const struct rule *r = &rules[(long long)pick(working) * count / working];
+	unsigned int host = r->dst_len < 32 ? pick(1U << (32 - r->dst_len)) : 0;
+
+	begin_frame(proto, r->src ? r->src : 172U << 24 | pick(1 << 24), 1 + pick(65535),
+		    r->dst | host, r->low + pick(r->high - r->low + 1), 2 /* SYN */);
+}
+
+static struct bpf_prog_info prog_info(void)
+{
+	struct bpf_prog_info info = {};
+	unsigned int len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
+		die("program");
+	return info;
+}
+
+/* ns a packet, the best of some runs: others use this machine too. */
+static double cost(void (*make)(int), int proto)
+{
+	struct bpf_prog_info before, after;
+	double ns, best = 1e9;
+	int i, j;
+
+	for (i = 0; i < RUNS; i++) {
+		before = prog_info();
+		for (j = 0; j < PACKETS; j++) {
+			make(proto);
+			send_frame();
+		}
+		usleep(20000);
+		after = prog_info();
+		ns = (double)(after.run_time_ns - before.run_time_ns) /
+		     (after.run_cnt - before.run_cnt);
+		best = ns < best ? ns : best;
+	}
+	return best;
+}
+
+static void nobodys(int proto)
+{
+	begin_frame(proto, 1, 1, 2, 2, 0);
+}
+
+static void unmatched(int proto)
+{
+	begin_frame(proto, 172U << 24 | pick(1 << 24), 1 + pick(65535), 11U << 24 | pick(1 << 24),
+		    1 + pick(65535), 2);
+}
+
+static void forwarded(int proto)
+{
+	unmatched(proto);
+	frame.rest[9] = 0x10; /* ACK */
+}
+
+static void known_udp(int proto)
+{
+	begin_frame(proto, 172U << 24 | 1, 5000, rules[0].dst, rules[0].low, 0);
+	if (rules[0].src)
+		begin_frame(proto, rules[0].src, 5000, rules[0].dst, rules[0].low, 0);
+}
+
+static struct sockaddr_in peer; /* of a connection of the router's */
+
+static void established(int proto)
+{
+	begin_frame(proto, ntohl(peer.sin_addr.s_addr), ntohs(peer.sin_port), INADDR_LOOPBACK, PORT,
+		    0x10);
+}
+
+/* --- the place ----------------------------------------------------------------- */
+
+static void open_sockets(void)
+{
+	struct sockaddr_in at = { AF_INET, htons(PORT), { htonl(INADDR_LOOPBACK) }, {} };
+	int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0);
+	int client = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	socklen_t len = sizeof(peer);
+
+	setsockopt(tcp, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one));
+	setsockopt(udp, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one));
+	if (bind(tcp, (void *)&at, sizeof(at)) || listen(tcp, 1) ||
+	    bind(udp, (void *)&at, sizeof(at)) || connect(client, (void *)&at, sizeof(at)) ||
+	    accept(tcp, NULL, NULL) < 0 || getsockname(client, (void *)&peer, &len))
+		die("sockets");
+}
+
+static void make_place(void)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET };
+
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
+		die("namespace");
+	run("ip link set lo up; ip link add w0 type veth peer name w1; ip link set w0 up; ip link set w1 up");
+	run("%s load --iface w1 >/dev/null", shunt);
+	open_sockets();
+	packet_fd = socket(AF_PACKET, SOCK_RAW, 0);
+	to.sll_ifindex = if_nametoindex("w0");
+	to.sll_protocol = htons(ETH_P_IP);
+	if (packet_fd < 0 || bind(packet_fd, (void *)&to, sizeof(to)))
+		die("packets");
+	memset(&frame, 0, sizeof(frame));
+	memset(frame.eth.ether_dhost, 2, 6); /* somebody else's: dropped when we have seen it */
+	frame.eth.ether_type = htons(ETHERTYPE_IP);
+	prog_fd = bpf_obj_get(PIN_DIR "/progs/shunt_steer");
+	if (prog_fd < 0 || bpf_enable_stats(BPF_STATS_RUN_TIME) < 0)
+		die("statistics");
+}
+
+static void row(enum shape shape)
+{
+	double seconds_taken, tcp_first, ignored;
+	long kbytes;
+
+	apply(shape, "tcp", &ignored, &kbytes);
+	for (working = 1; working <= count && working < 200000; working *= 16)
+		printf("%d:%.0f ", working, cost(first_packet, IPPROTO_TCP));
+	tcp_first = cost(first_packet, IPPROTO_TCP);
+	apply(shape, "udp", &seconds_taken, &kbytes);
+	printf("%9d  %-10s  %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f   %6.2f %7.1f %7.1f\n", count,
+	       shapes[shape], cost(nobodys, IPPROTO_ICMP), cost(established, IPPROTO_TCP),
+	       cost(forwarded, IPPROTO_TCP), cost(known_udp, IPPROTO_UDP),
+	       cost(unmatched, IPPROTO_UDP), tcp_first, cost(first_packet, IPPROTO_UDP),
+	       seconds_taken, kbytes / 1024.0,
+	       (map_bytes("shunt_rules") + map_bytes("shunt_tallies")) / 1048576.0);
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const usual[] = { "1", "1000", "100000", "1000000" };
+	const char *const *counts = argc > 2 ? (const char **)argv + 2 : usual;
+	int i, n = argc > 2 ? argc - 2 : 4;
+	enum shape shape;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: steer SHUNT [RULES]...\n");
+		return 2;
+	}
+	shunt = argv[1];
+	make_place();
+	printf("                       ns a packet                                        apply\n"
+	       "    rules  kind          none   est.   fwd.  known  other    SYN    UDP        s"
+	       "     MiB    maps\n");
+	for (shape = HOSTS; shape <= ONE; shape++)
+		for (i = 0; i < n; i++) {
+			count = atoi(counts[i]);
+			rules = calloc(count, sizeof(*rules));
+			row(shape);
+			free(rules);
+		}
+	run("%s unload 2>/dev/null", shunt);
+	return 0;
+}
