@@ -18,11 +18,18 @@ enum shunt_admit {
 	SHUNT_EAGER = 1,
 };
 
+/* Does the verdict pass messages to TCP, to end the bypass? */
+enum shunt_passing {
+	PASSING_NO = 0,
+	PASSING_ALL,
+	PASSING_SOFT,     /* but for those that redirected bytes are queued before */
+};
+
 /* Settings that every program reads: shunt_conf[0]. */
 struct shunt_conf {
 	__u32 abi;        /* SHUNT_ABI */
 	__u32 loaded;     /* set last by load, cleared first by unload */
-	__u32 passing;    /* the verdict passes every message to TCP */
+	__u32 passing;    /* enum shunt_passing */
 	__u32 trace;      /* write lines to trace_pipe */
 	__u64 max_bytes;  /* queued in one direction */
 	__u64 max_pages;  /* of TCP memory in use on this host */
@@ -37,15 +44,14 @@ struct shunt_conf {
 	__u32 met;        /* sockets met in this pass */
 	__u32 excludes;   /* entries of shunt_exclude */
 	__u32 fionread_faulty; /* for sockets on the fast path, on this kernel */
-	__u32 pad;
-	__u64 netns;      /* inode of the network namespace of load */
 	__u32 watching;   /* some pair is watched: look out for its client */
+	__u64 netns;      /* inode of the network namespace of load */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
+	__u32 kicks;      /* shunt_kick is to run */
 	__u32 max_rules;
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 shared;     /* more CPUs than shards */
-	__u32 pad2;
 };
 
 /* One attachment, written before it is made: shunt_state[]. */
@@ -133,6 +139,8 @@ enum shunt_why {
 	WHY_EXCLUDED,      /* the operator said so */
 	WHY_OPTION,        /* time stamps, SO_PEEK_OFF or a filter */
 	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel gets wrong */
+	WHY_MEMCG,         /* the reader's control group is near its memory limit */
+	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_COUNT,
 };
 
@@ -143,8 +151,8 @@ enum shunt_stage {
 	STAGE_WATCHED,     /* plain, the receive calls of both ends are seen */
 	STAGE_JOINING,     /* plain, enters the map at the next quiet moment */
 	STAGE_ACTIVE,
-	STAGE_LEAVING,     /* no redirects begin */
-	STAGE_EMPTYING,    /* none are under way; out of the map once empty */
+	STAGE_LEAVING,     /* redirects only behind others that wait to be read */
+	STAGE_EMPTYING,    /* none; out of the map once empty */
 };
 
 /* One end of such a pair, as a reader. */
@@ -159,7 +167,7 @@ struct shunt_end {
 	__u8 quiet;        /* nothing unread at that pass */
 	__u8 queued;       /* redirected bytes were unread at that pass */
 	__u8 fault;        /* enum shunt_why: rules the pair out */
-	__u8 kick;         /* to be told again that it is readable; 2: to be reset */
+	__u8 reset;        /* to be reset by shunt_reset */
 	__u8 pad[3];
 	__u32 score;       /* of what it sent by TCP as a member: see skmsg/verdict.h */
 };
@@ -216,13 +224,14 @@ struct shunt_sk {
 	__u64 new_msgs;
 	__u64 run_bytes;    /* sent since the peer last sent something */
 	__u64 peer_msgs;    /* messages of the peer when that run began */
+	__u64 passed_jiffies; /* when one last went by TCP */
 	__u32 run_msgs;
 	__u32 slot;         /* in shunt_pairs, 0 if none */
 	__u32 segs;         /* received by both ends at the last pass */
 	__u8 vouched;       /* blocking readers are allowed */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
-	__u8 pad;
+	__u8 kick;          /* to be told again that it is readable */
 };
 
 /* What the iterators print, one row for each socket. */
@@ -453,15 +462,15 @@ struct shunt_given {
 	__u8 to[16];
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 128, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 120, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
-_Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
+_Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 128, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
-_Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
+_Static_assert(sizeof(struct shunt_row) == 176, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 _Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
 _Static_assert(sizeof(struct shunt_book) == SHUNT_UNIT, "shunt_book");

@@ -1,73 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "adopt.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include <bpf/bpf.h>
 
 #include "bypass.h"
+#include "netns.h"
 #include "pins.h"
 #include "shunt.h"
 
 /* A busy connection may move just while it is looked at. */
-#define TRIES 3
+#define TRIES 10
 #define MAX_CGROUPS 4096
-#define MAX_NETNS 64
 
 static struct {
 	__u64 cgroups[MAX_CGROUPS]; /* ids, the loaded ones and those below */
 	int n_cgroups;
-	ino_t netns_ino[MAX_NETNS];
-	int netns[MAX_NETNS];       /* fds */
-	int n_netns;
 	struct shunt_old *old;
 	size_t n_old;
 } found;
 
-static void add_netns(const char *pid)
-{
-	char path[64];
-	struct stat st;
-	int fd, i;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/ns/net", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) || found.n_netns == MAX_NETNS)
-		goto close;
-	for (i = 0; i < found.n_netns; i++)
-		if (found.netns_ino[i] == st.st_ino)
-			goto close;
-	found.netns_ino[found.n_netns] = st.st_ino;
-	found.netns[found.n_netns++] = fd;
-	return;
-close:
-	close_fd(&fd);
-}
-
-/* A cgroup: its id, and the network namespaces of its processes. */
 static int add_cgroup(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	char procs[4200], pid[32];
-	FILE *f;
-
+	(void)path;
 	(void)ftw;
-	if (type != FTW_D || found.n_cgroups == MAX_CGROUPS)
-		return 0;
-	found.cgroups[found.n_cgroups++] = st->st_ino;
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
-	f = fopen(procs, "r");
-	while (f && fgets(pid, sizeof(pid), f)) {
-		pid[strcspn(pid, "\n")] = '\0';
-		add_netns(pid);
-	}
-	if (f)
-		fclose(f);
+	if (type == FTW_D && found.n_cgroups < MAX_CGROUPS)
+		found.cgroups[found.n_cgroups++] = st->st_ino;
 	return 0;
 }
 
@@ -81,14 +42,17 @@ static bool scoped(const struct shunt_old *o)
 	return false;
 }
 
-static void collect(int link)
+/* Runs the iterator in this network namespace. */
+static void collect(void *data)
 {
+	_cleanup_fd_ int link = iter_link("shunt_adopt", NULL);
 	_cleanup_free_ void *rows = NULL;
 	const struct shunt_old *o;
 	size_t size = 0, i;
 	void *more;
 
-	if (iter_read(link, &rows, &size) || !size)
+	(void)data;
+	if (link < 0 || iter_read(link, &rows, &size) || !size)
 		return;
 	more = realloc(found.old, found.n_old * sizeof(*o) + size);
 	if (!more)
@@ -98,25 +62,6 @@ static void collect(int link)
 	for (i = 0; i < size / sizeof(*o); i++)
 		if (scoped(&o[i]))
 			found.old[found.n_old++] = o[i];
-}
-
-/* Runs the iterator in each network namespace. */
-static void each_netns(void)
-{
-	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	int i;
-
-	for (i = 0; i < found.n_netns; i++) {
-		_cleanup_fd_ int link = -1;
-
-		if (setns(found.netns[i], CLONE_NEWNET))
-			continue;
-		link = iter_link("shunt_adopt", NULL);
-		if (link >= 0)
-			collect(link);
-	}
-	if (setns(own, CLONE_NEWNET))
-		exit(1);
 }
 
 /* Orders the ends of a connection next to each other: by the lower endpoint,
@@ -202,13 +147,11 @@ void adopt_connections(void)
 			nftw(states[i].name, add_cgroup, 16, FTW_PHYS);
 	for (tries = 0; tries < TRIES; tries++) {
 		found.n_old = 0;
-		each_netns();
+		each_netns(collect, NULL);
 		n += match(map);
-		each_netns();
+		each_netns(collect, NULL);
 		clear(map);
 	}
-	for (i = 0; i < found.n_netns; i++)
-		close(found.netns[i]);
 	free(found.old);
 	memset(&found, 0, sizeof(found));
 	debug("%u older connections registered", n);

@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "netns.h"
 #include "pins.h"
 #include "shunt.h"
 
@@ -109,6 +110,27 @@ static int walk(const char *prog, const char *map, struct shunt_row **ret, size_
 	return link < 0 ? link : iter_run(link, ret, ret_n);
 }
 
+static void visit_sockets(void *data)
+{
+	_cleanup_fd_ int link = iter_link(data, NULL);
+	_cleanup_free_ void *none = NULL;
+	size_t size;
+
+	if (link >= 0)
+		iter_read(link, &none, &size);
+}
+
+void iter_everywhere(const char *prog)
+{
+	each_netns(visit_sockets, (void *)prog);
+}
+
+void bypass_kick(struct shunt_conf *conf)
+{
+	if (__sync_lock_test_and_set(&conf->kicks, 0))
+		iter_everywhere("shunt_kick");
+}
+
 static __u64 pair_id(const struct shunt_row *r)
 {
 	return r->sk.cookie < r->sk.peer_cookie ? r->sk.cookie : r->sk.peer_cookie;
@@ -203,6 +225,9 @@ int bypass_list(struct shunt_row **ret, size_t *ret_n)
 	return 0;
 }
 
+/* How long redirects may go on behind others while everything drains. */
+#define SOFT_MS 100
+
 static unsigned int now_ms(void)
 {
 	struct timespec t;
@@ -211,16 +236,48 @@ static unsigned int now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
+static void rest(void)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+static bool any_queued(void)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	size_t n = 0, i;
+
+	if (walk("shunt_list", "shunt_sk", &rows, &n))
+		return false;
+	for (i = 0; i < n; i++)
+		if (rows[i].queued)
+			return true;
+	return false;
+}
+
+/* Lets the queues run empty, for those that are being read. */
+static void pass_softly(struct shunt_conf *conf)
+{
+	unsigned int start = now_ms();
+
+	if (conf->passing)
+		return;
+	__atomic_store_n(&conf->passing, PASSING_SOFT, __ATOMIC_SEQ_CST);
+	while (any_queued() && now_ms() - start < SOFT_MS)
+		rest();
+}
+
+int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
+{
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	unsigned int start = now_ms();
 	int error;
 
 	if (!conf)
 		return 0; /* nothing can have been attached */
-	__atomic_store_n(&conf->passing, 1, __ATOMIC_SEQ_CST);
+	pass_softly(conf);
+	__atomic_store_n(&conf->passing, PASSING_ALL, __ATOMIC_SEQ_CST);
 	error = wait_programs();
 	if (error)
 		return error;
@@ -233,6 +290,7 @@ int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 			return 0;
 		if (error)
 			return fail(error, "can't walk over the sockets on the fast path");
+		bypass_kick(conf);
 		if (!n)
 			return 0;
 		if (now_ms() - start >= timeout_ms) {
@@ -241,7 +299,7 @@ int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 			rows = NULL;
 			return -EBUSY;
 		}
-		nanosleep(&pause, NULL);
+		rest();
 	}
 }
 
@@ -276,6 +334,8 @@ const char *why_text(unsigned int why)
 		[WHY_EXCLUDED] = "the operator excluded the process",
 		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF or a filter",
 		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
+		[WHY_MEMCG] = "the reader's control group is near its memory limit",
+		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
 	};
 
 	return why < WHY_COUNT ? text[why] : "?";

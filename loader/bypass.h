@@ -18,6 +18,12 @@ int iter_link(const char *prog, const char *map);
 int iter_read(int link, void **ret, size_t *ret_size);
 int iter_run(int link, struct shunt_row **ret, size_t *ret_n);
 
+/* Runs a pinned iterator over TCP sockets in every network namespace. */
+void iter_everywhere(const char *prog);
+
+/* Tells the readers that left the fast path with bytes by TCP still unread. */
+void bypass_kick(struct shunt_conf *conf);
+
 /* All paired sockets, sorted so that the ends of a pair are neighbours, the
  * connecting end first. The caller frees *ret. 0 or -errno, said. */
 int bypass_list(struct shunt_row **ret, size_t *ret_n);

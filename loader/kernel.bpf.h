@@ -127,6 +127,17 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+struct page_counter {
+	atomic_long_t usage;
+	unsigned long max;
+	struct page_counter *parent;
+};
+
+struct mem_cgroup {
+	struct page_counter memory;
+	struct page_counter tcpmem;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	struct sock_cgroup_data sk_cgrp_data;
@@ -136,6 +147,8 @@ struct sock {
 	} sk_backlog;
 	struct socket *sk_socket;
 	void *sk_user_data;
+	struct mem_cgroup *sk_memcg;
+	int sk_forward_alloc;
 	int sk_rcvlowat;
 	__u32 sk_tsflags;
 	int sk_peek_off;

@@ -16,6 +16,7 @@
 #include "attach.h"
 #include "cgroup.h"
 #include "load.h"
+#include "netns.h"
 #include "pins.h"
 #include "route.h"
 #include "rulefile.h"

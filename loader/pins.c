@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "netns.h"
 #include "pins.h"
 
 #include <dirent.h>
@@ -142,47 +143,13 @@ int pins_lock(bool create)
 	}
 }
 
-__u64 own_netns(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
-}
-
-static bool enter_if(const char *path, __u64 ino)
-{
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-
-	return fd >= 0 && !fstat(fd, &st) && st.st_ino == ino && !setns(fd, CLONE_NEWNET);
-}
-
-/* Looks through dir/NAME + tail for the namespace. */
-static bool enter_from(const char *dir, const char *tail, __u64 ino)
-{
-	char path[PIN_PATH];
-	bool entered = false;
-	struct dirent *e;
-	DIR *d = opendir(dir);
-
-	while (d && !entered && (e = readdir(d))) {
-		snprintf(path, sizeof(path), "%s/%s%s", dir, e->d_name, tail);
-		entered = enter_if(path, ino);
-	}
-	if (d)
-		closedir(d);
-	return entered;
-}
-
 int home_netns(void)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 
 	if (!conf || !conf->netns || conf->netns == own_netns())
 		return 0;
-	if (enter_from("/run/netns", "", conf->netns) || enter_from("/proc", "/ns/net", conf->netns))
-		return 0;
-	return -ENOENT;
+	return enter_netns(conf->netns);
 }
 
 int not_loaded(void)

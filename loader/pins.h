@@ -21,9 +21,6 @@
  */
 int pins_lock(bool create);
 
-/* Inode of the network namespace this process is in, 0 if unknown. */
-__u64 own_netns(void);
-
 /* Moves this process to the network namespace that load ran in, where the
  * interfaces and routes are. 0; -ENOENT, unsaid, if it is gone (and with it all
  * that was there). */

@@ -8,13 +8,11 @@
  *   busy        WATCHED   the receive calls of both ends are seen
  *   clean       JOINING   waits for a moment with nothing unread
  *   both in     ACTIVE    until a verdict or an observer finds a reason
- *   reason      LEAVING   no redirect begins; wait for those under way
- *               EMPTYING  each end leaves the map once its queue is empty
+ *   reason      LEAVING   redirects only behind others that wait to be read
+ *               EMPTYING  none; each end leaves the map once its queue is empty
  *   both out    WAITING   plain TCP, longer each time
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +34,8 @@
 
 /* Clean receive calls that prove a reader. */
 #define CLEAN_RECVS 64
+/* Passes that LEAVING may last. */
+#define SOFT_PASSES 20
 /* Passes to wait for a quiet moment. */
 #define MAX_TRIES 50
 #define WATCH_MS 1000
@@ -221,27 +221,6 @@ static void set_tracepoints(struct run *r)
 	want_pinned(&r->read, "shunt_read", watching || r->active || r->moving);
 }
 
-/* Runs shunt_kick or shunt_reset in the network namespace of a process: an
- * iterator over TCP sockets sees only one. */
-static void run_in_netns(const char *prog, __u32 tgid)
-{
-	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	_cleanup_fd_ int other = -1, link = -1;
-	_cleanup_free_ struct shunt_row *rows = NULL;
-	char path[64];
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%u/ns/net", tgid);
-	other = tgid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (other >= 0 && setns(other, CLONE_NEWNET))
-		return;
-	link = iter_link(prog, NULL);
-	if (link >= 0)
-		iter_run(link, &rows, &n);
-	if (other >= 0 && setns(own, CLONE_NEWNET))
-		exit(1);
-}
-
 /* the steps of one pair */
 
 static __u32 fault(const struct run *r, const struct shunt_pair *p)
@@ -297,6 +276,7 @@ static void step_joining(struct run *r, struct shunt_pair *p)
 	__u32 why = fault(r, p);
 
 	if (!why && p->end[0].member && p->end[1].member) {
+		p->tries = 0;
 		if (__sync_bool_compare_and_swap(&p->stage, STAGE_JOINING, STAGE_ACTIVE))
 			r->conf->promoted++;
 		return;
@@ -304,6 +284,7 @@ static void step_joining(struct run *r, struct shunt_pair *p)
 	if (!why && ++p->tries <= MAX_TRIES)
 		return;
 	p->why = why ? why : WHY_JOINING;
+	p->tries = 0;
 	if (p->end[0].member || p->end[1].member)
 		set_stage(p, STAGE_LEAVING);
 	else
@@ -321,8 +302,8 @@ static void reset_stuck(struct shunt_pair *p)
 	for (i = 0; i < 2; i++)
 		if (p->end[i].fault == WHY_SPLICE && p->end[i].queued) {
 			say("reset a connection of process %u: it received, then spliced", p->end[i].tgid);
-			p->end[i].kick = 2;
-			run_in_netns("shunt_reset", p->end[i].tgid);
+			p->end[i].reset = 1;
+			iter_everywhere("shunt_reset");
 		}
 	p->since_ns = now_ns();
 }
@@ -339,11 +320,6 @@ static void step_emptying(struct run *r, struct shunt_pair *p)
 		for (i = 0; i < 2; i++)
 			if (p->end[i].fault == WHY_SPLICE)
 				taint(r, p->end[i].tgid);
-	for (i = 0; i < 2; i++)
-		if (!p->end[i].quiet) {
-			p->end[i].kick = 1;
-			run_in_netns("shunt_kick", p->end[i].tgid);
-		}
 	r->conf->demoted++;
 	wait_longer(p, p->why);
 }
@@ -374,6 +350,9 @@ static void step(struct run *r, struct shunt_pair *p)
 	case STAGE_JOINING:
 		step_joining(r, p);
 		break;
+	case STAGE_LEAVING:
+		p->tries++;
+		break;
 	case STAGE_EMPTYING:
 		step_emptying(r, p);
 		break;
@@ -385,34 +364,39 @@ static bool splices(const struct shunt_pair *p)
 	return p->end[0].fault == WHY_SPLICE || p->end[1].fault == WHY_SPLICE;
 }
 
-static void begin_emptying(struct shunt_pair *p)
+/* Seen with nothing queued, or not so for too long. */
+static bool may_empty(const struct shunt_pair *p)
 {
-	p->end[0].queued = p->end[1].queued = 1;
-	set_stage(p, STAGE_EMPTYING);
+	return p->stage == STAGE_LEAVING &&
+	       ((p->tries > 1 && !p->end[0].queued && !p->end[1].queued) || p->tries > SOFT_PASSES);
 }
 
-/* Redirects that began before their pair was LEAVING are over after a wait,
- * one for all; those behind redirected bytes of a reader that splices go on
- * until there are none. */
+/* Redirects that began before their pair was EMPTYING are over after a wait, one
+ * for all; those behind redirected bytes of a reader that splices go on until
+ * there are none. */
 static void settle(struct run *r)
 {
-	bool waited = false;
-	__u32 i;
+	bool wait = false;
+	struct shunt_pair *p;
 
-	for (i = 1; i < r->top; i++)
-		if (r->pairs[i].stage == STAGE_LEAVING ||
-		    (r->pairs[i].stage == STAGE_EMPTYING && splices(&r->pairs[i])))
-			waited = true;
-	if (!waited)
+	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++) {
+		if (may_empty(p)) {
+			p->end[0].queued = p->end[1].queued = 1;
+			set_stage(p, STAGE_EMPTYING);
+			p->tries = ~0U;
+		}
+		if (p->stage == STAGE_EMPTYING && (p->tries == ~0U || splices(p)))
+			wait = true;
+	}
+	if (!wait)
 		return;
-	for (i = 1; i < r->top; i++)
-		if (r->pairs[i].stage == STAGE_LEAVING)
-			r->pairs[i].tries = ~0U;
-	if (wait_programs())
-		return;
-	for (i = 1; i < r->top; i++)
-		if (r->pairs[i].stage == STAGE_LEAVING && r->pairs[i].tries == ~0U)
-			begin_emptying(&r->pairs[i]);
+	wait = wait_programs();
+	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++)
+		if (p->stage == STAGE_EMPTYING && p->tries == ~0U) {
+			p->tries = 0;
+			if (wait)
+				set_stage(p, STAGE_LEAVING);
+		}
 }
 
 static void step_all(struct run *r)
@@ -475,6 +459,7 @@ static __u64 pass(struct run *r)
 	if (iter_run(r->scan, &rows, &n))
 		return 0;
 	step_all(r);
+	bypass_kick(r->conf);
 	consider(r, rows, n);
 	set_tracepoints(r);
 	return now_ns() - start;

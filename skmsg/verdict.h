@@ -72,6 +72,44 @@ static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s,
 	return WHY_REDIRECTED;
 }
 
+/* Pages that a control group's counters may lag behind (memcg_stock), and a
+ * message's own. */
+#define MEMCG_SLACK 256
+#define MEMCG_LEVELS 6
+
+static __always_inline bool counter_has_room(const struct page_counter *c)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MEMCG_LEVELS; i++) {
+		if ((long)READ(c, max) - READ(c, usage.counter) < MEMCG_SLACK)
+			return false;
+		c = READ(c, parent);
+		if (!c)
+			return true;
+	}
+	return true;
+}
+
+/*
+ * Near a memory limit of the reader's control group a redirect would fail with
+ * ENOMEM where TCP waits. Socket memory counts as 'memory', or as 'tcpmem' with
+ * cgroup v1. What a socket has in advance (forward_alloc) is counted already.
+ */
+static __always_inline bool memcg_has_room(const struct tcp_sock *p, __u32 size)
+{
+	const struct mem_cgroup *memcg;
+
+	if ((int)size <= READ_SK(p, sk_forward_alloc))
+		return true;
+	memcg = READ_SK(p, sk_memcg);
+	if (!memcg)
+		return true;
+	return counter_has_room(&memcg->memory) &&
+	       (!bpf_core_field_exists(memcg->tcpmem) || counter_has_room(&memcg->tcpmem));
+}
+
 /*
  * Nothing in the kernel bounds a redirect: bpf_tcp_ingress ignores sk_rcvbuf.
  * Queued payload is all that the reader's sk_rmem_alloc holds here, for no
@@ -89,6 +127,8 @@ static __always_inline enum shunt_why within_bounds(const struct shunt_conf *con
 		return WHY_MAX_BYTES;
 	if (sk_of(s).__sk_common.skc_prot->memory_allocated->counter > (long)conf->max_pages)
 		return WHY_HOST_MEMORY;
+	if (!memcg_has_room(p, size))
+		return WHY_MEMCG;
 
 	if (queued + st->new_bytes <= st->redirected_bytes) {
 		st->old_bytes = st->new_bytes;
@@ -130,11 +170,13 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 	case WHY_SENDER_STATE:
 	case WHY_PEER_STATE:
 	case WHY_PEER_ABSENT:
+	case WHY_REFRESH:
 		break;
 	case WHY_TCP_BYTES:
 	case WHY_MAX_BYTES:
 	case WHY_MAX_MSGS:
 	case WHY_HOST_MEMORY:
+	case WHY_MEMCG:
 		self->score += SCORE_PASS * SCORE_UNITS(size);
 		if (self->score <= SCORE_LEAVE)
 			break;
@@ -158,6 +200,7 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
 	if (pair && pair->stage == STAGE_ACTIVE)
 		judge(pair, &pair->end[!st->active], why, size);
 	st->why = why;
+	st->passed_jiffies = bpf_jiffies64();
 	st->passed_bytes += size;
 	st->passed_msgs++;
 	COUNT(passed_bytes, size);
@@ -173,6 +216,12 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
 #define STREAM_MSGS 64
 #define STREAM_MEAN 8192
 #define STREAM_BYTES (4 << 20)
+
+/*
+ * Firewalls and NAT forget a connection that they see no packet of. So a message
+ * goes by TCP once in so many jiffies: 30 s to 5 min, at 1000 to 100 a second.
+ */
+#define REFRESH_JIFFIES 30000
 
 /* What only pairs under 'proven' have to show. */
 static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct shunt_sk *st,
@@ -229,6 +278,16 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 			   e.remote, e.remote_port, bytes);
 }
 
+static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
+{
+	const struct tcp_sock *p = TCP_SOCK(st->peer);
+	const struct sk_psock *psock;
+
+	psock = PSOCK((__u64)READ_SK(p, sk_user_data) & SK_USER_DATA_PTRMASK);
+	return !psock || READ(psock, ingress_msg.next) ==
+			 __builtin_preserve_access_index(&psock->ingress_msg);
+}
+
 /*
  * A splice reads what came by TCP and passes over what was redirected. So while
  * redirected bytes wait for a reader that splices, later ones queue up behind
@@ -237,15 +296,21 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	const struct sk_psock *psock;
-	const struct tcp_sock *p;
+	return pair && st->peer && pair->end[!!st->active].fault == WHY_SPLICE &&
+	       !peer_queue_empty(st);
+}
 
-	if (!pair || !st->peer || pair->end[!!st->active].fault != WHY_SPLICE)
-		return false;
-	p = TCP_SOCK(st->peer);
-	psock = PSOCK((__u64)READ_SK(p, sk_user_data) & SK_USER_DATA_PTRMASK);
-	return psock && READ(psock, ingress_msg.next) !=
-			__builtin_preserve_access_index(&psock->ingress_msg);
+/*
+ * One that leaves does so between two messages, if it can: a read that ends where
+ * the redirected bytes end would look like the end of all there is, and a splice
+ * may come next.
+ */
+static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
+					 const struct shunt_pair *pair, const struct shunt_sk *st)
+{
+	return ((why == WHY_DRAINING && conf->passing == PASSING_SOFT) ||
+		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
+	       st->peer && !peer_queue_empty(st);
 }
 
 static __always_inline int verdict(struct sk_msg_md *msg)
@@ -269,6 +334,10 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		pair = pair_get(st);
 	if (!why && !st->vouched)
 		why = pair_ready(pair, st, size);
+	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES)
+		why = WHY_REFRESH;
+	if (why && may_queue_up(why, conf, pair, st))
+		why = WHY_REDIRECTED;
 	if (why && !must_queue_up(pair, st))
 		return pass(st, why, size);
 

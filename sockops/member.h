@@ -66,14 +66,32 @@ static __always_inline bool no_redirect_pending(const struct sock *sk)
 	return before == after && refs == again && refs <= 2 + before;
 }
 
-/* Takes a socket out of the map if it holds no bytes and is no one's target. To
- * be called once its pair's verdicts pass everything, and know it. */
-static __always_inline bool evict(const struct sock *sk, __u64 cookie)
+static __always_inline bool unread(const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const void *)sk;
+
+	return BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq) ||
+	       BPF_CORE_READ(sk, sk_backlog.len);
+}
+
+/*
+ * Takes a socket out of the map if it holds no bytes and is no one's target. To
+ * be called once its pair's verdicts pass everything, and know it. A reader that
+ * has bytes by TCP to read may not know of them, and is to be told: shunt_kick.
+ */
+static __always_inline bool evict(const struct sock *sk, __u64 cookie, struct shunt_sk *st)
 {
 	const struct sk_psock *psock = psock_of(sk);
+	struct shunt_conf *conf = conf_get();
 
-	return psock && queue_empty(psock) && no_redirect_pending(sk) &&
-	       !bpf_map_delete_elem(&shunt_socks, &cookie);
+	if (!psock || !queue_empty(psock) || !no_redirect_pending(sk) ||
+	    bpf_map_delete_elem(&shunt_socks, &cookie))
+		return false;
+	if (st && conf && unread(sk)) {
+		st->kick = 1;
+		conf->kicks = 1;
+	}
+	return true;
 }
 
 #endif

@@ -47,12 +47,11 @@ int shunt_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 }
 
 /* One that shunt_reset ended: nobody is going to read what it holds. */
-static __always_inline bool was_reset(struct sock *sk)
+static __always_inline bool was_reset(const struct shunt_sk *st)
 {
-	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
 	const struct shunt_pair *pair = st ? pair_get(st) : NULL;
 
-	return pair && pair->end[!st->active].kick == 2;
+	return pair && pair->end[!st->active].reset;
 }
 
 /* Takes the members out that hold no bytes and are no one's target; a row for
@@ -63,12 +62,14 @@ int shunt_drain(struct bpf_iter__sockmap *ctx)
 	struct sock *sk = ctx->sk;
 	__u64 *key = ctx->key;
 	struct shunt_row row;
+	struct shunt_sk *st;
 	__u64 cookie;
 
 	if (!key || !sk)
 		return 0;
 	cookie = *key;
-	if (was_reset(sk) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie))
+	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
+	if (was_reset(st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
 		return 0;
 	fill_row(&row, sk, 0, true);
 	row.sk.cookie = cookie;

@@ -160,6 +160,7 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	st->cookie = cookie;
 	st->peer_cookie = peer_cookie;
 	st->peer = peer;
+	st->passed_jiffies = bpf_jiffies64();
 	st->vouched = vouched;
 	st->active = active;
 	if (vouched && !enter(ops, cookie, active)) {

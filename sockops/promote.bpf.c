@@ -53,12 +53,6 @@ static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, cons
 	st->segs = segs;
 }
 
-static __always_inline bool unread(const struct tcp_sock *tp)
-{
-	return BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq) ||
-	       BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_backlog.len);
-}
-
 /* What rules a reader out that only its socket tells. */
 static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 {
@@ -87,7 +81,7 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 
 /* Into the map, at a moment when there are no unread bytes: see guard(). A
  * stream, which is never quiet, stays out. */
-static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, struct shunt_sk *st,
+static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)
 {
 	struct shunt_end *other = &pair->end[!!st->active];
@@ -95,12 +89,13 @@ static __always_inline void join(struct sock *sk, const struct tcp_sock *tp, str
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
 		return;
-	if (!end->quiet || !other->quiet || unread(tp))
+	if (!end->quiet || !other->quiet || unread(sk))
 		return;
 	if (bpf_map_update_elem(&shunt_socks, &cookie, sk, BPF_NOEXIST)) {
 		COUNT(map_full, 1);
 		return;
 	}
+	st->passed_jiffies = bpf_jiffies64();
 	st->run_msgs = 0;
 	st->run_bytes = 0;
 	st->peer_msgs = other->msgs;
@@ -115,7 +110,7 @@ static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
 {
 	__u32 copied = BPF_CORE_READ(tp, copied_seq);
 
-	if (!unread(tp) || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_WAIT) {
+	if (!unread(sk) || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_WAIT) {
 		end->copied = 0;
 		return;
 	}
@@ -124,24 +119,30 @@ static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
 	end->copied = copied ? copied : 1;
 }
 
+static __always_inline void look(const struct sock *sk, struct shunt_end *end)
+{
+	const struct sk_psock *psock = psock_of(sk);
+
+	end->queued = end->member && psock && !queue_empty(psock);
+	end->quiet = !unread(sk);
+}
+
 /* Out of the map, once empty; but as long as a peer that splices has redirected
  * bytes to read, this end sends behind them (must_queue_up()). */
-static __always_inline void leave(struct sock *sk, const struct tcp_sock *tp, struct shunt_sk *st,
+static __always_inline void leave(struct sock *sk, struct shunt_sk *st,
 				  struct shunt_pair *pair, struct shunt_end *end)
 {
 	const struct shunt_end *other = &pair->end[!!st->active];
-	const struct sk_psock *psock = psock_of(sk);
 	__u8 queued = end->queued;
 
-	end->queued = end->member && psock && !queue_empty(psock);
-	end->quiet = !unread(tp);
+	look(sk, end);
 	if (!end->member || (other->fault == WHY_SPLICE && other->queued))
 		return;
 	/* Sends that queue up may be under way until it is empty, the supervisor
 	 * has waited for them, and it still is. */
 	if (end->fault == WHY_SPLICE && (queued || end->queued))
 		return;
-	if (evict(sk, st->cookie))
+	if (evict(sk, st->cookie, st))
 		end->member = 0;
 }
 
@@ -175,8 +176,8 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 		if (end->member)
 			guard(sk, tp, pair, end);
 		else if (pair->stage == STAGE_JOINING)
-			join(sk, tp, st, pair, end);
-		end->quiet = !unread(tp);
+			join(sk, st, pair, end);
+		end->quiet = !unread(sk);
 		break;
 	case STAGE_ACTIVE:
 		end->fault = end->fault ? end->fault : fault_of(tp);
@@ -184,8 +185,11 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 			pair_leave(pair, end->fault);
 		guard(sk, tp, pair, end);
 		break;
+	case STAGE_LEAVING:
+		look(sk, end);
+		break;
 	case STAGE_EMPTYING:
-		leave(sk, tp, st, pair, end);
+		leave(sk, st, pair, end);
 		break;
 	case STAGE_WAITING:
 		plain(ctx, tp, st, conf);
@@ -194,34 +198,31 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+static __always_inline struct shunt_sk *paired(struct sock_common *skc, struct tcp_sock **ret)
+{
+	*ret = bpf_skc_to_tcp_sock(skc);
+	return *ret ? bpf_sk_storage_get(&shunt_sk, *ret, 0, 0) : NULL;
+}
+
 /*
- * Readable again: a reader that FIONREAD told of no bytes while it was a member
- * waits for an event. Setting SO_RCVLOWAT to what it is makes the kernel look
- * whether to signal one (tcp_set_rcvlowat).
+ * Readable again, after what FIONREAD or a short read told the reader while it was
+ * a member. Setting SO_RCVLOWAT to what it is makes the kernel look whether to
+ * signal an event (tcp_set_rcvlowat).
  */
 SEC("iter/tcp")
 int shunt_kick(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
-	struct shunt_pair *pair;
-	struct shunt_end *end;
 	struct shunt_sk *st;
 	struct tcp_sock *tp;
 	int one = 1;
 
 	if (!skc)
 		return 0;
-	tp = bpf_skc_to_tcp_sock(skc);
-	if (!tp)
+	st = paired(skc, &tp);
+	if (!st || !st->kick)
 		return 0;
-	st = bpf_sk_storage_get(&shunt_sk, tp, 0, 0);
-	pair = st ? pair_get(st) : NULL;
-	if (!pair)
-		return 0;
-	end = &pair->end[!st->active];
-	if (!end->kick)
-		return 0;
-	end->kick = 0;
+	st->kick = 0;
 	if (BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_rcvlowat) == 1)
 		bpf_setsockopt(tp, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
 	return 0;
@@ -235,18 +236,15 @@ SEC("iter/tcp")
 int shunt_reset(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
-	struct shunt_pair *pair;
-	struct shunt_sk *st;
+	const struct shunt_pair *pair;
+	const struct shunt_sk *st;
 	struct tcp_sock *tp;
 
 	if (!skc)
 		return 0;
-	tp = bpf_skc_to_tcp_sock(skc);
-	if (!tp)
-		return 0;
-	st = bpf_sk_storage_get(&shunt_sk, tp, 0, 0);
+	st = paired(skc, &tp);
 	pair = st ? pair_get(st) : NULL;
-	if (pair && pair->end[!st->active].kick == 2)
+	if (pair && pair->end[!st->active].reset)
 		bpf_sock_destroy(skc);
 	return 0;
 }

@@ -279,3 +279,11 @@ ends()
 	peer urgent
 	wait_for maps_empty
 }
+
+@test "what is sent while the fast path ends comes in one piece" {
+	load_eager
+	peer leaving "$PIN_DIR/maps/shunt_conf"
+	grew bypass.redirected_bytes 0 7
+	grew bypass.passed_bytes 0 9
+	wait_for maps_empty
+}

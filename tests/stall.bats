@@ -14,6 +14,12 @@ setup()
 teardown()
 {
 	clean_up
+	if [ -d "${MEMCG:-}" ]; then
+		xargs -rn1 <"$MEMCG/cgroup.procs" | while read -r pid; do
+			echo "$pid" >"${MEMCG%/*}/cgroup.procs" 2>/dev/null || true
+		done
+		rmdir "$MEMCG"
+	fi
 }
 
 MIB=$((1 << 20))
@@ -71,6 +77,38 @@ stalls()
 @test "the host's budget stops what a connection's bound would allow" {
 	load_eager --max-bytes $((64 * MIB)) --host-bytes $((4 * MIB))
 	stalls 65536 $((5 * MIB))
+}
+
+# A limit on the TCP memory of a process: cgroup v2 counts it as memory, v1 apart.
+limit_tcp_memory() # PID BYTES
+{
+	local v1
+
+	v1=$(findmnt -nro TARGET -t cgroup -O memory | head -1)
+	if [ -e "$CGROUP/memory.max" ]; then
+		echo "$2" >"$CGROUP/memory.max"
+	elif [ -n "$v1" ]; then
+		MEMCG=$v1/shunt-test-$$
+		mkdir "$MEMCG"
+		echo "$2" >"$MEMCG/memory.kmem.tcp.limit_in_bytes"
+		echo "$1" >"$MEMCG/cgroup.procs"
+	else
+		skip "no memory controller for the test's cgroup"
+	fi
+}
+
+@test "near the memory limit of its cgroup a sender waits, as with TCP" {
+	load_eager --max-bytes $((64 * MIB)) --host-bytes $((1024 * MIB))
+	limit_tcp_memory $BASHPID $((6 * MIB))
+	spawn stall peer stall 65536 $((6 * MIB))
+	said stall stalled
+	grew bypass.redirected_bytes 0 1
+	tell stall
+	said stall drained
+	tell stall
+	said stall finished
+	reap stall
+	wait_for maps_empty
 }
 
 # What the tests above rely on: without a bound worth the name, this is hoarded.

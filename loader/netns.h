@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Network namespaces: those that a process is in or /run/netns names. */
+#ifndef SHUNT_NETNS_H
+#define SHUNT_NETNS_H
+
+#include <linux/types.h>
+
+/* Inode number of the caller's; 0 if it can't be told. */
+__u64 own_netns(void);
+
+/* Moves the caller to the one with this inode number; 0 or -ENOENT. */
+int enter_netns(__u64 inode);
+
+/* Calls visit(data) in each of them once, and comes back to the caller's. */
+void each_netns(void (*visit)(void *data), void *data);
+
+#endif
