@@ -328,8 +328,15 @@ struct shunt_book {
 #define SHUNT_RULE 0x80000000 /* struct shunt_rule, the only one at its port */
 #define SHUNT_LIST 0xc0000000 /* struct shunt_list of those at its port */
 
+/* A rule's destination ports. */
+struct shunt_range {
+	__u16 low;
+	__u16 high;
+	__u32 rule;
+};
+
 /* The rules of one destination and source prefix and interface. */
-#define SHUNT_SMALL 4
+#define SHUNT_SMALL 3
 
 struct shunt_bin {
 	__u32 id;          /* the same for each copy of this bin */
@@ -344,15 +351,13 @@ struct shunt_bin {
 	__u32 cells;       /* id of its single ports in the index, 0: the rules
 			    * are just small[], in order */
 	union {
-		__u32 small[SHUNT_SMALL];
+		struct shunt_range small[SHUNT_SMALL];
 		struct {
 			__u32 ranges;  /* first unit of its shunt_ranges */
 			__u32 loose;   /* struct shunt_list of rules with a range of
 					* destination ports and some source ports */
-			__u32 pad2[2];
 		};
 	};
-	__u64 pad3;
 };
 
 /* Rules in order of precedence; goes on in the units that follow. */
@@ -375,12 +380,6 @@ struct shunt_ranges {
 struct shunt_step {
 	__u32 port;
 	__u32 rule;        /* 0: none */
-};
-
-struct shunt_range {
-	__u16 low;
-	__u16 high;
-	__u32 rule;
 };
 
 enum shunt_action {
@@ -428,7 +427,7 @@ struct shunt_tally {
 	__u32 miss;         /* tick of the last packet that found no listener */
 	__u32 birth;        /* one more whenever a rule takes this tally or leaves it:
 			     * odd while there is one */
-	__u32 pad;
+	__u32 pad[5];       /* a cache line */
 };
 
 /* What shunt_test is asked, in cb[1] of its packet. */
@@ -478,7 +477,7 @@ _Static_assert(sizeof(struct shunt_bin) == SHUNT_UNIT, "shunt_bin");
 _Static_assert(sizeof(struct shunt_list) == SHUNT_UNIT, "shunt_list");
 _Static_assert(sizeof(struct shunt_ranges) == SHUNT_UNIT, "shunt_ranges");
 _Static_assert(sizeof(struct shunt_rule) == 2 * SHUNT_UNIT, "shunt_rule");
-_Static_assert(sizeof(struct shunt_tally) == 48, "shunt_tally");
+_Static_assert(sizeof(struct shunt_tally) == 64, "shunt_tally");
 _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
 _Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
 

@@ -242,7 +242,7 @@ __u32 small_count(const struct shunt_bin *bin)
 {
 	__u32 i = 0;
 
-	while (i < SHUNT_SMALL && bin->small[i])
+	while (i < SHUNT_SMALL && bin->small[i].rule)
 		i++;
 	return i;
 }
@@ -343,7 +343,8 @@ int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *r
 	const struct shunt_rule *r;
 
 	if (count <= SHUNT_SMALL) {
-		memcpy(copy->small, rule, count * sizeof(*rule));
+		for (i = 0; i < count; i++)
+			copy->small[i] = range_of(s, rule[i]);
 		return 0;
 	}
 	single = malloc(count * sizeof(*single));
@@ -374,14 +375,16 @@ int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *r
 static int change_small(struct store *s, struct shunt_bin *bin, struct place *p, __u32 add,
 			__u32 del, const struct outcome *o)
 {
-	__u32 unit, rule[SHUNT_SMALL + 1];
+	__u32 i, unit, now[SHUNT_SMALL], rule[SHUNT_SMALL + 1];
 	struct rule_set set = { .rule = rule };
 	struct shunt_bin *copy = bin_copy(s, bin, p, &unit);
 	int error;
 
 	if (!copy)
 		return -EAGAIN;
-	set_change(s, bin->small, small_count(bin), add, del, &set);
+	for (i = 0; i < small_count(bin); i++)
+		now[i] = bin->small[i].rule;
+	set_change(s, now, i, add, del, &set);
 	error = bin_fill(s, copy, unit, set.rule, set.count);
 	if (!error)
 		publish(s, p->value ? p->slot : p->room, p->hash, SHUNT_BIN | unit, o);
@@ -538,7 +541,7 @@ static __u32 find_in_bin(struct store *s, const struct shunt_bin *bin,
 	__u32 count;
 
 	if (!bin->cells)
-		return find_in(s, bin->small, small_count(bin), match);
+		return find_in_ranges(s, bin->small, small_count(bin), match);
 	if (is_loose(match)) {
 		list = list_read(s, bin->loose, &count);
 		return find_in(s, list, count, match);

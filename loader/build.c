@@ -22,21 +22,29 @@ static void collect(struct store *s, struct all *all, const __u32 *rule, __u32 c
 	}
 }
 
+static void collect_ranges(struct store *s, struct all *all, const struct shunt_range *range,
+			   __u32 count)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++)
+		collect(s, all, &range[i].rule, 1);
+}
+
 static void collect_bin(struct store *s, struct all *all, const struct shunt_bin *bin)
 {
 	const struct shunt_range *range;
 	const __u32 *list;
-	__u32 i, count;
+	__u32 count;
 
 	if (!bin->cells) {
-		collect(s, all, bin->small, small_count(bin));
+		collect_ranges(s, all, bin->small, small_count(bin));
 		return;
 	}
 	list = list_read(s, bin->loose, &count);
 	collect(s, all, list, count);
 	range = ranges_read(s, bin->ranges, &count);
-	for (i = 0; i < count; i++)
-		collect(s, all, &range[i].rule, 1);
+	collect_ranges(s, all, range, count);
 }
 
 /* A bin that a killed command did not finish may have left cells. */

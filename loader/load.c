@@ -71,7 +71,7 @@ static int usage(void)
 	       "  --force              'eager' even where this kernel would lose data\n"
 	       "  --table N            routing table that delivers them (20560)\n"
 	       "  --max-rules N        more are refused (1048576); memory is taken as they come,\n"
-	       "                       about 300 bytes for each, and 48 for each CPU up to 4\n"
+	       "                       about 300 bytes for each, and 64 for each CPU up to 4\n"
 	       "  --max-flows N        flows given to listeners that are kept in mind (65536),\n"
 	       "                       about 160 bytes for each\n");
 	return 0;

@@ -137,16 +137,13 @@ __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 {
 	_cleanup_free_ struct shunt_range *range = calloc(count + 1, sizeof(*range));
 	_cleanup_free_ struct shunt_step *step = calloc(2 * count + 2, sizeof(*step));
-	const struct shunt_rule *r;
 	struct shunt_ranges *ranges;
 	__u32 i, unit, steps;
 
 	if (!count || !range || !step)
 		return 0;
-	for (i = 0; i < count; i++) {
-		r = rule_in(s, rule[i]);
-		range[i] = (struct shunt_range){ r->dport_low, r->dport_high, rule[i] };
-	}
+	for (i = 0; i < count; i++)
+		range[i] = range_of(s, rule[i]);
 	steps = make_steps(range, count, step);
 	if (!steps)
 		return 0;

@@ -18,6 +18,13 @@ static inline struct shunt_rule *rule_in(struct store *s, __u32 unit)
 	return store_at(s, unit, 2);
 }
 
+static inline struct shunt_range range_of(struct store *s, __u32 unit)
+{
+	const struct shunt_rule *r = rule_in(s, unit);
+
+	return (struct shunt_range){ r->dport_low, r->dport_high, unit };
+}
+
 static inline __u32 units_for(__u32 count, __u32 per_unit)
 {
 	return (count + per_unit - 1) / per_unit;

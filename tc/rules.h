@@ -384,11 +384,13 @@ static __always_inline __u32 rule_in_bin(struct hand *h, const struct shunt_bin 
 	if (bin->cells)
 		return search_large_bin(h, bin);
 	for (i = 0; i < SHUNT_SMALL; i++) {
-		if (!bin->small[i])
+		if (!bin->small[i].rule)
 			return 0;
-		rule = rule_at(h->store, bin->small[i]);
+		if (h->s->dport < bin->small[i].low || h->s->dport > bin->small[i].high)
+			continue;
+		rule = rule_at(h->store, bin->small[i].rule);
 		if (rule && ports_match(rule, h->s))
-			return bin->small[i];
+			return bin->small[i].rule;
 	}
 	return 0;
 }

@@ -215,19 +215,26 @@ listen()
 	shunt --pin-dir $other unload
 }
 
-@test "maps of another version are left alone, and every command says so" {
-	local command
-
+# sets_abi BYTE
+sets_abi()
+{
+	# shellcheck disable=SC2046 # words
 	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value \
 		$(bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- |
-			jq -r '.[0].value | .[0] = "0xff" | join(" ")') 3>&-
-	for command in status "steer list" "steer add tcp dst 10.0.0.1 pass" save \
-		"load --iface lo" unload "trace on" sockets; do
+			jq -r --arg abi "$1" '.[0].value | .[0] = $abi | join(" ")') 3>&-
+}
+
+@test "maps of another version are left alone, and every command says so" {
+	local command ours
+
+	ours=$(bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq -r '.[0].value[0]')
+	sets_abi 0xff
+	for command in status "steer list" "steer add tcp dst 10.0.0.1 pass" save "apply /dev/null" \
+		"diverter -L" "load --iface lo" unload "trace on" sockets; do
 		# shellcheck disable=SC2086 # words
 		run ! shunt $command
+		echo "$command: $output"
 		[[ $output == *"another version"* ]]
 	done
-	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value \
-		$(bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- |
-			jq -r '.[0].value | .[0] = "0x02" | join(" ")') 3>&-
+	sets_abi "$ours"
 }
