@@ -133,7 +133,8 @@ static void check_programs(void)
 		      "the kernel refuses the tc programs");
 }
 
-static void check_tcx(void)
+/* What came with Linux 6.6. */
+static void check_features(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
@@ -141,6 +142,11 @@ static void check_tcx(void)
 		found(OK, "tcx", NULL, "there: programs attach by links");
 	else
 		found(OK, "tcx", NULL, "not in this kernel (6.6 and later): clsact filters are used");
+	if (btf && btf__find_by_name_kind(btf, "inet_lookup_reuseport", BTF_KIND_FUNC) > 0)
+		found(OK, "reuseport", NULL, "listeners with SO_REUSEPORT share their flows");
+	else
+		found(NOTE, "reuseport", "use Linux 6.6 or later, or one listener without it",
+		      "flows can't be steered to listeners with SO_REUSEPORT");
 	btf__free(btf);
 }
 
@@ -261,7 +267,7 @@ int cmd_check(int argc, char **argv)
 	check_bpffs();
 	check_cgroup2();
 	check_programs();
-	check_tcx();
+	check_features();
 	check_ifaces();
 	check_foreign();
 	check_memory();

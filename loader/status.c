@@ -189,6 +189,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "steered_flows", c->steered_flows);
 	json_number(stdout, "no_listener", c->no_listener);
 	json_number(stdout, "not_transparent", c->not_transparent);
+	json_number(stdout, "reuseport", c->reuseport);
 	json_number(stdout, "fragments", c->fragments);
 	json_number(stdout, "malformed", c->malformed);
 	json_close(stdout, '}');
@@ -248,6 +249,9 @@ static void print_text(const struct status *s)
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
 		       "%llu fragments, %llu malformed\n", ULL(c->no_listener), ULL(c->not_transparent),
 		       ULL(c->fragments), ULL(c->malformed));
+		if (c->reuseport)
+			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
+			       ULL(c->reuseport));
 	}
 	if (s->conf->trace)
 		printf("trace: on\n");

@@ -22,6 +22,9 @@
 				   (pkt)->dport, (rule)->to, (rule)->to_port);        \
 	} while (0)
 
+/* include/uapi/asm-generic/errno.h: a member of a reuseport group, before 6.6 */
+#define ESOCKTNOSUPPORT 94
+
 /* inet_flags bit INET_FLAGS_TRANSPARENT, include/net/inet_sock.h since 6.6 */
 #define INET_FLAGS_TRANSPARENT 15
 
@@ -189,14 +192,16 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 				   const __u8 *to, __u16 to_port)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, to, to_port);
-	bool assigned = false;
+	long error = -1;
 
 	if (sk) {
 		if (may_take(sk, proto) && (is_first(pkt, proto) || answers_cookie(sk, pkt)))
-			assigned = !bpf_sk_assign(skb, sk, 0);
+			error = bpf_sk_assign(skb, sk, 0);
 		bpf_sk_release(sk);
 	}
-	return assigned;
+	if (error == -ESOCKTNOSUPPORT)
+		COUNT(reuseport, 1);
+	return !error;
 }
 
 /* Leaves a UDP flow to the listener that has it, as long as the rule that gave

@@ -370,6 +370,7 @@ shared()
 		# bpf_sk_assign() refuses them there
 		meets beyond "$1" 10.1.2.3 80
 		[ "$(misses)" -ge 1 ]
+		[ "$(counter reuseport)" -ge 1 ]
 		return
 	fi
 	for _ in {1..24}; do
