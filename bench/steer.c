@@ -4,8 +4,10 @@
  *
  * What steering costs a packet, by the number of rules: frames are sent into a
  * veth pair of a namespace of its own, and the kernel tells how long the
- * program ran for each (its own clock adds some 30 ns: 'no packet for us' is
- * the floor). And what it takes to apply so many rules.
+ * program ran for each. Its own clock adds some 40 ns: 'none', a packet that is
+ * neither TCP nor UDP, is the floor. Then an established connection, a
+ * forwarded one, a known UDP flow, UDP that no rule matches, and first packets.
+ * And what it takes to apply so many rules: time, memory of the process, maps.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,8 +32,9 @@
 
 #define PIN_DIR "/sys/fs/bpf/shunt"
 #define PORT 9999
-#define PACKETS 40000
-#define RUNS 5
+#define PACKETS 10000
+#define RUNS 12
+#define WORKING 256 /* rules that are met often: they stay in the caches */
 #define FRAME 64
 
 /* Rules of different kinds. */
@@ -232,7 +235,7 @@ static void send_frame(void)
 			die("send");
 }
 
-static int working; /* rules that packets are for */
+static int working; /* so many rules are met by packets, in turn */
 
 static void first_packet(int proto)
 {
@@ -273,6 +276,12 @@ static double cost(void (*make)(int), int proto)
 		best = ns < best ? ns : best;
 	}
 	return best;
+}
+
+static double first_cost(int proto, int rules_met)
+{
+	working = rules_met < count ? rules_met : count;
+	return cost(first_packet, proto);
 }
 
 static void nobodys(int proto)
@@ -349,19 +358,18 @@ static void make_place(void)
 
 static void row(enum shape shape)
 {
-	double seconds_taken, tcp_first, ignored;
+	double seconds_taken, syn, syn_all, ignored;
 	long kbytes;
 
 	apply(shape, "tcp", &ignored, &kbytes);
-	for (working = 1; working <= count && working < 200000; working *= 16)
-		printf("%d:%.0f ", working, cost(first_packet, IPPROTO_TCP));
-	tcp_first = cost(first_packet, IPPROTO_TCP);
+	syn = first_cost(IPPROTO_TCP, WORKING);
+	syn_all = first_cost(IPPROTO_TCP, count);
 	apply(shape, "udp", &seconds_taken, &kbytes);
-	printf("%9d  %-10s  %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f   %6.2f %7.1f %7.1f\n", count,
-	       shapes[shape], cost(nobodys, IPPROTO_ICMP), cost(established, IPPROTO_TCP),
+	printf("%9d  %-10s  %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f  %6.2f %7.1f %7.1f\n",
+	       count, shapes[shape], cost(nobodys, IPPROTO_ICMP), cost(established, IPPROTO_TCP),
 	       cost(forwarded, IPPROTO_TCP), cost(known_udp, IPPROTO_UDP),
-	       cost(unmatched, IPPROTO_UDP), tcp_first, cost(first_packet, IPPROTO_UDP),
-	       seconds_taken, kbytes / 1024.0,
+	       cost(unmatched, IPPROTO_UDP), syn, first_cost(IPPROTO_UDP, WORKING), syn_all,
+	       first_cost(IPPROTO_UDP, count), seconds_taken, kbytes / 1024.0,
 	       (map_bytes("shunt_rules") + map_bytes("shunt_tallies")) / 1048576.0);
 	fflush(stdout);
 }
@@ -379,9 +387,9 @@ int main(int argc, char **argv)
 	}
 	shunt = argv[1];
 	make_place();
-	printf("                       ns a packet                                        apply\n"
-	       "    rules  kind          none   est.   fwd.  known  other    SYN    UDP        s"
-	       "     MiB    maps\n");
+	printf("ns a packet                                                  first: of %d rules   of all      apply\n"
+	       "    rules  kind          none   est.   fwd.  known  other    SYN    UDP    SYN    UDP       s"
+	       "     MiB    maps\n", WORKING);
 	for (shape = HOSTS; shape <= ONE; shape++)
 		for (i = 0; i < n; i++) {
 			count = atoi(counts[i]);

@@ -69,6 +69,33 @@ rules_are()
 	agrees
 }
 
+# inject IFACE FILE: sends packets, which arrive there or at its other end
+inject()
+{
+	xargs -n 500 "$PEERS/raw" "$1" 02:00:00:00:00:01 <"$2"
+}
+
+# How many packets each rule has met: NUMBER COUNT
+met()
+{
+	shunt -j steer list | jq -r '.[] | select(.packets > 0) | "\(.service) \(.packets)"' | sort
+}
+
+@test "real packets meet the same rules: each is counted by the one that it should meet" {
+	unload
+	ip link add w0 type veth peer name w1
+	ip link set w0 up
+	ip link set w1 up
+	shunt load --iface lo --iface w1
+	random mixed 2000 4000
+	shunt apply "$BATS_TEST_TMPDIR/rules"
+	inject lo "$BATS_TEST_TMPDIR/raw.lo"
+	inject w0 "$BATS_TEST_TMPDIR/raw"
+	[ "$(met | wc -l)" -gt 500 ]
+	diff <(grep -v - "$BATS_TEST_TMPDIR/expected" | sort | uniq -c | awk '{ print $2, $1 }' | sort) <(met)
+	ip link del w0
+}
+
 # The rules one by one, in any order, some of them twice and some for a while.
 @test "rules added and deleted one by one are the same as a file of them" {
 	local rule extra=()

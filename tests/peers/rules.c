@@ -4,8 +4,9 @@
  *
  * Makes up rules and packets, and says which rule each packet meets by a plain
  * reading of the precedence: every rule is looked at. Writes DIR/rules for
- * 'shunt apply', DIR/packets for 'shunt steer test -' and DIR/expected: the
- * service of the rule, which is its number, or '-'.
+ * 'shunt apply', DIR/packets for 'shunt steer test -', DIR/expected: the
+ * service of the rule, which is its number, or '-'; and for peers/raw the same
+ * packets, those that arrive on lo in DIR/raw.lo, the others in DIR/raw.
  *
  * SHAPE: mixed   prefixes of all lengths, nested
  *        nested  IPv6 prefixes of all lengths around a few addresses
@@ -218,9 +219,54 @@ static FILE *create(const char *dir, const char *name)
 	return f;
 }
 
+static int put_ip(const struct packet *p, unsigned char *at)
+{
+	int next = p->udp ? IPPROTO_UDP : IPPROTO_TCP, len = p->udp ? 8 : 20;
+
+	if (p->v6) {
+		at[0] = 0x60;
+		at[5] = len;
+		at[6] = next;
+		at[7] = 64;
+		memcpy(at + 8, p->src, 16);
+		memcpy(at + 24, p->dst, 16);
+		return 40;
+	}
+	at[0] = 0x45;
+	at[3] = 20 + len;
+	at[8] = 64;
+	at[9] = next;
+	memcpy(at + 12, p->src, 4);
+	memcpy(at + 16, p->dst, 4);
+	return 20;
+}
+
+/* The packet as it is on the wire, but for checksums: a datagram without a
+ * payload, or a connection request. */
+static void print_raw(FILE *f, const struct packet *p)
+{
+	unsigned char bytes[60] = {};
+	int i, len = put_ip(p, bytes);
+
+	bytes[len] = p->sport >> 8;
+	bytes[len + 1] = p->sport;
+	bytes[len + 2] = p->dport >> 8;
+	bytes[len + 3] = p->dport;
+	if (p->udp) {
+		bytes[len + 5] = 8;
+	} else {
+		bytes[len + 12] = 0x50;
+		bytes[len + 13] = 2; /* SYN */
+	}
+	for (i = 0; i < len + (p->udp ? 8 : 20); i++)
+		fprintf(f, "%02x", bytes[i]);
+	fputc('\n', f);
+}
+
 static void make_packets(const char *dir, int lookups)
 {
 	FILE *packets = create(dir, "packets"), *expected = create(dir, "expected");
+	FILE *raw = create(dir, "raw"), *raw_lo = create(dir, "raw.lo");
 	struct packet p;
 	int rule;
 
@@ -229,6 +275,7 @@ static void make_packets(const char *dir, int lookups)
 		fprintf(packets, "%s src %s sport %d dst %s dport %d%s\n", p.udp ? "udp" : "tcp",
 			address(p.src, p.v6), p.sport, address(p.dst, p.v6), p.dport,
 			p.iface ? " iface lo" : "");
+		print_raw(p.iface ? raw_lo : raw, &p);
 		rule = meets(&p);
 		if (rule < 0)
 			fputs("-\n", expected);
@@ -237,6 +284,8 @@ static void make_packets(const char *dir, int lookups)
 	}
 	fclose(packets);
 	fclose(expected);
+	fclose(raw);
+	fclose(raw_lo);
 }
 
 int main(int argc, char **argv)
