@@ -43,7 +43,7 @@ help:
 	@echo 'make test          install what the tests need, build, run them all (as root)'
 	@echo 'make test-kernels  the same on other kernels, in qemu'
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
-	@echo 'make bench         measure, side by side with plain TCP'
+	@echo 'make bench         measure, side by side with plain TCP and with nftables'
 	@echo 'make install       to $$(DESTDIR)$(SBINDIR)'
 	@echo 'make uninstall     remove what install put there'
 	@echo 'make clean         remove build/'
@@ -114,6 +114,8 @@ bench:
 	$(Q)scripts/deps.sh bench
 	$(Q)$(MAKE) --no-print-directory all peers $(BENCH)
 	$(Q)bench/run
+	$(Q)$(B)/bench/steer $(B)/shunt
+	$(Q)$(B)/bench/tproxy $(B)/shunt
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR)

@@ -16,7 +16,7 @@ declare -A groups=(
 	[test]='bats curl haproxy iperf3 jq netcat-openbsd nftables procps
 		shellcheck strace'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
-	[bench]='gnuplot-nox haproxy iperf3 jq nginx redis-server wrk'
+	[bench]='gnuplot-nox haproxy iperf3 jq nftables nginx redis-server wrk'
 )
 daemons='haproxy nginx redis-server'
 
