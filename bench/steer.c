@@ -34,7 +34,7 @@
 #define PORT 9999
 #define PACKETS 10000
 #define RUNS 12
-#define WORKING 256 /* rules that are met often: they stay in the caches */
+#define WORKING 256 /* so many destinations stay in the caches */
 #define FRAME 64
 
 /* Rules of different kinds. */
@@ -235,12 +235,14 @@ static void send_frame(void)
 			die("send");
 }
 
-static int working; /* so many rules are met by packets, in turn */
+static int working; /* packets are made for so many of the rules */
 
 static void first_packet(int proto)
 {
-	const struct rule *r = &rules[(long long)pick(working) * count / working];
-	unsigned int host = r->dst_len < 32 ? pick(1U << (32 - r->dst_len)) : 0;
+	unsigned int i = (long long)pick(working) * count / working;
+	const struct rule *r = &rules[i];
+	/* a destination for each rule */
+	unsigned int host = r->dst_len < 32 ? i * 2654435761U >> r->dst_len : 0;
 
 	begin_frame(proto, r->src ? r->src : 172U << 24 | pick(1 << 24), 1 + pick(65535),
 		    r->dst | host, r->low + pick(r->high - r->low + 1), 2 /* SYN */);
@@ -387,7 +389,7 @@ int main(int argc, char **argv)
 	}
 	shunt = argv[1];
 	make_place();
-	printf("ns a packet                                                  first: of %d rules   of all      apply\n"
+	printf("ns a packet                                                  first: to %d places  to all      apply\n"
 	       "    rules  kind          none   est.   fwd.  known  other    SYN    UDP    SYN    UDP       s"
 	       "     MiB    maps\n", WORKING);
 	for (shape = HOSTS; shape <= ONE; shape++)

@@ -37,10 +37,11 @@ static int help(void)
 	     "                      [-N IFACE]\n"
 	     "       shunt diverter -L [-c ADDR] [-m LEN] [-p PROTO]\n"
 	     "       shunt diverter -V\n\n"
-	     "What ziti-router calls for each of its services ('diverter' in its configuration;\n"
-	     "the name shunt-diverter does the same). -I steers to 127.0.0.1:PORT, with PORT 0 it\n"
-	     "makes a rule that says pass; a rule for the same packets is replaced. -D without -p\n"
-	     "or -l is for both protocols and all ports; deleting what is not there is no error.");
+	     "What ziti-router calls for each of its services, by the name shunt-diverter, if its\n"
+	     "tunnel says 'mode: tproxy:/usr/local/sbin/shunt-diverter'. -I steers to 127.0.0.1:PORT\n"
+	     "([::1] for IPv6); with PORT 0 it makes a rule that says pass. A rule for the same\n"
+	     "packets is replaced. -D without -p or -l is for both protocols and all ports; deleting\n"
+	     "what is not there is no error.");
 	return 0;
 }
 
@@ -106,8 +107,10 @@ static int read_dst(const struct words *w, struct shunt_rule *r)
 	return read_prefix(w, 'c', 'm', &r->family, r->dst, &r->dst_len);
 }
 
-/* The router says 0.0.0.0/0 for any source, of IPv6 services too. */
-static int read_src(const struct words *w, struct shunt_rule *r)
+/* The router says 0.0.0.0/0 for any source, of IPv6 services too. It pairs all
+ * sources of a service with all destinations; no packet comes from IPv4 and goes
+ * to IPv6: then *ret_never is set. */
+static int read_src(const struct words *w, struct shunt_rule *r, bool *ret_never)
 {
 	__u8 family;
 	int error;
@@ -117,7 +120,10 @@ static int read_src(const struct words *w, struct shunt_rule *r)
 	error = read_prefix(w, 'o', 'n', &family, r->src, &r->src_len);
 	if (error || family == r->family || !r->src_len)
 		return error;
-	return refuse("-o '%s' and -c '%s': one is IPv4, the other IPv6", word(w, 'o'), word(w, 'c'));
+	say("-o '%s' and -c '%s': one is IPv4, the other IPv6; nothing to do", word(w, 'o'),
+	    word(w, 'c'));
+	*ret_never = true;
+	return 0;
 }
 
 static int read_port(const struct words *w, char letter, unsigned int *ret)
@@ -184,12 +190,12 @@ static int read_proto(const struct words *w, struct shunt_rule *r)
 	return 0;
 }
 
-static int read_match(const struct words *w, struct shunt_rule *r)
+static int read_match(const struct words *w, struct shunt_rule *r, bool *ret_never)
 {
 	int error = read_dst(w, r);
 
 	if (!error)
-		error = read_src(w, r);
+		error = read_src(w, r, ret_never);
 	if (!error)
 		error = read_ports(w, r);
 	if (!error)
@@ -235,8 +241,8 @@ static int insert(const struct words *w)
 {
 	_cleanup_fd_ int lock = -1;
 	struct shunt_rule r = {};
-	bool added;
-	int error = read_match(w, &r);
+	bool added, never = false;
+	int error = read_match(w, &r, &never);
 
 	if (error)
 		return error;
@@ -247,7 +253,7 @@ static int insert(const struct words *w)
 	error = read_to(w, &r);
 	if (!error)
 		error = read_iface(w, &r);
-	if (error)
+	if (error || never)
 		return error;
 	read_service(w, &r);
 	lock = rules_lock();
@@ -293,9 +299,10 @@ static int delete(const struct words *w)
 {
 	_cleanup_fd_ int lock = -1;
 	struct shunt_rule r = {};
-	int error = read_match(w, &r);
+	bool never = false;
+	int error = read_match(w, &r, &never);
 
-	if (error)
+	if (error || never)
 		return error;
 	if (word(w, 'N'))
 		snprintf(r.ifname, sizeof(r.ifname), "%s", word(w, 'N'));

@@ -112,6 +112,13 @@ rules()
 	[ -z "$(rules)" ]
 }
 
+@test "sources of the other family than the service: no packet can match, no call fails" {
+	diverter -I -c fd00::1 -m 128 -p tcp -o 10.0.0.0 -n 8 -l 1 -h 2 -t 3 -s a
+	diverter -I -c 10.1.2.3 -m 32 -p tcp -o fd00:: -n 64 -l 1 -h 2 -t 3 -s a
+	[ -z "$(rules)" ]
+	diverter -D -c 10.1.2.3 -m 32 -p tcp -o fd00:: -n 64 -l 1 -h 2 2>&1 | grep 'nothing to do'
+}
+
 @test "deletions that lack words; -t 0 and odd ids" {
 	insert 10.1.0.0 16 tcp 80 90 33001 a
 	insert 10.1.0.0 16 tcp 443 443 33001 a
@@ -147,7 +154,6 @@ rules()
 		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 65536 -t 3|65536
 		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 2|-t
 		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 2 -t x|x
-		-I -c fd00::1 -m 128 -p tcp -o 10.0.0.0 -n 8 -l 1 -h 2 -t 3|10.0.0.0
 		-I -D|-D
 		-I -c|-c
 		-x|-x
