@@ -216,6 +216,12 @@ struct tcp_timewait_sock {
 	struct inet_timewait_sock tw_sk;
 };
 
+struct sk_buff {
+	__u16 network_header; /* counted from head */
+	unsigned char *head;
+	unsigned char *data;
+};
+
 struct sk_psock {
 	__u32 msg_tot_len;
 	struct list_head ingress_msg;

@@ -5,13 +5,22 @@
 
 #include "maps.bpf.h"
 
+#define ETH_HLEN 14
 #define ETH_P_IP 0x0800
+#define ETH_P_8021Q 0x8100
 #define ETH_P_IPV6 0x86DD
+#define ETH_P_8021AD 0x88A8
+#define PACKET_OTHERHOST 3
 #define IP_OFFSET 0x1fff
 #define IP_MF 0x2000
+#define IP6_OFFSET 0xfff8
+#define IP6_MF 0x0001
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+
+/* VLAN tags in the frame; the kernel takes the outer one out of what arrives */
+#define MAX_TAGS 2
 
 /* RFC 8200 4, RFC 4302: the headers that may stand before TCP or UDP */
 #define NEXT_HOP 0
@@ -22,8 +31,8 @@
 #define MAX_EXTENSIONS 8
 
 enum parsed {
-	PARSED_OTHER,     /* neither TCP nor UDP over IP: not ours */
-	PARSED_MALFORMED, /* shorter than its headers say */
+	PARSED_OTHER,     /* neither TCP nor UDP over IP, or not for here: not ours */
+	PARSED_MALFORMED, /* its headers contradict it, or go on for ever */
 	PARSED_FRAGMENT,
 	PARSED_PORTS,     /* all of struct packet is set */
 };
@@ -64,44 +73,132 @@ struct ipv6_header {
 	__u8 dst[16];
 };
 
-struct transport_header {
+struct tcp_header {
 	__be16 sport;
 	__be16 dport;
-	__u8 rest[10];
+	__u8 seqs[8];
+	__u8 doff;        /* in its upper half: length in units of four bytes */
+	__u8 flags;
+	__be16 window;
+	__be16 check;
+	__be16 urgent;
 };
 
-#define LOAD(skb, at, to) \
-	(!bpf_skb_load_bytes_relative(skb, at, to, sizeof(*(to)), BPF_HDR_START_NET))
+struct udp_header {
+	__be16 sport;
+	__be16 dport;
+	__be16 len;
+	__be16 check;
+};
 
-static __always_inline enum parsed parse_ports(struct __sk_buff *skb, __u32 at, struct packet *pkt)
+struct extension_header {
+	__u8 next;
+	__u8 len;         /* beyond the first eight bytes, in units of eight (AUTH: four) */
+	__u8 type;
+	__u8 segments_left;
+};
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 proto;
+};
+
+struct fragment_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset;
+	__be32 id;
+};
+
+/* Where the network header is, counted from what bpf_skb_load_bytes() counts
+ * from: an Ethernet header further on, or at once where the device has none. */
+static __always_inline __u32 network_offset(struct __sk_buff *skb)
 {
-	struct transport_header h = {};
+	const struct sk_buff *k = (const void *)skb;
+	const unsigned char *head = BPF_CORE_READ(k, head), *data = BPF_CORE_READ(k, data);
 
-	if (pkt->proto == IPPROTO_TCP) {
-		if (!LOAD(skb, at, &h))
-			return PARSED_MALFORMED;
-		pkt->tcp_flags = h.rest[9];
-		__builtin_memcpy(pkt->tcp_seqs, h.rest, 8);
-	} else if (pkt->proto == IPPROTO_UDP) {
-		if (bpf_skb_load_bytes_relative(skb, at, &h, 8, BPF_HDR_START_NET))
-			return PARSED_MALFORMED;
-	} else {
-		return PARSED_OTHER;
-	}
+	return head + BPF_CORE_READ(k, network_header) - data;
+}
+
+/* What a driver has left outside the packet's head takes the slower way. */
+static __noinline int load_outside(struct __sk_buff *skb, __u32 at, void *to, __u32 size)
+{
+	return bpf_skb_load_bytes(skb, network_offset(skb) + at, to, size);
+}
+
+/* Offsets count from the network header, which every device has. */
+#define LOAD(skb, at, to)                                                                      \
+	(!bpf_skb_load_bytes_relative(skb, at, to, sizeof(*(to)), BPF_HDR_START_NET) || \
+	 !load_outside(skb, at, to, sizeof(*(to))))
+
+/* An end that no header tells: a packet made of many may be longer than a
+ * length field can say. */
+#define NO_END (~0U)
+
+/* Does the packet go on to this offset? It may go on beyond: frames are padded. */
+static __always_inline bool reaches(struct __sk_buff *skb, __u32 end)
+{
+	return end == NO_END || end + ETH_HLEN <= skb->len ||
+	       (end <= skb->len && network_offset(skb) + end <= skb->len);
+}
+
+static __always_inline enum parsed parse_tcp(struct __sk_buff *skb, __u32 at, __u32 end,
+					     struct packet *pkt)
+{
+	struct tcp_header h;
+	__u32 len;
+
+	if (!LOAD(skb, at, &h))
+		return PARSED_MALFORMED;
+	len = (h.doff >> 4) * 4;
+	if (len < sizeof(h) || at + len > end)
+		return PARSED_MALFORMED;
+	pkt->sport = bpf_ntohs(h.sport);
+	pkt->dport = bpf_ntohs(h.dport);
+	pkt->tcp_flags = h.flags;
+	__builtin_memcpy(pkt->tcp_seqs, h.seqs, sizeof(h.seqs));
+	return PARSED_PORTS;
+}
+
+static __always_inline enum parsed parse_udp(struct __sk_buff *skb, __u32 at, __u32 end,
+					     struct packet *pkt)
+{
+	struct udp_header h;
+	__u32 len;
+
+	if (!LOAD(skb, at, &h))
+		return PARSED_MALFORMED;
+	len = bpf_ntohs(h.len);
+	/* RFC 2675: 0 is as long as it gets, for IPv6 */
+	if (at + sizeof(h) > end || at + len > end ||
+	    (len < sizeof(h) && (len || pkt->family == AF_INET)))
+		return PARSED_MALFORMED;
 	pkt->sport = bpf_ntohs(h.sport);
 	pkt->dport = bpf_ntohs(h.dport);
 	return PARSED_PORTS;
 }
 
-static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline enum parsed parse_ports(struct __sk_buff *skb, __u32 at, __u32 end,
+					       struct packet *pkt)
+{
+	if (pkt->proto == IPPROTO_TCP)
+		return parse_tcp(skb, at, end, pkt);
+	if (pkt->proto == IPPROTO_UDP)
+		return parse_udp(skb, at, end, pkt);
+	return PARSED_OTHER;
+}
+
+static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, __u32 at, struct packet *pkt)
 {
 	struct ipv4_header h;
-	__u32 ihl;
+	__u32 ihl, len, end;
 
-	if (!LOAD(skb, 0, &h))
+	if (!LOAD(skb, at, &h))
 		return PARSED_MALFORMED;
 	ihl = (h.version_ihl & 0xf) * 4;
-	if (h.version_ihl >> 4 != 4 || ihl < sizeof(h) || bpf_ntohs(h.tot_len) < ihl)
+	len = bpf_ntohs(h.tot_len);
+	end = len || !skb->gso_size ? at + len : NO_END;
+	if (h.version_ihl >> 4 != 4 || ihl < sizeof(h) || end < at + ihl || !reaches(skb, end))
 		return PARSED_MALFORMED;
 	pkt->family = AF_INET;
 	pkt->proto = h.protocol;
@@ -111,43 +208,93 @@ static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, struct pack
 		return PARSED_OTHER;
 	if (h.frag_off & bpf_htons(IP_OFFSET | IP_MF))
 		return PARSED_FRAGMENT;
-	return parse_ports(skb, ihl, pkt);
+	return parse_ports(skb, at + ihl, end, pkt);
 }
 
-static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, struct packet *pkt)
+/* Goes over the header at *at, which is of a kind that may stand before the
+ * transport. PARSED_PORTS: there is more to read. */
+static __always_inline enum parsed parse_extension(struct __sk_buff *skb, __u32 *at,
+						   struct packet *pkt)
+{
+	struct extension_header h;
+	struct fragment_header f;
+
+	if (pkt->proto == NEXT_FRAGMENT) {
+		if (!LOAD(skb, *at, &f))
+			return PARSED_MALFORMED;
+		/* RFC 6946: it may be the only fragment */
+		if (f.offset & bpf_htons(IP6_OFFSET | IP6_MF))
+			return PARSED_FRAGMENT;
+		*at += sizeof(f);
+		pkt->proto = f.next;
+		return PARSED_PORTS;
+	}
+	if (!LOAD(skb, *at, &h))
+		return PARSED_MALFORMED;
+	/* RFC 8200 4.4: on its way to other destinations */
+	if (pkt->proto == NEXT_ROUTING && h.segments_left)
+		return PARSED_OTHER;
+	*at += pkt->proto == NEXT_AUTH ? (h.len + 2) * 4 : (h.len + 1) * 8;
+	pkt->proto = h.next;
+	return PARSED_PORTS;
+}
+
+static __always_inline bool is_extension(__u8 next)
+{
+	return next == NEXT_HOP || next == NEXT_ROUTING || next == NEXT_FRAGMENT ||
+	       next == NEXT_AUTH || next == NEXT_DEST;
+}
+
+static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, __u32 at, struct packet *pkt)
 {
 	struct ipv6_header h;
-	__u32 at = sizeof(h);
-	__u8 ext[2];
+	enum parsed parsed;
+	__u32 len, end;
 	int i;
 
-	if (!LOAD(skb, 0, &h) || h.version_class >> 4 != 6)
+	if (!LOAD(skb, at, &h) || h.version_class >> 4 != 6)
 		return PARSED_MALFORMED;
 	pkt->family = AF_INET6;
 	pkt->proto = h.next;
 	__builtin_memcpy(pkt->src, h.src, 16);
 	__builtin_memcpy(pkt->dst, h.dst, 16);
-	for (i = 0; i < MAX_EXTENSIONS; i++) {
-		if (pkt->proto == NEXT_FRAGMENT)
-			return PARSED_FRAGMENT;
-		if (pkt->proto != NEXT_HOP && pkt->proto != NEXT_ROUTING &&
-		    pkt->proto != NEXT_DEST && pkt->proto != NEXT_AUTH)
-			break;
-		if (!LOAD(skb, at, &ext))
-			return PARSED_MALFORMED;
-		at += pkt->proto == NEXT_AUTH ? (ext[1] + 2) * 4 : (ext[1] + 1) * 8;
-		pkt->proto = ext[0];
+	at += sizeof(h);
+	len = bpf_ntohs(h.payload_len);
+	/* RFC 2675: 0 if a hop-by-hop option tells the length */
+	end = len || (h.next != NEXT_HOP && !skb->gso_size) ? at + len : NO_END;
+	if (!reaches(skb, end))
+		return PARSED_MALFORMED;
+	for (i = 0; i < MAX_EXTENSIONS && is_extension(pkt->proto); i++) {
+		parsed = parse_extension(skb, &at, pkt);
+		if (parsed != PARSED_PORTS)
+			return parsed;
 	}
-	return parse_ports(skb, at, pkt);
+	return is_extension(pkt->proto) ? PARSED_MALFORMED : parse_ports(skb, at, end, pkt);
+}
+
+static __always_inline bool is_tag(__be16 proto)
+{
+	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
 /* Fills *pkt, which must be zeroed; ifindex is the caller's. */
 static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *pkt)
 {
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(skb, pkt);
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(skb, pkt);
+	__be16 proto = skb->protocol;
+	struct vlan_tag tag;
+	__u32 at = 0;
+	int i;
+
+	for (i = 0; i < MAX_TAGS && is_tag(proto); i++) {
+		if (!LOAD(skb, at, &tag))
+			return PARSED_MALFORMED;
+		at += sizeof(tag);
+		proto = tag.proto;
+	}
+	if (proto == bpf_htons(ETH_P_IP))
+		return parse_ipv4(skb, at, pkt);
+	if (proto == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(skb, at, pkt);
 	return PARSED_OTHER;
 }
 

@@ -287,6 +287,9 @@ static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf
 {
 	struct packet pkt = { .ifindex = skb->ifindex };
 
+	/* Seen here only in passing: a bridge's port, a macvlan's parent. */
+	if (skb->pkt_type == PACKET_OTHERHOST)
+		return;
 	switch (parse(skb, &pkt)) {
 	case PARSED_MALFORMED:
 		COUNT(malformed, 1);

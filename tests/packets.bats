@@ -1,0 +1,146 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Packets of every shape: right ones come to their rule whatever device and
+# headers they come with, others have no effect but a counter.
+
+# shellcheck disable=SC2154 # find_hosts sets client, ask answer
+load steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+setup()
+{
+	find_hosts
+	load_steer
+}
+
+teardown()
+{
+	clean_up_steer
+}
+
+# --- right and wrong ones ----------------------------------------------------
+
+rules_for_all()
+{
+	local family
+
+	for family in 4 6; do
+		add tcp dst 10.1.2.3 to 127.0.0.1:9001
+		add udp dst 10.1.2.3 to 127.0.0.1:9001
+	done
+}
+
+@test "packets of all shapes: truncated at each byte, lying lengths, chains of headers, random bytes" {
+	serve_router router 9001
+	rules_for_all
+	"$PEERS/packets" "$PIN_DIR" shunt_steer 100000
+	# and they left it in order
+	meets 9001 tcp 10.1.2.3 80
+	meets 9001 udp 10.1.2.3 80
+}
+
+# --- devices -----------------------------------------------------------------
+
+# wired [OPTION]...: the client's packets for 10.1.2.3 come over a device w0,
+# which peers/wire.c makes; steering is there too.
+wired()
+{
+	local result=0
+
+	spawn wire "$PEERS/wire" "$@" w0 /proc/self/ns/net "$BATS_FILE_TMPDIR/netns-client"
+	said wire ready || result=$?
+	if ! is_running wire; then
+		reap wire || result=$?
+		[ $result != 77 ] || skip "no tun devices in this kernel"
+		return 1
+	fi
+	ip -batch - <<-END
+		link set w0 mtu 9000 addrgenmode none up
+		addr add 198.18.9.1/24 dev w0
+		addr add fd00::c612:901/120 dev w0 nodad
+	END
+	"${client[@]}" ip -batch - <<-END
+		link set w0 mtu 9000 addrgenmode none up
+		addr add 198.18.9.2/24 dev w0
+		addr add fd00::c612:902/120 dev w0 nodad
+		route add 10.1.2.3 dev w0 via 198.18.9.1
+		route add fd00::a01:203 dev w0 via fd00::c612:901
+	END
+	reload_steer --iface w0
+	serve_router router 9001
+	rules_for_all
+}
+
+# The flows of both protocols and families, and packets of 8000 bytes, arrive.
+arrives()
+{
+	local file back=$BATS_TEST_TMPDIR/back family
+
+	file=$(big 1)
+	for family in 4 6; do
+		meets 9001 tcp 10.1.2.3 80 198.18.9.2
+		meets 9001 udp 10.1.2.3 80 198.18.9.2
+		ask --size 8000 udp 10.1.2.3 80
+		[[ $answer == *via=9001* ]]
+		endpoint 10.1.2.3 80
+		{ cat "$file"; echo bye; } |
+			"${client[@]}" timeout 60 socat -t 20 - "TCP$family:$REPLY" >"$back"
+		tail -c $((1 << 20)) "$back" | cmp - "$file"
+	done
+	[ "$(counter malformed)" = 0 ]
+	[ "$(counter no_listener)" = 0 ]
+}
+
+@test "a device without an Ethernet header" {
+	need socat
+	wired --tun
+	arrives
+}
+
+@test "a VLAN tag" {
+	need socat
+	wired --tags 1
+	arrives
+}
+
+@test "two VLAN tags" {
+	need socat
+	wired --tags 2
+	arrives
+}
+
+@test "headers outside the packet's head" {
+	need socat
+	wired --header 16
+	arrives
+}
+
+@test "headers outside the packet's head, without an Ethernet header" {
+	need socat
+	wired --tun --header 1
+	arrives
+}
+
+# --- not for this host -------------------------------------------------------
+
+@test "packets that a device sees only in passing are left alone" {
+	serve_router router 9001
+	rules_for_all
+	"${client[@]}" "$PEERS/raw" c0 02:00:00:00:00:99 \
+		4500001c00000000401166e1c61200020a0102030fa0005000080000
+	# this one comes after it
+	meets 9001 udp 10.1.2.3 80
+	[ "$(counter steered_packets)" = 1 ]
+	[ "$(counter no_listener)" = 0 ]
+	[ "$(counter malformed)" = 0 ]
+}
