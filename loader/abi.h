@@ -52,6 +52,10 @@ struct shunt_conf {
 	__u32 max_rules;
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 shared;     /* more CPUs than shards */
+	__u32 local;      /* there are, or were, rules with 'origin local' */
+	__u32 accept_local; /* shunt switched lo's accept_local on */
+	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
+	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
 };
 
 /* One attachment, written before it is made: shunt_state[]. */
@@ -59,6 +63,8 @@ enum shunt_kind {
 	SHUNT_NONE = 0,
 	SHUNT_CGROUP = 1,
 	SHUNT_IFACE = 2,
+	SHUNT_LOCAL_OUT = 9, /* what this host sends: an interface's egress, */
+	SHUNT_LOCAL_IN = 10, /* and lo's ingress */
 };
 
 #define SHUNT_STATES 256
@@ -91,6 +97,7 @@ struct shunt_count {
 	__u64 reuseport;       /* it has SO_REUSEPORT, and the kernel is before 6.6 */
 	__u64 fragments;
 	__u64 malformed;
+	__u64 routers_own;    /* first packets that were not steered back to the router */
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
 
@@ -414,6 +421,11 @@ struct shunt_rule {
 
 #define SHUNT_NO_IFINDEX 0xffffffff
 
+/* In the place of an interface: what this host itself sends, which rules for
+ * any interface do not match. No interface can have the name. */
+#define SHUNT_LOCAL_IFINDEX 0xfffffffe
+#define SHUNT_LOCAL_IFNAME ":local"
+
 /* What a rule has done: one of conf.shards parts, in the inner map
  * shunt_tallies[0] (plain adds if each CPU has its own). */
 #define SHUNT_SHARDS 4
@@ -462,7 +474,7 @@ struct shunt_given {
 	__u8 to[16];
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 120, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 144, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");

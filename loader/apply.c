@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "local.h"
 #include "pins.h"
 #include "rulefile.h"
 #include "rules.h"
@@ -36,7 +37,11 @@ int cmd_apply(int argc, char **argv)
 	if (error)
 		return error;
 	lock = rules_lock();
-	return lock < 0 ? lock : rule_file_apply(&f);
+	if (lock < 0)
+		return lock;
+	if (rule_file_is_local(&f))
+		error = local_begin();
+	return error ? error : rule_file_apply(&f);
 }
 
 static int save_help(void)

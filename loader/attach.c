@@ -11,6 +11,7 @@
 
 #include "bypass.h"
 #include "json.h"
+#include "local.h"
 #include "pins.h"
 #include "route.h"
 #include "shunt.h"
@@ -56,10 +57,10 @@ static int attach_cgroup(const struct shunt_state *state, const char *pin)
 
 static int attach_iface(struct shunt_state *state, const char *pin)
 {
-	_cleanup_fd_ int prog = pin_open("progs", "shunt_steer");
+	_cleanup_fd_ int prog = pin_open("progs", tc_program(state));
 
 	if (prog < 0)
-		return fail(prog, "program 'shunt_steer'");
+		return fail(prog, "program '%s'", tc_program(state));
 	return tc_attach(state, prog, pin);
 }
 
@@ -91,23 +92,73 @@ int attached(const struct shunt_state *states, unsigned int i)
 	link_path(pin, i);
 	if (states[i].kind == SHUNT_CGROUP)
 		return cgroup_attached(pin);
-	prog = pin_open("progs", "shunt_steer");
+	prog = pin_open("progs", tc_program(&states[i]));
 	return tc_attached(&states[i], prog, pin);
+}
+
+int detach(struct shunt_state *states, unsigned int i)
+{
+	_cleanup_fd_ int prog = pin_open("progs", tc_program(&states[i]));
+	char pin[PIN_PATH];
+	int error = tc_detach(&states[i], prog, link_path(pin, i));
+
+	if (!error)
+		states[i].kind = SHUNT_NONE;
+	return error;
+}
+
+struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind, const char *name)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == kind && !strcmp(states[i].name, name))
+			return &states[i];
+	return NULL;
+}
+
+static struct shunt_state *free_state(struct shunt_state *states)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_NONE)
+			return &states[i];
+	return NULL;
+}
+
+int attach_new(struct shunt_state *states, const struct shunt_state *wanted)
+{
+	struct shunt_state *s = state_find(states, wanted->kind, wanted->name);
+	int error;
+
+	if (s && s->ifindex == wanted->ifindex && attached(states, s - states))
+		return 0;
+	/* of an interface that is gone, or taken off by somebody */
+	error = s ? detach(states, s - states) : 0;
+	if (error)
+		return error;
+	s = free_state(states);
+	if (!s)
+		return deny(-ENOSPC, "can't attach to '%s': more than %d attachments", wanted->name,
+			    SHUNT_STATES);
+	*s = *wanted;
+	error = attach(states, s - states);
+	if (error && !s->clsact) /* else it says what is left */
+		s->kind = SHUNT_NONE;
+	return error;
 }
 
 static int detach_ifaces(struct shunt_state *states)
 {
-	_cleanup_fd_ int prog = pin_open("progs", "shunt_steer");
 	int i, error, first = 0;
-	char pin[PIN_PATH];
 
-	for (i = 0; i < SHUNT_STATES; i++) {
-		if (states[i].kind != SHUNT_IFACE)
+	/* Backwards: the first to come made the qdisc. */
+	for (i = SHUNT_STATES - 1; i >= 0; i--) {
+		if (!tc_program(&states[i]))
 			continue;
-		error = tc_detach(&states[i], prog, link_path(pin, i));
+		error = detach(states, i);
 		first = first ? first : error;
-		if (!error)
-			states[i].kind = SHUNT_NONE;
 	}
 	return first;
 }
@@ -180,6 +231,10 @@ int teardown(unsigned int timeout_ms)
 	gone = home_netns() == -ENOENT;
 	if (states && !gone)
 		first = detach_ifaces(states);
+	if (conf && !gone) {
+		error = local_end(conf);
+		first = first ? first : error;
+	}
 	if (conf && conf->mark && !gone) {
 		error = route_del(conf->mark, conf->table);
 		first = first ? first : error;

@@ -9,6 +9,18 @@
  * that states[i] names. 0 or -errno, said. */
 int attach(struct shunt_state *states, unsigned int i);
 
+/* Enters a copy of wanted, which is for an interface, and attaches it; nothing
+ * if that is there and attached. Undone if it fails: 0 or -errno, said. */
+int attach_new(struct shunt_state *states, const struct shunt_state *wanted);
+
+/* Takes the program of states[i] off its interface, which may be gone, and
+ * frees the entry; 0 or -errno, said. */
+int detach(struct shunt_state *states, unsigned int i);
+
+/* The entry of this kind and name, NULL if there is none. */
+struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind,
+			       const char *name);
+
 /* Is states[i] still attached? Someone may have taken it off. */
 int attached(const struct shunt_state *states, unsigned int i);
 

@@ -18,6 +18,7 @@
 #include "load.h"
 #include "selftest.h"
 #include "shunt.h"
+#include "sysctl.h"
 #include "tc.h"
 
 enum result { OK, NOTE, WARN, FAIL };
@@ -150,34 +151,14 @@ static void check_features(void)
 	btf__free(btf);
 }
 
-static long sysctl(const char *path)
-{
-	FILE *f = fopen(path, "r");
-	long value = -1;
-
-	if (f && fscanf(f, "%ld", &value) != 1)
-		value = -1;
-	if (f)
-		fclose(f);
-	return value;
-}
-
-static long iface_sysctl(const char *iface, const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", iface, name);
-	return sysctl(path);
-}
-
 /* Strict source validation that looks at the mark asks our table, which says
  * that every source is on lo (fib_validate_source). */
 static void check_rp_filter(const char *iface)
 {
-	long rp = iface_sysctl(iface, "rp_filter"), all = iface_sysctl("all", "rp_filter");
+	long rp = sysctl_get(iface, "rp_filter"), all = sysctl_get("all", "rp_filter");
 	bool strict = (rp > all ? rp : all) == 1;
-	bool marked = iface_sysctl(iface, "src_valid_mark") > 0 ||
-		      iface_sysctl("all", "src_valid_mark") > 0;
+	bool marked = sysctl_get(iface, "src_valid_mark") > 0 ||
+		      sysctl_get("all", "src_valid_mark") > 0;
 
 	if (strict && marked)
 		found(WARN, "rp_filter", "set net.ipv4.conf.IFACE.src_valid_mark=0 or rp_filter=2, for 'all' too",
@@ -203,7 +184,7 @@ static void check_ifaces(void)
 	}
 	if_freenameindex(list);
 	found(OK, "accept_local", NULL, "lo: accept_local=%ld (only steering of local traffic needs 1)",
-	      iface_sysctl("lo", "accept_local"));
+	      sysctl_get("lo", "accept_local"));
 }
 
 static bool ours(const char *name)

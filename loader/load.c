@@ -16,6 +16,7 @@
 #include "attach.h"
 #include "cgroup.h"
 #include "load.h"
+#include "local.h"
 #include "netns.h"
 #include "pins.h"
 #include "route.h"
@@ -43,6 +44,7 @@ struct request {
 	struct shunt_exclude excludes[SHUNT_EXCLUDES];
 	struct shunt_conf conf;
 	struct rule_file config;
+	char router[SHUNT_NAME]; /* path of its cgroup, "" if it was not told */
 	__u32 flows;
 	bool bypass;
 	bool steer;
@@ -70,6 +72,10 @@ static int usage(void)
 	       "  --mark BIT           bit set in the mark of steered packets (0x1000000)\n"
 	       "  --force              'eager' even where this kernel would lose data\n"
 	       "  --table N            routing table that delivers them (20560)\n"
+	       "  --router-cgroup PATH what runs in this cgroup and below is the router: rules with\n"
+	       "                       'origin local' let pass what it sends\n"
+	       "  --router-mark N      the router sets these bits in the mark of what it sends\n"
+	       "                       (with neither: it is what runs in the listener's cgroup)\n"
 	       "  --max-rules N        more are refused (1048576); memory is taken as they come,\n"
 	       "                       about 300 bytes for each, and 64 for each CPU up to 4\n"
 	       "  --max-flows N        flows given to listeners that are kept in mind (65536),\n"
@@ -168,6 +174,19 @@ static int add_exclude(struct request *req, char *arg)
 	return 0;
 }
 
+static int set_router(struct request *req, const char *name)
+{
+	int error = cgroup_resolve(name, req->router, sizeof(req->router));
+	struct stat st;
+
+	if (error)
+		return error;
+	if (stat(req->router, &st))
+		return fail(-errno, "cgroup '%s'", req->router);
+	req->conf.router_cgroup = st.st_ino;
+	return 0;
+}
+
 static int number(const char *option, const char *text, __u64 low, __u64 high, __u64 *ret)
 {
 	char *end;
@@ -246,6 +265,10 @@ static int set_limit(struct request *req, const char *option, const char *text)
 			error = refuse("--mark '%s': more than one bit", text);
 		if (!error)
 			c->mark = n;
+	} else if (!strcmp(option, "--router-mark")) {
+		error = number(option, text, 1, 0xffffffff, &n);
+		if (!error)
+			c->router_mark = n;
 	} else if (!strcmp(option, "--max-rules")) {
 		error = number(option, text, 1, 1U << 24, &n);
 		if (!error)
@@ -268,7 +291,8 @@ bool is_load_option(const char *word)
 {
 	static const char *const options[] = {
 		"--cgroup", "--iface", "--exclude", "--max-bytes", "--max-messages",
-		"--host-bytes", "--mark", "--table", "--max-rules", "--max-flows", NULL,
+		"--host-bytes", "--mark", "--table", "--max-rules", "--max-flows",
+		"--router-cgroup", "--router-mark", NULL,
 	};
 	const char *const *o = options;
 
@@ -285,6 +309,8 @@ static int set_option(struct request *req, const char *option, char *value)
 		return add_iface(req, value);
 	if (!strcmp(option, "--exclude"))
 		return add_exclude(req, value);
+	if (!strcmp(option, "--router-cgroup"))
+		return set_router(req, value);
 	return set_limit(req, option, value);
 }
 
@@ -343,11 +369,13 @@ static bool same(const struct request *req, struct shunt_state *states,
 	unsigned int i, n = 0;
 
 	for (i = 0; i < SHUNT_STATES; i++)
-		n += states[i].kind != SHUNT_NONE;
+		n += states[i].kind == SHUNT_CGROUP || states[i].kind == SHUNT_IFACE;
 	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
 	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark ||
-	    conf->table != req->conf.table || conf->max_rules != req->conf.max_rules)
+	    conf->table != req->conf.table || conf->max_rules != req->conf.max_rules ||
+	    conf->router_mark != req->conf.router_mark ||
+	    conf->router_cgroup != req->conf.router_cgroup)
 		return false;
 	for (i = 0; i < req->n; i++) {
 		s = find_state(states, &req->states[i]);
@@ -406,6 +434,8 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
 	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_test, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_local, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_arrive, req->steer);
 	/* without steering they are of no use, but belong to the object */
 	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);
 	error = shunt_bpf__load(skel);
@@ -523,9 +553,26 @@ static int attach_all(const struct request *req)
 		states[i] = req->states[i];
 		error = attach(states, i);
 	}
+	if (!error && rule_file_is_local(&req->config))
+		error = local_begin();
 	if (!error)
 		__atomic_store_n(&conf->loaded, 1, __ATOMIC_SEQ_CST);
 	return error;
+}
+
+static int name_router(const struct request *req, const struct shunt_bpf *skel)
+{
+	_cleanup_fd_ int cgroup = -1;
+	__u32 zero = 0;
+
+	if (!*req->router)
+		return 0;
+	cgroup = open(req->router, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0)
+		return fail(-errno, "cgroup '%s'", req->router);
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.shunt_router), &zero, &cgroup, BPF_ANY))
+		return fail(-errno, "can't enter cgroup '%s'", req->router);
+	return 0;
 }
 
 /* Rules are there before the first packet. */
@@ -556,6 +603,8 @@ static int load_fresh(const struct request *req)
 		error = make_dirs();
 	if (!error)
 		error = pin_all(skel);
+	if (!error)
+		error = name_router(req, skel);
 	if (!error && req->steer)
 		error = make_rules(req, skel);
 	if (!error && req->bypass)

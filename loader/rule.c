@@ -22,6 +22,7 @@ enum word {
 	WORD_SRC,
 	WORD_SPORT,
 	WORD_IFACE,
+	WORD_ORIGIN,
 	WORD_TO,
 	WORD_PASS,
 	WORD_SERVICE,
@@ -201,10 +202,19 @@ static int set_sport(struct draft *d, const char *word)
 
 static int set_iface(struct draft *d, const char *word)
 {
-	if (!*word || strlen(word) >= sizeof(d->rule.ifname))
+	if (!*word || strlen(word) >= sizeof(d->rule.ifname) || strpbrk(word, "/:"))
 		return refuse("'%s': not the name of an interface", word);
 	strcpy(d->rule.ifname, word);
 	d->rule.ifindex = if_nametoindex(word);
+	return 0;
+}
+
+static int set_origin(struct draft *d, const char *word)
+{
+	if (strcmp(word, "local"))
+		return refuse("'origin %s': the only origin is 'local', this host itself", word);
+	strcpy(d->rule.ifname, SHUNT_LOCAL_IFNAME);
+	d->rule.ifindex = SHUNT_LOCAL_IFINDEX;
 	return 0;
 }
 
@@ -256,6 +266,7 @@ static const struct {
 	[WORD_SRC] = { "src", false, set_src },
 	[WORD_SPORT] = { "sport", false, set_sport },
 	[WORD_IFACE] = { "iface", false, set_iface },
+	[WORD_ORIGIN] = { "origin", false, set_origin },
 	[WORD_TO] = { "to", false, set_to },
 	[WORD_PASS] = { "pass", true, set_pass },
 	[WORD_SERVICE] = { "service", false, set_service },
@@ -299,6 +310,9 @@ static int check_draft(const struct draft *d, bool match_only)
 		error = check_family(d, WORD_TO);
 	if (error)
 		return error;
+	if (d->given[WORD_IFACE] && d->given[WORD_ORIGIN])
+		return refuse("'iface %s' and 'origin local': a rule has either; what this host "
+			      "sends is steered on all interfaces", d->given[WORD_IFACE]);
 	if (d->given[WORD_TO] && d->given[WORD_PASS])
 		return refuse("a rule has either 'to %s' or 'pass'", d->given[WORD_TO]);
 	if (match_only)
@@ -346,6 +360,11 @@ int rule_parse(int argc, char **argv, struct shunt_rule *ret)
 int rule_parse_match(int argc, char **argv, struct shunt_rule *ret)
 {
 	return parse(argc, argv, true, ret);
+}
+
+bool rule_is_local(const struct shunt_rule *r)
+{
+	return r->ifindex == SHUNT_LOCAL_IFINDEX;
 }
 
 static const char *proto_name(const struct shunt_rule *r)
@@ -430,7 +449,9 @@ void rule_format(const struct shunt_rule *r, char *text, size_t size)
 		append_prefix(text, size, "src", r->family, r->src, r->src_len);
 	if (!any_sport(r))
 		append_range(text, size, "sport", r->sport_low, r->sport_high);
-	if (*r->ifname)
+	if (rule_is_local(r))
+		append(text, size, " origin local");
+	else if (*r->ifname)
 		append(text, size, " iface %s", r->ifname);
 	if (r->action == SHUNT_STEER) {
 		format_to(r, to);
@@ -572,7 +593,9 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_cou
 		format_range(r->sport_low, r->sport_high, range);
 		json_string(f, "sport", range);
 	}
-	if (*r->ifname)
+	if (rule_is_local(r))
+		json_string(f, "origin", "local");
+	else if (*r->ifname)
 		json_string(f, "iface", r->ifname);
 	json_string(f, "action", r->action == SHUNT_STEER ? "steer" : "pass");
 	if (r->action == SHUNT_STEER) {

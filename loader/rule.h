@@ -4,7 +4,8 @@
  * loader/rules.c keeps the rules that are in force.
  *
  *   tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]
- *   [sport LOW[-HIGH]] [iface NAME] (to ADDR:PORT | pass) [service ID]
+ *   [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT | pass)
+ *   [service ID]
  */
 #ifndef SHUNT_RULE_H
 #define SHUNT_RULE_H
@@ -46,6 +47,9 @@ int rule_parse_match(int argc, char **argv, struct shunt_rule *ret);
 
 /* Writes the shortest words that rule_parse() reads as r. */
 void rule_format(const struct shunt_rule *r, char *text, size_t size);
+
+/* Is it for what this host itself sends? */
+bool rule_is_local(const struct shunt_rule *r);
 
 /* Do the rules match the same packets? Interfaces are told by name, so that a
  * rule for one that is gone or was made anew can still be named. */

@@ -191,6 +191,16 @@ int rule_file_read(const char *name, struct rule_file *ret)
 	return error;
 }
 
+bool rule_file_is_local(const struct rule_file *f)
+{
+	__u32 i;
+
+	for (i = 0; i < f->count; i++)
+		if (rule_is_local(&f->line[i].rule))
+			return true;
+	return false;
+}
+
 void rule_file_free(struct rule_file *f)
 {
 	while (f->options)

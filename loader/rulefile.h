@@ -35,6 +35,9 @@ void rule_file_free(struct rule_file *f);
 
 #define _cleanup_rules_ _cleanup_(rule_file_free)
 
+/* Has it a rule for what this host sends? */
+bool rule_file_is_local(const struct rule_file *f);
+
 /* Puts the rules of the file in force, and no others; how many are new, go and
  * change is said. The caller holds the lock and has opened the rules. */
 int rule_file_apply(const struct rule_file *f);

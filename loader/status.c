@@ -192,6 +192,8 @@ static void print_json(const struct status *s)
 	json_number(stdout, "reuseport", c->reuseport);
 	json_number(stdout, "fragments", c->fragments);
 	json_number(stdout, "malformed", c->malformed);
+	json_bool(stdout, "local", s->conf && s->conf->local);
+	json_number(stdout, "routers_own", c->routers_own);
 	json_close(stdout, '}');
 	json_open_in(stdout, "nat", '{');
 	json_number(stdout, "rules", 0);
@@ -253,6 +255,9 @@ static void print_text(const struct status *s)
 			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
 			       ULL(c->reuseport));
 	}
+	if (s->conf->local)
+		printf("  what this host sends is looked at; first packets that were the router's own: "
+		       "%llu\n", ULL(c->routers_own));
 	if (s->conf->trace)
 		printf("trace: on\n");
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "local.h"
 #include "pins.h"
 #include "rule.h"
 #include "rules.h"
@@ -47,7 +48,9 @@ static int steer_add(int argc, char **argv)
 		return lock;
 	was = rules_find(&r);
 	same = was && rule_same_effect(was, &r);
-	error = rules_add(&r, &added);
+	error = rule_is_local(&r) ? local_begin() : 0;
+	if (!error)
+		error = rules_add(&r, &added);
 	if (!error && !added)
 		say_rule(same ? "already there" : "replaced by", &r);
 	return error;
@@ -85,7 +88,7 @@ static int steer_flush(int argc, char **argv)
 
 static bool iface_changed(const struct shunt_rule *r)
 {
-	return *r->ifname && if_nametoindex(r->ifname) != r->ifindex;
+	return *r->ifname && !rule_is_local(r) && if_nametoindex(r->ifname) != r->ifindex;
 }
 
 static int widest(const struct shunt_rule **all, __u32 count)
@@ -241,7 +244,7 @@ static const struct command verbs[] = {
 	{ "flush", steer_flush, "", "delete all rules" },
 	{ "prune", steer_prune, "[--older-than SEC]",
 	  "delete rules whose listener is gone, and was not seen for so long (3600)" },
-	{ "test", steer_test, "tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME]",
+	{ "test", steer_test, "tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME|origin local]",
 	  "which rule such a packet meets, and why; sport and dport may be words too;\n"
 	  "        'test -' reads many from standard input and prints just the rules" },
 	{ "help", steer_help, "", "this text" },
@@ -258,10 +261,12 @@ static int steer_help(int argc, char **argv)
 	for (c = verbs; c->name; c++)
 		printf("  %s%s%s\n        %s\n", c->name, *c->usage ? " " : "", c->usage, c->help);
 	printf("\nRULE: tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]\n"
-	       "      [sport LOW[-HIGH]] [iface NAME] (to ADDR:PORT | pass) [service ID]\n\n"
+	       "      [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT | pass)\n"
+	       "      [service ID]\n\n"
 	       "The longest destination prefix wins, then the longest source prefix, the\n"
 	       "narrowest dport range, the narrowest sport range, then a rule with an\n"
-	       "interface. A packet that matches no rule, or one that says pass, is not\n"
+	       "interface. Rules are for what arrives, those with 'origin local' for what this\n"
+	       "host itself sends, but not what the router does. A packet that matches no rule, or one that says pass, is not\n"
 	       "touched. A test takes source port %d unless told.\n", TEST_SPORT);
 	return 0;
 }

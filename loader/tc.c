@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Attaching to an interface's ingress. A tcx link is the program's alone and
- * leaves with its pin. Before Linux 6.6 there is only the clsact qdisc, which
- * anybody may use: what we made there is told by its place and its program.
+ * Attaching to an interface's ingress or egress. A tcx link is the program's
+ * alone and leaves with its pin. Before Linux 6.6 there is only the clsact
+ * qdisc, which anybody may use: what we made there is told by its place and its
+ * program.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,20 +19,49 @@
 #include "shunt.h"
 #include "tc.h"
 
-#define TCX_INGRESS ((enum bpf_attach_type)46) /* BPF_TCX_INGRESS; not in 6.1's headers */
-#define TCX_PROGRAMS 64                        /* BPF_MPROG_MAX */
-
-#define STEER_PROGRAM "shunt_steer"
+/* Not in 6.1's headers: BPF_TCX_INGRESS, BPF_TCX_EGRESS, BPF_F_BEFORE */
+#define TCX_INGRESS ((enum bpf_attach_type)46)
+#define TCX_EGRESS ((enum bpf_attach_type)47)
+#define TCX_FIRST 8
+#define TCX_PROGRAMS 64 /* BPF_MPROG_MAX */
 
 /* The second one says that shunt made the qdisc: whoever attaches later owns it
  * too, and the last to go removes it. */
 #define FILTER_HANDLE 1
 #define OWNER_HANDLE 2
-#define FIRST_PRIORITY 0x5300 /* "S"; tc itself counts down from 0xc000 */
 #define PRIORITIES 64
+#define OUR_NAMES "shunt_" /* begin so */
 
 #define PARENT_INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 #define PARENT_EGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)
+
+/*
+ * Where a kind of attachment goes. Programs run in order of attachment, or of
+ * clsact priority (0x53 is "S"; tc itself counts down from 0xc000).
+ */
+static const struct hook {
+	const char *program;
+	enum bpf_attach_type tcx;
+	enum bpf_tc_attach_point point;
+	__u32 parent;
+	__u32 flags;    /* tcx */
+	__u16 priority; /* clsact: the first that may be ours */
+} hooks[] = {
+	[SHUNT_IFACE] = { "shunt_steer", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, 0, 0x5300 },
+	[SHUNT_LOCAL_OUT] = { "shunt_local", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, 0, 0x5300 },
+	[SHUNT_LOCAL_IN] = { "shunt_arrive", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
+			     0, 0x5300 },
+};
+
+static const struct hook *hook_of(const struct shunt_state *state)
+{
+	return &hooks[state->kind];
+}
+
+const char *tc_program(const struct shunt_state *state)
+{
+	return state->kind < sizeof(hooks) / sizeof(hooks[0]) ? hook_of(state)->program : NULL;
+}
 
 /* The map must hold the value before the system call that follows. */
 #define write_ahead(field, value) __atomic_store_n(&(field), (value), __ATOMIC_SEQ_CST)
@@ -46,20 +76,22 @@ static int program_info(int fd, struct bpf_prog_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
 }
 
-static bool is_steer_program(__u32 id)
+/* Begins the program's name so? The kernel keeps 15 letters of it. */
+static bool is_named(__u32 id, const char *name)
 {
 	_cleanup_fd_ int fd = bpf_prog_get_fd_by_id(id);
 	struct bpf_prog_info info;
 
-	return fd >= 0 && !program_info(fd, &info) && !strcmp(info.name, STEER_PROGRAM);
+	return fd >= 0 && !program_info(fd, &info) &&
+	       !strncmp(info.name, name, strnlen(name, BPF_OBJ_NAME_LEN - 1));
 }
 
-static bool is_ours(__u32 id, int prog_fd)
+static bool is_ours(const struct shunt_state *state, __u32 id, int prog_fd)
 {
 	struct bpf_prog_info info;
 
 	if (prog_fd < 0)
-		return is_steer_program(id);
+		return is_named(id, hook_of(state)->program);
 	return !program_info(prog_fd, &info) && info.id == id;
 }
 
@@ -106,7 +138,8 @@ struct filters {
 	__u32 handle;
 	__u32 program;  /* of the filter that is there, 0 if none */
 	bool owner;     /* some filter says that shunt made the qdisc */
-	__u64 taken;    /* a bit for each priority from FIRST_PRIORITY */
+	__u32 first;    /* of PRIORITIES */
+	__u64 taken;    /* a bit for each */
 	bool any;
 };
 
@@ -117,11 +150,11 @@ static int see_filter(const struct nlmsghdr *nlh, void *data)
 	struct filters *filters = data;
 
 	filters->any = true;
-	if (priority >= FIRST_PRIORITY && priority < FIRST_PRIORITY + PRIORITIES)
-		filters->taken |= 1ULL << (priority - FIRST_PRIORITY);
+	if (priority >= filters->first && priority < filters->first + PRIORITIES)
+		filters->taken |= 1ULL << (priority - filters->first);
 	if (priority == filters->priority && tcm->tcm_handle == filters->handle)
 		filters->program = filter_program(nlh);
-	if (tcm->tcm_handle == OWNER_HANDLE && is_steer_program(filter_program(nlh)))
+	if (tcm->tcm_handle == OWNER_HANDLE && is_named(filter_program(nlh), OUR_NAMES))
 		filters->owner = true;
 	return MNL_CB_OK;
 }
@@ -175,16 +208,16 @@ static int find_filter(const struct shunt_state *state, int prog_fd)
 
 	if (!state->priority)
 		return 0;
-	error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
+	error = read_filters(ifindex_of(state), hook_of(state)->parent, &filters);
 	if (error)
 		return error;
-	return filters.program && is_ours(filters.program, prog_fd);
+	return filters.program && is_ours(state, filters.program, prog_fd);
 }
 
 static int remove_filter(const struct shunt_state *state, int prog_fd)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
-			    .attach_point = BPF_TC_INGRESS);
+			    .attach_point = hook_of(state)->point);
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(state),
 			    .priority = state->priority);
 	int found, error;
@@ -255,7 +288,8 @@ static int make_qdisc(struct shunt_state *state)
 	/* Else, killed below, we would take another's idle qdisc for ours. */
 	error = read_qdisc(ifindex_of(state), &qdisc);
 	if (!error && qdisc.found)
-		error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
+		error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters) ?:
+			read_filters(ifindex_of(state), PARENT_EGRESS, &filters);
 	if (error)
 		return fail(error, "can't read the qdiscs of '%s'", state->name);
 	if (qdisc.found) {
@@ -274,7 +308,7 @@ static int make_qdisc(struct shunt_state *state)
 static int try_filter(const struct shunt_state *state, int prog_fd)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
-			    .attach_point = BPF_TC_INGRESS);
+			    .attach_point = hook_of(state)->point);
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(state),
 			    .priority = state->priority, .prog_fd = prog_fd);
 
@@ -283,17 +317,18 @@ static int try_filter(const struct shunt_state *state, int prog_fd)
 
 static int make_filter(struct shunt_state *state, int prog_fd)
 {
-	struct filters filters = { .priority = 0 };
+	const struct hook *hook = hook_of(state);
+	struct filters filters = { .first = hook->priority };
 	int i, error;
 
-	error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
+	error = read_filters(ifindex_of(state), hook->parent, &filters);
 	if (error)
 		return fail(error, "can't read the filters of '%s'", state->name);
 	error = -EEXIST;
 	for (i = 0; i < PRIORITIES && error == -EEXIST; i++) {
 		if (filters.taken & 1ULL << i)
 			continue;
-		write_ahead(state->priority, (__u16)(FIRST_PRIORITY + i));
+		write_ahead(state->priority, (__u16)(hook->priority + i));
 		error = try_filter(state, prog_fd);
 	}
 	if (error)
@@ -346,16 +381,18 @@ static bool is_linked(const struct shunt_state *state, int prog_fd, const char *
 		return false;
 	/* tcx.ifindex, which 6.1's headers lack, lies where xdp.ifindex does;
 	 * it is 0 once the link is dead. */
-	return info.xdp.ifindex == state->ifindex && is_ours(info.prog_id, prog_fd);
+	return info.xdp.ifindex == state->ifindex && is_ours(state, info.prog_id, prog_fd);
 }
 
 /* Both */
 
 int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin)
 {
+	const struct hook *hook = hook_of(state);
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = hook->flags);
 	_cleanup_fd_ int link = -1;
 
-	link = bpf_link_create(prog_fd, ifindex_of(state), TCX_INGRESS, NULL);
+	link = bpf_link_create(prog_fd, ifindex_of(state), hook->tcx, &opts);
 	if (link < 0 && errno == EINVAL)
 		return attach_clsact(state, prog_fd);
 	if (link < 0)
@@ -387,7 +424,7 @@ static int count_foreign(const struct nlmsghdr *nlh, void *data)
 	int *count = data;
 
 	/* Handle 0 is the heading of a priority. */
-	if (tcm->tcm_handle && !is_steer_program(filter_program(nlh)))
+	if (tcm->tcm_handle && !is_named(filter_program(nlh), OUR_NAMES))
 		(*count)++;
 	return MNL_CB_OK;
 }
@@ -403,6 +440,6 @@ int tc_foreign(int ifindex)
 	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &n))
 		return errno == EINVAL ? count : -errno; /* EINVAL: no tcx */
 	while (n--)
-		count += !is_steer_program(ids[n]);
+		count += !is_named(ids[n], OUR_NAMES);
 	return count;
 }

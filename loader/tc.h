@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The steering program at an interface's ingress. */
+/* The programs at an interface's ingress and egress. */
 #ifndef SHUNT_TC_H
 #define SHUNT_TC_H
 
@@ -7,12 +7,16 @@
 
 #include "abi.h"
 
+/* Name of the program that an attachment of this kind runs; NULL if it is not
+ * to an interface. */
+const char *tc_program(const struct shunt_state *state);
+
 /*
- * Attaches the program to state->ifindex: by a tcx link pinned at link_pin, or
- * where the kernel has no tcx by a clsact filter. state must be in the pinned
- * map: clsact, qdisc and priority are written there before each change, so
- * that tc_detach() can undo it whenever we die. A failure undoes itself, and
- * sets those three to 0 again.
+ * Attaches the program to state->ifindex, where state->kind says: by a tcx
+ * link pinned at link_pin, or where the kernel has no tcx by a clsact filter.
+ * state must be in the pinned map: clsact, qdisc and priority are written
+ * there before each change, so that tc_detach() can undo it whenever we die. A
+ * failure undoes itself, and sets those three to 0 again.
  */
 int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin);
 

@@ -55,6 +55,16 @@ static int flow_port(const char *name, const char *word, struct endpoint *e)
 	return parse_port(word, &e->port);
 }
 
+static int flow_origin(const char *word, struct flow *f)
+{
+	if (f->ifindex)
+		return refuse("'origin' and 'iface': only one, and once");
+	if (strcmp(word, "local"))
+		return refuse("'origin %s': the only origin is 'local', this host itself", word);
+	f->ifindex = SHUNT_LOCAL_IFINDEX;
+	return 0;
+}
+
 static int flow_iface(const char *word, struct flow *f)
 {
 	if (f->ifindex)
@@ -68,7 +78,8 @@ static int flow_iface(const char *word, struct flow *f)
 /* Takes one keyword of a test with its value, NULL if there is none. */
 static int flow_word(const char *name, const char *word, struct flow *f)
 {
-	static const char *const names[] = { "src", "dst", "sport", "dport", "iface", NULL };
+	static const char *const names[] = { "src", "dst", "sport", "dport", "iface", "origin",
+					     NULL };
 	int i = 0;
 
 	while (names[i] && strcmp(names[i], name))
@@ -86,8 +97,10 @@ static int flow_word(const char *name, const char *word, struct flow *f)
 		return flow_port(name, word, &f->src);
 	case 3:
 		return flow_port(name, word, &f->dst);
-	default:
+	case 4:
 		return flow_iface(word, f);
+	default:
+		return flow_origin(word, f);
 	}
 }
 
@@ -254,7 +267,7 @@ static bool matches(const struct shunt_rule *r, const struct flow *f)
 	       in_prefix(f->src.addr, r->src, r->src_len) &&
 	       f->dst.port >= r->dport_low && f->dst.port <= r->dport_high &&
 	       f->src.port >= r->sport_low && f->src.port <= r->sport_high &&
-	       (!r->ifindex || r->ifindex == f->ifindex);
+	       (r->ifindex == f->ifindex || (!r->ifindex && f->ifindex != SHUNT_LOCAL_IFINDEX));
 }
 
 /* Leaves in all the rules that match, but hit; returns how many. */

@@ -10,6 +10,7 @@
 #define ETH_P_8021Q 0x8100
 #define ETH_P_IPV6 0x86DD
 #define ETH_P_8021AD 0x88A8
+#define PACKET_HOST 0
 #define PACKET_OTHERHOST 3
 #define IP_OFFSET 0x1fff
 #define IP_MF 0x2000

@@ -416,8 +416,10 @@ static __always_inline __u32 narrower(void *store, __u32 any, __u32 bound)
 static __always_inline __u32 rule_of_pair(struct hand *h, const struct shunt_bin *bin, __u32 len)
 {
 	struct search *s = h->s;
-	__u32 found = bin ? rule_in_bin(h, bin) : 0;
+	__u32 found = 0;
 
+	if (bin && s->ifindex != SHUNT_LOCAL_IFINDEX)
+		found = rule_in_bin(h, bin);
 	if (!s->bound)
 		return found;
 	bin = find_bin(h->store, s, s->id, len, s->bound, &s->src);

@@ -148,6 +148,9 @@ host_state()
 		ip -batch - <<<"$families"
 		ip -6 -batch - <<<"$families"
 		tc -batch - <<<$'qdisc\nfilter show dev r0 ingress\nfilter show dev r1 ingress'
+		tc -batch - <<<$'filter show dev r0 egress\nfilter show dev r1 egress'
+		tc filter show dev lo ingress
+		cat /proc/sys/net/ipv4/conf/lo/accept_local
 	} | sed 's/ linkdown//'
 }
 

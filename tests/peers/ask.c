@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ask [--from HOST] [--sport PORT] [--size BYTES] [--options] [--stay] tcp|udp HOST PORT
+ * ask [--from HOST] [--sport PORT] [--size BYTES] [--mark N] [--options] [--stay]
+ *     tcp|udp HOST PORT
  * ask --serve
  *
  * Connects or sends a datagram, and prints the line that comes back, of a
@@ -25,6 +26,7 @@
 static struct wishes {
 	const char *from;
 	int sport;
+	int mark;
 	size_t size;
 	int options;
 	int stay;
@@ -68,6 +70,8 @@ static int open_one(void)
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
 		die("time-outs");
+	if (opt.mark)
+		set_option(fd, SOL_SOCKET, SO_MARK, opt.mark);
 	if (opt.options)
 		add_options(fd, v6);
 	if (bind(fd, &from.sa, address_len(&from)))
@@ -136,6 +140,7 @@ static void read_options(int argc, char **argv)
 		{ "from", required_argument, NULL, 'f' },
 		{ "sport", required_argument, NULL, 'p' },
 		{ "size", required_argument, NULL, 's' },
+		{ "mark", required_argument, NULL, 'm' },
 		{ "options", no_argument, &opt.options, 1 },
 		{ "stay", no_argument, &opt.stay, 1 },
 		{ NULL, 0, NULL, 0 },
@@ -150,6 +155,8 @@ static void read_options(int argc, char **argv)
 			opt.sport = atoi(optarg);
 		else if (c == 's')
 			opt.size = atoi(optarg);
+		else if (c == 'm')
+			opt.mark = atoi(optarg);
 		else if (c)
 			exit(2);
 	}

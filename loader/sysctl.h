@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* IPv4 settings of interfaces, in the network namespace of this process. */
+#ifndef SHUNT_SYSCTL_H
+#define SHUNT_SYSCTL_H
+
+/* net.ipv4.conf.IFACE.NAME, -1 if it can't be read. */
+long sysctl_get(const char *iface, const char *name);
+
+/* 0 or -errno, unsaid. */
+int sysctl_set(const char *iface, const char *name, long value);
+
+#endif

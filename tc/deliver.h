@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Gives a packet to the router's socket: one that already has the flow comes
+ * first, then the rules. The mark makes the routing table deliver the packet
+ * here though its destination is elsewhere.
+ */
+#ifndef SHUNT_DELIVER_H
+#define SHUNT_DELIVER_H
+
+#include "flows.h"
+
+#define TRACE(pkt, rule)                                                              \
+	do {                                                                          \
+		const char *proto_ = (pkt)->proto == IPPROTO_TCP ? "tcp" : "udp";     \
+		if ((pkt)->family == AF_INET)                                         \
+			bpf_printk("shunt: steer %s %pI4:%d -> %pI4:%d to %pI4:%d",   \
+				   proto_, (pkt)->src, (pkt)->sport, (pkt)->dst,      \
+				   (pkt)->dport, (rule)->to, (rule)->to_port);        \
+		else                                                                  \
+			bpf_printk("shunt: steer %s [%pI6]:%d -> [%pI6]:%d to [%pI6]:%d", \
+				   proto_, (pkt)->src, (pkt)->sport, (pkt)->dst,      \
+				   (pkt)->dport, (rule)->to, (rule)->to_port);        \
+	} while (0)
+
+/* include/uapi/asm-generic/errno.h: a member of a reuseport group, before 6.6 */
+#define ESOCKTNOSUPPORT 94
+
+/* inet_flags bit INET_FLAGS_TRANSPARENT, include/net/inet_sock.h since 6.6 */
+#define INET_FLAGS_TRANSPARENT 15
+
+/* Belongs the full socket at this address to a transparent router? */
+#define TRANSPARENT(inet, read, read_bit)                                           \
+	(bpf_core_field_exists((inet)->inet_flags) ?                                \
+		 !!(read(inet, inet_flags) & (1UL << INET_FLAGS_TRANSPARENT)) :     \
+		 !!read_bit((const struct inet_sock___bits *)(inet), transparent))
+
+#define LOAD_FIELD(p, f) ((p)->f)
+
+static __always_inline bool tcp_transparent(struct bpf_sock *sk, __u32 state)
+{
+	const struct tcp_request_sock *req;
+	const struct tcp_timewait_sock *tw;
+	const struct tcp_sock *tp;
+
+	if (state == TCP_NEW_SYN_RECV) {
+		req = bpf_skc_to_tcp_request_sock(sk);
+		return req && BPF_CORE_READ_BITFIELD(&req->req, no_srccheck);
+	}
+	if (state == TCP_TIME_WAIT) {
+		tw = bpf_skc_to_tcp_timewait_sock(sk);
+		return tw && BPF_CORE_READ_BITFIELD(&tw->tw_sk, tw_transparent);
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	return tp && TRANSPARENT(&tp->inet_conn.icsk_inet, LOAD_FIELD, BPF_CORE_READ_BITFIELD);
+}
+
+/* No helper turns a UDP socket into a typed pointer. A pointer that has been
+ * through a map is a plain number, which may be probed. */
+static __always_inline bool udp_transparent(struct bpf_sock *sk)
+{
+	struct shunt_count *scratch = count_get();
+	const struct inet_sock *inet;
+
+	if (!scratch)
+		return false;
+	scratch->scratch = (__u64)sk;
+	inet = (const void *)*(volatile __u64 *)&scratch->scratch;
+	return TRANSPARENT(inet, BPF_CORE_READ, BPF_CORE_READ_BITFIELD_PROBED);
+}
+
+static __always_inline void fill_tuple(struct bpf_sock_tuple *t, const struct packet *pkt,
+				       const __u8 *dst, __u16 dport)
+{
+	if (pkt->family == AF_INET) {
+		__builtin_memcpy(&t->ipv4.saddr, pkt->src, 4);
+		__builtin_memcpy(&t->ipv4.daddr, dst, 4);
+		t->ipv4.sport = bpf_htons(pkt->sport);
+		t->ipv4.dport = bpf_htons(dport);
+	} else {
+		__builtin_memcpy(t->ipv6.saddr, pkt->src, 16);
+		__builtin_memcpy(t->ipv6.daddr, dst, 16);
+		t->ipv6.sport = bpf_htons(pkt->sport);
+		t->ipv6.dport = bpf_htons(dport);
+	}
+}
+
+/* The socket that the stack would find for a packet from pkt's source to
+ * dst and dport; the caller releases it. */
+static __always_inline struct bpf_sock *lookup(struct __sk_buff *skb, const struct packet *pkt,
+					       int proto, const __u8 *dst, __u16 dport)
+{
+	struct bpf_sock_tuple t = {};
+
+	fill_tuple(&t, pkt, dst, dport);
+	/* The 6.1 verifier wants the sizes literal, every one wants TCP's
+	 * sock_common kept apart from UDP's sock: proto is a constant. */
+	if (proto == IPPROTO_TCP) {
+		if (pkt->family == AF_INET)
+			return bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+		return bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (pkt->family == AF_INET)
+		return bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	return bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Does this socket already have the flow? Of UDP only a connected one does:
+ * a router's reply sockets are bound to the destination, not connected. */
+static __always_inline bool has_flow(int proto, __u32 state)
+{
+	return proto == IPPROTO_TCP ? state != TCP_LISTEN : state == TCP_ESTABLISHED;
+}
+
+static __always_inline void deliver(struct __sk_buff *skb, const struct shunt_conf *conf)
+{
+	skb->mark |= conf->mark;
+	COUNT(steered_packets, 1);
+}
+
+/* Leaves the flow to the socket that has it; false if there is none. */
+static __always_inline bool steer_known(struct __sk_buff *skb, const struct packet *pkt,
+					int proto, const struct shunt_conf *conf)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
+	__u32 state;
+	bool known;
+
+	if (!sk)
+		return false;
+	state = sk->state;
+	known = has_flow(proto, state);
+	if (known && (proto == IPPROTO_TCP ? tcp_transparent(sk, state) : udp_transparent(sk))) {
+		/* A request or a TIME_WAIT socket can't take packets itself, and
+		 * 6.1 refuses members of a reuseport group: the stack finds
+		 * these by the addresses. */
+		if (state != TCP_NEW_SYN_RECV && state != TCP_TIME_WAIT)
+			bpf_sk_assign(skb, sk, 0);
+		deliver(skb, conf);
+	}
+	bpf_sk_release(sk);
+	return known;
+}
+
+/* Is this a router's socket? Without IP_TRANSPARENT it could not answer from
+ * the address that the packet was sent to. */
+static __always_inline bool may_take(struct bpf_sock *sk, int proto)
+{
+	bool transparent;
+
+	if (proto == IPPROTO_TCP && sk->state != TCP_LISTEN)
+		return false;
+	transparent = proto == IPPROTO_TCP ? tcp_transparent(sk, TCP_LISTEN) : udp_transparent(sk);
+	if (!transparent)
+		COUNT(not_transparent, 1);
+	return transparent;
+}
+
+/* Under SYN cookies nothing but the client's answer tells of the connection. */
+static __always_inline bool answers_cookie(struct bpf_sock *sk, const struct packet *pkt)
+{
+	struct {
+		__be16 sport;
+		__be16 dport;
+		__u8 seqs[8];
+		__u8 offset;
+		__u8 flags;
+		__u8 rest[6];
+	} tcp = { .sport = bpf_htons(pkt->sport), .dport = bpf_htons(pkt->dport),
+		  .flags = pkt->tcp_flags };
+	struct ipv4_header ip4 = { .version_ihl = 0x45 };
+	struct ipv6_header ip6 = { .version_class = 0x60 };
+
+	__builtin_memcpy(tcp.seqs, pkt->tcp_seqs, 8);
+	if (pkt->family == AF_INET) {
+		__builtin_memcpy(ip4.src, pkt->src, 4);
+		__builtin_memcpy(ip4.dst, pkt->dst, 4);
+		return !bpf_tcp_check_syncookie(sk, &ip4, sizeof(ip4), (void *)&tcp, sizeof(tcp));
+	}
+	__builtin_memcpy(ip6.src, pkt->src, 16);
+	__builtin_memcpy(ip6.dst, pkt->dst, 16);
+	return !bpf_tcp_check_syncookie(sk, &ip6, sizeof(ip6), (void *)&tcp, sizeof(tcp));
+}
+
+/* Asks this packet for something new? */
+static __always_inline bool is_first(const struct packet *pkt, int proto)
+{
+	return proto == IPPROTO_UDP || (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* Gives the packet to the listener at this address; false if it can't be. */
+static __always_inline bool assign(struct __sk_buff *skb, const struct packet *pkt, int proto,
+				   const __u8 *to, __u16 to_port)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, proto, to, to_port);
+	long error = -1;
+
+	if (sk) {
+		if (may_take(sk, proto) && (is_first(pkt, proto) || answers_cookie(sk, pkt)))
+			error = bpf_sk_assign(skb, sk, 0);
+		bpf_sk_release(sk);
+	}
+	if (error == -ESOCKTNOSUPPORT)
+		COUNT(reuseport, 1);
+	return !error;
+}
+
+/* Leaves a UDP flow to the listener that has it, as long as the rule that gave
+ * it is there; false if there is none. */
+static __always_inline bool steer_given(struct __sk_buff *skb, const struct packet *pkt,
+					const struct shunt_conf *conf)
+{
+	struct shunt_given *given = flow_given(pkt);
+	struct shunt_tally *t;
+	__u32 tick = now();
+
+	if (!given)
+		return false;
+	t = tally_at(conf, given->tally);
+	if (!t || t->birth != given->birth)
+		return false;
+	if (!assign(skb, pkt, IPPROTO_UDP, given->to, given->to_port))
+		return false;
+	if (given->seen != tick)
+		given->seen = tick;
+	tally_packet(conf, t, skb->len);
+	t->hit = tick;
+	deliver(skb, conf);
+	return true;
+}
+
+static __always_inline void tally_miss(const struct shunt_conf *conf, struct shunt_tally *t)
+{
+	TALLY(conf, t, misses, 1);
+	t->miss = now();
+	COUNT(no_listener, 1);
+}
+
+static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
+				     int proto, const struct verdict *rule,
+				     struct shunt_tally *t, const struct shunt_conf *conf)
+{
+	if (!assign(skb, pkt, proto, rule->to, rule->to_port)) {
+		tally_miss(conf, t);
+		return;
+	}
+	TALLY(conf, t, flows, 1);
+	t->hit = now();
+	COUNT(steered_flows, 1);
+	deliver(skb, conf);
+	if (proto == IPPROTO_UDP)
+		flow_begins(pkt, rule, t);
+	if (conf->trace)
+		TRACE(pkt, rule);
+}
+
+static __always_inline void steer_new(struct __sk_buff *skb, const struct packet *pkt,
+				      int proto, const struct shunt_conf *conf)
+{
+	struct verdict rule = {};
+	struct shunt_tally *t;
+
+	if (!shunt_find(pkt, &rule))
+		return;
+	t = tally_at(conf, rule.tally);
+	if (!t)
+		return;
+	if (is_first(pkt, proto)) {
+		tally_packet(conf, t, skb->len);
+		if (rule.action == SHUNT_STEER)
+			steer_to(skb, pkt, proto, &rule, t, conf);
+	} else if (rule.action == SHUNT_STEER && assign(skb, pkt, proto, rule.to, rule.to_port)) {
+		tally_packet(conf, t, skb->len);
+		deliver(skb, conf);
+	}
+}
+
+/* Rules are for first packets. A TCP packet that neither asks for a connection
+ * nor belongs to a socket may be of a connection that is forwarded: it is left
+ * alone, unless it answers a SYN cookie of the listener. */
+static __always_inline bool may_ask_rules(const struct packet *pkt, int proto)
+{
+	return is_first(pkt, proto) ||
+	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+}
+
+static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
+				       int proto, const struct shunt_conf *conf)
+{
+	if (steer_known(skb, pkt, proto, conf))
+		return;
+	if (proto == IPPROTO_UDP && steer_given(skb, pkt, conf))
+		return;
+	if (may_ask_rules(pkt, proto))
+		steer_new(skb, pkt, proto, conf);
+}
+
+#endif

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Steering of what this host itself sends, by the rules with 'origin local'. A
+ * packet can be given to a socket only on its way in, so there are two
+ * programs: at an interface's egress one that finds the rule and sends the
+ * packet to lo's ingress, and there one that gives it to the router's socket.
+ * The mark tells its packets from the others on lo.
+ *
+ * What the router sends goes its way: or it would come back to the router.
+ */
+#include "deliver.h"
+
+#define LOOPBACK 1 /* LOOPBACK_IFINDEX: include/net/flow.h */
+
+/* one entry, if the operator named it: the cgroup of the router */
+struct shunt_router_map {
+	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+MAP(shunt_router);
+
+/* Told by the sender alone: transparent sockets are routers'. */
+static __always_inline bool sent_by_router(struct __sk_buff *skb, struct bpf_sock *sk, int proto,
+					   const struct shunt_conf *conf)
+{
+	if (proto == IPPROTO_TCP ? tcp_transparent(sk, sk->state) : udp_transparent(sk))
+		return true;
+	if (conf->router_mark && (skb->mark & conf->router_mark) == conf->router_mark)
+		return true;
+	return conf->router_cgroup && bpf_skb_under_cgroup(skb, &shunt_router, 0) == 1;
+}
+
+/* Told by the listener: if the operator said nothing, the router is what runs
+ * in its cgroup. */
+static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf_sock *listener,
+					       const struct shunt_conf *conf)
+{
+	struct shunt_count *scratch = count_get();
+	const struct sock *sk;
+
+	if (conf->router_mark || conf->router_cgroup || !scratch)
+		return false;
+	scratch->scratch = (__u64)listener;
+	sk = (const void *)*(volatile __u64 *)&scratch->scratch;
+	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id) == bpf_skb_cgroup_id(skb);
+}
+
+enum taken {
+	TAKEN_NO,       /* no router has the flow */
+	TAKEN_YES,
+	TAKEN_BY_OTHER, /* a socket has it that is no router's; or it is the router's own */
+};
+
+/* Has a router a socket with this flow? */
+static __always_inline enum taken ask_known(struct __sk_buff *skb, const struct packet *pkt,
+					    int proto)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
+	enum taken taken = TAKEN_NO;
+	__u32 state;
+
+	if (!sk)
+		return TAKEN_NO;
+	state = sk->state;
+	if (has_flow(proto, state))
+		taken = (proto == IPPROTO_TCP ? tcp_transparent(sk, state) : udp_transparent(sk)) ?
+			TAKEN_YES : TAKEN_BY_OTHER;
+	bpf_sk_release(sk);
+	return taken;
+}
+
+/* Would the listener there take it? */
+static __always_inline enum taken ask_listener(struct __sk_buff *skb, const struct packet *pkt,
+					       int proto, const __u8 *to, __u16 to_port,
+					       const struct shunt_conf *conf)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, proto, to, to_port);
+	enum taken taken = TAKEN_NO;
+
+	if (!sk)
+		return TAKEN_NO;
+	if (may_take(sk, proto) && (is_first(pkt, proto) || answers_cookie(sk, pkt)))
+		taken = sent_by_its_router(skb, sk, conf) ? TAKEN_BY_OTHER : TAKEN_YES;
+	bpf_sk_release(sk);
+	return taken;
+}
+
+static __always_inline enum taken ask_given(struct __sk_buff *skb, const struct packet *pkt,
+					    const struct shunt_conf *conf)
+{
+	struct shunt_given *given = flow_given(pkt);
+	struct shunt_tally *t;
+
+	if (!given)
+		return TAKEN_NO;
+	t = tally_at(conf, given->tally);
+	if (!t || t->birth != given->birth)
+		return TAKEN_NO;
+	return ask_listener(skb, pkt, IPPROTO_UDP, given->to, given->to_port, conf);
+}
+
+/* A packet that is taken counts where it arrives, others here. */
+static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct packet *pkt,
+					    int proto, const struct shunt_conf *conf)
+{
+	bool first = is_first(pkt, proto);
+	struct verdict rule = {};
+	struct shunt_tally *t;
+	enum taken taken;
+
+	if (!shunt_find(pkt, &rule))
+		return TAKEN_NO;
+	t = tally_at(conf, rule.tally);
+	if (!t)
+		return TAKEN_NO;
+	if (rule.action != SHUNT_STEER) {
+		if (first)
+			tally_packet(conf, t, skb->len);
+		return TAKEN_NO;
+	}
+	taken = ask_listener(skb, pkt, proto, rule.to, rule.to_port, conf);
+	if (taken == TAKEN_BY_OTHER && first)
+		COUNT(routers_own, 1);
+	if (taken == TAKEN_NO && first) {
+		tally_packet(conf, t, skb->len);
+		tally_miss(conf, t);
+	}
+	return taken;
+}
+
+static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk,
+				      const struct packet *pkt, int proto,
+				      const struct shunt_conf *conf)
+{
+	enum taken taken;
+
+	if (sent_by_router(skb, sk, proto, conf))
+		return false;
+	taken = ask_known(skb, pkt, proto);
+	if (taken == TAKEN_NO && proto == IPPROTO_UDP)
+		taken = ask_given(skb, pkt, conf);
+	if (taken == TAKEN_NO && may_ask_rules(pkt, proto))
+		taken = ask_rules(skb, pkt, proto, conf);
+	return taken == TAKEN_YES;
+}
+
+static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf *conf)
+{
+	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
+	struct bpf_sock *sk = skb->sk; /* forwarded packets have none */
+
+	/* On the parent of a VLAN device it has passed that device's egress. */
+	if (!sk || skb->vlan_present || is_tag(skb->protocol))
+		return false;
+	switch (parse(skb, &pkt)) {
+	case PARSED_FRAGMENT:
+		COUNT(fragments, 1);
+		return false;
+	case PARSED_PORTS:
+		return pkt.proto == IPPROTO_TCP ? take_flow(skb, sk, &pkt, IPPROTO_TCP, conf) :
+						  take_flow(skb, sk, &pkt, IPPROTO_UDP, conf);
+	default:
+		return false;
+	}
+}
+
+/* lo takes nothing without an Ethernet header. */
+static __always_inline bool put_header(struct __sk_buff *skb)
+{
+	__be16 proto = skb->protocol;
+
+	return network_offset(skb) ||
+	       (!bpf_skb_change_head(skb, ETH_HLEN, 0) &&
+		!bpf_skb_store_bytes(skb, ETH_HLEN - sizeof(proto), &proto, sizeof(proto), 0));
+}
+
+SEC("tc")
+int shunt_local(struct __sk_buff *skb)
+{
+	const struct shunt_conf *conf = conf_get();
+
+	if (!conf || !conf->local || !takes(skb, conf))
+		return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
+	if (skb->ifindex != LOOPBACK && !put_header(skb))
+		return -1;
+	skb->mark |= conf->mark;
+	/* What is sent on lo arrives there anyway. */
+	return skb->ifindex == LOOPBACK ? -1 : bpf_redirect(LOOPBACK, BPF_F_INGRESS);
+}
+
+SEC("tc")
+int shunt_arrive(struct __sk_buff *skb)
+{
+	const struct shunt_conf *conf = conf_get();
+	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
+
+	if (!conf || !(skb->mark & conf->mark))
+		return -1;
+	if (parse(skb, &pkt) != PARSED_PORTS)
+		return -1;
+	/* Its Ethernet header was for another host. */
+	bpf_skb_change_type(skb, PACKET_HOST);
+	if (pkt.proto == IPPROTO_TCP)
+		steer_flow(skb, &pkt, IPPROTO_TCP, conf);
+	else
+		steer_flow(skb, &pkt, IPPROTO_UDP, conf);
+	return -1;
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";
