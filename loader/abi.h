@@ -65,9 +65,10 @@ enum shunt_kind {
 	SHUNT_IFACE = 2,
 	SHUNT_LOCAL_OUT = 9, /* what this host sends: an interface's egress, */
 	SHUNT_LOCAL_IN = 10, /* and lo's ingress */
+	SHUNT_PATTERN = 11,  /* names interfaces, of which each has its own entry */
 };
 
-#define SHUNT_STATES 256
+#define SHUNT_STATES 1024
 #define SHUNT_NAME 240
 
 struct shunt_state {
@@ -77,8 +78,9 @@ struct shunt_state {
 	__u32 ifindex;    /* interface */
 	__u16 priority;   /* clsact: of the filter */
 	__u8 qdisc;       /* clsact: shunt made the qdisc */
-	__u8 pad[5];
-	char name[SHUNT_NAME]; /* path of the cgroup, or name of the interface */
+	__u8 found;       /* interface: a pattern named it */
+	__u8 pad[4];
+	char name[SHUNT_NAME]; /* path of the cgroup, name of the interface, pattern */
 };
 
 /* Counters, one copy per CPU: shunt_count[0]. */

@@ -69,6 +69,8 @@ int attach(struct shunt_state *states, unsigned int i)
 	char pin[PIN_PATH];
 
 	link_path(pin, i);
+	if (states[i].kind == SHUNT_PATTERN)
+		return 0;
 	if (states[i].kind == SHUNT_CGROUP)
 		return attach_cgroup(&states[i], pin);
 	return attach_iface(&states[i], pin);

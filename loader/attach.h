@@ -6,7 +6,7 @@
 #include "abi.h"
 
 /* Attaches the pairing program to the cgroup, or steering to the interface,
- * that states[i] names. 0 or -errno, said. */
+ * that states[i] names; a pattern has nothing itself. 0 or -errno, said. */
 int attach(struct shunt_state *states, unsigned int i);
 
 /* Enters a copy of wanted, which is for an interface, and attaches it; nothing

@@ -467,7 +467,7 @@ int bin_change(struct store *s, struct shunt_bin *bin, struct place *p, __u32 ad
 
 /* A rule is named by its interface's name, but found by the index that the
  * interface had when the rule was made. */
-static struct shunt_scope *scope_at(struct store *s, __u32 i)
+struct shunt_scope *scope_at(struct store *s, __u32 i)
 {
 	struct shunt_scope *two = store_at(s, s->head->scopes + i / 2, 1);
 

@@ -61,6 +61,9 @@ __u32 small_count(const struct shunt_bin *bin);
 /* What is at a port of a bin with cells. */
 int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct place *ret);
 
+/* An interface that rules name, or named. */
+struct shunt_scope *scope_at(struct store *s, __u32 i);
+
 /* Notes the interface of a rule. */
 int scope_known(struct store *s, const struct shunt_rule *r);
 

@@ -15,6 +15,7 @@
 
 #include "attach.h"
 #include "cgroup.h"
+#include "ifaces.h"
 #include "load.h"
 #include "local.h"
 #include "netns.h"
@@ -64,7 +65,9 @@ static int usage(void)
 	       "                       process:NAME (of the reader; 'proven' only)\n"
 	       "  --config FILE        options, a line for each ('iface eth0'), and rules as for\n"
 	       "                       'shunt apply', which are in force from the first packet\n"
-	       "  --iface NAME         steering of what arrives on this interface\n"
+	       "  --iface NAME         steering of what arrives on this interface; with a pattern\n"
+	       "                       ('veth*'), on all of that name, and with 'shunt run' also on\n"
+	       "                       those that come later\n"
 	       "  --max-bytes N        bound of the bytes queued in one direction (8388608)\n"
 	       "  --max-messages N     the same for messages (2048)\n"
 	       "  --host-bytes N       TCP memory in use on the host above which nothing is\n"
@@ -129,12 +132,13 @@ static int add_cgroup(struct request *req, char *arg)
 
 static int add_iface(struct request *req, const char *name)
 {
-	struct shunt_state *s = new_state(req, SHUNT_IFACE);
+	bool pattern = is_pattern(name);
+	struct shunt_state *s = new_state(req, pattern ? SHUNT_PATTERN : SHUNT_IFACE);
 
 	if (!s)
 		return refuse("--iface '%s': more than %d attachments", name, SHUNT_STATES);
-	s->ifindex = if_nametoindex(name);
-	if (!s->ifindex || strlen(name) >= IF_NAMESIZE)
+	s->ifindex = pattern ? 0 : if_nametoindex(name);
+	if (strlen(name) >= IF_NAMESIZE || (!pattern && !s->ifindex))
 		return deny(-ENODEV, "no interface '%s'", name);
 	strcpy(s->name, name);
 	if (find_state(req->states, s))
@@ -369,7 +373,8 @@ static bool same(const struct request *req, struct shunt_state *states,
 	unsigned int i, n = 0;
 
 	for (i = 0; i < SHUNT_STATES; i++)
-		n += states[i].kind == SHUNT_CGROUP || states[i].kind == SHUNT_IFACE;
+		n += states[i].kind == SHUNT_CGROUP || states[i].kind == SHUNT_PATTERN ||
+		     (states[i].kind == SHUNT_IFACE && !states[i].found);
 	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
 	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark ||
@@ -459,7 +464,7 @@ static int attach_again(const struct request *req, struct shunt_state *states)
 	for (i = 0; i < req->n && !error; i++) {
 		wanted = &req->states[i];
 		s = find_state(states, wanted);
-		if (!s || (attached(states, s - states) && s->ifindex == wanted->ifindex))
+		if (!s || s->kind == SHUNT_PATTERN || (attached(states, s - states) && s->ifindex == wanted->ifindex))
 			continue;
 		unpin("links", link_name(name, s - states));
 		*s = *wanted;
@@ -553,6 +558,8 @@ static int attach_all(const struct request *req)
 		states[i] = req->states[i];
 		error = attach(states, i);
 	}
+	if (!error && req->steer)
+		error = ifaces_sync(conf, states);
 	if (!error && rule_file_is_local(&req->config))
 		error = local_begin();
 	if (!error)
@@ -637,7 +644,10 @@ static int load(struct request *req)
 				    "them); unload first");
 		if (req->config.count)
 			say("rules are left as they are: 'shunt apply' changes them");
-		return attach_again(req, states);
+		error = attach_again(req, states);
+		if (!error && req->steer)
+			error = ifaces_sync(conf, states);
+		return error;
 	}
 	/* what an interrupted load or unload left, maybe in another namespace */
 	error = teardown(DRAIN_MS);

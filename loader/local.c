@@ -90,25 +90,22 @@ int local_end(struct shunt_conf *conf)
 	return 0;
 }
 
-static int put_program(struct shunt_state *states, enum shunt_kind kind, __u32 ifindex,
-		       const char *name)
-{
-	struct shunt_state wanted = { .kind = kind, .ifindex = ifindex };
-
-	strncpy(wanted.name, name, sizeof(wanted.name) - 1);
-	return attach_new(states, &wanted);
-}
-
 int local_attach(struct shunt_state *states)
 {
+	struct shunt_state wanted = { .kind = SHUNT_LOCAL_IN, .ifindex = LOOPBACK };
 	char name[IF_NAMESIZE];
 	int i, error;
 
-	error = put_program(states, SHUNT_LOCAL_IN, LOOPBACK, loopback(name));
-	for (i = 0; i < SHUNT_STATES && !error; i++)
-		if (states[i].kind == SHUNT_IFACE && if_indextoname(states[i].ifindex, name))
-			error = put_program(states, SHUNT_LOCAL_OUT, states[i].ifindex,
-					    states[i].name);
+	strcpy(wanted.name, loopback(name));
+	error = attach_new(states, &wanted);
+	for (i = 0; i < SHUNT_STATES && !error; i++) {
+		if (states[i].kind != SHUNT_IFACE || !if_indextoname(states[i].ifindex, name))
+			continue;
+		wanted = states[i];
+		wanted.kind = SHUNT_LOCAL_OUT;
+		wanted.clsact = wanted.qdisc = wanted.priority = 0;
+		error = attach_new(states, &wanted);
+	}
 	return error;
 }
 

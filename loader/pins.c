@@ -143,6 +143,15 @@ int pins_lock(bool create)
 	}
 }
 
+int pins_trylock(void)
+{
+	_cleanup_fd_ int fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		return -errno;
+	return still_there(fd) ? take_fd(&fd) : -ENOENT;
+}
+
 int home_netns(void)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);

@@ -21,6 +21,10 @@
  */
 int pins_lock(bool create);
 
+/* The same without waiting, for what is loaded: its fd, or -errno, unsaid;
+ * -EWOULDBLOCK if somebody has it. */
+int pins_trylock(void);
+
 /* Moves this process to the network namespace that load ran in, where the
  * interfaces and routes are. 0; -ENOENT, unsaid, if it is gone (and with it all
  * that was there). */

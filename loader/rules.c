@@ -8,6 +8,7 @@
 #include "rules.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #include "shunt.h"
 #include "tally.h"
 
-static struct store store;
+static struct store store = { .region = { .fd = -1 } };
 static struct shunt_conf *conf;
 
 static bool find(const struct shunt_rule *match, struct found *ret)
@@ -280,6 +281,55 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 	return install(order, count, store.book->tally_top);
 }
 
+static bool is_rebound(const char *name, __u32 ifindex)
+{
+	__u32 now = *name && ifindex != SHUNT_LOCAL_IFINDEX ? if_nametoindex(name) : 0;
+
+	return now && now != ifindex;
+}
+
+/* Also for interfaces of rules that were rebound or are gone by now. */
+static bool may_rebind(void)
+{
+	const struct shunt_scope *scope;
+	__u32 i;
+
+	for (i = 0; i < store.head->scope_count; i++) {
+		scope = scope_at(&store, i);
+		if (is_rebound(scope->ifname, scope->ifindex))
+			return true;
+	}
+	return false;
+}
+
+int rules_rebind(void)
+{
+	_cleanup_free_ struct shunt_rule *copy = NULL;
+	struct all all;
+	__u32 i, count = 0;
+	int error = 0;
+	bool new;
+
+	if (!may_rebind())
+		return 0;
+	error = collect_all(&store, &all);
+	if (error)
+		return error;
+	/* a change may move all of them */
+	copy = calloc(all.count + 1, sizeof(*copy));
+	for (i = 0; copy && i < all.count; i++)
+		if (is_rebound(all.rule[i]->ifname, all.rule[i]->ifindex))
+			copy[count++] = *all.rule[i];
+	free(all.rule);
+	if (!copy)
+		return fail(-ENOMEM, "the rules");
+	for (i = 0; i < count && !error; i++) {
+		copy[i].ifindex = if_nametoindex(copy[i].ifname);
+		error = rules_add(&copy[i], &new);
+	}
+	return error;
+}
+
 int rules_flush(void)
 {
 	return install(NULL, 0, store.book->tally_top);
@@ -289,7 +339,7 @@ int rules_open(void)
 {
 	int error;
 
-	conf = pin_mmap("shunt_conf", NULL);
+	conf = conf ? conf : pin_mmap("shunt_conf", NULL);
 	error = conf ? store_open(&store) : -errno;
 	if (!error)
 		error = tallies_open(conf->shards);
@@ -299,6 +349,12 @@ int rules_open(void)
 	if (store.book->sweep)
 		sweep(&store);
 	return 0;
+}
+
+void rules_close(void)
+{
+	store_close(&store);
+	tallies_close();
 }
 
 int rules_lock(void)

@@ -21,6 +21,9 @@ int rules_lock(void);
  * except for a call now and then that makes room. */
 int rules_open(void);
 
+/* Lets go of them; only a process that stays needs to. */
+void rules_close(void);
+
 /* How many there are. */
 __u32 rules_count(void);
 
@@ -35,6 +38,10 @@ int rules_del(const struct shunt_rule *match);
  * differ in what they match. Counters of those that stay go on. 0 or -errno,
  * said. */
 int rules_replace(const struct shunt_rule *const *all, __u32 count);
+
+/* Lets rules for interfaces that were made anew hold for those. 0 or -errno,
+ * said. */
+int rules_rebind(void);
 
 /* Removes all rules, in one step. 0 or -errno, said. */
 int rules_flush(void);

@@ -25,6 +25,7 @@
 
 #include "adopt.h"
 #include "bypass.h"
+#include "ifaces.h"
 #include "notify.h"
 #include "pins.h"
 #include "shunt.h"
@@ -77,6 +78,9 @@ struct run {
 		__u64 until_ns;
 	} taint[TAINTS];
 	__u32 next_taint;
+	struct shunt_state *states;
+	int links;         /* tells of interfaces, -1 if none are wanted */
+	bool links_changed;
 };
 
 static __u64 now_ns(void)
@@ -469,6 +473,8 @@ static int pause_ms(struct run *r, __u64 took_ns)
 {
 	__u64 least = took_ns * PASS_SHARE / MS, ms = REST_MS;
 
+	if (r->scan < 0)
+		return IDLE_MS;
 	if (r->moving)
 		return MOVE_MS;
 	if (r->watched)
@@ -479,6 +485,23 @@ static int pause_ms(struct run *r, __u64 took_ns)
 		return IDLE_MS;
 	}
 	return least > ms ? least : ms;
+}
+
+/* Interfaces came or went. Whoever holds the lock may wait for us to end. */
+static void follow_links(struct run *r)
+{
+	_cleanup_fd_ int lock = -1;
+
+	if (r->links < 0)
+		return;
+	r->links_changed |= ifaces_changed(r->links);
+	if (!r->links_changed || r->stopping)
+		return;
+	lock = pins_trylock();
+	if (lock < 0 || !r->conf->loaded)
+		return;
+	r->links_changed = false;
+	ifaces_sync(r->conf, r->states);
 }
 
 static int event(void *ctx, void *data, size_t size)
@@ -506,14 +529,17 @@ static int loop(struct run *r, struct ring_buffer *ring)
 	struct epoll_event on_signal = { .events = EPOLLIN, .data.u32 = 1 };
 	struct epoll_event on_ring = { .events = EPOLLIN };
 	struct epoll_event e;
-	__u64 took, stop_ns = 0;
+	__u64 took = 0, stop_ns = 0;
 
 	if (signals < 0 || ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, signals, &on_signal) ||
-	    epoll_ctl(ep, EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring), &on_ring))
+	    epoll_ctl(ep, EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring), &on_ring) ||
+	    (r->links >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, r->links, &on_ring)))
 		return fail(-errno, "can't wait for events");
+	follow_links(r);
 	notify("READY=1");
 	while (r->conf->loaded) {
-		took = pass(r);
+		if (r->scan >= 0)
+			took = pass(r);
 		if (r->stopping && ((!r->active && !r->moving) || now_ns() > stop_ns))
 			break;
 		if (epoll_wait(ep, &e, 1, pause_ms(r, took)) > 0 && e.data.u32 && !r->stopping) {
@@ -522,6 +548,7 @@ static int loop(struct run *r, struct ring_buffer *ring)
 			stop_ns = now_ns() + 2000 * MS;
 		}
 		ring_buffer__consume(ring);
+		follow_links(r);
 	}
 	return 0;
 }
@@ -530,16 +557,18 @@ int cmd_run(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1, events = -1, pins = -1;
 	struct ring_buffer *ring;
-	struct run r = { .recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1 };
+	struct run r = { .recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1,
+			 .links = -1, .links_changed = true };
 	__u32 i;
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt run\n\n"
-		       "The supervisor of 'proven' admission, in the foreground: promotes pairs that have\n"
-		       "earned the fast path and takes out those that do not profit. Ends on SIGTERM, with\n"
-		       "all its pairs back on TCP, and when shunt is unloaded. Tells systemd when it is\n"
-		       "ready (Type=notify).\n");
+		       "The supervisor, in the foreground. Of 'proven' admission: promotes pairs that have\n"
+		       "earned the fast path and takes out those that do not profit. Of steering: attaches\n"
+		       "to interfaces that come later, by a pattern or made anew, and forgets those that\n"
+		       "go. Ends on SIGTERM, with all its pairs back on TCP, and when shunt is unloaded.\n"
+		       "Tells systemd when it is ready (Type=notify).\n");
 		return 0;
 	}
 	if (argc > 1)
@@ -561,8 +590,12 @@ int cmd_run(int argc, char **argv)
 	r.slots = pin_open("maps", "shunt_slot");
 	r.asks = pin_open("maps", "shunt_asks");
 	events = pin_open("maps", "shunt_events");
-	if (!r.conf || !r.conf->loaded || !r.pairs || !r.excludes || r.scan < 0 || r.slots < 0 || r.asks < 0 || events < 0)
-		return deny(-ENOENT, "the bypass is not loaded");
+	r.states = pin_mmap("shunt_state", NULL);
+	if (!r.conf || !r.conf->loaded || !r.states || !r.pairs || !r.excludes || r.slots < 0 ||
+	    r.asks < 0 || events < 0)
+		return not_loaded();
+	if (ifaces_wanted(r.states))
+		r.links = ifaces_watch();
 	close(take_fd(&pins));
 	r.conf->assign = 0; /* the last one may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
@@ -571,7 +604,8 @@ int cmd_run(int argc, char **argv)
 	ring = ring_buffer__new(events, event, NULL, NULL);
 	if (!ring)
 		return fail(-errno, "can't open the ring buffer");
-	adopt_connections();
+	if (r.scan >= 0)
+		adopt_connections();
 	error = loop(&r, ring);
 	ring_buffer__free(ring);
 	return error;

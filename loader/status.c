@@ -82,7 +82,7 @@ static int read_status(struct status *s)
 	s->supervised = supervisor_runs();
 	if (has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
-	if (!error && has(s, SHUNT_IFACE))
+	if (!error && (has(s, SHUNT_IFACE) || has(s, SHUNT_PATTERN)))
 		error = read_rules(s);
 	return error;
 }
@@ -109,6 +109,17 @@ static void json_attached(const struct status *s, const char *name, enum shunt_k
 		json_bool(stdout, "attached", attached(s->states, i));
 		json_close(stdout, '}');
 	}
+	json_close(stdout, ']');
+}
+
+static void json_patterns(const struct status *s)
+{
+	unsigned int i;
+
+	json_open_in(stdout, "patterns", '[');
+	for (i = 0; s->states && i < SHUNT_STATES; i++)
+		if (s->states[i].kind == SHUNT_PATTERN)
+			json_string(stdout, NULL, s->states[i].name);
 	json_close(stdout, ']');
 }
 
@@ -182,6 +193,7 @@ static void print_json(const struct status *s)
 	json_close(stdout, '}');
 	json_open_in(stdout, "steer", '{');
 	json_attached(s, "ifaces", SHUNT_IFACE);
+	json_patterns(s);
 	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
 	json_number(stdout, "table", s->conf ? s->conf->table : 0);
 	json_number(stdout, "rules", s->rules);
@@ -213,7 +225,10 @@ static void print_attached(const struct status *s)
 			printf("  cgroup %s  %s", a->name, admit_text(a->admit));
 		else if (a->kind == SHUNT_IFACE)
 			printf("  iface %s  %s", a->name, a->clsact ? "clsact" : "tcx");
-		else
+		else if (a->kind == SHUNT_PATTERN)
+			printf("  iface '%s'%s\n", a->name, s->supervised ? "" :
+			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
+		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE)
 			continue;
 		printf("%s\n", !s->conf->loaded || attached(s->states, i) ? "" :
 		       "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it");
@@ -243,7 +258,7 @@ static void print_text(const struct status *s)
 		       ULL(c->passed_msgs));
 		printf("  queued     %llu bytes\n", ULL(s->queued));
 	}
-	if (has(s, SHUNT_IFACE)) {
+	if (has(s, SHUNT_IFACE) || has(s, SHUNT_PATTERN)) {
 		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
 		       s->conf->table);
 		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),

@@ -39,6 +39,11 @@ int tallies_open(__u32 parts)
 	return fd < 0 ? fd : region_open(&region, fd);
 }
 
+void tallies_close(void)
+{
+	region_close(&region);
+}
+
 static __u32 room(void)
 {
 	return region.entries / shards;

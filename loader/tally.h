@@ -12,6 +12,7 @@ int tallies_make(int outer, __u32 parts);
 
 /* Opens the pinned ones; 0 or -errno, unsaid. */
 int tallies_open(__u32 parts);
+void tallies_close(void);
 
 /* A tally for a new rule of the store; 0 or -errno, said. */
 int tally_take(struct store *s, __u32 *ret);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "ifaces.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#include "attach.h"
+#include "local.h"
+#include "rules.h"
+#include "shunt.h"
+
+#define LOOPBACK 1 /* LOOPBACK_IFINDEX, whatever its name: include/net/flow.h */
+
+bool is_pattern(const char *name)
+{
+	return strpbrk(name, "*?[");
+}
+
+bool ifaces_wanted(const struct shunt_state *states)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_PATTERN || states[i].kind == SHUNT_IFACE)
+			return true;
+	return false;
+}
+
+static bool is_gone(const struct shunt_state *s)
+{
+	char name[IF_NAMESIZE];
+
+	return !if_indextoname(s->ifindex, name);
+}
+
+/* An interface that the user named keeps that name here, and is waited for
+ * when it is gone. */
+static void follow(struct shunt_state *states, unsigned int i)
+{
+	struct shunt_state *s = &states[i];
+	char name[IF_NAMESIZE];
+
+	if (!if_indextoname(s->ifindex, name)) {
+		if (!detach(states, i))
+			debug("'%s' is gone", s->name);
+	} else if (s->found) {
+		strcpy(s->name, name);
+	}
+}
+
+static void follow_all(struct shunt_state *states)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_LOCAL_OUT ||
+		    (states[i].kind == SHUNT_IFACE && states[i].found))
+			follow(states, i);
+}
+
+static struct shunt_state *at_index(struct shunt_state *states, __u32 ifindex)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_IFACE && states[i].ifindex == ifindex)
+			return &states[i];
+	return NULL;
+}
+
+static bool is_wanted(const struct shunt_state *states, const struct if_nameindex *iface)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES && iface->if_index != LOOPBACK; i++)
+		if (states[i].kind == SHUNT_PATTERN && !fnmatch(states[i].name, iface->if_name, 0))
+			return true;
+	return false;
+}
+
+static int see_iface(struct shunt_state *states, const struct if_nameindex *iface)
+{
+	struct shunt_state *named = state_find(states, SHUNT_IFACE, iface->if_name);
+	struct shunt_state wanted = { .kind = SHUNT_IFACE, .ifindex = iface->if_index };
+	int error;
+
+	if (at_index(states, iface->if_index) || (named && !is_gone(named)))
+		return 0;
+	if (!named && !is_wanted(states, iface))
+		return 0;
+	strcpy(wanted.name, iface->if_name);
+	wanted.found = !named || named->found;
+	error = attach_new(states, &wanted);
+	if (error && is_gone(&wanted))
+		return 0;
+	if (!error)
+		say("attached to '%s'", wanted.name);
+	return error;
+}
+
+int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
+{
+	struct if_nameindex *list, *i;
+	int error, first = 0;
+
+	follow_all(states);
+	list = if_nameindex();
+	if (!list)
+		return fail(-errno, "can't list the interfaces");
+	for (i = list; i->if_index; i++) {
+		error = see_iface(states, i);
+		first = first ? first : error;
+	}
+	if_freenameindex(list);
+	error = conf->local ? local_attach(states) : 0;
+	first = first ? first : error;
+	error = rules_open();
+	if (error)
+		return first ? first : error;
+	error = rules_rebind();
+	rules_close();
+	return first ? first : error;
+}
+
+int ifaces_watch(void)
+{
+	struct sockaddr_nl groups = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				     NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
+		return -errno;
+	return take_fd(&fd);
+}
+
+bool ifaces_changed(int watch)
+{
+	char bytes[8192];
+	bool changed = false;
+
+	/* ENOBUFS: more has happened than the kernel could note */
+	while (recv(watch, bytes, sizeof(bytes), 0) >= 0 || errno == ENOBUFS || errno == EINTR)
+		changed = true;
+	return changed;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Interfaces that come and go while shunt is loaded. */
+#ifndef SHUNT_IFACES_H
+#define SHUNT_IFACES_H
+
+#include <stdbool.h>
+
+#include "abi.h"
+
+/* Names it interfaces by a pattern, as 'veth*' does? */
+bool is_pattern(const char *name);
+
+/*
+ * Attaches steering to the interfaces that a pattern names, and to those that
+ * were made anew; forgets those that are gone. Rules for an interface that was
+ * made anew hold for it. The caller holds the lock, in the namespace of load.
+ * Goes on after a failure; 0 or the first -errno, said.
+ */
+int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states);
+
+/* Is there a pattern or an interface, so that it is worth looking? */
+bool ifaces_wanted(const struct shunt_state *states);
+
+/* An fd that is readable when an interface came, changed or went; -errno,
+ * unsaid. */
+int ifaces_watch(void);
+
+/* Takes in what the fd has to say; false if that was nothing. */
+bool ifaces_changed(int watch);
+
+#endif
