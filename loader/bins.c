@@ -91,9 +91,7 @@ static struct bin_key src_key(const struct shunt_rule *r, __u32 id, __u32 ifinde
 	};
 }
 
-/* Do the rules of r's destination, source and interface have a bin of their
- * own? Else they are in the destination's. */
-static bool has_src_bin(const struct shunt_rule *r)
+bool has_src_bin(const struct shunt_rule *r)
 {
 	return r->src_len || *r->ifname;
 }

@@ -36,6 +36,10 @@ struct place place_of(struct store *s, __u64 hash);
 /* Finishes a change that a killed command had begun. */
 void change_repair(struct store *s);
 
+/* Do the rules of r's destination, source and interface have a bin of their
+ * own? Else they are in the destination's. */
+bool has_src_bin(const struct shunt_rule *r);
+
 /* The bin for a rule like r, made if need be: then it is not yet in the index,
  * and the place has no value. */
 int rule_bin(struct store *s, const struct shunt_rule *r, struct place *ret_place,

@@ -142,7 +142,8 @@ static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 to
 
 	for (i = 0; i < count; i++)
 		if (!i || !same_bin(all[i - 1], all[i])) {
-			bins += 2; /* the destination may need one as well */
+			/* the destination may need one as well */
+			bins += has_src_bin(all[i]) ? 2 : 1;
 			entries += filter_entries(all[i], all[i]->dst_len) +
 				   filter_entries(all[i], all[i]->src_len);
 		}
