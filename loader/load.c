@@ -475,6 +475,8 @@ static int attach_again(const struct request *req, struct shunt_state *states)
 	}
 	if (!n)
 		say("already loaded");
+	else if (!error && req->steer)
+		error = rules_open(); /* they follow the interfaces */
 	return error;
 }
 

@@ -214,19 +214,40 @@ listen()
 	done
 }
 
-@test "an interface that is made anew: the rule moves to it" {
+@test "an interface that is made anew: its rules follow with the next command" {
 	ip link add w0 type veth peer name w1
 	shunt steer add udp dst 10.0.0.1 iface w0 to 127.0.0.1:9
 	shunt steer add udp dst 10.0.0.1 iface lo pass
 	ip link del w0
 	shunt steer list | grep 'iface w0.*gone'
 	ip link add w0 index 77 type veth peer name w1
-	shunt steer add udp dst 10.0.0.1 iface w0 to 127.0.0.1:9 2>/dev/null
-	run ! grep gone <(shunt steer list)
+	shunt steer list >"$BATS_TEST_TMPDIR/list"
+	run ! grep gone "$BATS_TEST_TMPDIR/list"
 	rules_are 2
 	shunt steer test udp src 10.9.9.9 dst 10.0.0.1:5 iface w0 | grep 'to 127.0.0.1:9'
 	shunt steer del udp dst 10.0.0.1 iface w0
 	rules_are 1
+	ip link del w0
+}
+
+make_w0()
+{
+	ip link add w0 "$@" type veth peer name w1
+	ip link set w0 up
+	ip link set w1 up
+}
+
+@test "load attaches again to an interface that was made anew, and its rules work at once" {
+	unload
+	make_w0
+	shunt load --iface lo --iface w0
+	shunt steer add udp dst 10.0.0.1 iface w0 pass
+	ip link del w0
+	make_w0 index 78
+	shunt load --iface lo --iface w0
+	# a datagram from 10.9.9.9:1 to 10.0.0.1:5
+	"$PEERS/raw" w1 02:00:00:00:00:01 4500001c00000000401100000a0909090a0000010001000500080000
+	[ "$(packets_of 10.0.0.1)" = '[1,42]' ]
 	ip link del w0
 }
 
