@@ -63,7 +63,7 @@ static int count, packet_fd, prog_fd;
 static unsigned long long state = 1;
 static struct frame frame;
 
-static void die(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
 {
 	va_list args;
 

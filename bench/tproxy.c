@@ -38,7 +38,7 @@ static double seconds = 0.5;
 static int rounds = 5;
 static unsigned long long state = 1;
 
-static void die(const char *what)
+static void __attribute__((noreturn)) die(const char *what)
 {
 	fprintf(stderr, "tproxy: %s: %s\n", what, strerror(errno));
 	exit(1);
