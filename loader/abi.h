@@ -376,14 +376,23 @@ struct shunt_list {
 	__u32 rule[15];
 };
 
-/* The rules of a bin for a range of ports, whatever the source port: units
- * from first on hold struct shunt_step, sorted by port; units after them hold
- * struct shunt_range, in order of precedence. */
+/* The rules of a bin for a range of ports, whatever the source port. In the
+ * units that follow: struct shunt_step, sorted by port; then struct shunt_lane,
+ * one for each 1 << shift ports; then struct shunt_range, in order of
+ * precedence. */
 struct shunt_ranges {
 	__u32 steps;
+	__u32 shift;
+	__u32 first_lane;  /* unit */
 	__u32 ranges;
 	__u32 first_range; /* unit */
-	__u32 pad[13];
+	__u32 pad[11];
+};
+
+/* Which steps are for these ports: from low on, before high. */
+struct shunt_lane {
+	__u32 low;
+	__u32 high;
 };
 
 /* From this port on to the next step that rule holds. */

@@ -147,8 +147,9 @@ static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 to
 			entries += filter_entries(all[i], all[i]->dst_len) +
 				   filter_entries(all[i], all[i]->src_len);
 		}
-	/* a rule is two units; as a range, it is in a table too */
-	units = and_spare(2 * count + count / 2 + bins, count) + SPARE_UNITS;
+	/* a rule is two units; as a range, it is in tables too: 8 bytes, two steps,
+	 * up to four lanes */
+	units = and_spare(2 * count + count + bins, count) + SPARE_UNITS;
 	return store_create(ret, units + units_for(top + SPARE_TALLIES, 16),
 			    and_spare(entries, count) + SPARE_ENTRIES,
 			    and_spare(count + bins, count) + SPARE_ENTRIES);

@@ -6,7 +6,7 @@
 
 #include "shunt.h"
 
-#define PORTS 65536
+#define PORTS 65536U
 #define LIST_PER_UNIT 16
 #define PER_UNIT 8
 
@@ -133,12 +133,37 @@ static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shu
 	return steps;
 }
 
+/* About one lane for each step: a search has one or two steps to try. */
+static __u32 lane_shift(__u32 steps)
+{
+	__u32 shift = 16;
+
+	while (shift && PORTS >> shift < steps)
+		shift--;
+	return shift;
+}
+
+static void make_lanes(const struct shunt_step *step, __u32 steps, __u32 shift,
+		       struct shunt_lane *lane)
+{
+	__u32 i, at = 0;
+
+	for (i = 0; i < PORTS >> shift; i++) {
+		while (at + 1 < steps && step[at + 1].port <= i << shift)
+			at++;
+		lane[i].low = at;
+		while (at + 1 < steps && step[at + 1].port < (i + 1) << shift)
+			at++;
+		lane[i].high = at + 1;
+	}
+}
+
 __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 {
 	_cleanup_free_ struct shunt_range *range = calloc(count + 1, sizeof(*range));
 	_cleanup_free_ struct shunt_step *step = calloc(2 * count + 2, sizeof(*step));
+	__u32 i, unit, steps, shift, step_units, lane_units, range_units;
 	struct shunt_ranges *ranges;
-	__u32 i, unit, steps;
 
 	if (!count || !range || !step)
 		return 0;
@@ -147,16 +172,22 @@ __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 	steps = make_steps(range, count, step);
 	if (!steps)
 		return 0;
-	unit = store_take(s, 1 + units_for(steps, PER_UNIT) + units_for(count, PER_UNIT));
+	shift = lane_shift(steps);
+	step_units = units_for(steps, PER_UNIT);
+	lane_units = units_for(PORTS >> shift, PER_UNIT);
+	range_units = units_for(count, PER_UNIT);
+	unit = store_take(s, 1 + step_units + lane_units + range_units);
 	if (!unit)
 		return 0;
 	ranges = store_at(s, unit, 1);
 	ranges->steps = steps;
+	ranges->shift = shift;
+	ranges->first_lane = unit + 1 + step_units;
 	ranges->ranges = count;
-	ranges->first_range = unit + 1 + units_for(steps, PER_UNIT);
-	memcpy(store_at(s, unit + 1, units_for(steps, PER_UNIT)), step, steps * sizeof(*step));
-	memcpy(store_at(s, ranges->first_range, units_for(count, PER_UNIT)), range,
-	       count * sizeof(*range));
+	ranges->first_range = ranges->first_lane + lane_units;
+	memcpy(store_at(s, unit + 1, step_units), step, steps * sizeof(*step));
+	make_lanes(step, steps, shift, store_at(s, ranges->first_lane, lane_units));
+	memcpy(store_at(s, ranges->first_range, range_units), range, count * sizeof(*range));
 	return unit;
 }
 

@@ -306,11 +306,12 @@ static __always_inline void search_cell(struct hand *h, const struct shunt_bin *
 		s->hit = value & ~SHUNT_KIND;
 }
 
-static __always_inline const struct shunt_step *step_at(void *store, __u32 unit, __u32 i)
+/* The i-th of an array of 64-bit words. */
+static __always_inline const void *word_at(void *store, __u32 unit, __u32 i)
 {
 	struct shunt_unit *u = unit_at(store, unit + i / 8);
 
-	return u ? (const struct shunt_step *)&u->word[i & 7] : NULL;
+	return u ? &u->word[i & 7] : NULL;
 }
 
 static long step_step(__u32 i, void *data)
@@ -323,7 +324,7 @@ static long step_step(__u32 i, void *data)
 	(void)i;
 	if (s->low + 1 >= s->high)
 		return 1;
-	step = step_at(h->store, s->unit, middle);
+	step = word_at(h->store, s->unit, middle);
 	if (!step)
 		return 1;
 	if (step->port <= s->dport)
@@ -337,18 +338,24 @@ static long step_step(__u32 i, void *data)
 static __always_inline void search_ranges(struct hand *h, __u32 unit)
 {
 	const struct shunt_ranges *ranges = unit_at(h->store, unit);
+	const struct shunt_lane *lane;
 	const struct shunt_step *step;
 	struct search *s = h->s;
+	__u32 i;
 
 	s->hit = 0;
 	if (!ranges)
 		return;
+	i = s->dport >> (ranges->shift & 31);
+	lane = word_at(h->store, ranges->first_lane, i);
+	if (!lane)
+		return;
 	s->unit = unit + 1;
-	s->low = 0;
-	s->high = ranges->steps;
+	s->low = lane->low;
+	s->high = lane->high;
 	bpf_loop(STEPS_LOG, step_step, h, 0);
-	step = step_at(h->store, s->unit, s->low);
-	if (step && step->port <= s->dport)
+	step = word_at(h->store, s->unit, s->low);
+	if (step)
 		s->hit = step->rule;
 }
 
