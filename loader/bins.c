@@ -33,7 +33,7 @@ static void change_done(struct store *s)
 	__atomic_store_n(&b->change_slot, 0, __ATOMIC_SEQ_CST);
 }
 
-void publish(struct store *s, __u32 slot, __u64 hash, __u32 value,
+static void publish(struct store *s, __u32 slot, __u64 hash, __u32 value,
 		    const struct outcome *o)
 {
 	struct shunt_book *b = s->book;
@@ -208,7 +208,7 @@ static int dst_bin(struct store *s, const struct shunt_rule *r, struct place *re
 }
 
 int rule_bin(struct store *s, const struct shunt_rule *r, struct place *ret_place,
-		    struct shunt_bin **ret)
+	     struct shunt_bin **ret)
 {
 	static const struct outcome nothing;
 	struct shunt_bin *dst, *bin;
@@ -247,7 +247,7 @@ __u32 small_count(const struct shunt_bin *bin)
 }
 
 struct shunt_bin *bin_copy(struct store *s, struct shunt_bin *bin, const struct place *p,
-				  __u32 *ret_unit)
+			   __u32 *ret_unit)
 {
 	struct shunt_bin *copy;
 	__u32 unit;
@@ -335,7 +335,7 @@ static int by_port(const void *a, const void *b)
 }
 
 int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *rule,
-		    __u32 count)
+	     __u32 count)
 {
 	_cleanup_free_ __u32 *single = NULL, *range = NULL, *loose = NULL;
 	__u32 i, singles = 0, ranges = 0, looses = 0;
@@ -453,7 +453,7 @@ static int change_ranges(struct store *s, struct shunt_bin *bin, struct place *p
 }
 
 int bin_change(struct store *s, struct shunt_bin *bin, struct place *p, __u32 add,
-		      __u32 del, const struct outcome *o)
+	       __u32 del, const struct outcome *o)
 {
 	const struct shunt_rule *r = rule_in(s, add ? add : del);
 
@@ -583,7 +583,7 @@ static bool find_at(struct store *s, const struct bin_key *k, const struct shunt
 }
 
 bool find_bound(struct store *s, const struct shunt_rule *match, __u32 ifindex,
-		       struct found *ret)
+		struct found *ret)
 {
 	struct bin_key k = dst_key(match);
 	const struct shunt_scope *scope;

@@ -21,7 +21,7 @@ bool is_loose(const struct shunt_rule *r)
 }
 
 void set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
-		       struct rule_set *to)
+		struct rule_set *to)
 {
 	__u32 i;
 

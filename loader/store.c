@@ -99,16 +99,11 @@ void *store_at(struct store *s, __u32 unit, __u32 count)
 	return region_at(&s->region, (size_t)unit * SHUNT_UNIT, (size_t)count * SHUNT_UNIT);
 }
 
-bool store_has_room(const struct store *s, __u32 count)
-{
-	return s->book->units - s->book->top >= count;
-}
-
 __u32 store_take(struct store *s, __u32 count)
 {
 	__u32 unit = s->book->top;
 
-	if (!store_has_room(s, count))
+	if (s->book->units - unit < count)
 		return 0;
 	__atomic_store_n(&s->book->top, unit + count, __ATOMIC_RELEASE);
 	return unit;

@@ -37,7 +37,6 @@ void *store_at(struct store *s, __u32 unit, __u32 count);
 
 /* Takes units that were never used: they are zero. 0 if there are none. */
 __u32 store_take(struct store *s, __u32 count);
-bool store_has_room(const struct store *s, __u32 count);
 
 /* A hash table in a store. */
 enum slots {

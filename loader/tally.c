@@ -114,7 +114,7 @@ static void set_birth(__u32 tally, bool alive)
 	}
 }
 
-bool tally_alive(__u32 tally)
+static bool tally_alive(__u32 tally)
 {
 	return part_at(tally, 0)->birth & 1;
 }

@@ -30,9 +30,6 @@ void tally_touch(__u32 tally);
 /* A place in the store's stack of free tallies. */
 __u32 *free_tally(struct store *s, __u32 i);
 
-/* Does a rule have it? */
-bool tally_alive(__u32 tally);
-
 void tally_counts(__u32 tally, struct rule_counts *ret);
 
 /* CLOCK_MONOTONIC, as tallies have it. */

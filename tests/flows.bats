@@ -4,8 +4,8 @@
 # Rules are for new flows: what becomes of flows at hand when rules and
 # listeners come and go. steer.bash draws the hosts.
 
+# shellcheck disable=SC2154 # each_family sets family, translate words
 bats_require_minimum_version 1.5.0
-# shellcheck disable=SC2154 # translate sets words
 load steer
 
 setup_file()
