@@ -212,10 +212,6 @@ struct inet_timewait_sock {
 	unsigned int tw_transparent : 1;
 };
 
-struct tcp_timewait_sock {
-	struct inet_timewait_sock tw_sk;
-};
-
 struct sk_buff {
 	__u16 network_header; /* counted from head */
 	unsigned char *head;

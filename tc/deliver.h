@@ -36,36 +36,43 @@
 
 #define LOAD_FIELD(p, f) ((p)->f)
 
+/* The socket's address, to be probed. A pointer that has been through a map is
+ * a plain number; NULL, which reads as zeroes, if there is no map. */
+static __always_inline const void *address_of(const struct bpf_sock *sk)
+{
+	struct shunt_count *scratch = count_get();
+
+	if (!scratch)
+		return NULL;
+	scratch->scratch = (__u64)sk;
+	return (const void *)*(volatile __u64 *)&scratch->scratch;
+}
+
+/* No helper turns a UDP socket into a typed pointer. */
+static __always_inline bool udp_transparent(struct bpf_sock *sk)
+{
+	const struct inet_sock *inet = address_of(sk);
+
+	return TRANSPARENT(inet, BPF_CORE_READ, BPF_CORE_READ_BITFIELD_PROBED);
+}
+
+/* Nor a request or a TIME_WAIT socket, if the listener is of MPTCP. */
 static __always_inline bool tcp_transparent(struct bpf_sock *sk, __u32 state)
 {
-	const struct tcp_request_sock *req;
-	const struct tcp_timewait_sock *tw;
+	const struct inet_request_sock *req;
+	const struct inet_timewait_sock *tw;
 	const struct tcp_sock *tp;
 
 	if (state == TCP_NEW_SYN_RECV) {
-		req = bpf_skc_to_tcp_request_sock(sk);
-		return req && BPF_CORE_READ_BITFIELD(&req->req, no_srccheck);
+		req = address_of(sk);
+		return BPF_CORE_READ_BITFIELD_PROBED(req, no_srccheck);
 	}
 	if (state == TCP_TIME_WAIT) {
-		tw = bpf_skc_to_tcp_timewait_sock(sk);
-		return tw && BPF_CORE_READ_BITFIELD(&tw->tw_sk, tw_transparent);
+		tw = address_of(sk);
+		return BPF_CORE_READ_BITFIELD_PROBED(tw, tw_transparent);
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
 	return tp && TRANSPARENT(&tp->inet_conn.icsk_inet, LOAD_FIELD, BPF_CORE_READ_BITFIELD);
-}
-
-/* No helper turns a UDP socket into a typed pointer. A pointer that has been
- * through a map is a plain number, which may be probed. */
-static __always_inline bool udp_transparent(struct bpf_sock *sk)
-{
-	struct shunt_count *scratch = count_get();
-	const struct inet_sock *inet;
-
-	if (!scratch)
-		return false;
-	scratch->scratch = (__u64)sk;
-	inet = (const void *)*(volatile __u64 *)&scratch->scratch;
-	return TRANSPARENT(inet, BPF_CORE_READ, BPF_CORE_READ_BITFIELD_PROBED);
 }
 
 static __always_inline void fill_tuple(struct bpf_sock_tuple *t, const struct packet *pkt,

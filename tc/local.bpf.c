@@ -37,13 +37,10 @@ static __always_inline bool sent_by_router(struct __sk_buff *skb, struct bpf_soc
 static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf_sock *listener,
 					       const struct shunt_conf *conf)
 {
-	struct shunt_count *scratch = count_get();
-	const struct sock *sk;
+	const struct sock *sk = address_of(listener);
 
-	if (conf->router_mark || conf->router_cgroup || !scratch)
+	if (conf->router_mark || conf->router_cgroup)
 		return false;
-	scratch->scratch = (__u64)listener;
-	sk = (const void *)*(volatile __u64 *)&scratch->scratch;
 	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id) == bpf_skb_cgroup_id(skb);
 }
 
