@@ -55,6 +55,7 @@ struct shunt_conf {
 	__u32 local;      /* there are, or were, rules with 'origin local' */
 	__u32 accept_local; /* shunt switched lo's accept_local on */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
+	__u32 wanted;     /* shunt_wanted has new entries for shunt_gather */
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
 };
 
@@ -214,7 +215,7 @@ struct shunt_exclude {
 };
 
 /* What goes through the ring buffer to the supervisor. */
-enum shunt_event { EVENT_PAIRED = 1, EVENT_LEAVING };
+enum shunt_event { EVENT_PAIRED = 1, EVENT_LEAVING, EVENT_WANTED };
 
 /* One end of a pair, as a sender: socket storage shunt_sk. */
 struct shunt_sk {
@@ -485,6 +486,31 @@ struct shunt_given {
 	__u8 to[16];
 };
 
+/* Fragmented UDP. */
+#define SHUNT_FRAGMENTS 4096    /* datagrams kept in mind */
+#define SHUNT_FRAGMENT_IDLE 30  /* ticks; the kernel waits as long for the rest */
+#define SHUNT_LISTENERS 256
+
+struct shunt_fragment {
+	__u8 src[16];
+	__u8 dst[16];
+	__u32 id;           /* as it stands in the header */
+	__u16 family;
+	__u16 pad;
+};
+
+/* The address that a UDP socket is bound to. */
+struct shunt_listener {
+	__u8 addr[16];
+	__u16 port;
+	__u16 family;
+};
+
+struct shunt_whole {
+	struct shunt_listener listener;
+	__u32 tick;         /* of the first fragment */
+};
+
 _Static_assert(sizeof(struct shunt_conf) == 144, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
@@ -503,6 +529,9 @@ _Static_assert(sizeof(struct shunt_ranges) == SHUNT_UNIT, "shunt_ranges");
 _Static_assert(sizeof(struct shunt_rule) == 2 * SHUNT_UNIT, "shunt_rule");
 _Static_assert(sizeof(struct shunt_tally) == 64, "shunt_tally");
 _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
+_Static_assert(sizeof(struct shunt_fragment) == 40, "shunt_fragment");
+_Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
+_Static_assert(sizeof(struct shunt_whole) == 24, "shunt_whole");
 _Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
 
 #endif

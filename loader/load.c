@@ -440,6 +440,8 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_test, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_local, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_whole, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_gather, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_arrive, req->steer);
 	/* without steering they are of no use, but belong to the object */
 	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);

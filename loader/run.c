@@ -26,6 +26,7 @@
 #include "adopt.h"
 #include "bypass.h"
 #include "ifaces.h"
+#include "listeners.h"
 #include "notify.h"
 #include "pins.h"
 #include "shunt.h"
@@ -57,6 +58,9 @@
 /* How long redirected bytes may wait for a reader that splices. */
 #define STUCK_MS 2000
 
+/* Listeners of fragmented datagrams are looked for at most so often. */
+#define GATHER_MS 500
+
 #define TAINTS 256
 
 struct run {
@@ -81,6 +85,7 @@ struct run {
 	struct shunt_state *states;
 	int links;         /* tells of interfaces, -1 if none are wanted */
 	bool links_changed;
+	__u64 gathered_ns; /* when listeners were last looked for */
 };
 
 static __u64 now_ns(void)
@@ -504,6 +509,16 @@ static void follow_links(struct run *r)
 	ifaces_sync(r->conf, r->states);
 }
 
+/* Fragmented datagrams want a listener; it may not be there. */
+static void find_listeners(struct run *r)
+{
+	if (!r->conf->wanted || now_ns() - r->gathered_ns < GATHER_MS * MS)
+		return;
+	r->gathered_ns = now_ns();
+	__atomic_store_n(&r->conf->wanted, 0, __ATOMIC_SEQ_CST);
+	listeners_gather();
+}
+
 static int event(void *ctx, void *data, size_t size)
 {
 	(void)ctx;
@@ -549,6 +564,7 @@ static int loop(struct run *r, struct ring_buffer *ring)
 		}
 		ring_buffer__consume(ring);
 		follow_links(r);
+		find_listeners(r);
 	}
 	return 0;
 }

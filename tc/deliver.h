@@ -9,6 +9,35 @@
 
 #include "flows.h"
 
+/* For each CPU, what the stack has no room for. Of the headers only the fields
+ * that are written here are ever other than 0. */
+struct work {
+	struct ipv4_header ip4;
+	struct ipv6_header ip6;
+	struct tcp_header tcp;
+	/* tc/fragments.h */
+	struct shunt_fragment datagram;
+	struct shunt_flow flow;
+	struct shunt_whole whole;
+	struct verdict rule;
+	__u32 tick;
+};
+
+struct shunt_work_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct work);
+};
+MAP(shunt_work);
+
+static __always_inline struct work *work_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_work, &zero);
+}
+
 #define TRACE(pkt, rule)                                                              \
 	do {                                                                          \
 		const char *proto_ = (pkt)->proto == IPPROTO_TCP ? "tcp" : "udp";     \
@@ -165,27 +194,27 @@ static __always_inline bool may_take(struct bpf_sock *sk, int proto)
 /* Under SYN cookies nothing but the client's answer tells of the connection. */
 static __always_inline bool answers_cookie(struct bpf_sock *sk, const struct packet *pkt)
 {
-	struct {
-		__be16 sport;
-		__be16 dport;
-		__u8 seqs[8];
-		__u8 offset;
-		__u8 flags;
-		__u8 rest[6];
-	} tcp = { .sport = bpf_htons(pkt->sport), .dport = bpf_htons(pkt->dport),
-		  .flags = pkt->tcp_flags };
-	struct ipv4_header ip4 = { .version_ihl = 0x45 };
-	struct ipv6_header ip6 = { .version_class = 0x60 };
+	struct work *w = work_get();
 
-	__builtin_memcpy(tcp.seqs, pkt->tcp_seqs, 8);
+	if (!w)
+		return false;
+	__builtin_memset(&w->tcp, 0, sizeof(w->tcp));
+	w->tcp.sport = bpf_htons(pkt->sport);
+	w->tcp.dport = bpf_htons(pkt->dport);
+	w->tcp.flags = pkt->tcp_flags;
+	__builtin_memcpy(w->tcp.seqs, pkt->tcp_seqs, 8);
 	if (pkt->family == AF_INET) {
-		__builtin_memcpy(ip4.src, pkt->src, 4);
-		__builtin_memcpy(ip4.dst, pkt->dst, 4);
-		return !bpf_tcp_check_syncookie(sk, &ip4, sizeof(ip4), (void *)&tcp, sizeof(tcp));
+		w->ip4.version_ihl = 0x45;
+		__builtin_memcpy(w->ip4.src, pkt->src, 4);
+		__builtin_memcpy(w->ip4.dst, pkt->dst, 4);
+		return !bpf_tcp_check_syncookie(sk, &w->ip4, sizeof(w->ip4), (void *)&w->tcp,
+						sizeof(w->tcp));
 	}
-	__builtin_memcpy(ip6.src, pkt->src, 16);
-	__builtin_memcpy(ip6.dst, pkt->dst, 16);
-	return !bpf_tcp_check_syncookie(sk, &ip6, sizeof(ip6), (void *)&tcp, sizeof(tcp));
+	w->ip6.version_class = 0x60;
+	__builtin_memcpy(w->ip6.src, pkt->src, 16);
+	__builtin_memcpy(w->ip6.dst, pkt->dst, 16);
+	return !bpf_tcp_check_syncookie(sk, &w->ip6, sizeof(w->ip6), (void *)&w->tcp,
+					sizeof(w->tcp));
 }
 
 /* Asks this packet for something new? */
@@ -263,19 +292,20 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 static __always_inline void steer_new(struct __sk_buff *skb, const struct packet *pkt,
 				      int proto, const struct shunt_conf *conf)
 {
-	struct verdict rule = {};
+	struct work *w = work_get();
 	struct shunt_tally *t;
 
-	if (!shunt_find(pkt, &rule))
+	if (!w || !shunt_find(pkt, &w->rule))
 		return;
-	t = tally_at(conf, rule.tally);
+	t = tally_at(conf, w->rule.tally);
 	if (!t)
 		return;
 	if (is_first(pkt, proto)) {
 		tally_packet(conf, t, skb->len);
-		if (rule.action == SHUNT_STEER)
-			steer_to(skb, pkt, proto, &rule, t, conf);
-	} else if (rule.action == SHUNT_STEER && assign(skb, pkt, proto, rule.to, rule.to_port)) {
+		if (w->rule.action == SHUNT_STEER)
+			steer_to(skb, pkt, proto, &w->rule, t, conf);
+	} else if (w->rule.action == SHUNT_STEER &&
+		   assign(skb, pkt, proto, w->rule.to, w->rule.to_port)) {
 		tally_packet(conf, t, skb->len);
 		deliver(skb, conf);
 	}
@@ -299,6 +329,22 @@ static __always_inline void steer_flow(struct __sk_buff *skb, const struct packe
 		return;
 	if (may_ask_rules(pkt, proto))
 		steer_new(skb, pkt, proto, conf);
+}
+
+/* The same for a packet whose ports are set. Not static: so it is verified
+ * once, not for each caller, and its stack is not the caller's. */
+__weak __attribute__((noinline)) int shunt_steer_flow(struct __sk_buff *skb,
+						      const struct packet *pkt)
+{
+	const struct shunt_conf *conf = conf_get();
+
+	if (!pkt || !conf)
+		return 0;
+	if (pkt->proto == IPPROTO_TCP)
+		steer_flow(skb, pkt, IPPROTO_TCP, conf);
+	else
+		steer_flow(skb, pkt, IPPROTO_UDP, conf);
+	return 0;
 }
 
 #endif

@@ -199,10 +199,7 @@ int shunt_arrive(struct __sk_buff *skb)
 		return -1;
 	/* Its Ethernet header was for another host. */
 	bpf_skb_change_type(skb, PACKET_HOST);
-	if (pkt.proto == IPPROTO_TCP)
-		steer_flow(skb, &pkt, IPPROTO_TCP, conf);
-	else
-		steer_flow(skb, &pkt, IPPROTO_UDP, conf);
+	shunt_steer_flow(skb, &pkt);
 	return -1;
 }
 

@@ -34,7 +34,7 @@
 enum parsed {
 	PARSED_OTHER,     /* neither TCP nor UDP over IP, or not for here: not ours */
 	PARSED_MALFORMED, /* its headers contradict it, or go on for ever */
-	PARSED_FRAGMENT,
+	PARSED_FRAGMENT,  /* the first of UDP: ports are set; no other has them */
 	PARSED_PORTS,     /* all of struct packet is set */
 };
 
@@ -46,8 +46,9 @@ struct packet {
 	__u8 family;
 	__u8 proto;
 	__u8 tcp_flags;
-	__u8 pad;
+	__u8 first;       /* of the fragments */
 	__u32 ifindex;
+	__u32 fragment;   /* which datagram it is of */
 	__u8 tcp_seqs[8]; /* as they stand in the header: of the sender, acknowledged */
 };
 
@@ -189,6 +190,21 @@ static __always_inline enum parsed parse_ports(struct __sk_buff *skb, __u32 at, 
 	return PARSED_OTHER;
 }
 
+/* The rest of the datagram is elsewhere. */
+static __always_inline enum parsed parse_first(struct __sk_buff *skb, __u32 at, struct packet *pkt)
+{
+	struct udp_header h;
+
+	if (pkt->proto != IPPROTO_UDP)
+		return PARSED_FRAGMENT;
+	if (!LOAD(skb, at, &h))
+		return PARSED_MALFORMED;
+	pkt->first = 1;
+	pkt->sport = bpf_ntohs(h.sport);
+	pkt->dport = bpf_ntohs(h.dport);
+	return PARSED_FRAGMENT;
+}
+
 static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, __u32 at, struct packet *pkt)
 {
 	struct ipv4_header h;
@@ -207,8 +223,11 @@ static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, __u32 at, s
 	__builtin_memcpy(pkt->dst, h.dst, 4);
 	if (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP)
 		return PARSED_OTHER;
-	if (h.frag_off & bpf_htons(IP_OFFSET | IP_MF))
-		return PARSED_FRAGMENT;
+	if (h.frag_off & bpf_htons(IP_OFFSET | IP_MF)) {
+		pkt->fragment = h.id;
+		return h.frag_off & bpf_htons(IP_OFFSET) ? PARSED_FRAGMENT :
+							   parse_first(skb, at + ihl, pkt);
+	}
 	return parse_ports(skb, at + ihl, end, pkt);
 }
 
@@ -224,10 +243,13 @@ static __always_inline enum parsed parse_extension(struct __sk_buff *skb, __u32 
 		if (!LOAD(skb, *at, &f))
 			return PARSED_MALFORMED;
 		/* RFC 6946: it may be the only fragment */
-		if (f.offset & bpf_htons(IP6_OFFSET | IP6_MF))
-			return PARSED_FRAGMENT;
 		*at += sizeof(f);
 		pkt->proto = f.next;
+		pkt->fragment = f.id;
+		if (f.offset & bpf_htons(IP6_OFFSET))
+			return PARSED_FRAGMENT;
+		if (f.offset & bpf_htons(IP6_MF))
+			return parse_first(skb, *at, pkt);
 		return PARSED_PORTS;
 	}
 	if (!LOAD(skb, *at, &h))
@@ -278,13 +300,17 @@ static __always_inline bool is_tag(__be16 proto)
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
-/* Fills *pkt, which must be zeroed; ifindex is the caller's. */
-static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *pkt)
+/* See parse(). Not static: so it is verified once, not for each caller, and its
+ * stack is not the caller's. */
+__weak __attribute__((noinline)) int shunt_parse(struct __sk_buff *skb, struct packet *pkt)
 {
 	__be16 proto = skb->protocol;
 	struct vlan_tag tag;
 	__u32 at = 0;
 	int i;
+
+	if (!pkt)
+		return PARSED_OTHER;
 
 	for (i = 0; i < MAX_TAGS && is_tag(proto); i++) {
 		if (!LOAD(skb, at, &tag))
@@ -297,6 +323,12 @@ static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *p
 	if (proto == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(skb, at, pkt);
 	return PARSED_OTHER;
+}
+
+/* Fills *pkt, which must be zeroed; ifindex is the caller's. */
+static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *pkt)
+{
+	return shunt_parse(skb, pkt);
 }
 
 #endif

@@ -7,7 +7,7 @@
  * Every path ends in TC_ACT_UNSPEC: other people's programs and filters on
  * the interface still see the packet.
  */
-#include "deliver.h"
+#include "fragments.h"
 
 static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
@@ -22,15 +22,13 @@ static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf
 		COUNT(malformed, 1);
 		break;
 	case PARSED_FRAGMENT:
-		COUNT(fragments, 1);
+		if (shunt_take_fragment(skb, &pkt))
+			deliver(skb, conf);
 		break;
 	case PARSED_OTHER:
 		break;
 	case PARSED_PORTS:
-		if (pkt.proto == IPPROTO_TCP)
-			steer_flow(skb, &pkt, IPPROTO_TCP, conf);
-		else
-			steer_flow(skb, &pkt, IPPROTO_UDP, conf);
+		shunt_steer_flow(skb, &pkt);
 	}
 }
 

@@ -130,6 +130,96 @@ arrives()
 	arrives
 }
 
+# --- fragments ---------------------------------------------------------------
+
+# Asks with 3000 bytes until the answer is the router's: the first datagram
+# only makes its listener known to the supervisor.
+large_arrives()
+{
+	ask --size 3000 "$@"
+	[[ $answer == *via=9001* ]]
+}
+
+fragments_arrive()
+{
+	local before
+
+	add udp dst 10.1.2.3 dport 5060 to 127.0.0.1:9001
+	before=$(counter fragments)
+	wait_for large_arrives udp 10.1.2.3 5060
+	[ "$(counter fragments)" -ge $((before + 3)) ]
+	# at once by now, in one piece or three, from any port; the answer comes from there
+	before=$(counter fragments)
+	ask --from 198.18.0.2 --sport 4711 --size 3000 udp 10.1.2.3 5060
+	endpoint 10.1.2.3 5060
+	[[ $answer == "local=$REPLY remote="*":4711 via=9001 by=listener from=$REPLY" ]]
+	meets 9001 udp 10.1.2.3 5060 198.18.0.2 4711
+	large_arrives udp 10.1.2.3 5060
+	[ "$(counter fragments)" = $((before + 6)) ]
+	# other ports, rules that pass, no rule any more
+	ask --size 3000 udp 10.1.2.3 80
+	[[ $answer == *via=beyond* ]]
+	add udp dst 10.1.2.3 dport 5060 src 198.18.0.3 pass
+	ask --from 198.18.0.3 --size 3000 udp 10.1.2.3 5060
+	[[ $answer == *via=beyond* ]]
+	del udp dst 10.1.2.3 dport 5060
+	ask --size 3000 udp 10.1.2.3 5060
+	[[ $answer == *via=beyond* ]]
+}
+
+supervised()
+{
+	[ "$(status bypass.supervised)" = true ]
+}
+
+supervise()
+{
+	spawn supervisor "$SHUNT" run
+	wait_for supervised
+}
+
+@test "fragmented datagrams reach the router" {
+	serve_router router 9001
+	supervise
+	each_family fragments_arrive udp
+	[ "$(counter no_listener)" = 0 ]
+}
+
+@test "fragmented datagrams reach a listener for all addresses, and one that was restarted" {
+	supervise
+	serve router router udp 0.0.0.0 9001
+	add udp dst 10.1.2.3 to 127.0.0.1:9001
+	wait_for large_arrives udp 10.1.2.3 5060
+	stops router
+	serve router router udp 127.0.0.1 9001
+	wait_for large_arrives udp 10.1.2.3 5060
+}
+
+connected_takes()
+{
+	add udp dst 10.1.2.3 to 127.0.0.1:9001
+	ask --from 198.18.0.2 --sport 4712 udp 10.1.2.3 80
+	[[ $answer == *via=9001\ by=listener* ]]
+	ask --from 198.18.0.2 --sport 4712 --size 3000 udp 10.1.2.3 80
+	[[ $answer == *via=9001\ by=flow* ]]
+}
+
+@test "fragmented datagrams of a connected UDP socket need no supervisor" {
+	serve_router router --connect 9001
+	each_family connected_takes udp
+}
+
+@test "fragmented datagrams with connection tracking, which puts them together first" {
+	need nft
+	nft add table inet watch
+	nft 'add chain inet watch in { type filter hook prerouting priority 0 ; }'
+	nft 'add rule inet watch in ct state invalid counter'
+	serve_router router 9001
+	supervise
+	each_family fragments_arrive udp
+	nft delete table inet watch
+}
+
 # --- not for this host -------------------------------------------------------
 
 @test "packets that a device sees only in passing are left alone" {

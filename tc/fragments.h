@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Fragmented UDP. A fragment can't be given to a socket: the stack drops that
+ * when it puts the datagram together. So all fragments of a datagram that a
+ * rule gives away are only marked, for the host to put them together, and the
+ * socket is named when the stack looks for one (tc/whole.bpf.c). The first
+ * fragment has the ports; those that come before it pass.
+ *
+ * By then a program finds sockets only in a map, into which the supervisor lets
+ * a program put the listeners that are wanted.
+ */
+#ifndef SHUNT_FRAGMENTS_H
+#define SHUNT_FRAGMENTS_H
+
+#include "deliver.h"
+#include "whole.h"
+
+/* datagrams of which all fragments are to be marked */
+struct shunt_fragments_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SHUNT_FRAGMENTS);
+	__type(key, struct shunt_fragment);
+	__type(value, __u32);
+};
+MAP(shunt_fragments);
+
+static __always_inline void datagram_of(const struct packet *pkt, struct shunt_fragment *ret)
+{
+	__builtin_memcpy(ret->src, pkt->src, 16);
+	__builtin_memcpy(ret->dst, pkt->dst, 16);
+	ret->id = pkt->fragment;
+	ret->family = pkt->family;
+	ret->pad = 0;
+}
+
+static __always_inline void listener_of(const struct bpf_sock *sk, struct shunt_listener *ret)
+{
+	__u32 *addr = (__u32 *)ret->addr;
+
+	__builtin_memset(ret, 0, sizeof(*ret));
+	ret->family = sk->family;
+	ret->port = sk->src_port;
+	if (sk->family == AF_INET) {
+		addr[0] = sk->src_ip4;
+		return;
+	}
+	addr[0] = sk->src_ip6[0];
+	addr[1] = sk->src_ip6[1];
+	addr[2] = sk->src_ip6[2];
+	addr[3] = sk->src_ip6[3];
+}
+
+/* Is the listener at hand for whole datagrams? If not, it will be. */
+static __always_inline bool at_hand(struct shunt_conf *conf, struct work *w)
+{
+	struct bpf_sock *sk = bpf_map_lookup_elem(&shunt_listeners, &w->whole.listener);
+
+	if (sk) {
+		bpf_sk_release(sk);
+		return true;
+	}
+	bpf_map_update_elem(&shunt_wanted, &w->whole.listener, &w->tick, BPF_ANY);
+	if (!conf->wanted) {
+		conf->wanted = 1;
+		wake(EVENT_WANTED);
+	}
+	return false;
+}
+
+/* The address of the socket at to, if it may take the packet. */
+static __always_inline bool find_listener(struct __sk_buff *skb, const struct packet *pkt,
+					  const __u8 *to, __u16 to_port,
+					  struct shunt_listener *ret)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, IPPROTO_UDP, to, to_port);
+	bool found;
+
+	if (!sk)
+		return false;
+	found = may_take(sk, IPPROTO_UDP);
+	if (found)
+		listener_of(sk, ret);
+	bpf_sk_release(sk);
+	return found;
+}
+
+/* Notes the listener for the datagram, if it is at hand. */
+static __always_inline bool name_listener(struct __sk_buff *skb, const struct packet *pkt,
+					  const __u8 *to, __u16 to_port, struct shunt_conf *conf,
+					  struct work *w)
+{
+	if (!find_listener(skb, pkt, to, to_port, &w->whole.listener) || !at_hand(conf, w))
+		return false;
+	w->whole.tick = w->tick;
+	flow_of(pkt, &w->flow);
+	w->flow.ifindex = 0;
+	return !bpf_map_update_elem(&shunt_wholes, &w->flow, &w->whole, BPF_ANY);
+}
+
+/* Has a connected socket the flow? If it is a router's, the stack finds it. */
+static __always_inline bool is_connected(struct __sk_buff *skb, const struct packet *pkt,
+					 bool *ret_router)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, IPPROTO_UDP, pkt->dst, pkt->dport);
+	bool connected;
+
+	if (!sk)
+		return false;
+	connected = has_flow(IPPROTO_UDP, sk->state);
+	*ret_router = connected && udp_transparent(sk);
+	bpf_sk_release(sk);
+	return connected;
+}
+
+static __always_inline bool take_first(struct __sk_buff *skb, const struct packet *pkt,
+				       struct shunt_conf *conf, struct work *w)
+{
+	struct shunt_given *given;
+	struct shunt_tally *t;
+	bool router = false;
+
+	if (is_connected(skb, pkt, &router))
+		return router;
+	given = flow_given(pkt);
+	t = given ? tally_at(conf, given->tally) : NULL;
+	if (given && t && t->birth == given->birth) {
+		if (!name_listener(skb, pkt, given->to, given->to_port, conf, w))
+			return false;
+		tally_packet(conf, t, skb->len);
+		return true;
+	}
+	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER)
+		return false;
+	t = tally_at(conf, w->rule.tally);
+	if (!t || !name_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, w))
+		return false;
+	tally_packet(conf, t, skb->len);
+	TALLY(conf, t, flows, 1);
+	t->hit = w->tick;
+	COUNT(steered_flows, 1);
+	flow_begins(pkt, &w->rule, t);
+	if (conf->trace)
+		TRACE(pkt, &w->rule);
+	return true;
+}
+
+/* 1 if this fragment is of a datagram that a router gets. */
+__weak __attribute__((noinline)) int shunt_take_fragment(struct __sk_buff *skb,
+							 const struct packet *pkt)
+{
+	struct shunt_conf *conf = conf_get();
+	struct work *w;
+	__u32 *seen;
+
+	w = work_get();
+	if (!pkt || !conf || !w)
+		return 0;
+	COUNT(fragments, 1);
+	if (pkt->proto != IPPROTO_UDP)
+		return 0;
+	w->tick = now();
+	datagram_of(pkt, &w->datagram);
+	if (!pkt->first) {
+		seen = bpf_map_lookup_elem(&shunt_fragments, &w->datagram);
+		return seen && w->tick - *seen <= SHUNT_FRAGMENT_IDLE;
+	}
+	return take_first(skb, pkt, conf, w) &&
+	       !bpf_map_update_elem(&shunt_fragments, &w->datagram, &w->tick, BPF_ANY);
+}
+
+#endif
