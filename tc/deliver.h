@@ -177,6 +177,18 @@ static __always_inline bool steer_known(struct __sk_buff *skb, const struct pack
 	return known;
 }
 
+/* Told by the listener: if the operator said nothing, the router is what runs
+ * in its cgroup. */
+static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf_sock *listener,
+					       const struct shunt_conf *conf)
+{
+	const struct sock *sk = address_of(listener);
+
+	if (conf->router_mark || conf->router_cgroup)
+		return false;
+	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id) == bpf_skb_cgroup_id(skb);
+}
+
 /* Is this a router's socket? Without IP_TRANSPARENT it could not answer from
  * the address that the packet was sent to. */
 static __always_inline bool may_take(struct bpf_sock *sk, int proto)

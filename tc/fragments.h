@@ -70,6 +70,7 @@ static __always_inline bool at_hand(struct shunt_conf *conf, struct work *w)
 /* The address of the socket at to, if it may take the packet. */
 static __always_inline bool find_listener(struct __sk_buff *skb, const struct packet *pkt,
 					  const __u8 *to, __u16 to_port,
+					  const struct shunt_conf *conf,
 					  struct shunt_listener *ret)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, IPPROTO_UDP, to, to_port);
@@ -77,7 +78,8 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 
 	if (!sk)
 		return false;
-	found = may_take(sk, IPPROTO_UDP);
+	found = may_take(sk, IPPROTO_UDP) &&
+		(pkt->ifindex != SHUNT_LOCAL_IFINDEX || !sent_by_its_router(skb, sk, conf));
 	if (found)
 		listener_of(sk, ret);
 	bpf_sk_release(sk);
@@ -89,7 +91,7 @@ static __always_inline bool name_listener(struct __sk_buff *skb, const struct pa
 					  const __u8 *to, __u16 to_port, struct shunt_conf *conf,
 					  struct work *w)
 {
-	if (!find_listener(skb, pkt, to, to_port, &w->whole.listener) || !at_hand(conf, w))
+	if (!find_listener(skb, pkt, to, to_port, conf, &w->whole.listener) || !at_hand(conf, w))
 		return false;
 	w->whole.tick = w->tick;
 	flow_of(pkt, &w->flow);

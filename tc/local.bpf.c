@@ -8,7 +8,7 @@
  *
  * What the router sends goes its way: or it would come back to the router.
  */
-#include "deliver.h"
+#include "fragments.h"
 
 #define LOOPBACK 1 /* LOOPBACK_IFINDEX: include/net/flow.h */
 
@@ -30,18 +30,6 @@ static __always_inline bool sent_by_router(struct __sk_buff *skb, struct bpf_soc
 	if (conf->router_mark && (skb->mark & conf->router_mark) == conf->router_mark)
 		return true;
 	return conf->router_cgroup && bpf_skb_under_cgroup(skb, &shunt_router, 0) == 1;
-}
-
-/* Told by the listener: if the operator said nothing, the router is what runs
- * in its cgroup. */
-static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf_sock *listener,
-					       const struct shunt_conf *conf)
-{
-	const struct sock *sk = address_of(listener);
-
-	if (conf->router_mark || conf->router_cgroup)
-		return false;
-	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id) == bpf_skb_cgroup_id(skb);
 }
 
 enum taken {
@@ -143,6 +131,20 @@ static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk
 	return taken == TAKEN_YES;
 }
 
+/* 1 if the packet, whose ports are set, is for a router. Not static: its stack
+ * is not the caller's. */
+__weak __attribute__((noinline)) int shunt_take_flow(struct __sk_buff *skb,
+						     const struct packet *pkt)
+{
+	const struct shunt_conf *conf = conf_get();
+	struct bpf_sock *sk = skb->sk;
+
+	if (!pkt || !conf || !sk)
+		return 0;
+	return pkt->proto == IPPROTO_TCP ? take_flow(skb, sk, pkt, IPPROTO_TCP, conf) :
+					   take_flow(skb, sk, pkt, IPPROTO_UDP, conf);
+}
+
 static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
 	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
@@ -153,11 +155,10 @@ static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf
 		return false;
 	switch (parse(skb, &pkt)) {
 	case PARSED_FRAGMENT:
-		COUNT(fragments, 1);
-		return false;
+		return !sent_by_router(skb, sk, IPPROTO_UDP, conf) &&
+		       shunt_take_fragment(skb, &pkt);
 	case PARSED_PORTS:
-		return pkt.proto == IPPROTO_TCP ? take_flow(skb, sk, &pkt, IPPROTO_TCP, conf) :
-						  take_flow(skb, sk, &pkt, IPPROTO_UDP, conf);
+		return shunt_take_flow(skb, &pkt);
 	default:
 		return false;
 	}
@@ -195,11 +196,18 @@ int shunt_arrive(struct __sk_buff *skb)
 
 	if (!conf || !(skb->mark & conf->mark))
 		return -1;
-	if (parse(skb, &pkt) != PARSED_PORTS)
-		return -1;
 	/* Its Ethernet header was for another host. */
 	bpf_skb_change_type(skb, PACKET_HOST);
-	shunt_steer_flow(skb, &pkt);
+	switch (parse(skb, &pkt)) {
+	case PARSED_PORTS:
+		shunt_steer_flow(skb, &pkt);
+		break;
+	case PARSED_FRAGMENT:
+		COUNT(steered_packets, 1);
+		break;
+	default:
+		break;
+	}
 	return -1;
 }
 

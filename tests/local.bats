@@ -231,6 +231,27 @@ large_datagram()
 	each_family large_datagram udp
 }
 
+large_arrives()
+{
+	ask --size 3000 udp 10.1.2.3 80
+	[[ $answer == *via=9001* ]]
+}
+
+in_fragments()
+{
+	add udp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	wait_for large_arrives
+	from routers ask --size 3000 udp 10.1.2.3 80
+	[[ $answer == *via=beyond* ]]
+	locally 9001 udp 10.1.2.3 80
+}
+
+@test "datagrams larger than the MTU, with the supervisor" {
+	serve_routers router 9001
+	spawn supervisor "$SHUNT" run
+	each_family in_fragments udp
+}
+
 strict()
 {
 	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
