@@ -64,6 +64,8 @@ enum shunt_kind {
 	SHUNT_NONE = 0,
 	SHUNT_CGROUP = 1,
 	SHUNT_IFACE = 2,
+	SHUNT_MONITOR_IN = 3,  /* of an interface */
+	SHUNT_MONITOR_OUT = 4,
 	SHUNT_LOCAL_OUT = 9, /* what this host sends: an interface's egress, */
 	SHUNT_LOCAL_IN = 10, /* and lo's ingress */
 	SHUNT_PATTERN = 11,  /* names interfaces, of which each has its own entry */
@@ -80,7 +82,7 @@ struct shunt_state {
 	__u16 priority;   /* clsact: of the filter */
 	__u8 qdisc;       /* clsact: shunt made the qdisc */
 	__u8 found;       /* interface: a pattern named it */
-	__u8 pad[4];
+	__u32 owner;      /* clsact: pid of the one command it is for; 0: all */
 	char name[SHUNT_NAME]; /* path of the cgroup, name of the interface, pattern */
 };
 
@@ -511,6 +513,51 @@ struct shunt_whole {
 	__u32 tick;         /* of the first fragment */
 };
 
+/*
+ * What the monitor has seen. A flow belongs to one bucket of each CPU that met
+ * it: shunt_buckets[], SHUNT_BUCKETS for each CPU in turn. It has at most one way
+ * there: shunt_seen[], SHUNT_WAYS for each bucket in turn. With half a MiB a
+ * CPU's share fits in its cache.
+ */
+#define SHUNT_BUCKETS 1024
+#define SHUNT_WAYS 7
+
+enum shunt_direction { SHUNT_IN = 1, SHUNT_OUT };
+
+struct shunt_seen {
+	__u8 src[16];
+	__u8 dst[16];
+	__u16 sport;       /* 0: none, or in another fragment */
+	__u16 dport;       /* not IP: the protocol of the link layer */
+	__u32 ifindex;
+	__u8 family;       /* AF_INET, AF_INET6, 0 if not IP */
+	__u8 proto;        /* IPPROTO_TCP … */
+	__u8 direction;    /* enum shunt_direction */
+	__u8 pad;
+	/* up to here it is the flow's key */
+	__u32 last;        /* tick of its last packet */
+	__u64 packets;
+	__u64 bytes;
+};
+
+#define SHUNT_SEEN_WORDS 11 /* of 4 bytes, in the key */
+
+struct shunt_bucket {
+	__u32 tag[SHUNT_WAYS];  /* of the hash; 0: free */
+	__u32 epoch;            /* four ticks, of the last packet */
+	__u16 heat[SHUNT_WAYS];
+	__u16 steered;          /* a bit for each way */
+	__u64 missed_packets;   /* that are in none of the ways */
+	__u64 missed_bytes;
+};
+
+/* What the monitor goes by: shunt_monitor[0]. */
+struct shunt_monitor {
+	__u64 keys[SHUNT_SEEN_WORDS + 1]; /* of the hash, random */
+	__u32 mark;        /* the bits set in skb->mark of a steered packet */
+	__u32 pad;
+};
+
 _Static_assert(sizeof(struct shunt_conf) == 144, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
@@ -533,5 +580,8 @@ _Static_assert(sizeof(struct shunt_fragment) == 40, "shunt_fragment");
 _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
 _Static_assert(sizeof(struct shunt_whole) == 24, "shunt_whole");
 _Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
+_Static_assert(sizeof(struct shunt_seen) == 64, "shunt_seen");
+_Static_assert(sizeof(struct shunt_bucket) == 64, "shunt_bucket");
+_Static_assert(sizeof(struct shunt_monitor) == 104, "shunt_monitor");
 
 #endif

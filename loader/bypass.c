@@ -214,15 +214,22 @@ static size_t drop_closed(struct shunt_row *rows, size_t n)
 	return kept;
 }
 
-int bypass_list(struct shunt_row **ret, size_t *ret_n)
+int bypass_read(struct shunt_row **ret, size_t *ret_n)
 {
 	int error = walk("shunt_list", "shunt_sk", ret, ret_n);
 
 	if (error)
-		return fail(error, "can't list the paired sockets");
+		return error;
 	*ret_n = drop_closed(*ret, *ret_n);
 	qsort(*ret, *ret_n, sizeof(**ret), compare_rows);
 	return 0;
+}
+
+int bypass_list(struct shunt_row **ret, size_t *ret_n)
+{
+	int error = bypass_read(ret, ret_n);
+
+	return error ? fail(error, "can't list the paired sockets") : 0;
 }
 
 /* How long redirects may go on behind others while everything drains. */

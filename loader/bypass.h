@@ -28,6 +28,9 @@ void bypass_kick(struct shunt_conf *conf);
  * connecting end first. The caller frees *ret. 0 or -errno, said. */
 int bypass_list(struct shunt_row **ret, size_t *ret_n);
 
+/* The same, unsaid. */
+int bypass_read(struct shunt_row **ret, size_t *ret_n);
+
 /* Are rows a and b the two ends of one connection? */
 int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b);
 

@@ -23,6 +23,7 @@
 #include "route.h"
 #include "rulefile.h"
 #include "rules.h"
+#include "seen.h"
 #include "selftest.h"
 #include "shunt.h"
 #include "shunt.skel.h"
@@ -49,6 +50,8 @@ struct request {
 	__u32 flows;
 	bool bypass;
 	bool steer;
+	bool monitor;
+	bool alone; /* nothing but a monitor's programs and maps */
 	bool eager; /* some cgroup is */
 	bool proven;
 	bool force; /* whatever the kernel does */
@@ -68,6 +71,8 @@ static int usage(void)
 	       "  --iface NAME         steering of what arrives on this interface; with a pattern\n"
 	       "                       ('veth*'), on all of that name, and with 'shunt run' also on\n"
 	       "                       those that come later\n"
+	       "  --monitor NAME       counts the flows of this interface from now on, for\n"
+	       "                       'shunt monitor', which else counts while it runs\n"
 	       "  --max-bytes N        bound of the bytes queued in one direction (8388608)\n"
 	       "  --max-messages N     the same for messages (2048)\n"
 	       "  --host-bytes N       TCP memory in use on the host above which nothing is\n"
@@ -145,6 +150,47 @@ static int add_iface(struct request *req, const char *name)
 		memset(&req->states[--req->n], 0, sizeof(*s));
 	req->steer = true;
 	return 0;
+}
+
+static int add_monitor(struct request *req, const char *name)
+{
+	static const enum shunt_kind kinds[] = { SHUNT_MONITOR_IN, SHUNT_MONITOR_OUT };
+	struct shunt_state *s;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		s = new_state(req, kinds[i]);
+		if (!s)
+			return refuse("--monitor '%s': more than %d attachments", name, SHUNT_STATES);
+		s->ifindex = if_nametoindex(name);
+		if (!s->ifindex || strlen(name) >= IF_NAMESIZE)
+			return deny(-ENODEV, "no interface '%s'", name);
+		strcpy(s->name, name);
+		if (find_state(req->states, s))
+			memset(&req->states[--req->n], 0, sizeof(*s));
+	}
+	req->monitor = true;
+	return 0;
+}
+
+static bool is_monitor(const struct shunt_state *s)
+{
+	return s->kind == SHUNT_MONITOR_IN || s->kind == SHUNT_MONITOR_OUT;
+}
+
+/* The monitor is attached last: see tc.c. */
+static void monitors_last(struct request *req)
+{
+	unsigned int i, kept = 0;
+	struct shunt_state s;
+
+	for (i = 0; i < req->n; i++) {
+		if (is_monitor(&req->states[i]))
+			continue;
+		s = req->states[i];
+		memmove(&req->states[kept + 1], &req->states[kept], (i - kept) * sizeof(s));
+		req->states[kept++] = s;
+	}
 }
 
 /* port LOW[-HIGH], ADDR/LEN or the name of a process */
@@ -294,7 +340,7 @@ static int set_limit(struct request *req, const char *option, const char *text)
 bool is_load_option(const char *word)
 {
 	static const char *const options[] = {
-		"--cgroup", "--iface", "--exclude", "--max-bytes", "--max-messages",
+		"--cgroup", "--iface", "--monitor", "--exclude", "--max-bytes", "--max-messages",
 		"--host-bytes", "--mark", "--table", "--max-rules", "--max-flows",
 		"--router-cgroup", "--router-mark", NULL,
 	};
@@ -311,6 +357,8 @@ static int set_option(struct request *req, const char *option, char *value)
 		return add_cgroup(req, value);
 	if (!strcmp(option, "--iface"))
 		return add_iface(req, value);
+	if (!strcmp(option, "--monitor"))
+		return add_monitor(req, value);
 	if (!strcmp(option, "--exclude"))
 		return add_exclude(req, value);
 	if (!strcmp(option, "--router-cgroup"))
@@ -358,7 +406,8 @@ static int parse(int argc, char **argv, struct request *req)
 	if (!error && req->config.count && !req->steer)
 		return refuse("load: '%s' has rules, but there is no --iface", req->config.name);
 	if (!error && !req->n)
-		return refuse("load: nothing to do: give --cgroup, --iface or both");
+		return refuse("load: nothing to do: give --cgroup, --iface or --monitor");
+	monitors_last(req);
 	req->conf.host_msgs = req->conf.max_pages * getpagesize() / MSG_COST;
 	if (!req->steer)
 		req->conf.mark = 0;
@@ -374,6 +423,7 @@ static bool same(const struct request *req, struct shunt_state *states,
 
 	for (i = 0; i < SHUNT_STATES; i++)
 		n += states[i].kind == SHUNT_CGROUP || states[i].kind == SHUNT_PATTERN ||
+		     is_monitor(&states[i]) ||
 		     (states[i].kind == SHUNT_IFACE && !states[i].found);
 	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
@@ -408,6 +458,21 @@ bool kernel_casts(void)
 static bool sees_flags(void)
 {
 	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
+}
+
+static void choose_maps(struct shunt_bpf *skel, const struct request *req)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		bool monitor = map == skel->maps.shunt_monitor || map == skel->maps.shunt_seen ||
+			       map == skel->maps.shunt_buckets;
+
+		if (!bpf_map__is_internal(map))
+			bpf_map__set_autocreate(map, monitor ? req->monitor : !req->alone);
+	}
+	bpf_map__set_max_entries(skel->maps.shunt_buckets, seen_buckets());
+	bpf_map__set_max_entries(skel->maps.shunt_seen, seen_buckets() * SHUNT_WAYS);
 }
 
 static int open_programs(const struct request *req, struct shunt_bpf **ret)
@@ -445,6 +510,9 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_arrive, req->steer);
 	/* without steering they are of no use, but belong to the object */
 	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);
+	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
+	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
+	choose_maps(skel, req);
 	error = shunt_bpf__load(skel);
 	if (error) {
 		shunt_bpf__destroy(skel);
@@ -517,7 +585,7 @@ static int pin_all(struct shunt_bpf *skel)
 		if (error)
 			return error;
 		if (bpf_map__is_internal(map) || map == skel->maps.shunt_conf ||
-		    map == skel->maps.shunt_state)
+		    map == skel->maps.shunt_state || bpf_map__fd(map) < 0)
 			continue;
 		error = pin(bpf_map__fd(map), "maps", bpf_map__name(map));
 	}
@@ -541,6 +609,13 @@ static int attach_verdict(struct shunt_bpf *skel)
 	return 0;
 }
 
+static int prepare_monitor(__u32 mark)
+{
+	_cleanup_fd_ int fd = pin_open("maps", "shunt_monitor");
+
+	return fd < 0 ? fail(fd, "can't set up the monitor") : seen_prepare(fd, mark);
+}
+
 static int attach_all(const struct request *req)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -554,7 +629,9 @@ static int attach_all(const struct request *req)
 	memcpy(excludes, req->excludes, sizeof(req->excludes));
 	*conf = req->conf;
 	conf->sees_flags = sees_flags();
-	if (req->steer)
+	if (req->monitor)
+		error = prepare_monitor(conf->mark);
+	if (!error && req->steer)
 		error = route_add(conf->mark, conf->table);
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
@@ -713,6 +790,33 @@ void private_bypass_close(struct private_bypass *b)
 {
 	munmap(b->conf, sizeof(*b->conf));
 	shunt_bpf__destroy(b->skel);
+}
+
+int private_monitor_open(struct private_monitor *ret)
+{
+	struct request req = { .monitor = true, .alone = true };
+	struct shunt_bpf *skel;
+	int error = open_programs(&req, &skel);
+
+	if (error)
+		return error;
+	*ret = (struct private_monitor){
+		.skel = skel,
+		.in = bpf_program__fd(skel->progs.shunt_see_in),
+		.out = bpf_program__fd(skel->progs.shunt_see_out),
+		.maps = {
+			.monitor = bpf_map__fd(skel->maps.shunt_monitor),
+			.buckets = bpf_map__fd(skel->maps.shunt_buckets),
+			.seen = bpf_map__fd(skel->maps.shunt_seen),
+		},
+	};
+	return 0;
+}
+
+void private_monitor_close(struct private_monitor *m)
+{
+	shunt_bpf__destroy(m->skel);
+	m->skel = NULL;
 }
 
 int cmd_load(int argc, char **argv)

@@ -6,6 +6,8 @@
 
 #include <linux/types.h>
 
+#include "seen.h"
+
 struct shunt_bpf;
 struct shunt_conf;
 
@@ -24,6 +26,18 @@ struct private_bypass {
 /* 0 or -errno, said. */
 int private_bypass_open(struct private_bypass *ret);
 void private_bypass_close(struct private_bypass *b);
+
+/* Monitor programs and their maps of our own: fds, which go with it. */
+struct private_monitor {
+	struct shunt_bpf *skel;
+	int in;   /* programs */
+	int out;
+	struct seen_maps maps;
+};
+
+/* 0 or -errno, said. */
+int private_monitor_open(struct private_monitor *ret);
+void private_monitor_close(struct private_monitor *m);
 
 /* Default of --host-bytes, in pages. */
 __u64 default_pages(void);

@@ -6,6 +6,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "json.h"
 #include "shunt.h"
 
 struct options opt = {
@@ -13,6 +14,7 @@ struct options opt = {
 };
 
 static int cmd_help(int argc, char **argv);
+static int cmd_version(int argc, char **argv);
 
 static const struct command commands[] = {
 	{ "load", cmd_load, "[--cgroup PATH[=proven|eager]]... [--iface NAME]...",
@@ -28,7 +30,11 @@ static const struct command commands[] = {
 	{ "save", cmd_save, "", "the rules in force, as apply reads them" },
 	{ "diverter", cmd_diverter, "-I|-D|-L|-V ...", "what ziti-router calls for its services" },
 	{ "sockets", cmd_sockets, "", "pairs: state, why, bytes bypassed, bytes passed" },
+	{ "monitor", cmd_monitor, "[--iface NAME]... [--top N] [FILTER]",
+	  "flows seen on the interfaces, refreshed every second" },
+	{ "metrics", cmd_metrics, "", "what status knows, for Prometheus" },
 	{ "trace", cmd_trace, "on|off|follow", "a line in trace_pipe for each event" },
+	{ "version", cmd_version, "", "the version of this program" },
 	{ "help", cmd_help, "", "this text" },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -55,6 +61,24 @@ static int cmd_help(int argc, char **argv)
 	       "  --pin-dir DIR   where programs and maps are pinned (%s)\n"
 	       "  --version       print the version\n\n"
 	       "'shunt COMMAND help' tells more.\n", "/sys/fs/bpf/shunt");
+	return 0;
+}
+
+static int cmd_version(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt version\n\nThe version of this program.\n");
+		return 0;
+	}
+	if (argc > 1)
+		return refuse("version: unknown word '%s'", argv[1]);
+	if (opt.json) {
+		json_open(stdout, '{');
+		json_string(stdout, "version", SHUNT_VERSION);
+		json_close(stdout, '}');
+	} else {
+		printf("shunt %s\n", SHUNT_VERSION);
+	}
 	return 0;
 }
 
@@ -130,10 +154,8 @@ int main(int argc, char **argv)
 	libbpf_set_print(libbpf_message);
 	if (alias)
 		return exit_code(alias->run(argc, argv));
-	if (argc > 1 && !strcmp(argv[1], "--version")) {
-		printf("shunt %s\n", SHUNT_VERSION);
-		return 0;
-	}
+	if (argc > 1 && !strcmp(argv[1], "--version"))
+		argv[1] = (char *)"version";
 	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")))
 		argv[1] = (char *)"help";
 	error = argc > 1 ? run_command("", commands, argc - 1, argv + 1) : cmd_status(1, status);

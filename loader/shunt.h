@@ -47,6 +47,8 @@ int cmd_trace(int argc, char **argv);
 int cmd_apply(int argc, char **argv);
 int cmd_save(int argc, char **argv);
 int cmd_diverter(int argc, char **argv);
+int cmd_monitor(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 int cmd_map_update(int argc, char **argv);
 int cmd_map_delete_elem(int argc, char **argv);
 

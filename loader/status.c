@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "attach.h"
 #include "bypass.h"
@@ -12,23 +11,11 @@
 #include "pins.h"
 #include "rules.h"
 #include "shunt.h"
-
-struct status {
-	struct utsname host;
-	struct shunt_conf *conf;
-	struct shunt_state *states;
-	struct shunt_count count;
-	size_t pairs;
-	size_t active;
-	bool proven;      /* some cgroup is */
-	bool supervised;
-	__u64 queued;
-	unsigned int rules;
-};
+#include "status.h"
 
 #define ULL(x) ((unsigned long long)(x))
 
-static bool has(const struct status *s, enum shunt_kind kind)
+bool status_has(const struct status *s, enum shunt_kind kind)
 {
 	int i;
 
@@ -64,7 +51,7 @@ static int read_rules(struct status *s)
 	return error;
 }
 
-static int read_status(struct status *s)
+static int read_loaded(struct status *s)
 {
 	int i, error;
 
@@ -80,11 +67,22 @@ static int read_status(struct status *s)
 	for (i = 0; i < SHUNT_STATES; i++)
 		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
 	s->supervised = supervisor_runs();
-	if (has(s, SHUNT_CGROUP))
+	if (status_has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
-	if (!error && (has(s, SHUNT_IFACE) || has(s, SHUNT_PATTERN)))
+	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
 		error = read_rules(s);
 	return error;
+}
+
+int status_read(struct status *s)
+{
+	int lock = pins_lock(false); /* until the process ends */
+
+	*s = (struct status){ .pairs = 0 };
+	uname(&s->host);
+	if (lock == -ENOENT)
+		return 0;
+	return lock < 0 ? lock : read_loaded(s);
 }
 
 static const char *admit_text(unsigned int admit)
@@ -207,6 +205,9 @@ static void print_json(const struct status *s)
 	json_bool(stdout, "local", s->conf && s->conf->local);
 	json_number(stdout, "routers_own", c->routers_own);
 	json_close(stdout, '}');
+	json_open_in(stdout, "monitor", '{');
+	json_attached(s, "ifaces", SHUNT_MONITOR_IN);
+	json_close(stdout, '}');
 	json_open_in(stdout, "nat", '{');
 	json_number(stdout, "rules", 0);
 	json_number(stdout, "flows", 0);
@@ -225,10 +226,13 @@ static void print_attached(const struct status *s)
 			printf("  cgroup %s  %s", a->name, admit_text(a->admit));
 		else if (a->kind == SHUNT_IFACE)
 			printf("  iface %s  %s", a->name, a->clsact ? "clsact" : "tcx");
+		else if (a->kind == SHUNT_MONITOR_IN)
+			printf("  monitor %s  %s", a->name, a->clsact ? "clsact" : "tcx");
 		else if (a->kind == SHUNT_PATTERN)
 			printf("  iface '%s'%s\n", a->name, s->supervised ? "" :
 			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
-		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE)
+		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
+		    a->kind != SHUNT_MONITOR_IN)
 			continue;
 		printf("%s\n", !s->conf->loaded || attached(s->states, i) ? "" :
 		       "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it");
@@ -246,7 +250,7 @@ static void print_text(const struct status *s)
 		return;
 	print_attached(s);
 	print_excludes();
-	if (has(s, SHUNT_CGROUP)) {
+	if (status_has(s, SHUNT_CGROUP)) {
 		printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
 		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
 		       ULL(c->demoted), ULL(c->map_full));
@@ -258,7 +262,7 @@ static void print_text(const struct status *s)
 		       ULL(c->passed_msgs));
 		printf("  queued     %llu bytes\n", ULL(s->queued));
 	}
-	if (has(s, SHUNT_IFACE) || has(s, SHUNT_PATTERN)) {
+	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)) {
 		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
 		       s->conf->table);
 		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),
@@ -279,8 +283,7 @@ static void print_text(const struct status *s)
 
 int cmd_status(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
-	struct status s = {};
+	struct status s;
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
@@ -291,11 +294,7 @@ int cmd_status(int argc, char **argv)
 	}
 	if (argc > 1)
 		return refuse("status: unknown word '%s'", argv[1]);
-	lock = pins_lock(false);
-	if (lock < 0 && lock != -ENOENT)
-		return lock;
-	uname(&s.host);
-	error = lock < 0 ? 0 : read_status(&s);
+	error = status_read(&s);
 	if (error)
 		return error;
 	if (opt.json)

@@ -6,6 +6,7 @@
  * program.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,10 +26,14 @@
 #define TCX_FIRST 8
 #define TCX_PROGRAMS 64 /* BPF_MPROG_MAX */
 
-/* The second one says that shunt made the qdisc: whoever attaches later owns it
- * too, and the last to go removes it. */
+/*
+ * Handle of a clsact filter: the low bits say whether shunt made the qdisc:
+ * whoever attaches later owns it too, and the last to go removes it. The others
+ * are the process of a filter that is for one command only, 0 for the rest.
+ */
 #define FILTER_HANDLE 1
 #define OWNER_HANDLE 2
+#define HANDLE_PID 8 /* first bit of the process */
 #define PRIORITIES 64
 #define OUR_NAMES "shunt_" /* begin so */
 
@@ -37,7 +42,9 @@
 
 /*
  * Where a kind of attachment goes. Programs run in order of attachment, or of
- * clsact priority (0x53 is "S"; tc itself counts down from 0xc000).
+ * clsact priority (0x53 is "S"; tc itself counts down from 0xc000). The
+ * monitor is last at ingress, where it sees the mark of steering, and first at
+ * egress, before anybody redirects.
  */
 static const struct hook {
 	const char *program;
@@ -51,6 +58,10 @@ static const struct hook {
 	[SHUNT_LOCAL_OUT] = { "shunt_local", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, 0, 0x5300 },
 	[SHUNT_LOCAL_IN] = { "shunt_arrive", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
 			     0, 0x5300 },
+	[SHUNT_MONITOR_IN] = { "shunt_see_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
+			       0, 0x5380 },
+	[SHUNT_MONITOR_OUT] = { "shunt_see_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
+				TCX_FIRST, 0x5200 },
 };
 
 static const struct hook *hook_of(const struct shunt_state *state)
@@ -134,7 +145,7 @@ static __u32 filter_program(const struct nlmsghdr *nlh)
 }
 
 struct filters {
-	__u32 priority; /* that we look for */
+	__u32 priority; /* that we look for, with this handle */
 	__u32 handle;
 	__u32 program;  /* of the filter that is there, 0 if none */
 	bool owner;     /* some filter says that shunt made the qdisc */
@@ -154,7 +165,8 @@ static int see_filter(const struct nlmsghdr *nlh, void *data)
 		filters->taken |= 1ULL << (priority - filters->first);
 	if (priority == filters->priority && tcm->tcm_handle == filters->handle)
 		filters->program = filter_program(nlh);
-	if (tcm->tcm_handle == OWNER_HANDLE && is_named(filter_program(nlh), OUR_NAMES))
+	if ((tcm->tcm_handle & ((1 << HANDLE_PID) - 1)) == OWNER_HANDLE &&
+	    is_named(filter_program(nlh), OUR_NAMES))
 		filters->owner = true;
 	return MNL_CB_OK;
 }
@@ -197,7 +209,7 @@ static int ifindex_of(const struct shunt_state *state)
 
 static __u32 handle_of(const struct shunt_state *state)
 {
-	return state->qdisc ? OWNER_HANDLE : FILTER_HANDLE;
+	return (state->qdisc ? OWNER_HANDLE : FILTER_HANDLE) | state->owner << HANDLE_PID;
 }
 
 /* 1 if our filter is there, 0 if not, or -errno. */
@@ -386,21 +398,40 @@ static bool is_linked(const struct shunt_state *state, int prog_fd, const char *
 
 /* Both */
 
-int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin)
+int tc_attach_link(struct shunt_state *state, int prog_fd, int *ret_link)
 {
 	const struct hook *hook = hook_of(state);
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = hook->flags);
-	_cleanup_fd_ int link = -1;
+	int link;
 
 	link = bpf_link_create(prog_fd, ifindex_of(state), hook->tcx, &opts);
 	if (link < 0 && errno == EINVAL)
 		return attach_clsact(state, prog_fd);
 	if (link < 0)
 		return fail(-errno, "can't attach to '%s'", state->name);
-	if (bpf_obj_pin(link, link_pin))
-		return fail(-errno, "can't pin the link of '%s' at %s", state->name, link_pin);
 	debug("attached to '%s' by a tcx link", state->name);
+	*ret_link = link;
 	return 0;
+}
+
+int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin)
+{
+	_cleanup_fd_ int link = -1;
+	int error = tc_attach_link(state, prog_fd, &link);
+
+	if (!error && link >= 0 && bpf_obj_pin(link, link_pin))
+		return fail(-errno, "can't pin the link of '%s' at %s", state->name, link_pin);
+	return error;
+}
+
+int tc_detach_link(const struct shunt_state *state, int prog_fd, int *link)
+{
+	/* Closing alone detaches some time later, from a work queue. */
+	if (*link >= 0) {
+		bpf_link_detach(*link);
+		close(take_fd(link));
+	}
+	return state->clsact ? detach_clsact(state, prog_fd) : 0;
 }
 
 int tc_detach(const struct shunt_state *state, int prog_fd, const char *link_pin)
@@ -442,4 +473,75 @@ int tc_foreign(int ifindex)
 	while (n--)
 		count += !is_named(ids[n], OUR_NAMES);
 	return count;
+}
+
+/* Filters of commands that were killed */
+
+static bool command_runs(__u32 pid)
+{
+	char path[32], name[16] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fgets(name, sizeof(name), f))
+		name[0] = '\0';
+	fclose(f);
+	return !strncmp(name, "shunt", 5);
+}
+
+struct orphan {
+	struct shunt_state state;
+	bool found;
+};
+
+static int see_orphan(const struct nlmsghdr *nlh, void *data)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	__u32 owner = tcm->tcm_handle >> HANDLE_PID;
+	struct orphan *orphan = data;
+
+	if (!owner || command_runs(owner) ||
+	    !is_named(filter_program(nlh), hook_of(&orphan->state)->program))
+		return MNL_CB_OK;
+	orphan->found = true;
+	orphan->state.owner = owner;
+	orphan->state.priority = TC_H_MAJ(tcm->tcm_info) >> 16;
+	orphan->state.qdisc = (tcm->tcm_handle & ((1 << HANDLE_PID) - 1)) == OWNER_HANDLE;
+	return MNL_CB_OK;
+}
+
+/* Ends with the first that can't be removed: 0 or -errno, said. */
+static int sweep(int ifindex, const char *name, enum shunt_kind kind)
+{
+	int error = 0;
+
+	for (;;) {
+		struct orphan orphan = {
+			.state = { .kind = kind, .clsact = 1, .ifindex = ifindex },
+		};
+
+		snprintf(orphan.state.name, sizeof(orphan.state.name), "%s", name);
+		error = dump(ifindex, RTM_GETTFILTER, hook_of(&orphan.state)->parent, see_orphan,
+			     &orphan);
+		if (error || !orphan.found)
+			return error;
+		error = detach_clsact(&orphan.state, -1);
+		if (error)
+			return error;
+		say("removed a filter from '%s' that a killed command had left", name);
+	}
+}
+
+int tc_sweep(int ifindex, const char *name)
+{
+	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
+	int error;
+
+	if (!bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &n) || errno != EINVAL)
+		return 0; /* tcx links die with their process */
+	error = sweep(ifindex, name, SHUNT_MONITOR_OUT);
+	return error ? error : sweep(ifindex, name, SHUNT_MONITOR_IN);
 }

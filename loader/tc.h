@@ -26,6 +26,17 @@ int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin);
  */
 int tc_detach(const struct shunt_state *state, int prog_fd, const char *link_pin);
 
+/*
+ * The same for the time that this process runs; state is its own, and has it
+ * as its owner. *link is the tcx link, or stays -1.
+ */
+int tc_attach_link(struct shunt_state *state, int prog_fd, int *ret_link);
+int tc_detach_link(const struct shunt_state *state, int prog_fd, int *link);
+
+/* Removes the clsact filters that processes left which were killed before
+ * tc_detach_link(). 0 or -errno. */
+int tc_sweep(int ifindex, const char *name);
+
 /* Is the program still there? prog_fd as above. */
 bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin);
 
