@@ -206,6 +206,18 @@ wrong_words()
 		'frobnicate' | status frobnicate
 		'frobnicate' | check frobnicate
 		'frobnicate' | sockets frobnicate
+		'frobnicate' | metrics frobnicate
+		'frobnicate' | version frobnicate
+		'frobnicate' | monitor frobnicate
+		'--frob' | monitor --frob
+		--iface: a value is missing | monitor --iface
+		--top '0' | monitor --top 0
+		--top 'x' | monitor --top x
+		--interval '0' | monitor --interval 0
+		--interval '3601' | monitor --interval 3601
+		--sort 'size' | monitor --sort size
+		ends where | monitor tcp and
+		--monitor: a value is missing | load --monitor
 	END
 }
 
@@ -336,6 +348,8 @@ fails_by_name()
 @test "an unknown interface, a missing cgroup" {
 	fails 1 "'nope'" load --iface nope
 	fails 1 "'nope'" load --iface v0 --iface nope
+	fails 1 "'nope'" load --iface v0 --monitor nope
+	fails 1 "'nope'" monitor --once --iface nope
 	fails 1 "'nope'" load --cgroup nope=eager
 	fails 1 "'/nope'" load --cgroup /nope=eager
 	fails 1 "'/tmp'" load --cgroup /tmp=eager --iface v0
@@ -381,6 +395,9 @@ fails_by_name()
 	fails 1 'needs root' steer add tcp dst 10.0.0.0/8 pass
 	fails 1 'needs root' steer list
 	fails 1 'needs root' sockets
+	fails 1 'needs root' monitor --once
+	runs 1 metrics
+	one_line "$ERR" 'needs root'
 	fails 1 'needs root' trace on
 	fails 1 'needs root' trace follow
 	for verb in load unload check steer sockets trace; do
@@ -543,7 +560,7 @@ fails_by_name()
 @test "every verb has help" {
 	local verb
 
-	for verb in load unload status check steer sockets trace; do
+	for verb in load unload status check steer sockets monitor metrics version trace; do
 		runs 0 $verb help
 		empty "$ERR"
 		grep -q "^usage: shunt $verb" "$OUT"
