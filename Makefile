@@ -24,7 +24,8 @@ BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 SRC := $(wildcard loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
-PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c))
+PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c)) \
+	$(B)/tests/torture
 ALIASES := map_update map_delete_elem shunt-diverter
 # What depends on the kernel; the rest need not be run in every one.
 KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats steer.bats
@@ -34,7 +35,7 @@ SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test test-kernels test-programs bench install uninstall clean help peers deps
+.PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps
 
 all: $(B)/shunt $(ALIASES:%=$(B)/%)
 
@@ -87,6 +88,11 @@ $(B)/tests/%: tests/peers/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE -Iloader $(CFLAGS) -MMD -MP -MF $@.d -pthread $< -o $@ $(LDLIBS)
 
+$(B)/tests/torture: tests/torture/torture.c
+	$(call SAY,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -MF $@.d -pthread $< -o $@
+
 $(B)/bench/%: bench/%.c
 	$(call SAY,CC,$<)
 	@mkdir -p $(@D)
@@ -109,6 +115,11 @@ test-kernels:
 # skipped. Known differences are failures here: see README, Limits.
 test-programs: all peers
 	$(Q)tests/programs/run
+
+test-torture:
+	$(Q)scripts/deps.sh test
+	$(Q)$(MAKE) --no-print-directory all peers
+	$(Q)tests/torture/run
 
 bench:
 	$(Q)scripts/deps.sh bench
