@@ -130,10 +130,10 @@ int pins_lock(bool create)
 			return fail(-errno, "'%s'", opt.pin_dir);
 		if (flock(fd, LOCK_EX))
 			return fail(-errno, "can't lock '%s'", opt.pin_dir);
-		if (!on_bpffs(opt.pin_dir))
-			return deny(-EINVAL, "'%s' is not on a bpf file system", opt.pin_dir);
 		if (!still_there(fd))
 			continue;
+		if (!on_bpffs(opt.pin_dir))
+			return deny(-EINVAL, "'%s' is not on a bpf file system", opt.pin_dir);
 		error = check_version();
 		if (error)
 			return error;

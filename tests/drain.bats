@@ -149,6 +149,33 @@ reloads()
 	unload
 }
 
+# A line of /proc/locks: the process of that name holds a lock, or waits for one.
+holds_lock()
+{
+	grep -Eq ": FLOCK .* $(cat "$BATS_TEST_TMPDIR/$1.pid") " /proc/locks
+}
+
+waits_for_lock()
+{
+	grep -q -- "-> FLOCK .* $(cat "$BATS_TEST_TMPDIR/$1.pid") " /proc/locks
+}
+
+@test "two unloads at once: the second waits, and finds nothing to do" {
+	load_eager
+	spawn stall peer stall 65536 $((8 * MIB))
+	said stall stalled
+	spawn first "$SHUNT" unload --timeout 20
+	wait_for holds_lock first
+	spawn second "$SHUNT" unload
+	wait_for waits_for_lock second
+	tell stall
+	said stall drained
+	reap first
+	reap second
+	tell stall
+	reap stall
+}
+
 @test "loading what is loaded, and unloading what is not, changes nothing" {
 	local maps
 
