@@ -63,6 +63,7 @@ static const int hosts[] = { FREE, FREE, POLITE, POLITE, BLOCKER, SPLICER, ASKER
 static const uint8_t couples[][2] = {
 	{ 0, 1 }, { 2, 3 }, { 1, 0 }, { 3, 2 }, { 2, 2 }, { 0, 2 }, { 3, 4 }, { 4, 2 },
 	{ 4, 4 }, { 3, 5 }, { 5, 2 }, { 3, 6 }, { 6, 2 }, { 2, 3 }, { 3, 3 }, { 0, 0 },
+	{ 2, 3 }, { 3, 2 }, { 1, 1 }, { 3, 1 },
 };
 #define COUPLES (sizeof(couples) / sizeof(*couples))
 #define MAX_SLOTS 256
@@ -120,7 +121,7 @@ static struct shared {
 } *shared;
 
 static uint64_t want_bytes, want_connections, seed;
-static unsigned int n_slots = 48;
+static unsigned int n_slots = 40;
 static bool late;
 static int stream_file;
 
@@ -218,15 +219,19 @@ static bool blocks(const struct manner *m)
 	return m->wait >= BLOCK;
 }
 
+#define MAX_TURNS 8000
+
 static void draw_turns(uint64_t *rng, struct script *s, uint64_t total)
 {
 	uint32_t i;
 
 	s->mean = 1 << draw(rng, 16);
-	if (total / s->mean / 2 > 4000)
-		s->mean = total / 8000;
+	if (total / s->mean / 2 > MAX_TURNS)
+		s->mean = total / MAX_TURNS / 2;
 	s->turns = 1 + total / s->mean / 2;
-	s->depth = draw(rng, 3) ? 1 : 1 + draw(rng, 16);
+	s->depth = draw(rng, 4) ? 1 : 1 + draw(rng, 16);
+	if (draw(rng, 2))
+		s->manner[0].most = s->manner[1].most = CHUNK;
 	for (i = 0; i < s->turns; i++) {
 		s->total[0] += turn_size(s, 0, i);
 		s->total[1] += turn_size(s, 1, i);
@@ -427,7 +432,7 @@ static void shut(struct end *e)
 static bool send_some(struct end *e)
 {
 	uint64_t left = e->me->may - e->me->sent;
-	size_t n = 1 + draw(&e->rng, e->m->most);
+	size_t n = e->m->most == CHUNK ? CHUNK : 1 + draw(&e->rng, e->m->most);
 	ssize_t done;
 
 	if (n > left)
@@ -1062,7 +1067,7 @@ int main(int argc, char **argv)
 	want_bytes = strtoull(argv[1], NULL, 0);
 	want_connections = strtoull(argv[2], NULL, 0);
 	seed = strtoull(argv[3], NULL, 0);
-	n_slots = argc > 4 ? atoi(argv[4]) : 48;
+	n_slots = argc > 4 ? atoi(argv[4]) : 40;
 	if (!want_connections || !n_slots || n_slots > MAX_SLOTS)
 		leave(2, "torture: bad number");
 	late = getenv("LATE") && *getenv("LATE");
