@@ -225,7 +225,7 @@ static void draw_turns(uint64_t *rng, struct script *s, uint64_t total)
 {
 	uint32_t i;
 
-	s->mean = 1 << draw(rng, 16);
+	s->mean = 1 << draw(rng, 17);
 	if (total / s->mean / 2 > MAX_TURNS)
 		s->mean = total / MAX_TURNS / 2;
 	s->turns = 1 + total / s->mean / 2;
