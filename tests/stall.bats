@@ -111,6 +111,39 @@ limit_tcp_memory() # PID BYTES
 	wait_for maps_empty
 }
 
+# All of the machine's TCP memory counts, in units of a CPU's reserve.
+tcp_memory()
+{
+	awk '/^TCP:/ { print $11 * 4096 }' /proc/net/sockstat
+}
+
+# many_stall NAME HOST_BYTES: 1,000 readers that may have 256 KiB each
+many_stall()
+{
+	load_eager --max-bytes 262144 --host-bytes "$2"
+	spawn "$1" peer many 1000 65536
+	said "$1" open
+	tell "$1" stall 65536
+	said "$1" stalled
+	status bypass.queued_bytes >"$BATS_TEST_TMPDIR/queued"
+	tell "$1" drain
+	said "$1" drained
+	wait_for status_is bypass.queued_bytes -eq 0
+	end_all
+	wait_for maps_empty
+	unload
+}
+
+@test "1,000 stalled readers: the host's budget bounds what is redirected" {
+	local reserve=$(($(nproc) * 2 * MIB))
+
+	many_stall bound $(($(tcp_memory) + 32 * MIB))
+	[ "$(cat "$BATS_TEST_TMPDIR/queued")" -gt 0 ]
+	[ "$(cat "$BATS_TEST_TMPDIR/queued")" -le $((32 * MIB + reserve)) ]
+	many_stall free $(($(tcp_memory) + 1024 * MIB))
+	[ "$(cat "$BATS_TEST_TMPDIR/queued")" -gt $((128 * MIB)) ]
+}
+
 # What the tests above rely on: without a bound worth the name, this is hoarded.
 @test "the limits are shunt's: with a bound of 64 MiB, 64 MiB are taken" {
 	local result=0
