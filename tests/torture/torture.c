@@ -73,6 +73,7 @@ struct manner {
 	bool lenient;      /* EAGAIN from a blocking receive is no fault */
 	bool hasty;        /* closes once it has sent and got everything */
 	bool nodelay;
+	bool toggles;      /* SO_ZEROCOPY, with which messages go by TCP */
 	uint32_t most;     /* bytes in one write */
 	uint32_t buffer;   /* bytes in one read */
 	int sndbuf, rcvbuf; /* 0: as they are */
@@ -137,7 +138,7 @@ struct end {
 	int fd, ep, pipe[2];
 	uint64_t rng, need;
 	uint32_t turn, pauses;
-	bool readable, writable, hung_up;
+	bool readable, writable, hung_up, zerocopy;
 	bool over;         /* cut off, or at fault */
 	bool two;          /* another thread writes */
 	pthread_mutex_t lock;
@@ -172,10 +173,12 @@ static uint32_t turn_size(const struct script *s, int who, uint32_t turn)
 	return 1 + mix(s->key + 2 * (uint64_t)turn + who) % (2 * s->mean - 1);
 }
 
-/* Most are short, some long, few very long; the mean is what is asked for. */
-static uint64_t draw_total(uint64_t *rng)
+/* Most are short, some long, few very long; the mean is what is asked for,
+ * and more where the fast path may be taken, less elsewhere. */
+static uint64_t draw_total(uint64_t *rng, bool fast)
 {
-	uint64_t mean = want_bytes / want_connections + 1, u = draw(rng, 1000);
+	uint64_t mean = want_bytes / want_connections * (fast ? 14 : 2) / 10 + 1;
+	uint64_t u = draw(rng, 1000);
 
 	if (u < 700)
 		return draw(rng, mean / 5);
@@ -211,6 +214,7 @@ static void draw_manner(uint64_t *rng, int kind, struct manner *m)
 	m->hasty = draw(rng, 4) == 0;
 	m->most = sizes[draw(rng, 5)];
 	m->buffer = m->read == SMALL ? 1 + draw(rng, 64) : sizes[1 + draw(rng, 4)];
+	m->toggles = draw(rng, kind == FREE ? 3 : 16) == 0;
 	m->pause = draw(rng, 3) ? 0 : 10 + draw(rng, 1000);
 }
 
@@ -251,6 +255,7 @@ static void draw_script(unsigned int slot, uint64_t number, struct script *s)
 {
 	static const char *const families[] = { "127.0.0.1", "::1", "::ffff:127.0.0.1" };
 	uint64_t rng = mix(mix(seed) + (number << 16) + slot), total;
+	const uint8_t *couple = couples[slot % COUPLES];
 	int i;
 
 	memset(s, 0, sizeof(*s));
@@ -258,8 +263,8 @@ static void draw_script(unsigned int slot, uint64_t number, struct script *s)
 	s->key = rng;
 	s->family = families[draw(&rng, 3)];
 	for (i = 0; i < 2; i++)
-		draw_manner(&rng, hosts[couples[slot % COUPLES][i]], &s->manner[i]);
-	total = draw_total(&rng);
+		draw_manner(&rng, hosts[couple[i]], &s->manner[i]);
+	total = draw_total(&rng, hosts[couple[0]] <= POLITE && hosts[couple[1]] <= POLITE);
 	switch (draw(&rng, 8)) {
 	case 0:
 	case 1:
@@ -319,6 +324,7 @@ static void fault(struct end *e, const char *what, int error)
 	print_slot(e->slot, text);
 	ADD(wrong, 1);
 	e->over = true;
+	__atomic_store_n(&e->slot->cut, e->s.number, __ATOMIC_SEQ_CST);
 }
 
 static bool was_cut(const struct end *e)
@@ -428,6 +434,14 @@ static void shut(struct end *e)
 		fault(e, "shutdown", errno);
 }
 
+static void toggle(struct end *e)
+{
+	if (!e->m->toggles || draw(&e->rng, 8))
+		return;
+	e->zerocopy = !e->zerocopy;
+	set_option(e->fd, SOL_SOCKET, SO_ZEROCOPY, e->zerocopy);
+}
+
 /* One write; false if none is possible now. */
 static bool send_some(struct end *e)
 {
@@ -437,6 +451,7 @@ static bool send_some(struct end *e)
 
 	if (n > left)
 		n = left;
+	toggle(e);
 	e->me->doing = "sends";
 	done = send_somehow(e, stream_at(key(e, e->who), e->me->sent), n, n == left);
 	e->me->doing = NULL;
