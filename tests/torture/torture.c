@@ -63,7 +63,7 @@ static const int hosts[] = { FREE, FREE, POLITE, POLITE, BLOCKER, SPLICER, ASKER
 static const uint8_t couples[][2] = {
 	{ 0, 1 }, { 2, 3 }, { 1, 0 }, { 3, 2 }, { 2, 2 }, { 0, 2 }, { 3, 4 }, { 4, 2 },
 	{ 4, 4 }, { 3, 5 }, { 5, 2 }, { 3, 6 }, { 6, 2 }, { 2, 3 }, { 3, 3 }, { 0, 0 },
-	{ 2, 3 }, { 3, 2 }, { 1, 1 }, { 3, 1 },
+	{ 2, 3 }, { 3, 2 }, { 1, 1 }, { 3, 1 }, { 0, 1 }, { 1, 0 }, { 0, 0 }, { 1, 1 },
 };
 #define COUPLES (sizeof(couples) / sizeof(*couples))
 #define MAX_SLOTS 256
