@@ -177,7 +177,7 @@ struct shunt_end {
 	__u32 copied;      /* its copied_seq then, if bytes were unread */
 	__u32 tgid;        /* process of the last receive call */
 	__u8 member;       /* in shunt_socks */
-	__u8 quiet;        /* nothing unread at that pass */
+	__u8 quiet;        /* a pass met it with nothing unread, since it is watched */
 	__u8 queued;       /* redirected bytes were unread at that pass */
 	__u8 fault;        /* enum shunt_why: rules the pair out */
 	__u8 reset;        /* to be reset by shunt_reset */

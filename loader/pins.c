@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -150,6 +151,26 @@ int pins_trylock(void)
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		return -errno;
 	return still_there(fd) ? take_fd(&fd) : -ENOENT;
+}
+
+/* Twentieths of a second that a look waits for a command to end. */
+#define LOOK_TRIES 40
+
+int pins_look(void)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	int i, fd = pins_trylock();
+
+	for (i = 0; i < LOOK_TRIES && fd == -EWOULDBLOCK; i++) {
+		nanosleep(&pause, NULL);
+		fd = pins_trylock();
+	}
+	if (fd != -EWOULDBLOCK) {
+		close_fd(&fd);
+		return pins_lock(false);
+	}
+	home_netns();
+	return open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int home_netns(void)

@@ -25,6 +25,10 @@ int pins_lock(bool create);
  * -EWOULDBLOCK if somebody has it. */
 int pins_trylock(void);
 
+/* The same for those who only look: waits a moment, and goes on without the lock
+ * if somebody keeps it, as an unload does that waits for readers. */
+int pins_look(void);
+
 /* Moves this process to the network namespace that load ran in, where the
  * interfaces and routes are. 0; -ENOENT, unsaid, if it is gone (and with it all
  * that was there). */

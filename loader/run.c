@@ -39,7 +39,7 @@
 /* Passes that LEAVING may last. */
 #define SOFT_PASSES 20
 /* Passes to wait for a quiet moment. */
-#define MAX_TRIES 50
+#define MAX_TRIES 100
 #define WATCH_MS 1000
 #define PATIENCE_MS 1000
 #define MAX_PATIENCE_MS 300000
@@ -538,9 +538,9 @@ static int signal_fd(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int loop(struct run *r, struct ring_buffer *ring)
+static int loop(struct run *r, struct ring_buffer *ring, int signals)
 {
-	_cleanup_fd_ int signals = signal_fd(), ep = epoll_create1(EPOLL_CLOEXEC);
+	_cleanup_fd_ int ep = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event on_signal = { .events = EPOLLIN, .data.u32 = 1 };
 	struct epoll_event on_ring = { .events = EPOLLIN };
 	struct epoll_event e;
@@ -571,7 +571,7 @@ static int loop(struct run *r, struct ring_buffer *ring)
 
 int cmd_run(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1, events = -1, pins = -1;
+	_cleanup_fd_ int lock = -1, events = -1, pins = -1, signals = -1;
 	struct ring_buffer *ring;
 	struct run r = { .recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1,
 			 .links = -1, .links_changed = true };
@@ -594,6 +594,7 @@ int cmd_run(int argc, char **argv)
 		return not_loaded();
 	if (pins < 0)
 		return pins;
+	signals = signal_fd();
 	lock = supervisor_lock();
 	if (lock == -EWOULDBLOCK)
 		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
@@ -622,7 +623,7 @@ int cmd_run(int argc, char **argv)
 		return fail(-errno, "can't open the ring buffer");
 	if (r.scan >= 0)
 		adopt_connections();
-	error = loop(&r, ring);
+	error = loop(&r, ring, signals);
 	ring_buffer__free(ring);
 	return error;
 }

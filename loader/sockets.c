@@ -137,7 +137,7 @@ int cmd_sockets(int argc, char **argv)
 	}
 	if (argc > 1)
 		return refuse("sockets: unknown word '%s'", argv[1]);
-	lock = pins_lock(false);
+	lock = pins_look();
 	if (lock == -ENOENT)
 		return not_loaded();
 	if (lock < 0)

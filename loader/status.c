@@ -76,7 +76,7 @@ static int read_loaded(struct status *s)
 
 int status_read(struct status *s)
 {
-	int lock = pins_lock(false); /* until the process ends */
+	int lock = pins_look(); /* until the process ends */
 
 	*s = (struct status){ .pairs = 0 };
 	uname(&s->host);

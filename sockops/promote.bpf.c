@@ -80,7 +80,7 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 }
 
 /* Into the map, at a moment when there are no unread bytes: see guard(). A
- * stream, which is never quiet, stays out. */
+ * stream, one of whose ends is never quiet, stays out. */
 static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)
 {
@@ -124,7 +124,6 @@ static __always_inline void look(const struct sock *sk, struct shunt_end *end)
 	const struct sk_psock *psock = psock_of(sk);
 
 	end->queued = end->member && psock && !queue_empty(psock);
-	end->quiet = !unread(sk);
 }
 
 /* Out of the map, once empty; but as long as a peer that splices has redirected
@@ -177,7 +176,7 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 			guard(sk, tp, pair, end);
 		else if (pair->stage == STAGE_JOINING)
 			join(sk, st, pair, end);
-		end->quiet = !unread(sk);
+		end->quiet |= !unread(sk);
 		break;
 	case STAGE_ACTIVE:
 		end->fault = end->fault ? end->fault : fault_of(tp);

@@ -53,9 +53,10 @@ why_is()
 # promotes STYLE: such a reader is promoted and has its messages redirected.
 promotes()
 {
-	spawn "$1" peer style "$1" 3
+	spawn "$1" peer style "$1" 60
 	wait_for state_is active
 	wait_for status_is bypass.redirected_messages -gt 1000
+	tell "$1"
 	reap "$1"
 	wait_for maps_empty
 }
@@ -63,8 +64,9 @@ promotes()
 # never STYLE REASON: such a reader is ruled out for that reason.
 never()
 {
-	spawn "$1" peer style "$1" 2
+	spawn "$1" peer style "$1" 60
 	wait_for why_is "$2"
+	tell "$1"
 	reap "$1"
 	[ "$(status bypass.promoted)" = 0 ]
 	[ "$(status bypass.redirected_messages)" = 0 ]
@@ -126,7 +128,7 @@ never()
 @test "a reader that receives and then splices gets no wrong bytes" {
 	load_proven
 	supervise
-	spawn late peer style late 3
+	spawn late peer style late 8
 	wait_for state_is active
 	reap late || grep -q 'Software caused connection abort' "$BATS_TEST_TMPDIR/late.err"
 	! grep 'wrong bytes' "$BATS_TEST_TMPDIR/late.err"
@@ -136,19 +138,21 @@ never()
 @test "a stream of small messages leaves" {
 	load_proven
 	supervise
-	spawn stream peer style stream 3
+	spawn stream peer style stream 60
 	wait_for status_is bypass.demoted -gt 0
 	why_is 'stream without answers'
+	tell stream
 	reap stream
 	wait_for maps_empty
 }
 
 @test "a connection older than the load is adopted" {
-	spawn epoll peer style epoll 4
+	spawn epoll peer style epoll 60
 	wait_for no_handshake_left
 	load_proven
 	supervise
 	wait_for state_is active
+	tell epoll
 	reap epoll
 }
 
@@ -181,7 +185,7 @@ no_handshake_left()
 @test "kill -9 of the supervisor: traffic goes on, a new one takes over" {
 	load_proven
 	supervise
-	spawn epoll peer style epoll 5
+	spawn epoll peer style epoll 60
 	wait_for state_is active
 	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	wait_for unsupervised
@@ -191,6 +195,7 @@ no_handshake_left()
 	kill "$(cat "$BATS_TEST_TMPDIR/second.pid")"
 	reap second
 	state_is plain
+	tell epoll
 	reap epoll
 	wait_for maps_empty
 }
@@ -213,9 +218,10 @@ no_handshake_left()
 @test "unload while pairs are active loses nothing" {
 	load_proven
 	supervise
-	spawn epoll peer style epoll 4
+	spawn epoll peer style epoll 60
 	wait_for state_is active
 	unload
+	tell epoll
 	reap epoll
 }
 

@@ -16,7 +16,8 @@
  *   lowat     SO_RCVLOWAT of 2, non-blocking
  *   stream    writes of 512 bytes one way, the server reads
  *
- * Fails when a byte is wrong or nothing comes for 5 seconds.
+ * Ends after SECONDS, or when a line comes on stdin. Fails when a byte is wrong
+ * or nothing comes for 5 seconds.
  */
 #include "peer.h"
 
@@ -167,6 +168,14 @@ static int dial(const struct sockaddr_in *addr)
 	return fd;
 }
 
+/* Did a line come on stdin? */
+static bool told(void)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+
+	return poll(&in, 1, 0) == 1 && in.revents & POLLIN;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
@@ -191,7 +200,7 @@ int main(int argc, char **argv)
 	fd = dial(&addr);
 	half_ms = clock_ms() + seconds * 500;
 	deadline_ms = clock_ms() + seconds * 1000;
-	for (turn = 0; clock_ms() < deadline_ms; turn++) {
+	for (turn = 0; clock_ms() < deadline_ms && (turn % 256 || !told()); turn++) {
 		for (i = 0; i < SIZE; i++)
 			out[i] = turn * 31 + i * 7;
 		if (is("stream")) {
