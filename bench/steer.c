@@ -363,7 +363,11 @@ static void make_place(void)
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
 		die("namespace");
-	run("ip link set lo up; ip link add w0 type veth peer name w1; ip link set w0 up; ip link set w1 up");
+	run("ip link set lo up; ip link add w0 type veth peer name w1 address 02:02:02:02:02:02");
+	run("ip link set w0 up; ip link set w1 up");
+	/* drops them when we have seen them */
+	run("nft 'table netdev bench { chain seen { type filter hook ingress device w1 priority 0; "
+	    "policy drop; }; }'");
 	run("%s load --iface w1 >/dev/null", shunt);
 	open_sockets();
 	packet_fd = socket(AF_PACKET, SOCK_RAW, 0);
@@ -372,7 +376,7 @@ static void make_place(void)
 	if (packet_fd < 0 || bind(packet_fd, (void *)&to, sizeof(to)))
 		die("packets");
 	memset(&frame, 0, sizeof(frame));
-	memset(frame.eth.ether_dhost, 2, 6); /* somebody else's: dropped when we have seen it */
+	memset(frame.eth.ether_dhost, 2, 6);
 	frame.eth.ether_type = htons(ETHERTYPE_IP);
 	prog_fd = bpf_obj_get(PIN_DIR "/progs/shunt_steer");
 	test_fd = bpf_obj_get(PIN_DIR "/progs/shunt_test");

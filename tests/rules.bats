@@ -69,10 +69,19 @@ rules_are()
 	agrees
 }
 
-# inject IFACE FILE: sends packets, which arrive there or at its other end
+# make_w0 [OPTION...]: a link from w0 to w1 and back, both with MAC as address
+MAC=02:00:00:00:00:01
+make_w0()
+{
+	ip link add w0 "$@" address $MAC type veth peer name w1 address $MAC
+	ip link set w0 up
+	ip link set w1 up
+}
+
+# inject IFACE MAC FILE: sends packets, which arrive there or at its other end
 inject()
 {
-	xargs -n 500 "$PEERS/raw" "$1" 02:00:00:00:00:01 <"$2"
+	xargs -n 500 "$PEERS/raw" "$1" "$2" <"$3"
 }
 
 # How many packets each rule has met: NUMBER COUNT
@@ -83,14 +92,12 @@ met()
 
 @test "real packets meet the same rules: each is counted by the one that it should meet" {
 	unload
-	ip link add w0 type veth peer name w1
-	ip link set w0 up
-	ip link set w1 up
+	make_w0
 	shunt load --iface lo --iface w1
 	random mixed 2000 4000
 	shunt apply "$BATS_TEST_TMPDIR/rules"
-	inject lo "$BATS_TEST_TMPDIR/raw.lo"
-	inject w0 "$BATS_TEST_TMPDIR/raw"
+	inject lo 00:00:00:00:00:00 "$BATS_TEST_TMPDIR/raw.lo"
+	inject w0 $MAC "$BATS_TEST_TMPDIR/raw"
 	[ "$(met | wc -l)" -gt 500 ]
 	diff <(grep -v - "$BATS_TEST_TMPDIR/expected" | sort | uniq -c | awk '{ print $2, $1 }' | sort) <(met)
 	ip link del w0
@@ -230,13 +237,6 @@ listen()
 	ip link del w0
 }
 
-make_w0()
-{
-	ip link add w0 "$@" type veth peer name w1
-	ip link set w0 up
-	ip link set w1 up
-}
-
 @test "load attaches again to an interface that was made anew, and its rules work at once" {
 	unload
 	make_w0
@@ -246,7 +246,7 @@ make_w0()
 	make_w0 index 78
 	shunt load --iface lo --iface w0
 	# a datagram from 10.9.9.9:1 to 10.0.0.1:5
-	"$PEERS/raw" w1 02:00:00:00:00:01 4500001c00000000401100000a0909090a0000010001000500080000
+	"$PEERS/raw" w1 $MAC 4500001c00000000401100000a0909090a0000010001000500080000
 	[ "$(packets_of 10.0.0.1)" = '[1,42]' ]
 	ip link del w0
 }
