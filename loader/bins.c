@@ -488,13 +488,13 @@ static bool scope_is_known(struct store *s, const char *ifname, __u32 ifindex)
 
 bool scopes_changed(struct store *s)
 {
-	__u32 i, ifindex;
-	const char *name;
+	const struct shunt_scope *scope;
+	__u32 i, now;
 
 	for (i = 0; i < s->head->scope_count; i++) {
-		name = scope_at(s, i)->ifname;
-		ifindex = if_nametoindex(name);
-		if (ifindex && !scope_is_known(s, name, ifindex))
+		scope = scope_at(s, i);
+		now = scope->ifindex == SHUNT_LOCAL_IFINDEX ? 0 : if_nametoindex(scope->ifname);
+		if (now && !scope_is_known(s, scope->ifname, now))
 			return true;
 	}
 	return false;

@@ -335,34 +335,6 @@ int rules_flush(void)
 	return install(NULL, 0, store.book->tally_top);
 }
 
-/* Rules are found by the index of their interface: when it was made anew, or
- * for the first time, they follow. */
-static int follow_ifaces(void)
-{
-	_cleanup_free_ struct shunt_rule *copy = NULL;
-	struct all all;
-	__u32 i, ifindex, count = 0;
-	bool new;
-	int error = collect_all(&store, &all);
-
-	if (error)
-		return error;
-	copy = calloc(all.count + 1, sizeof(*copy));
-	for (i = 0; copy && i < all.count; i++) {
-		ifindex = *all.rule[i]->ifname ? if_nametoindex(all.rule[i]->ifname) : 0;
-		if (!ifindex || ifindex == all.rule[i]->ifindex)
-			continue;
-		copy[count] = *all.rule[i];
-		copy[count++].ifindex = ifindex;
-	}
-	free(all.rule);
-	if (!copy)
-		return fail(-ENOMEM, "the rules");
-	for (i = 0; i < count && !error; i++)
-		error = rules_add(&copy[i], &new);
-	return error;
-}
-
 int rules_open(void)
 {
 	int error;
@@ -376,7 +348,7 @@ int rules_open(void)
 	change_repair(&store);
 	if (store.book->sweep)
 		sweep(&store);
-	return scopes_changed(&store) ? follow_ifaces() : 0;
+	return scopes_changed(&store) ? rules_rebind() : 0;
 }
 
 void rules_close(void)
