@@ -44,6 +44,7 @@ help:
 	@echo 'make test          install what the tests need, build, run them all (as root)'
 	@echo 'make test-kernels  the same on other kernels, in qemu'
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
+	@echo 'make test-torture  10 GB and 100,000 connections while all is torn down and set up'
 	@echo 'make bench         measure, side by side with plain TCP and with nftables'
 	@echo 'make install       to $$(DESTDIR)$(SBINDIR)'
 	@echo 'make uninstall     remove what install put there'
