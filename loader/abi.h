@@ -66,6 +66,10 @@ enum shunt_kind {
 	SHUNT_IFACE = 2,
 	SHUNT_MONITOR_IN = 3,  /* of an interface */
 	SHUNT_MONITOR_OUT = 4,
+	SHUNT_NAT_IN = 5, /* of an interface */
+	SHUNT_NAT_OUT = 6,
+	SHUNT_NAT_RAW_IN = 7, /* of one without a link layer header */
+	SHUNT_NAT_RAW_OUT = 8,
 	SHUNT_LOCAL_OUT = 9, /* what this host sends: an interface's egress, */
 	SHUNT_LOCAL_IN = 10, /* and lo's ingress */
 	SHUNT_PATTERN = 11,  /* names interfaces, of which each has its own entry */
@@ -102,6 +106,14 @@ struct shunt_count {
 	__u64 reuseport;       /* it has SO_REUSEPORT, and the kernel is before 6.6 */
 	__u64 fragments;
 	__u64 malformed;
+	__u64 nat_made;       /* flows */
+	__u64 nat_ended;
+	__u64 nat_packets;    /* rewritten, both ways */
+	__u64 nat_refused;    /* packets of new flows dropped for want of room */
+	__u64 nat_ports;      /* flows that got another source port */
+	__u64 nat_errors;     /* ICMP errors rewritten */
+	__u64 nat_fragments;  /* left alone: they came before the first one */
+	__u64 nat_unroutable; /* dropped: no route to the target */
 	__u64 routers_own;    /* first packets that were not steered back to the router */
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
@@ -558,6 +570,118 @@ struct shunt_monitor {
 	__u32 pad;
 };
 
+/*
+ * NAT. A rule's port range is cut into aligned blocks of ports, so that a hash
+ * finds the rule by the first bits of address and port: shunt_nat_match. How
+ * many bits, the shapes tell, the rule to be preferred first.
+ */
+#define SHUNT_NAT_RULES 16384
+#define SHUNT_NAT_MATCHES 65536
+#define SHUNT_NAT_SHAPES 1024
+
+struct shunt_nat_rule {
+	__u8 used;
+	__u8 family;        /* AF_INET, AF_INET6 */
+	__u8 proto;         /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 dst_len;       /* prefix length, in bits */
+	__u8 to_len;        /* dst_len: the bits after it stay; else all are set */
+	__u8 pad;
+	__u16 dport_low;
+	__u16 dport_high;
+	__u16 to_low;       /* 0: the port stays */
+	__u16 to_high;      /* to_low, or a range as wide as dport's */
+	__u16 pad2;
+	__u32 ifindex;      /* where the route to the target led at the last look */
+	__u8 dst[16];
+	__u8 to[16];
+	__u64 flows;
+	__u64 refused;      /* new flows that found no room */
+};
+
+struct shunt_nat_match {
+	__u8 dst[16];
+	__u16 port;         /* first of the block */
+	__u8 family;
+	__u8 proto;
+	__u8 dst_len;
+	__u8 port_len;      /* bits, 16 for a single port */
+	__u8 pad[2];
+};
+
+struct shunt_nat_target {
+	__u8 to[16];
+	__u32 rule;         /* in shunt_nat_rules */
+	__u32 ifindex;      /* as in struct shunt_nat_rule */
+	__u16 dport_low;
+	__u16 to_low;
+	__u8 keep;          /* the bits of the address before this are set */
+	__u8 shift;         /* the port moves by to_low - dport_low */
+	__u8 pad[2];
+};
+
+/* shunt_nat_shapes[]: two of each family, of which shunt_nat tells one. */
+struct shunt_nat_shapes {
+	__u32 count;
+	__u32 pad;
+	struct {
+		__u8 dst_len;
+		__u8 port_len;
+	} shape[SHUNT_NAT_SHAPES];
+};
+
+/* Settings: shunt_nat[0]. */
+enum shunt_nat_idle {
+	NAT_OPENING = 0,    /* nothing has come back yet */
+	NAT_TCP,
+	NAT_CLOSING,        /* one end has closed */
+	NAT_CLOSED,         /* both have, or one has reset */
+	NAT_UDP,
+	NAT_IDLES,
+};
+
+struct shunt_nat {
+	__u64 idle_ns[NAT_IDLES]; /* without packets, until a flow ends */
+	__u32 current[2];   /* shapes in force, of IPv4 and IPv6 */
+	__u32 rules;        /* entries of shunt_nat_rules in use, the free ones too */
+	__u32 changing;     /* a command changes the rules, or was killed at it */
+	__u32 flows;        /* room for so many */
+	__u32 forwarding;   /* shunt switched lo's forwarding on */
+};
+
+/* A flow has two entries in shunt_nat_flows, for the packets that go out (as
+ * they are before) and for those that come back (likewise). */
+enum shunt_nat_direction { NAT_OUT = 1, NAT_IN, NAT_PIECE_OUT, NAT_PIECE_IN };
+
+struct shunt_nat_key {
+	__u8 src[16];
+	__u8 dst[16];
+	__u16 sport;
+	__u16 dport;
+	__u8 family;
+	__u8 proto;
+	__u8 direction;     /* enum shunt_nat_direction */
+	__u8 pad;
+};
+
+struct shunt_nat_flow {
+	struct shunt_nat_key other; /* the flow's other entry */
+	__u64 seen_ns;      /* last packet this way; coarse CLOCK_MONOTONIC */
+	__u64 route_ns;     /* out: until then what follows holds */
+	__u64 packets;
+	__u64 bytes;
+	__u32 rule;
+	__u32 ifindex;      /* that the packets out left by before */
+	__u32 oif;          /* out: and by now */
+	__u32 fallback;     /* out: and by if no program may ask for routes */
+	__u8 how;           /* out: see tc/nat.bpf.c */
+	__u8 tcp_flags;     /* of all packets this way */
+	__u8 last_flags;    /* of the last one */
+	__u8 raw;           /* ifindex has no link layer header */
+	__u8 home[6];       /* link layer address of ifindex */
+	__u8 macs[12];      /* out: the next hop's and oif's */
+	__u8 pad[2];
+};
+
 _Static_assert(sizeof(struct shunt_conf) == 144, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
@@ -583,5 +707,12 @@ _Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
 _Static_assert(sizeof(struct shunt_seen) == 64, "shunt_seen");
 _Static_assert(sizeof(struct shunt_bucket) == 64, "shunt_bucket");
 _Static_assert(sizeof(struct shunt_monitor) == 104, "shunt_monitor");
+_Static_assert(sizeof(struct shunt_nat_rule) == 72, "shunt_nat_rule");
+_Static_assert(sizeof(struct shunt_nat_match) == 24, "shunt_nat_match");
+_Static_assert(sizeof(struct shunt_nat_target) == 32, "shunt_nat_target");
+_Static_assert(sizeof(struct shunt_nat_shapes) == 2056, "shunt_nat_shapes");
+_Static_assert(sizeof(struct shunt_nat) == 64, "shunt_nat");
+_Static_assert(sizeof(struct shunt_nat_key) == 40, "shunt_nat_key");
+_Static_assert(sizeof(struct shunt_nat_flow) == 112, "shunt_nat_flow");
 
 #endif

@@ -18,6 +18,7 @@
 #include "ifaces.h"
 #include "load.h"
 #include "local.h"
+#include "nat.h"
 #include "netns.h"
 #include "pins.h"
 #include "route.h"
@@ -48,10 +49,12 @@ struct request {
 	struct rule_file config;
 	char router[SHUNT_NAME]; /* path of its cgroup, "" if it was not told */
 	__u32 flows;
+	struct shunt_nat nat_conf;
 	bool bypass;
 	bool steer;
 	bool monitor;
 	bool alone; /* nothing but a monitor's programs and maps */
+	bool nat;
 	bool eager; /* some cgroup is */
 	bool proven;
 	bool force; /* whatever the kernel does */
@@ -59,7 +62,7 @@ struct request {
 
 static int usage(void)
 {
-	printf("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n\n"
+	printf("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n                  [--nat NAME]...\n\n"
 	       "  --cgroup PATH        bypass for sockets made in this cgroup (a path, or a name\n"
 	       "                       below the cgroup2 mount) and the ones below it, for pairs that\n"
 	       "                       have earned it ('shunt run' sees to that)\n"
@@ -88,6 +91,7 @@ static int usage(void)
 	       "                       about 300 bytes for each, and 64 for each CPU up to 4\n"
 	       "  --max-flows N        flows given to listeners that are kept in mind (65536),\n"
 	       "                       about 160 bytes for each\n");
+	nat_usage();
 	return 0;
 }
 
@@ -191,6 +195,23 @@ static void monitors_last(struct request *req)
 		memmove(&req->states[kept + 1], &req->states[kept], (i - kept) * sizeof(s));
 		req->states[kept++] = s;
 	}
+}
+
+static int add_nat(struct request *req, const char *name)
+{
+	struct shunt_state both[2], *s;
+	int i, error = nat_states(name, both);
+
+	for (i = 0; i < 2 && !error; i++) {
+		s = new_state(req, both[i].kind);
+		if (!s)
+			return refuse("--nat '%s': more than %d attachments", name, SHUNT_STATES);
+		*s = both[i];
+		if (find_state(req->states, s))
+			memset(&req->states[--req->n], 0, sizeof(*s));
+	}
+	req->nat = true;
+	return error;
 }
 
 /* port LOW[-HIGH], ADDR/LEN or the name of a process */
@@ -327,6 +348,12 @@ static int set_limit(struct request *req, const char *option, const char *text)
 		error = number(option, text, 1, 1U << 24, &n);
 		if (!error)
 			req->flows = n;
+	} else if (!strcmp(option, "--nat-idle")) {
+		error = nat_set_idle(&req->nat_conf, text);
+	} else if (!strcmp(option, "--nat-flows")) {
+		error = number(option, text, 1, 1U << 22, &n);
+		if (!error)
+			req->nat_conf.flows = n;
 	} else {
 		error = number(option, text, 1, 0xffffffff, &n);
 		if (!error && n >= 253 && n <= 255)
@@ -342,7 +369,8 @@ bool is_load_option(const char *word)
 	static const char *const options[] = {
 		"--cgroup", "--iface", "--monitor", "--exclude", "--max-bytes", "--max-messages",
 		"--host-bytes", "--mark", "--table", "--max-rules", "--max-flows",
-		"--router-cgroup", "--router-mark", NULL,
+		"--router-cgroup", "--router-mark",
+		"--nat", "--nat-flows", "--nat-idle", NULL,
 	};
 	const char *const *o = options;
 
@@ -359,6 +387,8 @@ static int set_option(struct request *req, const char *option, char *value)
 		return add_iface(req, value);
 	if (!strcmp(option, "--monitor"))
 		return add_monitor(req, value);
+	if (!strcmp(option, "--nat"))
+		return add_nat(req, value);
 	if (!strcmp(option, "--exclude"))
 		return add_exclude(req, value);
 	if (!strcmp(option, "--router-cgroup"))
@@ -388,6 +418,7 @@ static int parse(int argc, char **argv, struct request *req)
 
 	defaults(&req->conf);
 	req->flows = DEFAULT_FLOWS;
+	nat_defaults(&req->nat_conf);
 	for (i = 1; i < argc && !error; i += 2) {
 		bool config = !strcmp(argv[i], "--config");
 
@@ -406,7 +437,7 @@ static int parse(int argc, char **argv, struct request *req)
 	if (!error && req->config.count && !req->steer)
 		return refuse("load: '%s' has rules, but there is no --iface", req->config.name);
 	if (!error && !req->n)
-		return refuse("load: nothing to do: give --cgroup, --iface or --monitor");
+		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");
 	monitors_last(req);
 	req->conf.host_msgs = req->conf.max_pages * getpagesize() / MSG_COST;
 	if (!req->steer)
@@ -418,13 +449,18 @@ static int parse(int argc, char **argv, struct request *req)
 static bool same(const struct request *req, struct shunt_state *states,
 		 const struct shunt_conf *conf)
 {
+	const struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
 	struct shunt_state *s;
 	unsigned int i, n = 0;
 
+	if (!nat || nat->flows != req->nat_conf.flows ||
+	    memcmp(nat->idle_ns, req->nat_conf.idle_ns, sizeof(nat->idle_ns)))
+		return false;
 	for (i = 0; i < SHUNT_STATES; i++)
 		n += states[i].kind == SHUNT_CGROUP || states[i].kind == SHUNT_PATTERN ||
 		     is_monitor(&states[i]) ||
-		     (states[i].kind == SHUNT_IFACE && !states[i].found);
+		     (states[i].kind == SHUNT_IFACE && !states[i].found) ||
+		     (nat_is(&states[i]) && !states[i].admit);
 	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
 	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark ||
@@ -512,6 +548,14 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);
 	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
 	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
+	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->steer || req->nat);
+	bpf_program__set_autoload(skel->progs.shunt_nat_out, req->steer || req->nat);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_in, req->steer || req->nat);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_out, req->steer || req->nat);
+	bpf_program__set_autoload(skel->progs.shunt_nat_init, req->steer || req->nat);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, 2 * req->nat_conf.flows);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_queue,
+				 req->steer || req->nat ? req->nat_conf.flows : 1);
 	choose_maps(skel, req);
 	error = shunt_bpf__load(skel);
 	if (error) {
@@ -548,6 +592,24 @@ static int attach_again(const struct request *req, struct shunt_state *states)
 	else if (!error && req->steer)
 		error = rules_open(); /* they follow the interfaces */
 	return error;
+}
+
+/* The kernel may have no memory for the timer at the moment. */
+static int start_nat(const struct shunt_bpf *skel)
+{
+	char packet[64] = "";
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet));
+	int fd = bpf_program__fd(skel->progs.shunt_nat_init), tries;
+
+	if (fd < 0)
+		return 0;
+	for (tries = 0; tries < 100; tries++) {
+		if (bpf_prog_test_run_opts(fd, &o))
+			return fail(-errno, "can't set up NAT");
+		if (!o.retval)
+			return 0;
+	}
+	return fail((int)o.retval, "can't make a timer for NAT");
 }
 
 static int make_dirs(void)
@@ -621,13 +683,15 @@ static int attach_all(const struct request *req)
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
 	struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
+	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
 	unsigned int i;
 	int error = 0;
 
-	if (!conf || !states || !excludes)
+	if (!conf || !states || !excludes || !nat)
 		return fail(-errno, "can't map the settings");
 	memcpy(excludes, req->excludes, sizeof(req->excludes));
 	*conf = req->conf;
+	*nat = req->nat_conf;
 	conf->sees_flags = sees_flags();
 	if (req->monitor)
 		error = prepare_monitor(conf->mark);
@@ -635,6 +699,8 @@ static int attach_all(const struct request *req)
 		error = route_add(conf->mark, conf->table);
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
+	if (!error && req->nat)
+		error = nat_forwarding(nat, true);
 	for (i = 0; i < req->n && !error; i++) {
 		states[i] = req->states[i];
 		error = attach(states, i);
@@ -693,6 +759,8 @@ static int load_fresh(const struct request *req)
 		error = pin_all(skel);
 	if (!error)
 		error = name_router(req, skel);
+	if (!error)
+		error = start_nat(skel);
 	if (!error && req->steer)
 		error = make_rules(req, skel);
 	if (!error && req->bypass)
@@ -748,7 +816,7 @@ static int load(struct request *req)
 
 int programs_try(bool bypass, bool steer)
 {
-	const struct request req = { .bypass = bypass, .steer = steer };
+	const struct request req = { .bypass = bypass, .steer = steer, .nat_conf.flows = 1 };
 	struct shunt_bpf *skel;
 	int error = open_programs(&req, &skel);
 
@@ -765,6 +833,7 @@ int private_bypass_open(struct private_bypass *ret)
 	int error;
 
 	defaults(&req.conf);
+	nat_defaults(&req.nat_conf);
 	error = open_programs(&req, &skel);
 	if (!error)
 		error = attach_verdict(skel);

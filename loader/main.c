@@ -29,6 +29,8 @@ static const struct command commands[] = {
 	{ "apply", cmd_apply, "FILE", "make the rules of a file the rules in force" },
 	{ "save", cmd_save, "", "the rules in force, as apply reads them" },
 	{ "diverter", cmd_diverter, "-I|-D|-L|-V ...", "what ziti-router calls for its services" },
+	{ "nat", cmd_nat, "add|del|list|flush|flows ...",
+	  "rules that send packets to another address and port" },
 	{ "sockets", cmd_sockets, "", "pairs: state, why, bytes bypassed, bytes passed" },
 	{ "monitor", cmd_monitor, "[--iface NAME]... [--top N] [FILTER]",
 	  "flows seen on the interfaces, refreshed every second" },

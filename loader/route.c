@@ -372,3 +372,35 @@ int route_add(__u32 mark, __u32 table)
 		del_family(AF_INET, mark, table);
 	return error;
 }
+
+static int see_way(const struct nlmsghdr *nlh, void *data)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	__u32 *ifindex = data;
+
+	if (nlh->nlmsg_type == RTM_NEWROUTE)
+		*ifindex = rtm->rtm_type == RTN_LOCAL ? LOOPBACK :
+			   attr_u32(nlh, sizeof(*rtm), RTA_OIF);
+	return MNL_CB_OK;
+}
+
+int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	int bytes = family == AF_INET ? 4 : 16, error;
+	__u32 ifindex = 0;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	rtm->rtm_family = (unsigned char)family;
+	rtm->rtm_dst_len = (unsigned char)(8 * bytes);
+	mnl_attr_put(nlh, RTA_DST, bytes, addr);
+	error = rtnl_request(nlh, see_way, &ifindex);
+	if (error)
+		return error;
+	if (!ifindex)
+		return -ENETUNREACH;
+	*ret_ifindex = ifindex;
+	return 0;
+}

@@ -24,6 +24,10 @@ int route_del(__u32 mark, __u32 table);
 /* Are both the rule and the route there, and ours? */
 bool route_present(__u32 mark, __u32 table, int family);
 
+/* The interface that packets to this address leave by now, lo's if it is this
+ * host's own; 0 or -errno, unsaid. */
+int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex);
+
 /*
  * Sends one rtnetlink request and gives what comes back to cb, which may be
  * NULL. A dump that the kernel changed under us is read again, so cb may see

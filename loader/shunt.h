@@ -41,6 +41,7 @@ int cmd_unload(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_steer(int argc, char **argv);
+int cmd_nat(int argc, char **argv);
 int cmd_sockets(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_trace(int argc, char **argv);

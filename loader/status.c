@@ -8,6 +8,7 @@
 #include "attach.h"
 #include "bypass.h"
 #include "json.h"
+#include "nat.h"
 #include "pins.h"
 #include "rules.h"
 #include "shunt.h"
@@ -51,6 +52,19 @@ static int read_rules(struct status *s)
 	return error;
 }
 
+static int read_nat(struct status *s)
+{
+	const struct shunt_nat_rule *rules = pin_mmap("shunt_nat_rules", NULL);
+	unsigned int i;
+
+	s->nat = pin_mmap("shunt_nat", NULL);
+	if (!rules || !s->nat)
+		return fail(-errno, "can't read the NAT rules");
+	for (i = 0; i < s->nat->rules; i++)
+		s->nat_rules += rules[i].used;
+	return 0;
+}
+
 static int read_loaded(struct status *s)
 {
 	int i, error;
@@ -71,7 +85,7 @@ static int read_loaded(struct status *s)
 		error = read_pairs(s);
 	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
 		error = read_rules(s);
-	return error;
+	return error ? error : read_nat(s);
 }
 
 int status_read(struct status *s)
@@ -118,6 +132,24 @@ static void json_patterns(const struct status *s)
 	for (i = 0; s->states && i < SHUNT_STATES; i++)
 		if (s->states[i].kind == SHUNT_PATTERN)
 			json_string(stdout, NULL, s->states[i].name);
+	json_close(stdout, ']');
+}
+
+/* One entry for the two attachments of an interface. */
+static void json_nat_ifaces(const struct status *s)
+{
+	unsigned int i;
+
+	json_open_in(stdout, "ifaces", '[');
+	for (i = 0; s->states && i < SHUNT_STATES; i++) {
+		if (s->states[i].kind != SHUNT_NAT_OUT && s->states[i].kind != SHUNT_NAT_RAW_OUT)
+			continue;
+		json_open(stdout, '{');
+		json_string(stdout, "name", s->states[i].name);
+		json_string(stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
+		json_bool(stdout, "attached", attached(s->states, i));
+		json_close(stdout, '}');
+	}
 	json_close(stdout, ']');
 }
 
@@ -209,8 +241,17 @@ static void print_json(const struct status *s)
 	json_attached(s, "ifaces", SHUNT_MONITOR_IN);
 	json_close(stdout, '}');
 	json_open_in(stdout, "nat", '{');
-	json_number(stdout, "rules", 0);
-	json_number(stdout, "flows", 0);
+	json_nat_ifaces(s);
+	json_number(stdout, "rules", s->nat_rules);
+	json_number(stdout, "flows", c->nat_made - c->nat_ended);
+	json_number(stdout, "max_flows", s->nat ? s->nat->flows : 0);
+	json_number(stdout, "made", c->nat_made);
+	json_number(stdout, "packets", c->nat_packets);
+	json_number(stdout, "refused", c->nat_refused);
+	json_number(stdout, "other_ports", c->nat_ports);
+	json_number(stdout, "errors", c->nat_errors);
+	json_number(stdout, "fragments", c->nat_fragments);
+	json_number(stdout, "unroutable", c->nat_unroutable);
 	json_close(stdout, '}');
 	json_close(stdout, '}');
 }
@@ -231,8 +272,12 @@ static void print_attached(const struct status *s)
 		else if (a->kind == SHUNT_PATTERN)
 			printf("  iface '%s'%s\n", a->name, s->supervised ? "" :
 			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
+		else if (nat_is(a))
+			printf("  nat %s %s  %s", a->name,
+			       a->kind == SHUNT_NAT_IN || a->kind == SHUNT_NAT_RAW_IN ? "in" : "out",
+			       a->clsact ? "clsact" : "tcx");
 		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
-		    a->kind != SHUNT_MONITOR_IN)
+		    a->kind != SHUNT_MONITOR_IN && !nat_is(a))
 			continue;
 		printf("%s\n", !s->conf->loaded || attached(s->states, i) ? "" :
 		       "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it");
@@ -277,6 +322,15 @@ static void print_text(const struct status *s)
 	if (s->conf->local)
 		printf("  what this host sends is looked at; first packets that were the router's own: "
 		       "%llu\n", ULL(c->routers_own));
+	if (s->nat_rules || c->nat_made) {
+		printf("nat: %u rules, %llu flows, room for %u\n", s->nat_rules,
+		       ULL(c->nat_made - c->nat_ended), s->nat->flows);
+		printf("  made %llu flows (%llu by another source port), rewrote %llu packets, %llu ICMP "
+		       "errors\n", ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_packets),
+		       ULL(c->nat_errors));
+		printf("  dropped for want of room %llu, of a route %llu; fragments left alone %llu\n",
+		       ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
+	}
 	if (s->conf->trace)
 		printf("trace: on\n");
 }

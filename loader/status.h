@@ -20,6 +20,8 @@ struct status {
 	bool supervised;
 	__u64 queued;
 	unsigned int rules;
+	const struct shunt_nat *nat;
+	unsigned int nat_rules;
 };
 
 /* Reads it all, and keeps the lock until the process ends, so that it stays

@@ -42,9 +42,11 @@
 
 /*
  * Where a kind of attachment goes. Programs run in order of attachment, or of
- * clsact priority (0x53 is "S"; tc itself counts down from 0xc000). The
- * monitor is last at ingress, where it sees the mark of steering, and first at
- * egress, before anybody redirects.
+ * clsact priority (0x53 is "S"; tc itself counts down from 0xc000). NAT is
+ * before steering at ingress, which then sees the addresses that it restored,
+ * and after it at egress, which leaves what steering takes. The monitor is last
+ * at ingress, where it sees the mark of steering, and first at egress, before
+ * anybody redirects.
  */
 static const struct hook {
 	const char *program;
@@ -55,13 +57,21 @@ static const struct hook {
 	__u16 priority; /* clsact: the first that may be ours */
 } hooks[] = {
 	[SHUNT_IFACE] = { "shunt_steer", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, 0, 0x5300 },
-	[SHUNT_LOCAL_OUT] = { "shunt_local", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, 0, 0x5300 },
+	[SHUNT_LOCAL_OUT] = { "shunt_local", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
+			      TCX_FIRST, 0x5300 },
 	[SHUNT_LOCAL_IN] = { "shunt_arrive", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
 			     0, 0x5300 },
 	[SHUNT_MONITOR_IN] = { "shunt_see_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
 			       0, 0x5380 },
 	[SHUNT_MONITOR_OUT] = { "shunt_see_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
 				TCX_FIRST, 0x5200 },
+	[SHUNT_NAT_IN] = { "shunt_nat_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
+			   TCX_FIRST, 0x5280 },
+	[SHUNT_NAT_OUT] = { "shunt_nat_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, 0, 0x5380 },
+	[SHUNT_NAT_RAW_IN] = { "shunt_nat_raw_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
+			       TCX_FIRST, 0x5280 },
+	[SHUNT_NAT_RAW_OUT] = { "shunt_nat_raw_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
+				0, 0x5380 },
 };
 
 static const struct hook *hook_of(const struct shunt_state *state)

@@ -13,8 +13,8 @@ declare -A groups=(
 	# build, load, and see it work
 	[build]='bpftool cgroup-tools clang gcc iproute2 kmod libbpf-dev
 		libc6-dev libelf-dev libmnl-dev make pkg-config socat zlib1g-dev'
-	[test]='bats bind9-dnsutils curl dnsmasq-base haproxy iperf3 jq
-		netcat-openbsd nftables procps shellcheck squid strace tmux'
+	[test]='bats bind9-dnsutils curl dnsmasq-base ethtool haproxy iperf3 jq
+		netcat-openbsd nftables procps shellcheck squid strace tcpdump tmux'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
 	[bench]='gnuplot-nox haproxy iperf3 jq nftables nginx redis-server wrk'
 )

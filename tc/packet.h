@@ -50,6 +50,8 @@ struct packet {
 	__u32 ifindex;
 	__u32 fragment;   /* which datagram it is of */
 	__u8 tcp_seqs[8]; /* as they stand in the header: of the sender, acknowledged */
+	__u32 tags;       /* bytes of tags between network header and IP header */
+	__u32 at;         /* what follows IP, or the fragment header, from the network header */
 };
 
 struct ipv4_header {
@@ -183,6 +185,7 @@ static __always_inline enum parsed parse_udp(struct __sk_buff *skb, __u32 at, __
 static __always_inline enum parsed parse_ports(struct __sk_buff *skb, __u32 at, __u32 end,
 					       struct packet *pkt)
 {
+	pkt->at = at;
 	if (pkt->proto == IPPROTO_TCP)
 		return parse_tcp(skb, at, end, pkt);
 	if (pkt->proto == IPPROTO_UDP)
@@ -221,6 +224,7 @@ static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, __u32 at, s
 	pkt->proto = h.protocol;
 	__builtin_memcpy(pkt->src, h.src, 4);
 	__builtin_memcpy(pkt->dst, h.dst, 4);
+	pkt->at = at + ihl;
 	if (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP)
 		return PARSED_OTHER;
 	if (h.frag_off & bpf_htons(IP_OFFSET | IP_MF)) {
@@ -289,8 +293,10 @@ static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, __u32 at, s
 		return PARSED_MALFORMED;
 	for (i = 0; i < MAX_EXTENSIONS && is_extension(pkt->proto); i++) {
 		parsed = parse_extension(skb, &at, pkt);
-		if (parsed != PARSED_PORTS)
+		if (parsed != PARSED_PORTS) {
+			pkt->at = at;
 			return parsed;
+		}
 	}
 	return is_extension(pkt->proto) ? PARSED_MALFORMED : parse_ports(skb, at, end, pkt);
 }
@@ -318,6 +324,7 @@ __weak __attribute__((noinline)) int shunt_parse(struct __sk_buff *skb, struct p
 		at += sizeof(tag);
 		proto = tag.proto;
 	}
+	pkt->tags = at;
 	if (proto == bpf_htons(ETH_P_IP))
 		return parse_ipv4(skb, at, pkt);
 	if (proto == bpf_htons(ETH_P_IPV6))

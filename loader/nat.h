@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* NAT's settings, and the interfaces that it is attached to. */
+#ifndef SHUNT_NAT_H
+#define SHUNT_NAT_H
+
+#include <stdbool.h>
+
+#include "abi.h"
+
+void nat_defaults(struct shunt_nat *ret);
+
+/* Reads KIND=SECONDS, after which a flow ends that has no packets; 0, or
+ * -EINVAL, said. */
+int nat_set_idle(struct shunt_nat *nat, const char *word);
+
+/* Prints the lines of the settings for 'shunt load help'. */
+void nat_usage(void);
+
+/* Is this attachment NAT's? */
+bool nat_is(const struct shunt_state *state);
+
+/* Fills two entries, for the way in and the way out; 0 or -errno, said. */
+int nat_states(const char *name, struct shunt_state ret[2]);
+
+/*
+ * Attaches NAT to an interface unless it is; state->admit of such entries is
+ * 1, as 'shunt load' did not ask for them. The caller holds the lock. 0 or
+ * -errno, said.
+ */
+int nat_attach(struct shunt_state *states, unsigned int ifindex);
+
+/* Takes NAT off the interfaces that it was attached to by nat_attach(); goes on
+ * after a failure and returns the first one, said. */
+int nat_detach(struct shunt_state *states);
+
+/* Lets programs ask for IPv4 routes, by lo's forwarding, and the other way
+ * round; nat must be in the pinned map. 0 or -errno, said. */
+int nat_forwarding(struct shunt_nat *nat, bool on);
+
+#endif

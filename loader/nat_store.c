@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * All rules of one protocol and destination prefix are compiled together: each
+ * port belongs to the rule with the narrowest range, and runs of ports are cut
+ * into aligned blocks, for which the hash has an entry. An entry is written
+ * before those that it takes over from are removed, and a shape is there as
+ * long as some entry has it.
+ */
+#include "nat_store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <bpf/bpf.h>
+
+#include "pins.h"
+#include "shunt.h"
+
+#define PORTS 65536
+
+struct entry {
+	struct shunt_nat_match key;
+	struct shunt_nat_target target;
+};
+
+struct entries {
+	struct entry *at;
+	size_t count;
+	size_t room;
+};
+
+static struct shunt_nat *nat;
+static struct shunt_nat_rule *rules;
+static struct shunt_nat_shapes *shapes;
+static int match_fd = -1;
+
+static void free_entries(struct entries *e)
+{
+	free(e->at);
+}
+
+#define _cleanup_entries_ _cleanup_(free_entries)
+
+static int add_entry(struct entries *e, const struct entry *entry)
+{
+	size_t room = e->room ? 2 * e->room : 64;
+	struct entry *at;
+
+	if (e->count == e->room) {
+		at = realloc(e->at, room * sizeof(*at));
+		if (!at)
+			return -ENOMEM;
+		e->at = at;
+		e->room = room;
+	}
+	e->at[e->count++] = *entry;
+	return 0;
+}
+
+static bool same_prefix(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
+{
+	return a->family == b->family && a->proto == b->proto && a->dst_len == b->dst_len &&
+	       !memcmp(a->dst, b->dst, sizeof(a->dst));
+}
+
+static bool same_match(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
+{
+	return same_prefix(a, b) && a->dport_low == b->dport_low && a->dport_high == b->dport_high;
+}
+
+static int width(const struct shunt_nat_rule *r)
+{
+	return r->dport_high - r->dport_low;
+}
+
+/* The more special rule first; of equally wide ranges the one that begins lower. */
+static int compare(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
+{
+	int c = a->family - b->family;
+
+	if (!c)
+		c = a->proto - b->proto;
+	if (!c)
+		c = b->dst_len - a->dst_len;
+	if (!c)
+		c = memcmp(a->dst, b->dst, sizeof(a->dst));
+	if (!c)
+		c = width(a) - width(b);
+	return c ? c : a->dport_low - b->dport_low;
+}
+
+static int compare_at(const void *a, const void *b)
+{
+	return compare(*(const struct shunt_nat_rule *const *)a,
+		       *(const struct shunt_nat_rule *const *)b);
+}
+
+int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count)
+{
+	const struct shunt_nat_rule **all = calloc(SHUNT_NAT_RULES, sizeof(*all));
+	unsigned int i, n = 0;
+
+	if (!all)
+		return fail(-ENOMEM, "can't list the rules");
+	for (i = 0; i < nat->rules; i++)
+		if (rules[i].used)
+			all[n++] = &rules[i];
+	qsort(all, n, sizeof(*all), compare_at);
+	*ret = all;
+	*ret_count = n;
+	return 0;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	return memcmp(&((const struct entry *)a)->key, &((const struct entry *)b)->key,
+		      sizeof(struct shunt_nat_match));
+}
+
+/* One aligned block of ports for a rule. */
+static int add_block(struct entries *e, const struct shunt_nat_rule *r, unsigned int port,
+		     unsigned int port_len)
+{
+	struct entry entry = {
+		.key = { .port = port, .family = r->family, .proto = r->proto,
+			 .dst_len = r->dst_len, .port_len = port_len },
+		.target = { .rule = r - rules, .ifindex = r->ifindex, .dport_low = r->dport_low,
+			    .to_low = r->to_low, .keep = r->to_len,
+			    .shift = r->to_low != r->to_high },
+	};
+
+	memcpy(entry.key.dst, r->dst, sizeof(r->dst));
+	memcpy(entry.target.to, r->to, sizeof(r->to));
+	return add_entry(e, &entry);
+}
+
+/* The ports from low up to end, which is none of them. */
+static int add_run(struct entries *e, const struct shunt_nat_rule *r, unsigned int low,
+		   unsigned int end)
+{
+	unsigned int len, size;
+	int error = 0;
+
+	while (low < end && !error) {
+		for (len = 0; len < 16; len++) {
+			size = PORTS >> len;
+			if (!(low % size) && low + size <= end)
+				break;
+		}
+		error = add_block(e, r, low, len);
+		low += PORTS >> len;
+	}
+	return error;
+}
+
+/* The entries for count rules of one prefix, sorted as compare() does. */
+static int compile(const struct shunt_nat_rule **group, unsigned int count, struct entries *e)
+{
+	_cleanup_free_ const struct shunt_nat_rule **owner = calloc(PORTS + 1, sizeof(*owner));
+	unsigned int port, low = 0;
+	int error = 0;
+
+	if (!owner)
+		return -ENOMEM;
+	while (count--)
+		for (port = group[count]->dport_low; port <= group[count]->dport_high; port++)
+			owner[port] = group[count];
+	for (port = 1; port <= PORTS && !error; port++) {
+		if (port < PORTS && owner[port] == owner[low])
+			continue;
+		if (owner[low])
+			error = add_run(e, owner[low], low, port);
+		low = port;
+	}
+	return error;
+}
+
+/* The entries for all rules with the prefix of r, or for all rules at all if
+ * r is NULL; sorted by key. */
+static int entries_for(const struct shunt_nat_rule *r, struct entries *e)
+{
+	_cleanup_free_ const struct shunt_nat_rule **all = NULL;
+	unsigned int i, from, count = 0;
+	int error = nat_store_list(&all, &count);
+
+	for (from = 0; from < count && !error; from = i) {
+		for (i = from + 1; i < count && same_prefix(all[i], all[from]); i++)
+			;
+		if (!r || same_prefix(all[from], r))
+			error = compile(all + from, i - from, e);
+	}
+	if (error == -ENOMEM)
+		return fail(error, "can't compile the rules");
+	qsort(e->at, e->count, sizeof(*e->at), compare_entries);
+	return error;
+}
+
+/* --- shapes ------------------------------------------------------------------- */
+
+static unsigned int family_index(unsigned int family)
+{
+	return family == AF_INET ? 0 : 1;
+}
+
+/* Longest prefixes first, then the smallest blocks. */
+static int compare_shapes(const void *a, const void *b)
+{
+	const __u8 *x = a, *y = b;
+
+	return x[0] != y[0] ? y[0] - x[0] : y[1] - x[1];
+}
+
+static int add_shape(struct shunt_nat_shapes *s, const struct shunt_nat_match *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->count; i++)
+		if (s->shape[i].dst_len == key->dst_len && s->shape[i].port_len == key->port_len)
+			return 0;
+	if (s->count == SHUNT_NAT_SHAPES)
+		return deny(-ENOSPC, "no room for more than %d pairs of prefix length and port block",
+			    SHUNT_NAT_SHAPES);
+	s->shape[s->count].dst_len = key->dst_len;
+	s->shape[s->count++].port_len = key->port_len;
+	return 0;
+}
+
+/* Puts the other of a family's two in force. */
+static void publish(unsigned int f, struct shunt_nat_shapes *s)
+{
+	__u32 other = 2 * f + !(nat->current[f] & 1);
+
+	qsort(s->shape, s->count, sizeof(s->shape[0]), compare_shapes);
+	shapes[other] = *s;
+	__atomic_store_n(&nat->current[f], other, __ATOMIC_RELEASE);
+}
+
+/* Lets programs look for these entries too. */
+static int widen(const struct entries *e)
+{
+	struct shunt_nat_shapes wide[2] = { shapes[nat->current[0]], shapes[nat->current[1]] };
+	unsigned int f;
+	size_t i;
+	int error = 0;
+
+	for (i = 0; i < e->count && !error; i++)
+		error = add_shape(&wide[family_index(e->at[i].key.family)], &e->at[i].key);
+	for (f = 0; f < 2 && !error; f++)
+		if (wide[f].count != shapes[nat->current[f]].count)
+			publish(f, &wide[f]);
+	return error;
+}
+
+/* And no longer for those that nobody has. */
+static int narrow(void)
+{
+	struct shunt_nat_shapes used[2] = {};
+	struct shunt_nat_match key, *last = NULL;
+	unsigned int f;
+	int error = 0;
+
+	while (!error && !bpf_map_get_next_key(match_fd, last, &key)) {
+		error = add_shape(&used[family_index(key.family)], &key);
+		last = &key;
+	}
+	for (f = 0; f < 2 && !error; f++)
+		if (used[f].count != shapes[nat->current[f]].count)
+			publish(f, &used[f]);
+	return error;
+}
+
+/* --- changes -------------------------------------------------------------------- */
+
+static int put_entries(const struct entries *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->count; i++) {
+		if (!bpf_map_update_elem(match_fd, &e->at[i].key, &e->at[i].target, BPF_ANY))
+			continue;
+		if (errno == E2BIG)
+			return deny(-ENOSPC, "no room for more than %d blocks of ports",
+				    SHUNT_NAT_MATCHES);
+		return fail(-errno, "can't write a rule");
+	}
+	return 0;
+}
+
+/* Removes those of old that are not in kept. */
+static int drop_entries(const struct entries *old, const struct entries *kept)
+{
+	size_t i;
+
+	for (i = 0; i < old->count; i++) {
+		if (kept->count && bsearch(&old->at[i], kept->at, kept->count, sizeof(*kept->at),
+					   compare_entries))
+			continue;
+		if (bpf_map_delete_elem(match_fd, &old->at[i].key) && errno != ENOENT)
+			return fail(-errno, "can't remove a rule");
+	}
+	return 0;
+}
+
+static int all_entries(struct entries *e)
+{
+	struct shunt_nat_match *last = NULL;
+	struct entry entry = {};
+	int error = 0;
+
+	while (!error && !bpf_map_get_next_key(match_fd, last, &entry.key)) {
+		error = add_entry(e, &entry);
+		last = &entry.key;
+	}
+	return error ? fail(error, "can't read the rules") : 0;
+}
+
+/* Brings the hash from old to what the rules say for the prefix of r (NULL:
+ * for all). */
+static int apply(const struct shunt_nat_rule *r, const struct entries *old)
+{
+	_cleanup_entries_ struct entries new = {};
+	int error = entries_for(r, &new);
+
+	if (!error)
+		error = widen(&new);
+	if (!error)
+		error = put_entries(&new);
+	if (!error)
+		error = drop_entries(old, &new);
+	if (!error && old->count)
+		error = narrow();
+	return error;
+}
+
+static int repair(void)
+{
+	_cleanup_entries_ struct entries old = {};
+	int error = all_entries(&old);
+
+	if (!error)
+		error = apply(NULL, &old);
+	if (!error)
+		nat->changing = 0;
+	return error;
+}
+
+int nat_store_open(void)
+{
+	nat = pin_mmap("shunt_nat", NULL);
+	rules = pin_mmap("shunt_nat_rules", NULL);
+	shapes = pin_mmap("shunt_nat_shapes", NULL);
+	match_fd = pin_open("maps", "shunt_nat_match");
+	if (!nat || !rules || !shapes || match_fd < 0)
+		return fail(match_fd < 0 ? match_fd : -errno, "can't open the NAT rules");
+	return nat->changing ? repair() : 0;
+}
+
+static struct shunt_nat_rule *find(const struct shunt_nat_rule *match)
+{
+	unsigned int i;
+
+	for (i = 0; i < nat->rules; i++)
+		if (rules[i].used && same_match(&rules[i], match))
+			return &rules[i];
+	return NULL;
+}
+
+static struct shunt_nat_rule *free_slot(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nat->rules; i++)
+		if (!rules[i].used)
+			return &rules[i];
+	return i < SHUNT_NAT_RULES ? &rules[nat->rules++] : NULL;
+}
+
+/* Puts value in the place of *at, and the hash right; undoes it on failure. */
+static int change(struct shunt_nat_rule *at, const struct shunt_nat_rule *value)
+{
+	const struct shunt_nat_rule was = *at, *prefix = value->used ? value : &was;
+	_cleanup_entries_ struct entries old = {};
+	int error = entries_for(prefix, &old);
+
+	if (error)
+		return error;
+	nat->changing = 1;
+	*at = *value;
+	error = apply(prefix, &old);
+	if (!error) {
+		nat->changing = 0;
+		return 0;
+	}
+	*at = was;
+	repair();
+	return error;
+}
+
+int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was)
+{
+	struct shunt_nat_rule *at = find(r), new = *r;
+
+	ret_was->used = 0;
+	if (at) {
+		*ret_was = *at;
+		new.flows = at->flows;
+		new.refused = at->refused;
+	} else {
+		at = free_slot();
+	}
+	if (!at)
+		return deny(-ENOSPC, "no room for more than %d rules", SHUNT_NAT_RULES);
+	new.used = 1;
+	return change(at, &new);
+}
+
+int nat_store_del(const struct shunt_nat_rule *match)
+{
+	const struct shunt_nat_rule none = {};
+	struct shunt_nat_rule *at = find(match);
+
+	return at ? change(at, &none) : -ENOENT;
+}
+
+int nat_store_flush(void)
+{
+	nat->changing = 1;
+	memset(rules, 0, nat->rules * sizeof(*rules));
+	nat->rules = 0;
+	return repair();
+}

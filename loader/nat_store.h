@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The NAT rules in force, in the pinned maps. Packets flow meanwhile: a new
+ * flow sees the rules as they are before or after a call. The caller holds the
+ * lock on the pin directory.
+ */
+#ifndef SHUNT_NAT_STORE_H
+#define SHUNT_NAT_STORE_H
+
+#include <stdbool.h>
+
+#include "abi.h"
+
+/* Opens the rules and puts in order what a killed command left; 0 or -errno,
+ * said. */
+int nat_store_open(void);
+
+/* Adds a rule, or changes what the one with the same match does; *ret_was is
+ * what it was, with used 0 if it is new. 0 or -errno, said. */
+int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was);
+
+/* Removes the rule with the same match: 0; -ENOENT, unsaid; or -errno, said. */
+int nat_store_del(const struct shunt_nat_rule *match);
+
+int nat_store_flush(void);
+
+/* All rules, sorted, with the more special ones first; the array is the
+ * caller's to free. 0 or -errno, said. */
+int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count);
+
+#endif

@@ -1,0 +1,758 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The host is the file's own namespace:
+#
+#     host .1 --- 10.0.0.0/24 --- .10, .138 near
+#          h0
+#     host .1 --- 10.1.0.0/24 --- .2 far
+#          h1
+#
+# near has the old destination and a target, far another target. Addresses are
+# written for IPv4; with family=6 fd00::a00:8a stands for 10.0.0.138.
+
+load lib
+
+BENCH=$PROJECT/build/bench
+
+bats_require_minimum_version 1.5.0
+
+family=4
+
+make_hosts()
+{
+	netns near
+	netns far
+	ip link add h0 type veth peer name n0 netns "${near_file:?}"
+	ip link add h1 type veth peer name f0 netns "${far_file:?}"
+	ip -batch - <<-END
+		addr add 10.0.0.1/24 dev h0
+		addr add 10.1.0.1/24 dev h1
+		addr add fd00::a00:1/120 dev h0 nodad
+		addr add fd00::a01:1/120 dev h1 nodad
+		link set h0 up
+		link set h1 up
+	END
+	"${near[@]:?}" ip -batch - <<-END
+		addr add 10.0.0.10/24 dev n0
+		addr add 10.0.0.138/24 dev n0
+		addr add fd00::a00:a/120 dev n0 nodad
+		addr add fd00::a00:8a/120 dev n0 nodad
+		link set n0 up
+	END
+	"${far[@]:?}" ip -batch - <<-END
+		addr add 10.1.0.2/24 dev f0
+		addr add fd00::a01:2/120 dev f0 nodad
+		link set f0 up
+		route add 10.0.0.0/24 via 10.1.0.1
+		route add fd00::a00:0/120 via fd00::a01:1
+	END
+}
+
+setup()
+{
+	make_hosts
+	forwarding=$(cat /proc/sys/net/ipv4/conf/lo/forwarding)
+	maps=
+}
+
+teardown()
+{
+	maps=$(own_maps)
+	end_all
+	unload
+	nothing_left "$maps"
+	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$forwarding" ]
+	nothing_on h0
+	ip link del h0
+	ip link del h1
+	remove_netns
+}
+
+# nothing_on IFACE: no program, filter or clsact qdisc is left there
+nothing_on()
+{
+	[ -z "$(tc qdisc show dev "$1" clsact)" ] &&
+		[ "$(bpftool -j net show dev "$1" 3>&- | jq '[.[].tc[]?, .[].tcx[]?] | length')" = 0 ]
+}
+
+# address 10.1.0.2: REPLY is that in the family at hand
+address()
+{
+	local a b c d
+
+	REPLY=$1
+	[ $family = 6 ] || return 0
+	IFS=. read -r a b c d <<<"$1"
+	printf -v REPLY 'fd00::%x:%x' $((a << 8 | b)) $((c << 8 | d))
+}
+
+# at 10.1.0.2 80: ADDRESS:PORT in the family at hand
+at()
+{
+	address "$1"
+	[ $family = 4 ] && echo "$REPLY:$2" || echo "[$REPLY]:$2"
+}
+
+# add PROTO DST PORT TO PORT
+add()
+{
+	local dst
+
+	address "$2"
+	dst=$REPLY
+	shunt nat add "$1" dst "$dst" dport "$3" to "$(at "$4" "$5")"
+}
+
+both_families()
+{
+	for family in 4 6; do
+		echo "# IPv$family"
+		"$@"
+	done
+	family=4
+}
+
+# serve NAME PLACE PROTO ADDRESS PORT [COMMAND]: each connection or datagram
+# there gets NAME, and its bytes back.
+serve()
+{
+	local -n where=$2
+
+	address "$4"
+	[ $family = 4 ] || REPLY="[$REPLY]"
+	spawn "$1" "${where[@]}" socat "${3^^}$family-LISTEN:$5,bind=$REPLY,fork,reuseaddr" \
+		"SYSTEM:${6:-echo $1; cat}"
+	wait_for serving "$3" "$5" "${where[@]}"
+}
+
+serving()
+{
+	"${@:3}" ss -Hln"${1:0:1}" "sport = :$2" | grep -q .
+}
+
+# stop NAME: ends what serve began
+stop()
+{
+	kill "$(cat "$BATS_TEST_TMPDIR/$1.pid")"
+	wait_for ended "$1"
+	rm "$BATS_TEST_TMPDIR/$1".*
+}
+
+# ask PROTO ADDRESS PORT: what comes back for "hello"
+ask()
+{
+	local -a options=(-N)
+
+	[ "$1" = tcp ] || options=(-u -W 2)
+	address "$2"
+	echo hello | timeout 10 nc "${options[@]}" -w 5 "$REPLY" "$3" 3>&-
+}
+
+# answered NAME PROTO ADDRESS PORT: it answers there
+answered()
+{
+	local got
+
+	got=$(ask "${@:2}") || true
+	[ "$got" = "$1"$'\n'hello ] && return
+	echo "expected $1, got: $got"
+	shunt nat flows
+	return 1
+}
+
+flows()
+{
+	status_is nat.flows -eq "$1"
+}
+
+# --- the mapping ---------------------------------------------------------------
+
+ancestors_example()
+{
+	serve target near "$1" 10.0.0.138 23456
+	serve other near "$1" 10.0.0.10 12345
+	answered other "$1" 10.0.0.10 12345
+	add "$1" 10.0.0.10 12345 10.0.0.138 23456
+	answered target "$1" 10.0.0.10 12345
+	stop target
+	stop other
+}
+
+@test "to another host: nc, TCP and UDP, both families" {
+	shunt load --nat h0
+	both_families ancestors_example tcp
+	both_families ancestors_example udp
+}
+
+by_another_interface()
+{
+	serve target far "$1" 10.1.0.2 23456
+	add "$1" 10.0.0.10 80 10.1.0.2 23456
+	answered target "$1" 10.0.0.10 80
+	stop target
+}
+
+@test "a target that is reached by another interface, with strict source validation" {
+	sysctl -qw net.ipv4.conf.all.rp_filter=1
+	shunt load --nat h0
+	both_families by_another_interface tcp
+	both_families by_another_interface udp
+	sysctl -qw net.ipv4.conf.all.rp_filter=0
+	[ "$(status 'nat.ifaces | map(.name) | join(" ")')" = "h0 h1" ]
+}
+
+on_this_host()
+{
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	serve target here "$1" 10.0.0.1 23456
+	add "$1" 10.0.0.10 80 10.0.0.1 23456
+	answered target "$1" 10.0.0.10 80
+	stop target
+}
+
+@test "a target on this host" {
+	shunt load --nat h0
+	both_families on_this_host tcp
+	both_families on_this_host udp
+	[ "$(status 'nat.ifaces | map(.name) | join(" ")')" = "h0 lo" ]
+}
+
+prefix_to_prefix()
+{
+	serve same far "$1" 10.1.0.2 90
+	serve next far "$1" 10.1.0.2 2002
+	address 10.0.0.0
+	local dst=$REPLY/$((family == 4 ? 24 : 120))
+	address 10.1.0.0
+	local to=$REPLY/$((family == 4 ? 24 : 120)) range=$REPLY
+	shunt nat add "$1" dst "$dst" dport 90 to "$to"
+	[ $family = 4 ] || range="[$range]"
+	shunt nat add "$1" dst "$dst" dport 1000-1010 to "$range/${dst#*/}:2000-2010"
+	answered same "$1" 10.0.0.2 90
+	answered next "$1" 10.0.0.2 1002
+	stop same
+	stop next
+}
+
+@test "prefix to prefix, port range to port range; the narrower rule wins" {
+	ip neigh add 10.0.0.2 lladdr 02:00:00:00:00:99 dev h0 nud permanent
+	ip neigh add fd00::a00:2 lladdr 02:00:00:00:00:99 dev h0 nud permanent
+	shunt load --nat h0
+	both_families prefix_to_prefix tcp
+	both_families prefix_to_prefix udp
+
+	serve narrow far tcp 10.1.0.2 3000
+	shunt nat add tcp dst 10.0.0.0/24 to 10.1.0.2:1
+	shunt nat add tcp dst 10.0.0.2 dport 1000-1003 to 10.1.0.2:3000
+	shunt nat add tcp dst 10.0.0.2 dport 1002-1010 to 10.1.0.2:1
+	answered narrow tcp 10.0.0.2 1003
+	shunt nat del tcp dst 10.0.0.2 dport 1000-1003
+	run ! answered narrow tcp 10.0.0.2 1003
+}
+
+# --- bytes and checksums ---------------------------------------------------------
+
+# capture: everything that near sees, until checked
+capture()
+{
+	spawn capture "${near[@]}" tcpdump --immediate-mode -U -s 0 -w "$BATS_TEST_TMPDIR/near.pcap" -i n0
+	wait_for grep -q listening "$BATS_TEST_TMPDIR/capture.err"
+}
+
+# captured REGEX: near has seen a packet that tcpdump -vv describes so
+captured()
+{
+	tcpdump -nvvr "$BATS_TEST_TMPDIR/near.pcap" 2>/dev/null | tr -d '\n' | grep -Eq "$1"
+}
+
+no_bad_checksum()
+{
+	local bad
+
+	kill "$(cat "$BATS_TEST_TMPDIR/capture.pid")"
+	wait_for ended capture
+	captured "\\(correct\\)"
+	bad=$(tcpdump -nvvr "$BATS_TEST_TMPDIR/near.pcap" 2>/dev/null |
+		grep -E 'incorrect|\[bad |wrong|bad cksum' | head -5) || true
+	[ -z "$bad" ] && return
+	echo "$bad"
+	return 1
+}
+
+offload()
+{
+	ethtool -K h0 tx "$1" >/dev/null
+	"${near[@]}" ethtool -K n0 tx "$1" >/dev/null
+}
+
+# web_server FILE: the name of a script that answers a request with that
+web_server()
+{
+	cat >"$BATS_TEST_TMPDIR/web.sh" <<-END
+		#!/bin/sh
+		read -r request
+		printf 'HTTP/1.0 200 OK\\r\\n\\r\\n'
+		cat $1
+	END
+	chmod +x "$BATS_TEST_TMPDIR/web.sh"
+	echo "$BATS_TEST_TMPDIR/web.sh"
+}
+
+real_programs()
+{
+	local big dst to
+
+	address 10.0.0.138
+	to=$REPLY
+	address 10.0.0.10
+	dst=$REPLY
+	big=$(big 8)
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	add tcp 10.0.0.10 5201 10.0.0.138 5202
+	add udp 10.0.0.10 5201 10.0.0.138 5202
+	add udp 10.0.0.10 53 10.0.0.138 5353
+	add tcp 10.0.0.10 53 10.0.0.138 5353
+
+	serve web near tcp 10.0.0.138 8080 "$(web_server "$big")"
+	curl -sS -m 20 -o "$BATS_TEST_TMPDIR/got" "http://$(at 10.0.0.10 80)/" 3>&-
+	same_bytes "$big" "$BATS_TEST_TMPDIR/got"
+	stop web
+
+	spawn iperf "${near[@]}" iperf3 -s -p 5202 -B "$to"
+	wait_for serving tcp 5202 "${near[@]}"
+	iperf3 -c "$dst" -n 8M -J 3>&- | jq -e '(.error | not) and .end.sum_sent.bytes > 7000000' >/dev/null
+	iperf3 -c "$dst" -n 8M -R -J 3>&- | jq -e '(.error | not) and .end.sum_sent.bytes > 7000000' >/dev/null
+	# a busy receiver may lose some
+	iperf3 -c "$dst" -u -b 20M -n 1M -J 3>&- |
+		jq -e '.end.sum | .packets > 500 and .lost_percent < 20' >/dev/null
+	stop iperf
+
+	spawn dns "${near[@]}" dnsmasq -k -p 5353 -a "$to" -z -R -h -C /dev/null --pid-file \
+		--user=root --host-record=shunt.test,192.0.2.7
+	wait_for serving udp 5353 "${near[@]}"
+	[ "$(dig +short +time=2 "@$dst" shunt.test 3>&-)" = 192.0.2.7 ]
+	[ "$(dig +short +tcp +time=2 "@$dst" shunt.test 3>&-)" = 192.0.2.7 ]
+	stop dns
+}
+
+@test "curl, iperf3 and dig: the bytes are the same, with checksum offload" {
+	need dig dnsmasq
+	shunt load --nat h0
+	both_families real_programs
+}
+
+@test "without checksum offload near sees no bad checksum" {
+	need dig dnsmasq tcpdump
+	offload off
+	shunt load --nat h0
+	capture
+	both_families real_programs
+	no_bad_checksum
+}
+
+# What comes back for a datagram without a checksum.
+without_checksum()
+{
+	perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 0) or die;
+		setsockopt(S, SOL_SOCKET, 11, 1) or die; # SO_NO_CHECK
+		send(S, "hello\n", 0, sockaddr_in(80, inet_aton("10.0.0.10"))) or die;
+		alarm 5; recv(S, $got, 100, 0); print $got' 3>&-
+}
+
+@test "UDP without a checksum stays without one" {
+	serve target near udp 10.0.0.138 8080
+	offload off
+	shunt load --nat h0
+	capture
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	[ "$(without_checksum | head -n 1)" = target ]
+	no_bad_checksum || true
+	captured '10.0.0.1\.[0-9]+ > 10.0.0.138.8080: \[no cksum\]'
+}
+
+# --- fragments and errors ----------------------------------------------------------
+
+large_datagram()
+{
+	local text
+
+	serve target near udp 10.0.0.138 8080 cat
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	text=$(head -c 4000 /dev/zero | tr '\0' x)
+	address 10.0.0.10
+	[ $family = 4 ] || REPLY="[$REPLY]"
+	[ "$(echo "$text" | timeout 10 socat -b 8192 -t 2 - "UDP$family:$REPLY:80" 3>&-)" = "$text" ]
+	stop target
+}
+
+@test "fragmented datagrams, both ways" {
+	shunt load --nat h0
+	both_families large_datagram
+}
+
+refused_with_an_error()
+{
+	address "$1"
+	perl -MSocket=:all -e '
+		my ($host, $v6) = @ARGV;
+		socket(S, $v6 ? PF_INET6 : PF_INET, SOCK_DGRAM, 0) or die;
+		connect(S, $v6 ? pack_sockaddr_in6(80, inet_pton(AF_INET6, $host)) :
+			sockaddr_in(80, inet_aton($host))) or die;
+		send(S, "hello", 0) or die;
+		alarm 5; recv(S, $got, 100, 0); print $!' "$REPLY" $((family == 6)) 3>&- |
+		grep -q 'Connection refused'
+}
+
+nobody_listens()
+{
+	local before
+
+	before=$(status nat.errors)
+	add udp 10.0.0.10 80 "$1" 8080
+	refused_with_an_error 10.0.0.10
+	grew nat.errors "$before" 1
+}
+
+@test "ICMP errors from the target reach the socket that sent" {
+	offload off
+	shunt load --nat h0
+	both_families nobody_listens 10.0.0.138
+	both_families nobody_listens 10.1.0.2
+}
+
+late_answer()
+{
+	local port=4000$family before
+
+	before=$(status nat.errors)
+	# the socket is gone when the answer comes
+	serve target near udp 10.0.0.138 8080 "sleep 1; echo late"
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	address 10.0.0.10
+	echo hello | nc -u -w 0 -p "$port" "$REPLY" 80 3>&- || true
+	wait_for grew nat.errors "$before" 1
+	stop target
+}
+
+@test "ICMP errors of this host reach the target, with right checksums" {
+	offload off
+	shunt load --nat h0
+	capture
+	both_families late_answer
+	no_bad_checksum || true
+	captured 'ICMP 10.0.0.138 udp port|10.0.0.1 > 10.0.0.138: ICMP 10.0.0.1 udp port 40004 unreachable'
+	run ! captured 'wrong icmp cksum|bad icmp6 cksum'
+	captured 'fd00::a00:1 > fd00::a00:8a: .*icmp6 sum ok'
+}
+
+# --- flows ---------------------------------------------------------------------------
+
+# load_quick [OPTION]...: flows that end soon
+load_quick()
+{
+	shunt load --nat h0 --nat-idle opening=1 --nat-idle tcp=60 --nat-idle closing=60 \
+		--nat-idle closed=1 --nat-idle udp=1 "$@"
+}
+
+# held PORT [OPTION]: a connection by a rule that stays until it is ended
+hold()
+{
+	spawn "hold$1" nc "${@:2}" 10.0.0.10 "$1"
+	wait_for has_said "hold$1" target
+}
+
+@test "flows end: answered or not, closed, reset; an open connection stays" {
+	load_quick
+	serve target near tcp 10.0.0.138 8080
+	serve udp near udp 10.0.0.138 8080
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	add udp 10.0.0.10 81 10.1.0.99 8080 # there is nobody
+	hold 80
+	answered target tcp 10.0.0.10 80
+	answered udp udp 10.0.0.10 80
+	echo hello | nc -u -w 0 10.0.0.10 81 3>&- || true
+	[ "$(status nat.made)" = 4 ]
+	wait_for flows 1
+	[ "$(shunt -j nat flows | jq -r '.[0].to')" = 10.0.0.138:8080 ]
+	tell hold80 on
+	wait_for grep -q on "$BATS_TEST_TMPDIR/hold80.out"
+	stop hold80
+	wait_for flows 0
+	[ "$(map_entries shunt_nat_flows)" = 0 ]
+}
+
+@test "a full table: new flows are refused and counted, old ones go on" {
+	load_quick --nat-flows 2
+	serve target near tcp 10.0.0.138 8080
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	add tcp 10.0.0.10 81 10.0.0.138 8080
+	hold 80
+	hold 81
+	run ! timeout 2 nc -w 1 10.0.0.10 80 3>&-
+	[ "$(status nat.refused)" -ge 1 ]
+	[ "$(shunt -j nat list | jq '.[0].refused')" -ge 1 ]
+	flows 2
+	tell hold80 on
+	wait_for grep -q on "$BATS_TEST_TMPDIR/hold80.out"
+	stop hold80
+	wait_for flows 1
+	answered target tcp 10.0.0.10 80
+}
+
+@test "two flows that would be the same to the target: another source port" {
+	load_quick
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target near tcp 10.0.0.138 8080 'echo target from $SOCAT_PEERPORT; cat'
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	add tcp 10.0.0.10 81 10.0.0.138 8080
+	spawn hold1 socat - TCP4:10.0.0.10:80,sourceport=40000,reuseaddr
+	wait_for has_said hold1 'target from 40000'
+	spawn hold2 socat - TCP4:10.0.0.10:81,sourceport=40000,reuseaddr
+	wait_for has_said hold2 'target from [0-9]'
+	run ! has_said hold2 'target from 40000'
+	[ "$(status nat.other_ports)" = 1 ]
+	# and one to the target itself, by no rule
+	spawn hold3 socat - TCP4:10.0.0.138:8080,sourceport=40000,reuseaddr
+	wait_for has_said hold3 'target from [0-9]'
+	run ! has_said hold3 'target from 40000'
+	[ "$(status nat.other_ports)" = 2 ]
+	for hold in 1 2 3; do
+		tell hold$hold on$hold
+		wait_for grep -q "on$hold" "$BATS_TEST_TMPDIR/hold$hold.out"
+	done
+}
+
+@test "a connection of this host that was there first keeps its port" {
+	load_quick
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target near tcp 10.0.0.138 8080 'echo target from $SOCAT_PEERPORT; cat'
+	spawn hold1 socat - TCP4:10.0.0.138:8080,sourceport=40000,reuseaddr
+	wait_for has_said hold1 'target from 40000'
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	spawn hold2 socat - TCP4:10.0.0.10:80,sourceport=40000,reuseaddr
+	wait_for has_said hold2 'target from [0-9]'
+	run ! has_said hold2 'target from 40000'
+	tell hold1 on
+	wait_for grep -q on "$BATS_TEST_TMPDIR/hold1.out"
+}
+
+@test "rules come and go: flows and connections that are there stay as they are" {
+	load_quick
+	serve other near tcp 10.0.0.10 80
+	serve target near tcp 10.0.0.138 8080
+	spawn direct nc 10.0.0.10 80
+	wait_for has_said direct other
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	spawn hold nc 10.0.0.10 80
+	wait_for has_said hold target
+	shunt nat flush
+	answered other tcp 10.0.0.10 80
+	tell direct on
+	tell hold on
+	wait_for grep -q on "$BATS_TEST_TMPDIR/direct.out"
+	wait_for grep -q on "$BATS_TEST_TMPDIR/hold.out"
+}
+
+# --- many -----------------------------------------------------------------------------
+
+@test "2,000 connections through one rule and through 300; all of them end" {
+	local port
+
+	serve_load 5000
+	load_quick
+	add tcp 10.0.0.10 20000 10.0.0.138 5000
+	"$BENCH/natload" connect 10.0.0.10 20000 -n 2000 3>&-
+	for ((port = 20001; port < 20300; port++)); do
+		echo "nat add tcp dst 10.0.0.10 dport $port to 10.0.0.138:5000"
+	done | while read -r words; do
+		# shellcheck disable=SC2086 # words
+		shunt $words
+	done
+	"$BENCH/natload" connect 10.0.0.10 20000 -n 2000 -p 300 3>&-
+	[ "$(status nat.rules)" = 300 ]
+	[ "$(status nat.made)" -ge 3000 ]
+	[ "$(status nat.refused)" = 0 ]
+	wait_for flows 0
+	[ "$(map_entries shunt_nat_flows)" = 0 ]
+	[ "$(shunt -j nat list | jq 'map(select(.flows > 0)) | length')" = 300 ]
+}
+
+serve_load()
+{
+	spawn load "${near[@]}" "$BENCH/natload" serve 10.0.0.138 "$1"
+	said load ready
+}
+
+# --- the command -----------------------------------------------------------------------
+
+# refuses REGEX WORD...: exit 2, one line that matches, and nothing changes
+refuses()
+{
+	local before
+
+	before=$(shunt nat list)
+	run -2 "$SHUNT" nat "${@:2}"
+	[ ${#lines[@]} = 1 ]
+	[[ $output =~ $1 ]]
+	[ "$(shunt nat list)" = "$before" ]
+}
+
+@test "wrong words are refused, and nothing changes" {
+	shunt load --nat h0
+	shunt nat add tcp dst 10.0.0.10 dport 80 to 10.0.0.138:8080
+	refuses "'icmp'" add icmp dst 10.0.0.10 to 10.0.0.138
+	refuses "'10.0.0'" add tcp dst 10.0.0 to 10.0.0.138
+	refuses "needs 'dst" add tcp dport 80 to 10.0.0.138
+	refuses "needs 'to" add tcp dst 10.0.0.10
+	refuses "'0'" add tcp dst 10.0.0.10 dport 0 to 10.0.0.138
+	refuses "'x'" add tcp dst 10.0.0.10 dport 80 to 10.0.0.138:x
+	refuses 'IPv6' add tcp dst 10.0.0.10 to fd00::1
+	refuses '/24' add tcp dst 10.0.0.0/24 to 10.1.0.0/16
+	refuses 'as many as dport has' add tcp dst 10.0.0.10 dport 80-90 to 10.0.0.138:1-5
+	refuses 'twice' add tcp dst 10.0.0.10 dst 10.0.0.11 to 10.0.0.138
+	refuses "'to': a value" add tcp dst 10.0.0.10 to
+	refuses "'src'" add tcp dst 10.0.0.10 src 10.0.0.1 to 10.0.0.138
+	refuses 'did you mean 10.0.0.0/24' add tcp dst 10.0.0.10/24 to 10.0.0.138
+	refuses "'x'" del tcp dst 10.0.0.10 dport x
+}
+
+@test "add, list, del and flush, twice each; what list prints, add reads" {
+	local rules
+
+	shunt load --nat h0
+	while read -r words; do
+		# shellcheck disable=SC2086 # words
+		shunt nat add $words
+	done <<-END
+		tcp dst 10.0.0.10 dport 80 to 10.0.0.138:8080
+		udp dst 10.0.0.0/24 to 10.1.0.0/24
+		tcp dst 10.0.0.10 dport 90-99 to 10.0.0.138:8090-8099
+		udp dst fd00::a00:a dport 53 to [fd00::a01:2]:5353
+		tcp dst fd00::a00:0/120 dport 1-9 to [fd00::a01:0/120]:11-19
+	END
+	rules=$(shunt nat list | sed 's/ *flows.*//')
+	[ "$(wc -l <<<"$rules")" = 5 ]
+	while read -r words; do
+		# shellcheck disable=SC2086 # words
+		shunt nat add $words 2>&1 | grep -q 'already there'
+	done <<<"$rules"
+	[ "$(shunt nat list | sed 's/ *flows.*//')" = "$rules" ]
+	[ "$(shunt -j nat list | jq -c '.[0] | [.proto, .dst, .dport, .to]')" = \
+		'["tcp","10.0.0.10","80","10.0.0.138:8080"]' ]
+	shunt nat add tcp dst 10.0.0.10 dport 80 to 10.0.0.138:9 2>&1 | grep -q 'replaced by'
+	[ "$(status nat.rules)" = 5 ]
+	shunt nat del tcp dst 10.0.0.10 dport 80
+	shunt nat del tcp dst 10.0.0.10 dport 80 2>&1 | grep -q 'no such rule'
+	[ "$(status nat.rules)" = 4 ]
+	shunt nat flush
+	shunt nat flush
+	[ "$(status nat.rules)" = 0 ]
+	[ "$(map_entries shunt_nat_match)" = 0 ]
+}
+
+@test "not loaded, loaded without NAT, and the same load again" {
+	run -1 "$SHUNT" nat add tcp dst 10.0.0.10 to 10.0.0.138
+	[[ $output =~ 'not loaded' ]]
+	load_eager
+	run -1 "$SHUNT" nat add tcp dst 10.0.0.10 to 10.0.0.138
+	[[ $output =~ '--nat' ]]
+	unload
+	shunt load --nat h0
+	shunt nat add tcp dst 10.0.0.10 to 10.1.0.2
+	shunt load --nat h0 2>&1 | grep -q 'already loaded'
+	[ "$(status nat.rules)" = 1 ]
+	run -1 "$SHUNT" load --nat h0 --nat-flows 7
+}
+
+nat_ifaces()
+{
+	status 'nat.ifaces | map(.name) | join(" ")'
+}
+
+@test "attached by rules, and detached by flush when no flow is left" {
+	run -1 "$SHUNT" nat list
+	load_quick
+	serve target far tcp 10.1.0.2 8080
+	[ "$(nat_ifaces)" = h0 ]
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	[ "$(nat_ifaces)" = "h0 h1" ]
+	answered target tcp 10.0.0.10 80
+	shunt nat flush 2>&1 | grep -q 'stays attached'
+	[ "$(nat_ifaces)" = "h0 h1" ]
+	wait_for flows 0
+	shunt nat flush
+	[ "$(nat_ifaces)" = h0 ]
+	nothing_on h1
+}
+
+@test "an interface that was made again: the rule again attaches NAT" {
+	serve target near tcp 10.0.0.138 8080
+	shunt load --iface h1
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	answered target tcp 10.0.0.10 80
+	ip link del h0
+	[ "$(status 'nat.ifaces | map(select(.name == "h0")) | .[0].attached')" = false ]
+	ip link add h0 type veth peer name n0 netns "${near_file:?}"
+	ip addr add 10.0.0.1/24 dev h0
+	ip link set h0 up
+	"${near[@]}" ip addr add 10.0.0.10/24 dev n0
+	"${near[@]}" ip addr add 10.0.0.138/24 dev n0
+	"${near[@]}" ip link set n0 up
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	answered target tcp 10.0.0.10 80
+}
+
+# --- beside steering and bypass -----------------------------------------------------------
+
+# A steering rule for everything must not catch the answers.
+@test "with steering on the same interface: answers get their addresses first" {
+	shunt load --iface h0
+	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9
+	shunt steer add udp dst 0.0.0.0/0 to 127.0.0.1:9
+	serve target near tcp 10.0.0.138 8080
+	serve udp near udp 10.0.0.138 8080
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	answered target tcp 10.0.0.10 80
+	answered udp udp 10.0.0.10 80
+	shunt nat flush
+	# and what near sends is steered as before
+	"${near[@]}" timeout 1 nc -w 1 10.0.0.1 7 3>&- || true
+	[ "$(status steer.no_listener)" -ge 1 ]
+}
+
+@test "with steering: a router's connection onwards goes by NAT" {
+	ip route add 192.0.2.0/24 dev h0
+	"${near[@]}" ip route add 198.51.100.0/24 via 10.0.0.1
+	shunt load --iface h0
+	shunt steer add tcp dst 198.51.100.0/24 dport 80 to 127.0.0.1:9001
+	serve target far tcp 10.1.0.2 8080
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	spawn router socat TCP4-LISTEN:9001,bind=127.0.0.1,fork,reuseaddr,ip-transparent \
+		TCP4:10.0.0.10:80
+	wait_for serving tcp 9001
+	[ "$(echo hello | "${near[@]}" timeout 10 nc -N -w 5 198.51.100.7 80 3>&-)" = \
+		target$'\n'hello ]
+	[ "$(status steer.steered_flows)" = 1 ]
+	[ "$(status nat.made)" = 1 ]
+	ip route del 192.0.2.0/24 dev h0
+}
+
+@test "with bypass: a target on this host is a pair, by NAT" {
+	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
+	mkdir -p "$CGROUP"
+	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) --nat h0 --iface h1
+	add tcp 10.0.0.10 80 10.0.0.1 8080
+	spawn target in_cgroup socat TCP4-LISTEN:8080,fork,reuseaddr 'SYSTEM:echo target; cat'
+	wait_for serving tcp 8080
+	spawn client in_cgroup nc 10.0.0.10 80
+	wait_for has_said client target
+	tell client bypassed
+	wait_for grep -q bypassed "$BATS_TEST_TMPDIR/client.out"
+	[ "$(status bypass.pairs)" = 1 ]
+	status_is bypass.redirected_bytes -gt 0
+	[ "$(status nat.flows)" = 1 ]
+}
