@@ -5,7 +5,10 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include <bpf/bpf.h>
+
 #include "bypass.h"
+#include "pins.h"
 #include "shunt.h"
 
 /* A flow, whichever interface it crosses. */
@@ -183,6 +186,32 @@ static unsigned int marks_of(const struct marks *m, const struct shunt_seen *s)
 	return t ? t->mark : 0;
 }
 
+/* The monitor sees the addresses that this host knows: those of a packet out
+ * before NAT, and of an answer after it. */
+static bool is_translated(int nat, const struct shunt_seen *s)
+{
+	bool in = s->direction == SHUNT_IN;
+	struct shunt_nat_key key = {
+		.sport = in ? s->dport : s->sport, .dport = in ? s->sport : s->dport,
+		.family = s->family, .proto = s->proto, .direction = NAT_OUT,
+	};
+	struct shunt_nat_flow flow;
+
+	memcpy(key.src, in ? s->dst : s->src, sizeof(key.src));
+	memcpy(key.dst, in ? s->src : s->dst, sizeof(key.dst));
+	return !bpf_map_lookup_elem(nat, &key, &flow);
+}
+
+static void mark_translated(struct flows *flows)
+{
+	_cleanup_fd_ int nat = pin_open("maps", "shunt_nat_flows");
+	size_t i;
+
+	for (i = 0; nat >= 0 && i < flows->n; i++)
+		if (flows->list[i].seen.sport && is_translated(nat, &flows->list[i].seen))
+			flows->list[i].marks |= MARK_NAT;
+}
+
 int marks_add(struct marks *m, struct flows *flows, double seconds)
 {
 	int error;
@@ -192,8 +221,11 @@ int marks_add(struct marks *m, struct flows *flows, double seconds)
 	error = add_steered(m, flows);
 	if (!error)
 		error = add_bypassed(m, flows, seconds);
-	if (error || !m->n)
+	if (error)
 		return error;
+	mark_translated(flows);
+	if (!m->n)
+		return 0;
 	sort_tuples(m);
 	for (i = 0; i < flows->n; i++)
 		flows->list[i].marks |= marks_of(m, &flows->list[i].seen);

@@ -430,6 +430,23 @@ connected()
 	[ -n "$(ss -Htn state established "dport = :$1")" ]
 }
 
+@test "translated flows are marked, both ways, with the addresses that this host knows" {
+	shunt load --nat v1 --monitor v1
+	shunt nat add tcp dst 10.98.0.7 dport 80 to 10.88.0.2:5001
+	ip route add 10.98.0.0/24 via 10.88.0.2
+	spawn monitor "$SHUNT" -j monitor --iface v1 --top 100
+	said monitor packets
+	spawn echo "${far[@]}" socat -T 20 TCP4-LISTEN:5001 EXEC:cat
+	wait_for listens 5001 "${far[@]}"
+	spawn client socat -T 20 - TCP4:10.98.0.7:80
+	wait_for connected 80
+	tell client hello
+	said client hello
+	wait_for reads '[.flows[] | select(.nat)] | length == 2 and
+		any(.direction == "out" and .dst == "10.98.0.7" and .dport == 80) and
+		any(.direction == "in" and .src == "10.98.0.7" and .sport == 80)'
+}
+
 @test "bypassed pairs are shown with their bytes" {
 	load_eager
 	begin --top 10 bypassed
