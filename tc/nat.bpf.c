@@ -821,46 +821,23 @@ static __noinline int in_flow(struct __sk_buff *skb, const struct packet *pkt, _
 
 /* --- fragments --------------------------------------------------------------------- */
 
-/* What a fragment says of itself. Of the first one *pkt becomes whole, as if
- * it were none: true. */
-static __always_inline bool read_piece(struct __sk_buff *skb, struct packet *pkt, __u32 *ret_id)
-{
-	struct fragment_header f;
-	struct ipv4_header h;
-
-	if (pkt->family == AF_INET) {
-		if (!LOAD(skb, 0, &h))
-			return false;
-		*ret_id = h.id;
-		if (h.frag_off & bpf_htons(IP_OFFSET))
-			return false;
-	} else {
-		if (!LOAD(skb, pkt->at, &f))
-			return false;
-		*ret_id = f.id;
-		pkt->proto = f.next;
-		if (f.offset & bpf_htons(IP6_OFFSET))
-			return false;
-		pkt->at += sizeof(f);
-	}
-	return parse_ports(skb, pkt->at, NO_END, pkt) == PARSED_PORTS;
-}
-
+/* One of a datagram's fragments: the first one has the ports and is a packet like
+ * others, the rest go the same way. */
 static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2, __u8 direction)
 {
 	struct draft *draft = draft_get();
 	struct shunt_nat_key *of;
 	struct shunt_nat_flow *flow;
-	bool out = direction == NAT_PIECE_OUT, first;
-	__u32 id = 0;
+	bool out = direction == NAT_PIECE_OUT;
 
 	if (!draft)
 		return NEXT;
-	first = read_piece(skb, pkt, &id);
+	if (pkt->first && parse_ports(skb, pkt->at, NO_END, pkt) != PARSED_PORTS)
+		return NEXT;
 	key_of(&draft->piece, pkt, direction);
-	draft->piece.sport = id >> 16;
-	draft->piece.dport = id;
-	if (first)
+	draft->piece.sport = pkt->fragment >> 16;
+	draft->piece.dport = pkt->fragment;
+	if (pkt->first)
 		return out ? out_flow(skb, pkt, l2, true) : in_flow(skb, pkt, l2, true);
 	of = bpf_map_lookup_elem(&shunt_nat_pieces, &draft->piece);
 	flow = of ? flow_get(of) : NULL;

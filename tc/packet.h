@@ -34,7 +34,7 @@
 enum parsed {
 	PARSED_OTHER,     /* neither TCP nor UDP over IP, or not for here: not ours */
 	PARSED_MALFORMED, /* its headers contradict it, or go on for ever */
-	PARSED_FRAGMENT,  /* the first of UDP: ports are set; no other has them */
+	PARSED_FRAGMENT,  /* ports are set of the first one of UDP only */
 	PARSED_PORTS,     /* all of struct packet is set */
 };
 
@@ -198,11 +198,11 @@ static __always_inline enum parsed parse_first(struct __sk_buff *skb, __u32 at, 
 {
 	struct udp_header h;
 
+	pkt->first = 1;
 	if (pkt->proto != IPPROTO_UDP)
 		return PARSED_FRAGMENT;
 	if (!LOAD(skb, at, &h))
 		return PARSED_MALFORMED;
-	pkt->first = 1;
 	pkt->sport = bpf_ntohs(h.sport);
 	pkt->dport = bpf_ntohs(h.dport);
 	return PARSED_FRAGMENT;
