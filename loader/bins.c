@@ -14,7 +14,6 @@
 #include "bins.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -473,28 +472,14 @@ struct shunt_scope *scope_at(struct store *s, __u32 i)
 	return two + i % 2;
 }
 
-static bool scope_is_known(struct store *s, const char *ifname, __u32 ifindex)
+static bool scope_is_known(struct store *s, const struct shunt_rule *r)
 {
 	const struct shunt_scope *scope;
 	__u32 i;
 
 	for (i = 0; i < s->head->scope_count; i++) {
 		scope = scope_at(s, i);
-		if (scope->ifindex == ifindex && !strcmp(scope->ifname, ifname))
-			return true;
-	}
-	return false;
-}
-
-bool scopes_changed(struct store *s)
-{
-	const struct shunt_scope *scope;
-	__u32 i, now;
-
-	for (i = 0; i < s->head->scope_count; i++) {
-		scope = scope_at(s, i);
-		now = scope->ifindex == SHUNT_LOCAL_IFINDEX ? 0 : if_nametoindex(scope->ifname);
-		if (now && !scope_is_known(s, scope->ifname, now))
+		if (scope->ifindex == r->ifindex && !strcmp(scope->ifname, r->ifname))
 			return true;
 	}
 	return false;
@@ -506,7 +491,7 @@ int scope_known(struct store *s, const struct shunt_rule *r)
 	__u32 unit, count = s->head->scope_count;
 	struct shunt_scope *to;
 
-	if (!*r->ifname || scope_is_known(s, r->ifname, r->ifindex))
+	if (!*r->ifname || scope_is_known(s, r))
 		return 0;
 	unit = store_take(s, units_for(count + 1, 2));
 	if (!unit)

@@ -71,9 +71,6 @@ struct shunt_scope *scope_at(struct store *s, __u32 i);
 /* Notes the interface of a rule. */
 int scope_known(struct store *s, const struct shunt_rule *r);
 
-/* Is there an interface of such a name with another index than ever before? */
-bool scopes_changed(struct store *s);
-
 /* Finds the rule with the same match; with an ifindex, only if it has that. */
 bool find_bound(struct store *s, const struct shunt_rule *match, __u32 ifindex,
 		struct found *ret);

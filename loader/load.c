@@ -589,9 +589,10 @@ static int attach_again(const struct request *req, struct shunt_state *states)
 	}
 	if (!n)
 		say("already loaded");
-	else if (!error && req->steer)
-		error = rules_open(); /* they follow the interfaces */
-	return error;
+	if (!n || error || !req->steer)
+		return error;
+	error = rules_open();
+	return error ? error : rules_rebind();
 }
 
 /* The kernel may have no memory for the timer at the moment. */

@@ -348,7 +348,7 @@ int rules_open(void)
 	change_repair(&store);
 	if (store.book->sweep)
 		sweep(&store);
-	return scopes_changed(&store) ? rules_rebind() : 0;
+	return 0;
 }
 
 void rules_close(void)

@@ -16,8 +16,8 @@
  * that holds the lock, or -errno, said. */
 int rules_lock(void);
 
-/* Opens the rules, puts in order what a killed command left, and lets rules of
- * interfaces that were made anew follow them; 0 or -errno, said. Nothing here or below takes time for rules it is not asked about,
+/* Opens the rules and puts in order what a killed command left; 0 or -errno,
+ * said. Nothing here or below takes time for rules it is not asked about,
  * except for a call now and then that makes room. */
 int rules_open(void);
 

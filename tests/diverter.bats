@@ -94,6 +94,7 @@ rules()
 	shunt steer test tcp src 1.1.1.1 dst 10.1.2.3:80 iface w0 | head -1 | grep 33003
 	shunt steer test tcp src 1.1.1.1 dst 10.1.2.3:80 iface w1 | head -1 | grep 33001
 	ip link add later0 type veth peer name later1
+	insert 10.1.2.3 32 tcp 80 80 33004 a later0
 	[ "$(status steer.rules)" = 4 ]
 	shunt steer test tcp src 1.1.1.1 dst 10.1.2.3:80 iface later0 | head -1 | grep 33004
 	delete 10.1.2.3 32 tcp 80 80 w0
