@@ -16,8 +16,8 @@
 #include <time.h>
 
 #define MAX_PAIRS 8000
-#define BATCH 20
-#define BATCH_MS 250
+#define BATCH 10
+#define BATCH_MS 200
 #define TURN 64
 
 static struct pair {
