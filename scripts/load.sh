@@ -15,7 +15,8 @@ usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]... [OPTION VALUE]...
                  the cgroup to accelerate, below the cgroup2 mount; made if it
                  is missing (default: shunt, unless only --iface is given);
                  =eager if you vouch for the programs in it
-  --iface NAME   steer what arrives on this interface
+  --iface NAME   steer what arrives on this interface, or on those of a pattern
+                 ('veth*')
   OPTION VALUE   any other option of 'shunt load', as --exclude port:5432
 END
 }
@@ -57,7 +58,8 @@ while [ $# -gt 0 ]; do
 		if [ "$1" = --cgroup ]; then cgroups+=("$2"); else ifaces+=(--iface "$2"); fi
 		shift
 		;;
-	--exclude | --mark | --table | --max-bytes | --max-messages | --host-bytes)
+	--config | --exclude | --mark | --table | --max-bytes | --max-messages | --host-bytes | \
+	--max-rules | --max-flows | --router-cgroup | --router-mark)
 		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
 		args+=("$1" "$2")
 		shift
@@ -78,6 +80,6 @@ for cgroup in "${cgroups[@]}"; do
 	args+=(--cgroup "$cgroup")
 done
 "$shunt" load "${args[@]}" "${ifaces[@]}"
-[ ${#cgroups[@]} = 0 ] || start_supervisor
+start_supervisor
 "$shunt" status
 [ -z "$verify" ] || "$root/scripts/verify.sh"
