@@ -438,7 +438,7 @@ bypassed()
 	endpoint 10.1.2.3 80
 	in_cgroup timeout 60 socat -t 20 - "TCP$family:$REPLY" <"$file" >"$back"
 	tail -c $((1 << 20)) "$back" | cmp - "$file"
-	grew bypass.redirected_bytes "$before" $((2 << 20))
+	grew bypass.redirected_bytes "$before" $((1 << 19)) # some may go by TCP
 }
 
 @test "with the bypass on, an intercepted connection takes it" {
