@@ -25,8 +25,9 @@ setup()
 	mkdir -p "$CGROUP_ROOT/router/below"
 	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
 	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
-	# shellcheck disable=SC2016
+	# shellcheck disable=SC2016,SC2034
 	below=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router/below")
+	# shellcheck disable=SC2034 # for ask
 	asking=router
 	tc qdisc del dev r1 clsact 2>/dev/null || true
 	host_state >"$BATS_TEST_TMPDIR/before"
@@ -36,7 +37,6 @@ setup()
 teardown()
 {
 	clean_up_steer
-	asking=client
 }
 
 serve_routers()
@@ -362,6 +362,7 @@ accept_local()
 @test "a load that was killed leaves nothing behind" {
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	# as it stands before the last step of load
+	# shellcheck disable=SC2046 # bytes
 	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 \
 		value hex $(bpftool -j map lookup pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 |
 			jq -r '.value | .[4] = "0x00" | map(ltrimstr("0x")) | join(" ")')

@@ -7,6 +7,7 @@
 # are beyond.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond
+# shellcheck disable=SC2030,SC2031 # each test has a family of its own
 load steer
 
 setup_file()
