@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 2
+#define SHUNT_ABI 3
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
