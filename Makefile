@@ -28,7 +28,7 @@ PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c)) \
 	$(B)/tests/torture
 ALIASES := map_update map_delete_elem shunt-diverter
 # What depends on the kernel; the rest need not be run in every one.
-KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats steer.bats nat.bats
+KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats steer.bats
 
 Q := $(if $(V),,@)
 SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
