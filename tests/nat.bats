@@ -756,3 +756,27 @@ nat_ifaces()
 	status_is bypass.redirected_bytes -gt 0
 	[ "$(status nat.flows)" = 1 ]
 }
+
+# What near sends is steered to the router; its connection onwards is sent to a
+# service on this host, and those two bypass the stack.
+@test "steering, NAT and bypass in one path" {
+	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
+	mkdir -p "$CGROUP"
+	"${near[@]}" ip route add 198.51.100.0/24 via 10.0.0.1
+	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) --iface h0
+	shunt steer add tcp dst 198.51.100.0/24 dport 80 to 127.0.0.1:9001
+	add tcp 10.0.0.10 80 10.0.0.1 8080
+	spawn service in_cgroup socat TCP4-LISTEN:8080,fork,reuseaddr 'SYSTEM:echo service; cat'
+	spawn router in_cgroup socat TCP4-LISTEN:9001,bind=127.0.0.1,fork,reuseaddr,ip-transparent \
+		TCP4:10.0.0.10:80
+	wait_for serving tcp 8080
+	wait_for serving tcp 9001
+	spawn client "${near[@]}" nc 198.51.100.7 80
+	wait_for has_said client service
+	tell client all three
+	wait_for grep -q 'all three' "$BATS_TEST_TMPDIR/client.out"
+	[ "$(status steer.steered_flows)" = 1 ]
+	[ "$(status nat.flows)" = 1 ]
+	[ "$(status bypass.pairs)" = 1 ]
+	status_is bypass.redirected_bytes -ge 10
+}
