@@ -13,10 +13,12 @@ usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]... [OPTION VALUE]...
   --verify       then show real traffic bypassed and steered
   --cgroup PATH[=eager]
                  the cgroup to accelerate, below the cgroup2 mount; made if it
-                 is missing (default: shunt, unless only --iface is given);
+                 is missing (default: shunt, unless other things are to be attached);
                  =eager if you vouch for the programs in it
   --iface NAME   steer what arrives on this interface, or on those of a pattern
                  ('veth*')
+  --nat NAME, --monitor NAME
+                 translate, or count, what passes this interface
   OPTION VALUE   any other option of 'shunt load', as --exclude port:5432
 END
 }
@@ -31,9 +33,21 @@ make_cgroup() {
 	[ ! -d "$dir" ] || return 0
 	cgcreate -g ":$1" 2>/dev/null || true
 	[ -d "$dir" ] || mkdir -p "$dir" || die "can't make cgroup '$1'"
-	mkdir -p "${made%/*}"
-	echo "$dir" >>"$made"
+	new+=("$dir")
 	echo "load.sh: made cgroup $dir"
+}
+
+# Without a load they are of no use.
+remove_cgroups() {
+	for dir in "${new[@]}"; do
+		rmdir "$dir" && echo "load.sh: removed cgroup $dir"
+	done
+}
+
+keep_cgroups() {
+	[ ${#new[@]} -gt 0 ] || return 0
+	mkdir -p "${made%/*}"
+	printf '%s\n' "${new[@]}" >>"$made"
 }
 
 supervised() { "$shunt" -j status | grep -q '"supervised":true'; }
@@ -50,16 +64,17 @@ verify=
 cgroups=()
 ifaces=()
 args=()
+new=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--verify) verify=1 ;;
-	--cgroup | --iface)
+	--cgroup | --iface | --nat | --monitor)
 		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
-		if [ "$1" = --cgroup ]; then cgroups+=("$2"); else ifaces+=(--iface "$2"); fi
+		if [ "$1" = --cgroup ]; then cgroups+=("$2"); else ifaces+=("$1" "$2"); fi
 		shift
 		;;
 	--config | --exclude | --mark | --table | --max-bytes | --max-messages | --host-bytes | \
-	--max-rules | --max-flows | --router-cgroup | --router-mark)
+	--max-rules | --max-flows | --router-cgroup | --router-mark | --nat-flows | --nat-idle)
 		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
 		args+=("$1" "$2")
 		shift
@@ -75,11 +90,14 @@ need_root
 "$root/scripts/deps.sh"
 make -s -C "$root" all
 
+trap remove_cgroups EXIT
 for cgroup in "${cgroups[@]}"; do
 	make_cgroup "${cgroup%=*}"
 	args+=(--cgroup "$cgroup")
 done
 "$shunt" load "${args[@]}" "${ifaces[@]}"
+keep_cgroups
+trap - EXIT
 start_supervisor
 "$shunt" status
 [ -z "$verify" ] || "$root/scripts/verify.sh"
