@@ -114,7 +114,9 @@ test-kernels:
 
 # Programs that know nothing of shunt, outside and inside; what is missing is
 # skipped. Known differences are failures here: see README, Limits.
-test-programs: all peers
+test-programs:
+	$(Q)scripts/deps.sh test programs
+	$(Q)$(MAKE) --no-print-directory all peers
 	$(Q)tests/programs/run
 
 test-torture:

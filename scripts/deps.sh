@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deps.sh [--check] [build|test|kernels|bench]...
+# deps.sh [--check] [build|test|kernels|programs|bench]...
 #
 # Installs the packages that are missing (Debian and Ubuntu); --check only
 # names them and needs no root. Without a group: build, which the other
@@ -16,9 +16,12 @@ declare -A groups=(
 	[test]='bats bind9-dnsutils curl dnsmasq-base ethtool haproxy iperf3 jq
 		netcat-openbsd nftables procps shellcheck squid strace tcpdump tmux'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
+	# programs that 'make test-programs' judges by; Go and Node if they are there
+	[programs]='curl haproxy iperf3 jq liburing-dev nginx openssl postgresql
+		postgresql-contrib python3 redis-server redis-tools tcl varnish wrk'
 	[bench]='gnuplot-nox haproxy iperf3 jq nftables nginx redis-server wrk'
 )
-daemons='haproxy nginx redis-server squid'
+daemons='haproxy nginx postgresql redis-server squid varnish'
 
 say()
 {
@@ -34,7 +37,7 @@ die()
 usage_error()
 {
 	echo "deps: unknown argument '$1'; try: deps.sh [--check]" \
-		"[build|test|kernels|bench]..." >&2
+		"[build|test|kernels|programs|bench]..." >&2
 	exit 2
 }
 
@@ -193,8 +196,10 @@ main()
 	for arg; do
 		case $arg in
 		--check) check=1 ;;
-		build | test | kernels | bench) wanted[$arg]=1 ;;
-		*) usage_error "$arg" ;;
+		*)
+			[[ " ${!groups[*]} " == *" ${arg:-?} "* ]] || usage_error "$arg"
+			wanted[$arg]=1
+			;;
 		esac
 	done
 	wanted[build]=1
