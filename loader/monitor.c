@@ -83,7 +83,7 @@ static int usage(void)
 	       "                  [src|dst] port N[-M], steered, bypassed, nat; with and, or, not\n"
 	       "                  and brackets, as in 'tcp and (port 80 or port 443)'\n\n"
 	       "Marks: S steered, B bypassed, N translated. Counting begins with the command, or with\n"
-	       "'shunt load --iface NAME --monitor'. The flows are kept in bounded memory; -j tells for\n"
+	       "'shunt load --monitor NAME'. The flows are kept in bounded memory; -j tells for\n"
 	       "each how many packets and bytes it may have more, at most (missed).\n", DEFAULT_TOP);
 	return 0;
 }

@@ -135,11 +135,14 @@ many_stall()
 }
 
 @test "1,000 stalled readers: the host's budget bounds what is redirected" {
-	local reserve=$(($(nproc) * 2 * MIB))
+	local reserve=$(($(nproc) * 2 * MIB)) kib
 
+	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 	many_stall bound $(($(tcp_memory) + 32 * MIB))
 	[ "$(cat "$BATS_TEST_TMPDIR/queued")" -gt 0 ]
 	[ "$(cat "$BATS_TEST_TMPDIR/queued")" -le $((32 * MIB + reserve)) ]
+	# with so little memory TCP itself stops the senders before
+	[ "$kib" -gt $((4 << 20)) ] || return 0
 	many_stall free $(($(tcp_memory) + 1024 * MIB))
 	[ "$(cat "$BATS_TEST_TMPDIR/queued")" -gt $((128 * MIB)) ]
 }
