@@ -166,8 +166,12 @@ __weak __attribute__((noinline)) int shunt_take_fragment(struct __sk_buff *skb,
 		seen = bpf_map_lookup_elem(&shunt_fragments, &w->datagram);
 		return seen && w->tick - *seen <= SHUNT_FRAGMENT_IDLE;
 	}
-	return take_first(skb, pkt, conf, w) &&
-	       !bpf_map_update_elem(&shunt_fragments, &w->datagram, &w->tick, BPF_ANY);
+	if (!take_first(skb, pkt, conf, w)) {
+		/* the id may have been another datagram's */
+		bpf_map_delete_elem(&shunt_fragments, &w->datagram);
+		return 0;
+	}
+	return !bpf_map_update_elem(&shunt_fragments, &w->datagram, &w->tick, BPF_ANY);
 }
 
 #endif
