@@ -137,7 +137,7 @@ streams()
 	local before
 
 	before=$(status bypass.redirected_bytes)
-	spawn server peer stream server "$1" 5000 -n "$2" "${@:3}"
+	spawn server peer stream server "$1" 5000 -n "$2" -s $((2 * MIB)) "${@:3}"
 	said server ready
 	spawn client peer stream client "$1" 5000 -n "$2" -s $((2 * MIB)) "${@:3}"
 	reap client

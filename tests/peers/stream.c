@@ -8,8 +8,8 @@
  * blocking sockets, a thread for each direction; else epoll.
  *
  * Says "ready" when all are connected (the server: when it listens). On a line
- * "stat" it says what it has done so far; on "stop", or once a client
- * connection has sent BYTES, the client ends its streams, the server each
+ * "stat" it says what it has done so far. A stream ends when it has carried
+ * BYTES; before that the client ends its streams on "stop", the server each
  * after the client's. The last lines are, for each connection and alike on
  * both sides, the client's port and the bytes that went to the server and to
  * the client. Fails when a byte was wrong or a connection broke.
@@ -68,9 +68,9 @@ static void broke(struct stream *s, const char *what, int error)
 
 static bool may_end(const struct stream *s)
 {
-	if (is_server)
-		return s->saw_end;
-	return stopping || (limit && s->sent >= limit);
+	if (limit && s->sent >= limit)
+		return true;
+	return is_server ? s->saw_end : stopping;
 }
 
 static bool over(const struct stream *s)
