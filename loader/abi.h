@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 3
+#define SHUNT_ABI 4
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -49,6 +49,7 @@ struct shunt_conf {
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
 	__u32 kicks;      /* shunt_kick is to run */
+	__u32 splicers;   /* processes that were new in shunt_splices */
 	__u32 max_rules;
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 shared;     /* more CPUs than shards */
@@ -166,6 +167,7 @@ enum shunt_why {
 	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel gets wrong */
 	WHY_MEMCG,         /* the reader's control group is near its memory limit */
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
+	WHY_CORK,          /* the sender set TCP_CORK */
 	WHY_COUNT,
 };
 
@@ -682,7 +684,7 @@ struct shunt_nat_flow {
 	__u8 pad[2];
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 144, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 152, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");

@@ -342,6 +342,7 @@ const char *why_text(unsigned int why)
 		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF or a filter",
 		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
 		[WHY_MEMCG] = "the reader's control group is near its memory limit",
+		[WHY_CORK] = "the sender corked the socket",
 		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
 	};
 

@@ -17,6 +17,7 @@
 #define IPPROTO_UDP 17
 #define O_NONBLOCK 04000
 #define MSG_OOB 0x1
+#define TCP_NAGLE_CORK 2
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_DONTWAIT 0x40
@@ -185,6 +186,7 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u32 data_segs_in;
 	__u8 recvmsg_inq : 1;
+	__u8 nonagle : 4;
 	struct hrtimer pacing_timer;
 	struct hrtimer compressed_ack_timer;
 };

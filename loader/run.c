@@ -61,14 +61,12 @@
 /* Listeners of fragmented datagrams are looked for at most so often. */
 #define GATHER_MS 500
 
-#define TAINTS 256
-
 struct run {
 	struct shunt_conf *conf;
 	struct shunt_pair *pairs;
 	const struct shunt_exclude *excludes;
 	int scan;          /* iterator link */
-	int slots, asks;   /* maps */
+	int slots, asks, splices; /* maps */
 	int recv, send, read, ioctl; /* tracepoint links, -1 when not attached */
 	__u32 top;         /* no pair from here on is in use */
 	__u32 used;
@@ -77,11 +75,8 @@ struct run {
 	__u32 active;
 	__u64 needed_ns;   /* when the tracepoints were last needed */
 	bool stopping;
-	struct {
-		__u32 tgid;
-		__u64 until_ns;
-	} taint[TAINTS];
-	__u32 next_taint;
+	__u32 splicers;    /* of conf->splicers, those that we know of */
+	bool news;         /* there are others */
 	struct shunt_state *states;
 	int links;         /* tells of interfaces, -1 if none are wanted */
 	bool links_changed;
@@ -167,26 +162,13 @@ static void wait_longer(struct shunt_pair *p, __u32 why)
 	set_stage(p, STAGE_WAITING);
 }
 
-/* processes that splice */
-
-static void taint(struct run *r, __u32 tgid)
-{
-	if (!tgid)
-		return;
-	r->taint[r->next_taint].tgid = tgid;
-	r->taint[r->next_taint].until_ns = now_ns() + SPLICE_PATIENCE_MS * MS;
-	r->next_taint = (r->next_taint + 1) % TAINTS;
-}
-
+/* Has the process spliced lately? */
 static bool tainted(const struct run *r, __u32 tgid)
 {
-	__u64 now = now_ns();
-	int i;
+	__u64 at_ns;
 
-	for (i = 0; tgid && i < TAINTS; i++)
-		if (r->taint[i].tgid == tgid && r->taint[i].until_ns > now)
-			return true;
-	return false;
+	return tgid && !bpf_map_lookup_elem(r->splices, &tgid, &at_ns) &&
+	       now_ns() - at_ns < SPLICE_PATIENCE_MS * MS;
 }
 
 static bool excluded(const struct run *r, __u32 tgid)
@@ -265,12 +247,6 @@ static void step_watched(struct run *r, struct shunt_pair *p)
 	const struct shunt_end *e = p->end;
 	__u32 why = fault(r, p);
 
-	if (why == WHY_SPLICE) {
-		if (e[0].fault == why)
-			taint(r, e[0].tgid);
-		if (e[1].fault == why)
-			taint(r, e[1].tgid);
-	}
 	if (why)
 		wait_longer(p, why);
 	else if ((e[0].recvs >= CLEAN_RECVS || !e[0].recvs) &&
@@ -300,6 +276,15 @@ static void step_joining(struct run *r, struct shunt_pair *p)
 		wait_longer(p, p->why);
 }
 
+/* A process of ours has begun to splice. */
+static void step_active(struct run *r, struct shunt_pair *p)
+{
+	if (!tainted(r, p->end[0].tgid) && !tainted(r, p->end[1].tgid))
+		return;
+	if (__sync_bool_compare_and_swap(&p->stage, STAGE_ACTIVE, STAGE_LEAVING))
+		p->why = WHY_TAINTED;
+}
+
 /* A reader that splices and never receives the bytes redirected before can't
  * be given them: its connection ends with a reset, not with wrong bytes. */
 static void reset_stuck(struct shunt_pair *p)
@@ -319,16 +304,10 @@ static void reset_stuck(struct shunt_pair *p)
 
 static void step_emptying(struct run *r, struct shunt_pair *p)
 {
-	int i;
-
 	if (p->end[0].member || p->end[1].member) {
 		reset_stuck(p);
 		return;
 	}
-	if (p->why == WHY_SPLICE)
-		for (i = 0; i < 2; i++)
-			if (p->end[i].fault == WHY_SPLICE)
-				taint(r, p->end[i].tgid);
 	r->conf->demoted++;
 	wait_longer(p, p->why);
 }
@@ -358,6 +337,10 @@ static void step(struct run *r, struct shunt_pair *p)
 		break;
 	case STAGE_JOINING:
 		step_joining(r, p);
+		break;
+	case STAGE_ACTIVE:
+		if (r->news)
+			step_active(r, p);
 		break;
 	case STAGE_LEAVING:
 		p->tries++;
@@ -410,8 +393,11 @@ static void settle(struct run *r)
 
 static void step_all(struct run *r)
 {
+	__u32 splicers = r->conf->splicers;
 	struct shunt_pair *p;
 
+	r->news = r->splicers != splicers;
+	r->splicers = splicers;
 	r->watched = r->moving = r->active = r->used = 0;
 	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++) {
 		if (p->stage == STAGE_FREE)
@@ -606,10 +592,11 @@ int cmd_run(int argc, char **argv)
 	r.scan = iter_link("shunt_scan", "shunt_sk");
 	r.slots = pin_open("maps", "shunt_slot");
 	r.asks = pin_open("maps", "shunt_asks");
+	r.splices = pin_open("maps", "shunt_splices");
 	events = pin_open("maps", "shunt_events");
 	r.states = pin_mmap("shunt_state", NULL);
 	if (!r.conf || !r.conf->loaded || !r.states || !r.pairs || !r.excludes || r.slots < 0 ||
-	    r.asks < 0 || events < 0)
+	    r.asks < 0 || r.splices < 0 || events < 0)
 		return not_loaded();
 	if (ifaces_wanted(r.states))
 		r.links = ifaces_watch();

@@ -9,7 +9,8 @@
  * that TCP was given: write_seq of the sender == copied_seq of the reader.
  *
  * The including file says how to look into the peer, which no helper hands
- * over: READ(pointer, fields...), TCP_SOCK(address) and PSOCK(address).
+ * over: READ(pointer, fields...), READ_BITS(pointer, field), TCP_SOCK(address)
+ * and PSOCK(address).
  */
 #include "endpoint.bpf.h"
 
@@ -47,6 +48,8 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s, __u
 	if (sk_of(s).__sk_common.skc_flags &
 	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)))
 		return WHY_ZEROCOPY;
+	if (BPF_CORE_READ_BITFIELD(s, nonagle) & TCP_NAGLE_CORK)
+		return WHY_CORK;
 	if (urgent(size))
 		return WHY_URGENT;
 	return WHY_REDIRECTED;
@@ -65,6 +68,10 @@ static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s,
 		return WHY_PEER_STATE;
 	if (READ_SK(p, sk_rcvlowat) > 1)
 		return WHY_LOWAT;
+	if (READ_SK(p, sk_peek_off) >= 0)
+		return WHY_OPTION;
+	if (READ_BITS(p, recvmsg_inq))
+		return WHY_INQ;
 	if (READ(p, inet_conn.icsk_ulp_ops))
 		return WHY_ULP;
 	if (!vouched && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
@@ -177,6 +184,7 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 	case WHY_MAX_MSGS:
 	case WHY_HOST_MEMORY:
 	case WHY_MEMCG:
+	case WHY_CORK:
 		self->score += SCORE_PASS * SCORE_UNITS(size);
 		if (self->score <= SCORE_LEAVE)
 			break;
@@ -334,8 +342,13 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		pair = pair_get(st);
 	if (!why && !st->vouched)
 		why = pair_ready(pair, st, size);
-	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES)
+	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
+	    (!st->peer || peer_queue_empty(st)))
 		why = WHY_REFRESH;
+	if (why == WHY_STREAM) {
+		pair_leave(pair, why);
+		why = WHY_LEAVING;
+	}
 	if (why && may_queue_up(why, conf, pair, st))
 		why = WHY_REDIRECTED;
 	if (why && !must_queue_up(pair, st))

@@ -5,6 +5,7 @@
 #define TCP_SOCK(address) ((const struct tcp_sock *)(address))
 #define PSOCK(address) ((const struct sk_psock *)(address))
 #define REDIR_PEER(msg) ((__u64)BPF_CORE_READ((struct sk_msg *)(msg), sk_redir))
+#define READ_BITS(p, field) BPF_CORE_READ_BITFIELD_PROBED(p, field)
 #define READ(p, ...) BPF_CORE_READ(p, __VA_ARGS__)
 
 #include "verdict.h"

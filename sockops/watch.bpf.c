@@ -18,6 +18,15 @@ struct shunt_asks_map {
 };
 MAP(shunt_asks);
 
+/* processes seen to splice from a TCP socket, and when last: CLOCK_MONOTONIC, ns */
+struct shunt_splices_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+MAP(shunt_splices);
+
 /* The client's end of a pair that is watched, met for the first time. */
 static __always_inline struct shunt_sk *client_end(struct sock *sk)
 {
@@ -69,10 +78,15 @@ static __always_inline __u8 flags_fault(int flags)
 	return 0;
 }
 
-/* Is the system call under way one that receives into memory? Not: splice,
- * sendfile, io_uring (which may splice, and loses SEND_ZC in the map), a thread
- * of the kernel, an architecture not listed. */
-static __always_inline bool receiving(void)
+enum reading {
+	READS_OTHERWISE, /* io_uring (which may splice, and loses SEND_ZC in the map), a thread
+			  * of the kernel, an architecture not listed */
+	READS_RECEIVING, /* into memory: read, readv, recvfrom, recvmsg, recvmmsg */
+	READS_SPLICING,  /* splice, sendfile */
+};
+
+/* What the system call under way does. */
+static __always_inline enum reading reading(void)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	const struct pt_regs___arm64 *arm = (const void *)regs;
@@ -80,14 +94,30 @@ static __always_inline bool receiving(void)
 
 	if (bpf_core_field_exists(regs->orig_ax)) {
 		nr = BPF_CORE_READ(regs, orig_ax);
-		/* read, readv, recvfrom, recvmsg, recvmmsg */
-		return nr == 0 || nr == 19 || nr == 45 || nr == 47 || nr == 299;
+		if (nr == 0 || nr == 19 || nr == 45 || nr == 47 || nr == 299)
+			return READS_RECEIVING;
+		return nr == 275 || nr == 40 ? READS_SPLICING : READS_OTHERWISE;
 	}
 	if (bpf_core_field_exists(arm->syscallno)) {
 		nr = BPF_CORE_READ(arm, syscallno);
-		return nr == 63 || nr == 65 || nr == 207 || nr == 212 || nr == 243;
+		if (nr == 63 || nr == 65 || nr == 207 || nr == 212 || nr == 243)
+			return READS_RECEIVING;
+		return nr == 76 || nr == 71 ? READS_SPLICING : READS_OTHERWISE;
 	}
-	return false;
+	return READS_OTHERWISE;
+}
+
+/* One that splices on one connection may on all. */
+static __always_inline void note_splicer(struct shunt_conf *conf)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u64 now = bpf_ktime_get_ns(), *at = bpf_map_lookup_elem(&shunt_splices, &tgid);
+
+	if (at) {
+		*at = now;
+	} else if (!bpf_map_update_elem(&shunt_splices, &tgid, &now, BPF_ANY)) {
+		conf->splicers++;
+	}
 }
 
 static __always_inline void rule_out(struct shunt_pair *pair, struct shunt_end *end, __u8 fault)
@@ -131,13 +161,19 @@ SEC("tp_btf/tcp_rcv_space_adjust")
 int shunt_read(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
-	const struct shunt_conf *conf = conf_get();
+	struct shunt_conf *conf = conf_get();
+	enum reading how = reading();
 	struct shunt_pair *pair;
-	struct shunt_end *end = watched_end(sk, &pair);
+	struct shunt_end *end;
 
-	if (!end || !conf)
+	if (!conf)
 		return 0;
-	if (!receiving()) {
+	if (how == READS_SPLICING)
+		note_splicer(conf);
+	end = watched_end(sk, &pair);
+	if (!end)
+		return 0;
+	if (how != READS_RECEIVING) {
 		end->tgid = bpf_get_current_pid_tgid() >> 32;
 		rule_out(pair, end, WHY_SPLICE);
 	} else if (!conf->sees_flags) {

@@ -146,6 +146,46 @@ never()
 	wait_for maps_empty
 }
 
+# corner CASE: goes as over TCP on a pair that was promoted
+corner()
+{
+	local before
+
+	before=$(status bypass.redirected_messages)
+	spawn "$1" peer corner "$1"
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt $((before + 1000))
+	tell "$1"
+	reap "$1"
+	wait_for maps_empty
+}
+
+@test "corked bytes wait, SO_PEEK_OFF and TCP_INQ tell the truth" {
+	load_proven
+	supervise
+	corner cork
+	corner peek
+	corner inq
+}
+
+@test "a burst without an answer is there at once" {
+	load_proven
+	supervise
+	corner burst
+}
+
+@test "who splices on one connection leaves with all" {
+	load_proven
+	supervise
+	spawn corner peer corner splice
+	wait_for state_is active
+	tell corner
+	wait_for why_is 'spliced lately'
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
 @test "a connection older than the load is adopted" {
 	spawn epoll peer style epoll 60
 	wait_for no_handshake_left

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * corner CASE
+ *
+ * Request and response between two non-blocking sockets of its own, until a line
+ * comes on stdin; says "hot" when that begins. Then the CASE, that has to go as
+ * it does over TCP:
+ *
+ *   cork   what is sent on a corked socket comes only when the cork is pulled
+ *   peek   SO_PEEK_OFF: each MSG_PEEK goes on where the last one ended
+ *   inq    TCP_INQ tells what is left to read
+ *   burst  200 messages without an answer are read, or peeked at, at once
+ *   splice from another connection, while this one goes on until the next line
+ */
+#include "peer.h"
+
+static int server, client;
+
+static void connect_pair(void)
+{
+	union address a = address_of("127.0.0.1", 0);
+	int listener = listen_at(&a, 1);
+
+	client = connect_to(&a);
+	server = accept_from(listener);
+	close(listener);
+	set_option(client, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_option(server, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_nonblocking(client, true);
+	set_nonblocking(server, true);
+}
+
+static void send_one_way(int from, int to)
+{
+	char bytes[64] = "", got[64];
+
+	send_all(from, bytes, sizeof(bytes));
+	if (recv_all(to, got, sizeof(got)) != sizeof(got))
+		leave(FAIL, "the end came early");
+}
+
+static void heat_up(void)
+{
+	struct pollfd line = { .fd = 0, .events = POLLIN };
+
+	say("hot");
+	while (!poll(&line, 1, 0)) {
+		send_one_way(client, server);
+		send_one_way(server, client);
+	}
+	await_line();
+}
+
+static bool readable(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) > 0;
+}
+
+static void expect(const char *what, ssize_t got, ssize_t due)
+{
+	if (got != due)
+		leave(FAIL, "%s: %zd, due: %zd", what, got, due);
+}
+
+static void cork(void)
+{
+	char got[16];
+
+	set_option(server, IPPROTO_TCP, TCP_CORK, 1);
+	send_all(server, "hello", 5);
+	if (readable(client, 50))
+		leave(FAIL, "came in spite of the cork");
+	set_option(server, IPPROTO_TCP, TCP_CORK, 0);
+	if (!readable(client, PATIENCE))
+		leave(FAIL, "did not come when the cork was pulled");
+	expect("recv", recv(client, got, sizeof(got), 0), 5);
+}
+
+static void peek(void)
+{
+	char got[16] = "";
+
+	set_option(client, SOL_SOCKET, SO_PEEK_OFF, 0);
+	send_all(server, "abcdefgh", 8);
+	until(readable(client, 0));
+	expect("first", recv(client, got, 4, MSG_PEEK), 4);
+	expect("second", recv(client, got, 4, MSG_PEEK), 4);
+	if (memcmp(got, "efgh", 4))
+		leave(FAIL, "the second peek got '%.4s'", got);
+}
+
+static void inq(void)
+{
+	char got[2], control[64];
+	struct iovec iov = { got, sizeof(got) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+
+	set_option(client, IPPROTO_TCP, TCP_INQ, 1);
+	send_all(server, "hello", 5);
+	until(readable(client, 0));
+	expect("recvmsg", recvmsg(client, &m, 0), 2);
+	if (!CMSG_FIRSTHDR(&m))
+		leave(FAIL, "no word of what is left");
+	expect("left", *(int *)CMSG_DATA(CMSG_FIRSTHDR(&m)), 3);
+}
+
+static void burst(void)
+{
+	char got[1000];
+	int i;
+
+	for (i = 0; i < 200; i++)
+		send_all(server, "x", 1);
+	until(recv(client, got, sizeof(got), MSG_PEEK) == 200);
+	expect("recv", recv(client, got, sizeof(got), 0), 200);
+}
+
+static void splice_elsewhere(void)
+{
+	int from = server, to = client, pipes[2];
+
+	connect_pair();
+	send_all(server, "hello", 5);
+	if (pipe(pipes))
+		die("pipe");
+	until(splice(client, NULL, pipes[1], NULL, 5, SPLICE_F_NONBLOCK) == 5);
+	server = from;
+	client = to;
+	heat_up();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
+		      { "splice", splice_elsewhere } };
+	size_t i;
+
+	connect_pair();
+	heat_up();
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		if (argc == 2 && !strcmp(argv[1], cases[i].name)) {
+			cases[i].run();
+			return PASS;
+		}
+	leave(2, "usage: corner cork|peek|inq|burst|splice");
+}
