@@ -140,7 +140,7 @@ enum shunt_why {
 	WHY_REDIRECTED = 0,
 	WHY_DRAINING,      /* unload is waiting for the queues to empty */
 	WHY_PEER_ABSENT,   /* the other end is not in the map */
-	WHY_SENDER_STATE,  /* not ESTABLISHED or CLOSE_WAIT */
+	WHY_SENDER_STATE,  /* not ESTABLISHED, or CLOSE_WAIT with bytes queued */
 	WHY_PEER_STATE,    /* not ESTABLISHED, FIN_WAIT1 or FIN_WAIT2 */
 	WHY_TCP_BYTES,     /* bytes sent by TCP wait to be read */
 	WHY_BLOCKING,      /* the reader's file lacks O_NONBLOCK */

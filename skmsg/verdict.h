@@ -36,12 +36,29 @@ static __always_inline bool urgent(__u32 size)
 	return ((nr == 44 || nr == 307) && regs->r10 & MSG_OOB) || (nr == 46 && regs->dx & MSG_OOB);
 }
 
-static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s, __u32 size)
+static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
+{
+	const struct tcp_sock *p = TCP_SOCK(st->peer);
+	const struct sk_psock *psock;
+
+	psock = PSOCK((__u64)READ_SK(p, sk_user_data) & SK_USER_DATA_PTRMASK);
+	return !psock || READ(psock, ingress_msg.next) ==
+			 __builtin_preserve_access_index(&psock->ingress_msg);
+}
+
+/*
+ * To a reader that has shut its own side, the fast path ends between two
+ * messages: once the FIN is there, a short read where redirected bytes end would
+ * look like the end of all (POLLHUP).
+ */
+static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
+						   const struct shunt_sk *st, __u32 size)
 {
 	__u8 state = sk_of(s).__sk_common.skc_state;
 
 	/* tcp_bpf_sendmsg does not look at SHUT_WR */
-	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+	if (state != TCP_ESTABLISHED &&
+	    (state != TCP_CLOSE_WAIT || !st->peer || peer_queue_empty(st)))
 		return WHY_SENDER_STATE;
 	if (s->inet_conn.icsk_ulp_ops)
 		return WHY_ULP;
@@ -286,16 +303,6 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 			   e.remote, e.remote_port, bytes);
 }
 
-static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
-{
-	const struct tcp_sock *p = TCP_SOCK(st->peer);
-	const struct sk_psock *psock;
-
-	psock = PSOCK((__u64)READ_SK(p, sk_user_data) & SK_USER_DATA_PTRMASK);
-	return !psock || READ(psock, ingress_msg.next) ==
-			 __builtin_preserve_access_index(&psock->ingress_msg);
-}
-
 /*
  * A splice reads what came by TCP and passes over what was redirected. So while
  * redirected bytes wait for a reader that splices, later ones queue up behind
@@ -337,7 +344,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	s = bpf_skc_to_tcp_sock(msg->sk);
 	if (!st || !s)
 		return SK_PASS;
-	why = conf->passing ? WHY_DRAINING : sender_ready(s, size);
+	why = conf->passing ? WHY_DRAINING : sender_ready(s, st, size);
 	if (!st->vouched)
 		pair = pair_get(st);
 	if (!why && !st->vouched)

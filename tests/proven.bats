@@ -174,6 +174,12 @@ corner()
 	corner burst
 }
 
+@test "a short read and POLLHUP are the end" {
+	load_proven
+	supervise
+	corner hangup
+}
+
 @test "who splices on one connection leaves with all" {
 	load_proven
 	supervise

@@ -10,6 +10,7 @@
  *   peek   SO_PEEK_OFF: each MSG_PEEK goes on where the last one ended
  *   inq    TCP_INQ tells what is left to read
  *   burst  200 messages without an answer are read, or peeked at, at once
+ *   hangup a reader that takes a short read and POLLHUP for the end gets all
  *   splice from another connection, while this one goes on until the next line
  */
 #include "peer.h"
@@ -118,6 +119,30 @@ static void burst(void)
 	expect("recv", recv(client, got, sizeof(got), 0), 200);
 }
 
+/* What libuv does. More messages than the fast path takes unread. */
+static void hangup(void)
+{
+	struct pollfd p = { .fd = client, .events = POLLIN };
+	static char got[65536];
+	char message[40] = "";
+	ssize_t n, total = 0;
+	int i;
+
+	set_option(client, SOL_SOCKET, SO_RCVBUF, 1 << 20);
+	shutdown(client, SHUT_WR);
+	until(!recv(server, got, 1, 0));
+	set_nonblocking(server, false);
+	for (i = 0; i < 2300; i++)
+		send_all(server, message, sizeof(message));
+	close(server);
+	until(poll(&p, 1, 0) > 0 && p.revents & POLLHUP);
+	do {
+		n = recv(client, got, sizeof(got), 0);
+		total += n > 0 ? n : 0;
+	} while (n == sizeof(got));
+	expect("bytes", total, 2300 * sizeof(message));
+}
+
 static void splice_elsewhere(void)
 {
 	int from = server, to = client, pipes[2];
@@ -138,6 +163,7 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
+		      { "hangup", hangup },
 		      { "splice", splice_elsewhere } };
 	size_t i;
 
@@ -148,5 +174,5 @@ int main(int argc, char **argv)
 			cases[i].run();
 			return PASS;
 		}
-	leave(2, "usage: corner cork|peek|inq|burst|splice");
+	leave(2, "usage: corner cork|peek|inq|burst|hangup|splice");
 }
