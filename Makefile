@@ -23,7 +23,8 @@ BPF_SRC := $(wildcard tc/*.bpf.c sockops/*.bpf.c skmsg/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 SRC := $(wildcard loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
-BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c))) \
+	$(B)/bench/naive.bpf.o
 PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c)) \
 	$(B)/tests/torture
 ALIASES := map_update map_delete_elem shunt-diverter
@@ -142,4 +143,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
--include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d)
+-include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d
