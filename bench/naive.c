@@ -4,14 +4,15 @@
  *
  * Attaches the sockmap of OBJECT (bench/naive.bpf.c) to CGROUP, with PROGRAM
  * (naive_redirect) as its verdict, and prints the id of that. Nothing is pinned:
- * all is gone when this process ends, at the end of its standard input at the
- * latest.
+ * all is gone when this process ends, with its parent at the latest.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -46,12 +47,12 @@ int main(int argc, char **argv)
 {
 	struct bpf_object *object;
 	int cgroup, map, verdict;
-	char byte;
 
 	if (argc < 3 || argc > 4) {
 		fprintf(stderr, "usage: naive OBJECT CGROUP [PROGRAM]\n");
 		return 2;
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	object = bpf_object__open_file(argv[1], NULL);
 	if (!object || bpf_object__load(object))
 		die(argv[1]);
@@ -66,7 +67,6 @@ int main(int argc, char **argv)
 		die(argv[2]);
 	printf("%u\n", id_of(verdict));
 	fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		;
+	pause();
 	return 0;
 }

@@ -22,7 +22,7 @@
  * Each line of the output is a figure, its unit and its value:
  *
  *   p50, p99  of the times of a round trip
- *   mean      time for each round trip, all connections together
+ *   turn      time for each round trip, all connections together, if there are more
  *   cpu       of both processes, for a round trip or 10^9 bytes
  *   rate      bits
  *   written, memory  bytes; memory is TCP's and the kernel's slab
@@ -366,8 +366,11 @@ static void report_trips(void)
 		exit(1);
 	}
 	qsort(times, n, sizeof(*times), compare);
-	printf("p50 us %.3f\np99 us %.3f\nmean us %.3f\ncpu us %.3f\n", times[n / 2] / 1e3,
-	       times[n * 99 / 100] / 1e3, took * 1e6 / trips, used * 1e6 / trips);
+	if (connections > 1)
+		printf("turn us %.3f\n", took * 1e6 / trips);
+	else
+		printf("p50 us %.3f\n", times[n / 2] / 1e3);
+	printf("p99 us %.3f\ncpu us %.3f\n", times[n * 99 / 100] / 1e3, used * 1e6 / trips);
 }
 
 static void round_trip(const struct end *e)

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# All medians, quartiles and ratios of the bench.
+
+# The value below which a share p of the numbers lies, to the outside.
+def quantile(p):
+	sort | .[(length - 1) * p | if p < 0.5 then floor else ceil end];
+
+def spread:
+	map(select(. != null)) |
+	if length == 0 then null
+	else {median: (sort | .[(length - 1) / 2 | floor]), low: quantile(0.25), high: quantile(0.75)}
+	end;
+
+# Of the samples of one contender to those of another, round by round. 'unsure':
+# the quartiles are on different sides of 1 and more than a tenth apart, so that
+# the ratio does not tell which one is faster.
+def ratio(other):
+	[., other] | transpose | map(select(.[0] != null and .[1] != null and .[1] != 0) | .[0] / .[1]) |
+	spread | if . then .unsure = (.low < 1 and .high > 1 and .high - .low > 0.1) else null end;
