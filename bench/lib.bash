@@ -115,6 +115,28 @@ as() {
 	exec "${@:2}"
 }
 
+# --- another host ----------------------------------------------------------------
+
+# make_peer NEAR FAR: a namespace at the far end of a veth pair, which $peer is the
+# path of. It ends with the part.
+make_peer() {
+	start unshare --net -- sleep infinity
+	peer=/proc/${children[-1]}/ns/net
+	wait_for 5 is_apart "$peer" || die "no namespace"
+	ip link add "$1" type veth peer name "$2" netns "${children[-1]}"
+	ip link set "$1" up
+	at_peer ip link set lo up
+	at_peer ip link set "$2" up
+}
+
+is_apart() { # NAMESPACE
+	[ "$(readlink "$1")" != "$(readlink /proc/self/ns/net)" ]
+}
+
+at_peer() { # COMMAND...
+	nsenter --net="$peer" -- "$@"
+}
+
 # --- samples ---------------------------------------------------------------------
 
 # sample CPUS WORKLOAD CONTENDER COMMAND...: what $reader makes of what it prints,
