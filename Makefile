@@ -46,7 +46,7 @@ help:
 	@echo 'make test-kernels  the same on other kernels, in qemu'
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
 	@echo 'make test-torture  10 GB and 100,000 connections while all is torn down and set up'
-	@echo 'make bench         measure, side by side with plain TCP and with nftables'
+	@echo 'make bench         measure, side by side with what else there is; BENCH=quick'
 	@echo 'make install       to $$(DESTDIR)$(SBINDIR)'
 	@echo 'make uninstall     remove what install put there'
 	@echo 'make clean         remove build/'
@@ -129,8 +129,6 @@ bench:
 	$(Q)scripts/deps.sh bench
 	$(Q)$(MAKE) --no-print-directory all peers $(BENCH)
 	$(Q)bench/run
-	$(Q)$(B)/bench/steer $(B)/shunt
-	$(Q)$(B)/bench/tproxy $(B)/shunt
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR)

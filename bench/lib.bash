@@ -74,6 +74,11 @@ leave() {
 trap leave EXIT
 trap 'exit 1' INT TERM
 
+# bytes NUMBER: as in '64 KiB'
+bytes() {
+	numfmt --to=iec-i "$1" | sed -E 's/^([0-9.]+)(.*)/\1 \2B/; s/\.0 / /'
+}
+
 # --- contenders ------------------------------------------------------------------
 
 load() {
@@ -171,7 +176,7 @@ each_round() {
 # publish PART BASELINE
 publish() {
 	mkdir -p "$results"
-	jq -Rn --arg part "$1" --arg baseline "$2" --arg kernel "$(uname -r)" \
+	jq -Rnc --arg part "$1" --arg baseline "$2" --arg kernel "$(uname -r)" \
 		--arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
 		--argjson cpus "$(nproc)" --argjson load "$(cut -d' ' -f1 /proc/loadavg)" \
 		--argjson seconds $SECONDS --arg mode "${BENCH:-full}" \

@@ -15,5 +15,5 @@ def spread:
 # the quartiles are on different sides of 1 and more than a tenth apart, so that
 # the ratio does not tell which one is faster.
 def ratio(other):
-	[., other] | transpose | map(select(.[0] != null and .[1] != null and .[1] != 0) | .[0] / .[1]) |
-	spread | if . then .unsure = (.low < 1 and .high > 1 and .high - .low > 0.1) else null end;
+	[., other] | transpose | map(select(.[0] != null and .[1] != null and .[1] != 0) |
+		.[0] / .[1] * 10000 | round / 10000) | spread | if . then .unsure = (.low < 1 and .high > 1 and .high - .low > 0.1) else null end;
