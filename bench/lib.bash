@@ -11,6 +11,7 @@
 # BENCH=quick, BUDGET: seconds for this part, RESULTS: another directory.
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/common.sh
 . "$project/scripts/common.sh"
 need_root
 tcp=$project/build/bench/tcp
@@ -94,6 +95,7 @@ load() {
 unload() {
 	[ ${#naive[@]} = 0 ] || kill "${naive[@]}" 2>/dev/null || true
 	[ ! -d "$pins" ] || shunt unload 2>/dev/null || true
+	# shellcheck disable=SC2086 # none or one
 	wait $supervisor "${naive[@]}" 2>/dev/null || true
 	supervisor='' naive=()
 }

@@ -12,8 +12,8 @@ def spread:
 	end;
 
 # Of the samples of one contender to those of another, round by round. 'unsure':
-# the quartiles are on different sides of 1 and more than a tenth apart, so that
-# the ratio does not tell which one is faster.
+# fewer than three rounds, or quartiles more than a fifth of the ratio apart.
 def ratio(other):
 	[., other] | transpose | map(select(.[0] != null and .[1] != null and .[1] != 0) |
-		.[0] / .[1] * 10000 | round / 10000) | spread | if . then .unsure = (.low < 1 and .high > 1 and .high - .low > 0.1) else null end;
+		.[0] / .[1] * 10000 | round / 10000) | length as $n |
+	spread | if . then .unsure = ($n < 3 or .high - .low > .median / 5) else null end;
