@@ -23,7 +23,8 @@ BPF_SRC := $(wildcard tc/*.bpf.c sockops/*.bpf.c skmsg/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 SRC := $(wildcard loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
-BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c))) \
+	$(B)/bench/naive.bpf.o
 PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c)) \
 	$(B)/tests/torture
 ALIASES := map_update map_delete_elem shunt-diverter
@@ -45,7 +46,7 @@ help:
 	@echo 'make test-kernels  the same on other kernels, in qemu'
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
 	@echo 'make test-torture  10 GB and 100,000 connections while all is torn down and set up'
-	@echo 'make bench         measure, side by side with plain TCP and with nftables'
+	@echo 'make bench         measure, side by side with what else there is; BENCH=quick'
 	@echo 'make install       to $$(DESTDIR)$(SBINDIR)'
 	@echo 'make uninstall     remove what install put there'
 	@echo 'make clean         remove build/'
@@ -128,8 +129,6 @@ bench:
 	$(Q)scripts/deps.sh bench
 	$(Q)$(MAKE) --no-print-directory all peers $(BENCH)
 	$(Q)bench/run
-	$(Q)$(B)/bench/steer $(B)/shunt
-	$(Q)$(B)/bench/tproxy $(B)/shunt
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR)
@@ -142,4 +141,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
--include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d)
+-include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * steer SHUNT [RULES]...
+ * steer SHUNT [RUNS [RULES]...]
  *
  * What steering costs a packet, by the number of rules. 'search' is what it
  * takes to find the rule of one packet over and over. Then frames are sent into
@@ -9,6 +9,7 @@
  * neither TCP nor UDP, is the floor. An established connection, a
  * forwarded one, a known UDP flow, UDP that no rule matches, and first packets.
  * And what it takes to apply so many rules: time, memory of the process, maps.
+ * The best of RUNS. Prints samples as lib.bash has them; bench/steering shows them.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,7 +35,6 @@
 #define PIN_DIR "/sys/fs/bpf/shunt"
 #define PORT 9999
 #define PACKETS 10000
-#define RUNS 12
 #define WORKING 256 /* so many destinations stay in the caches */
 #define FRAME 64
 
@@ -60,7 +60,7 @@ struct frame {
 
 static const char *shunt;
 static struct rule *rules;
-static int count, packet_fd, prog_fd, test_fd;
+static int runs = 12, count, packet_fd, prog_fd, test_fd;
 static unsigned long long state = 1;
 static struct frame frame;
 
@@ -266,7 +266,7 @@ static double cost(void (*make)(int), int proto)
 	double ns, best = 1e9;
 	int i, j;
 
-	for (i = 0; i < RUNS; i++) {
+	for (i = 0; i < runs; i++) {
 		before = prog_info();
 		for (j = 0; j < PACKETS; j++) {
 			make(proto);
@@ -294,7 +294,7 @@ static double search_cost(void)
 	double best[2] = { 1e9, 1e9 };
 	int i;
 
-	for (i = 0; i < 2 * RUNS; i++) {
+	for (i = 0; i < 2 * runs; i++) {
 		if (i % 2)
 			nobodys(IPPROTO_ICMP);
 		else
@@ -384,49 +384,71 @@ static void make_place(void)
 		die("statistics");
 }
 
-static void row(enum shape shape)
+static void sample(enum shape shape, const char *figure, const char *unit, const char *what,
+		   double value)
 {
-	double seconds_taken, search, syn, syn_all, ignored;
-	long kbytes;
-
-	apply(shape, "tcp", &ignored, &kbytes);
-	working = 1;
-	search = search_cost();
-	syn = first_cost(IPPROTO_TCP, WORKING);
-	syn_all = first_cost(IPPROTO_TCP, count);
-	apply(shape, "udp", &seconds_taken, &kbytes);
-	printf("%9d  %-10s  %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f %6.0f  %6.2f %7.1f %7.1f\n",
-	       count, shapes[shape], search, cost(nobodys, IPPROTO_ICMP), cost(established, IPPROTO_TCP),
-	       cost(forwarded, IPPROTO_TCP), cost(known_udp, IPPROTO_UDP),
-	       cost(unmatched, IPPROTO_UDP), syn, first_cost(IPPROTO_UDP, WORKING), syn_all,
-	       first_cost(IPPROTO_UDP, count), seconds_taken, kbytes / 1024.0,
-	       (map_bytes("shunt_rules") + map_bytes("shunt_tallies")) / 1048576.0);
+	printf("0\t%d rule%s, %s\t%s\t%s\t%s\t0\t%.2f\n", count, count > 1 ? "s" : "",
+	       shapes[shape], figure, unit, what, value);
 	fflush(stdout);
 }
 
+static void packet(enum shape shape, const char *what, double ns)
+{
+	sample(shape, "packet", "ns", what, ns);
+}
+
+static void row(enum shape shape)
+{
+	double took;
+	long kbytes;
+
+	apply(shape, "tcp", &took, &kbytes);
+	working = 1;
+	packet(shape, "search", search_cost());
+	packet(shape, "none", cost(nobodys, IPPROTO_ICMP));
+	packet(shape, "est.", cost(established, IPPROTO_TCP));
+	packet(shape, "forward", cost(forwarded, IPPROTO_TCP));
+	packet(shape, "SYN", first_cost(IPPROTO_TCP, WORKING));
+	packet(shape, "SYN all", first_cost(IPPROTO_TCP, count));
+	apply(shape, "udp", &took, &kbytes);
+	packet(shape, "known", cost(known_udp, IPPROTO_UDP));
+	packet(shape, "other", cost(unmatched, IPPROTO_UDP));
+	packet(shape, "UDP", first_cost(IPPROTO_UDP, WORKING));
+	packet(shape, "UDP all", first_cost(IPPROTO_UDP, count));
+	sample(shape, "apply", "s", "shunt", took);
+	sample(shape, "memory", "MiB", "process", kbytes / 1024.0);
+	sample(shape, "memory", "MiB", "maps",
+	       (map_bytes("shunt_rules") + map_bytes("shunt_tallies")) / 1048576.0);
+}
+
+static void measure(enum shape shape, const char *number)
+{
+	count = atoi(number);
+	rules = calloc(count, sizeof(*rules));
+	if (count < 1 || !rules)
+		die("'%s' rules", number);
+	row(shape);
+	free(rules);
+}
+
+/* Each number of rules for single addresses; the most in the other shapes too. */
 int main(int argc, char **argv)
 {
-	static const char *const usual[] = { "1", "1000", "100000", "1000000" };
-	const char *const *counts = argc > 2 ? (const char **)argv + 2 : usual;
-	int i, n = argc > 2 ? argc - 2 : 4;
-	enum shape shape;
+	static const char *const usual[] = { "1", "1000", "100000" };
+	const char *const *counts = argc > 3 ? (const char **)argv + 3 : usual;
+	int i, n = argc > 3 ? argc - 3 : 3;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: steer SHUNT [RULES]...\n");
+		fprintf(stderr, "usage: steer SHUNT [RUNS [RULES]...]\n");
 		return 2;
 	}
 	shunt = argv[1];
+	runs = argc > 2 ? atoi(argv[2]) : runs;
 	make_place();
-	printf("ns a packet                                                         first: to %d places  to all      apply\n"
-	       "    rules  kind        search   none   est.   fwd.  known  other    SYN    UDP    SYN    UDP       s"
-	       "     MiB    maps\n", WORKING);
-	for (shape = HOSTS; shape <= ONE; shape++)
-		for (i = 0; i < n; i++) {
-			count = atoi(counts[i]);
-			rules = calloc(count, sizeof(*rules));
-			row(shape);
-			free(rules);
-		}
+	for (i = 0; i < n; i++)
+		measure(HOSTS, counts[i]);
+	measure(NESTED, counts[n - 1]);
+	measure(ONE, counts[n - 1]);
 	run("%s unload 2>/dev/null", shunt);
 	return 0;
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tproxy SHUNT [ROUNDS [SECONDS]]
+ * tproxy SHUNT [ROUNDS [SECONDS [BUDGET]]]
  *
- * Steering by shunt and by nftables' TPROXY, side by side: a client in a
- * namespace of its own reaches a router's transparent listener in another
- * over veth. Connections a second (connect, a byte each way, reset), datagrams
- * a second in 10,000 flows, and datagrams that all begin a flow, with one rule,
- * with a set of 10,000 prefixes and with 10,000 single rules. Medians; all take
- * turns.
+ * Steering by shunt, by nftables' TPROXY and by that of iptables, side by side: a
+ * client in a namespace of its own reaches a router's transparent listener in
+ * another over veth. Connections a second (connect, a byte each way, reset),
+ * datagrams a second in 10,000 flows, and datagrams that all begin a flow, with
+ * one rule, with a set of 10,000 prefixes and with 10,000 single rules; 'none' is
+ * a listener on local addresses. All take turns, in ROUNDS or as many as begin
+ * within BUDGET seconds. Prints samples as lib.bash has them; bench/steering shows
+ * them.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,6 +18,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +34,6 @@
 #define PORT 443
 #define LISTENER 9999
 #define MANY 10000
-#define ROUNDS_MAX 99
 
 static const char *shunt;
 static double seconds = 0.5;
@@ -167,10 +169,11 @@ static void client(int orders, int answers)
 
 /* --- the router ------------------------------------------------------------------ */
 
-static int listener(int type)
+/* A transparent one, unless it is on the addresses themselves. */
+static int listener(int type, unsigned int address, int port)
 {
-	struct sockaddr_in at = { AF_INET, htons(LISTENER), { htonl(INADDR_LOOPBACK) }, {} };
-	int fd = socket(AF_INET, type, 0), one = 1, bytes = 64 << 20;
+	struct sockaddr_in at = { AF_INET, htons(port), { htonl(address) }, {} };
+	int fd = socket(AF_INET, type, 0), one = address != INADDR_ANY, bytes = 64 << 20;
 
 	setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
@@ -289,20 +292,116 @@ static void shunt_rules(FILE *f, int count)
 	}
 }
 
+/* A chain of its own for each protocol, as nft_chains(). */
+static void ipt_rules(FILE *f, int count)
+{
+	static const char *const protos[] = { "tcp", "udp" };
+	int i, p;
+
+	fprintf(f, "*mangle\n:T -\n:U -\n:KNOWN -\n-A KNOWN -j MARK --set-mark 1\n-A KNOWN -j ACCEPT\n"
+		"-A PREROUTING -p tcp -m socket --transparent -j KNOWN\n"
+		"-A PREROUTING -p tcp -j T\n-A PREROUTING -p udp -j U\n");
+	for (p = 0; p < 2; p++)
+		for (i = 0; i < count; i++)
+			fprintf(f, "-A %c -d 10.%d.%d.0/%d -p %s --dport 443 -j TPROXY "
+				"--on-ip 127.0.0.1 --on-port 9999 --tproxy-mark 1\n", p ? 'U' : 'T',
+				i / 256, i % 256, count > 1 ? 24 : 8, protos[p]);
+	fprintf(f, "COMMIT\n");
+}
+
+static void shunt_on(const char *path)
+{
+	run("%s load --iface w1 2>/dev/null && %s apply %s 2>/dev/null", shunt, shunt, path);
+}
+
+static void shunt_off(void)
+{
+	run("%s unload 2>/dev/null", shunt);
+}
+
+static void route_marked(void)
+{
+	run("ip rule add fwmark 1 lookup 100 && ip route add local default dev lo table 100");
+}
+
+static void route_as_before(void)
+{
+	run("ip route flush table 100 && ip rule del fwmark 1 lookup 100");
+}
+
+static void nft_on(const char *path)
+{
+	route_marked();
+	run("nft -f %s", path);
+}
+
+static void nft_off(void)
+{
+	run("nft delete table ip bench");
+	route_as_before();
+}
+
+static void ipt_on(const char *path)
+{
+	route_marked();
+	run("iptables-restore <%s", path);
+}
+
+static void ipt_off(void)
+{
+	run("iptables -t mangle -F; iptables -t mangle -X");
+	route_as_before();
+}
+
+static void local_on(const char *path)
+{
+	(void)path;
+	run("ip route add local 10.0.0.0/8 dev lo");
+}
+
+static void local_off(void)
+{
+	run("ip route del local 10.0.0.0/8 dev lo");
+}
+
+static void no_rules(FILE *f, int count)
+{
+	(void)f;
+	(void)count;
+}
+
+static const struct way {
+	void (*on)(const char *path);
+	void (*off)(void);
+} none = { local_on, local_off }, nftables = { nft_on, nft_off }, iptables = { ipt_on, ipt_off },
+  shunts = { shunt_on, shunt_off };
+
 static const struct contender {
+	const char *workload;
 	const char *name;
 	int count;
 	void (*write_rules)(FILE *f, int count);
+	const struct way *way;
 } contenders[] = {
-	{ "nftables, 1 rule", 1, nft_one },
-	{ "shunt, 1 rule", 1, shunt_rules },
-	{ "nftables, set of 10,000", MANY, nft_set },
-	{ "nftables, 10,000 rules", MANY, nft_rules },
-	{ "nftables, the same, no socket match", MANY, nft_rules_only },
-	{ "shunt, 10,000 rules", MANY, shunt_rules },
+	{ "1 rule", "nftables", 1, nft_one, &nftables },
+	{ "1 rule", "none", 0, no_rules, &none },
+	{ "1 rule", "iptables", 1, ipt_rules, &iptables },
+	{ "1 rule", "shunt", 1, shunt_rules, &shunts },
+	{ "10000 rules", "nftables", MANY, nft_rules, &nftables },
+	{ "10000 rules", "nft. set", MANY, nft_set, &nftables },
+	{ "10000 rules", "nft. bare", MANY, nft_rules_only, &nftables },
+	{ "10000 rules", "iptables", MANY, ipt_rules, &iptables },
+	{ "10000 rules", "shunt", MANY, shunt_rules, &shunts },
 };
 
 #define CONTENDERS (sizeof(contenders) / sizeof(*contenders))
+
+static bool works(const struct contender *c)
+{
+	return c->way != &iptables || !system("command -v iptables-restore >/dev/null && "
+		"iptables -t mangle -A PREROUTING -p tcp -m socket --transparent -j TPROXY "
+		"--on-port 1 2>/dev/null && iptables -t mangle -F");
+}
 
 static void set_up(const struct contender *c)
 {
@@ -314,24 +413,8 @@ static void set_up(const struct contender *c)
 		die(path);
 	c->write_rules(f, c->count);
 	fclose(f);
-	if (c->write_rules == shunt_rules) {
-		run("%s load --iface w1 2>/dev/null", shunt);
-		run("%s apply %s 2>/dev/null", shunt, path);
-	} else {
-		run("ip rule add fwmark 1 lookup 100 && ip route add local default dev lo table 100");
-		run("nft -f %s", path);
-	}
+	c->way->on(path);
 	unlink(path);
-}
-
-static void take_down(const struct contender *c)
-{
-	if (c->write_rules == shunt_rules) {
-		run("%s unload 2>/dev/null", shunt);
-	} else {
-		run("nft delete table ip bench");
-		run("ip route flush table 100 && ip rule del fwmark 1 lookup 100");
-	}
 }
 
 /* --- all together ------------------------------------------------------------------ */
@@ -374,55 +457,52 @@ static double measure(enum kind kind)
 	return kind == CONNECTIONS ? rate : (*received - before) / seconds;
 }
 
-static int ascending(const void *a, const void *b)
+static void measure_all(const struct contender *c, int round)
 {
-	const double *x = a, *y = b;
+	static const char *const kinds[] = { "connections", "datagrams", "new flows" };
+	enum kind kind;
 
-	return *x < *y ? -1 : *x > *y;
-}
-
-static double median(double *x)
-{
-	qsort(x, rounds, sizeof(*x), ascending);
-	return x[rounds / 2];
+	set_up(c);
+	for (kind = 0; kind < KINDS; kind++)
+		printf("0,1\t%s\t%s\t1/s\t%s\t%d\t%.0f\n", c->workload, kinds[kind], c->name,
+		       round, measure(kind));
+	fflush(stdout);
+	c->way->off();
 }
 
 int main(int argc, char **argv)
 {
-	static double rates[CONTENDERS][KINDS][ROUNDS_MAX];
-	enum kind kind;
+	double begin = now(), budget = argc > 4 ? atof(argv[4]) : 1e9;
+	bool skip[CONTENDERS];
 	size_t i;
 	int r;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: tproxy SHUNT [ROUNDS [SECONDS]]\n");
+		fprintf(stderr, "usage: tproxy SHUNT [ROUNDS [SECONDS [BUDGET]]]\n");
 		return 2;
 	}
 	shunt = argv[1];
 	rounds = argc > 2 ? atoi(argv[2]) : rounds;
 	seconds = argc > 3 ? atof(argv[3]) : seconds;
-	if (rounds < 1 || rounds > ROUNDS_MAX)
-		return 2;
 	received = mmap(NULL, sizeof(*received), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (received == MAP_FAILED)
 		die("memory");
 	make_place();
-	spawn(serve_tcp, listener(SOCK_STREAM));
-	spawn(serve_udp, listener(SOCK_DGRAM));
-	for (r = 0; r < rounds; r++)
-		for (i = 0; i < CONTENDERS; i++) {
-			set_up(&contenders[i]);
-			for (kind = 0; kind < KINDS; kind++)
-				rates[i][kind][r] = measure(kind);
-			take_down(&contenders[i]);
-		}
-	printf("%-36s %14s %14s %14s   medians of %d rounds of %g s\n", "", "connections/s",
-	       "datagrams/s", "new flows/s", rounds, seconds);
-	for (i = 0; i < CONTENDERS; i++)
-		printf("%-36s %14.0f %14.0f %14.0f\n", contenders[i].name,
-		       median(rates[i][CONNECTIONS]), median(rates[i][DATAGRAMS]),
-		       median(rates[i][NEW_FLOWS]));
+	spawn(serve_tcp, listener(SOCK_STREAM, INADDR_LOOPBACK, LISTENER));
+	spawn(serve_udp, listener(SOCK_DGRAM, INADDR_LOOPBACK, LISTENER));
+	spawn(serve_tcp, listener(SOCK_STREAM, INADDR_ANY, PORT));
+	spawn(serve_udp, listener(SOCK_DGRAM, INADDR_ANY, PORT));
+	for (i = 0; i < CONTENDERS; i++) {
+		skip[i] = !works(&contenders[i]);
+		if (skip[i])
+			fprintf(stderr, "tproxy: %s does not work here: left out\n",
+				contenders[i].name);
+	}
+	for (r = 0; r < rounds && (now() - begin) * (r + 1) / (r ? r : 1) < budget; r++)
+		for (i = 0; i < CONTENDERS; i++)
+			if (!skip[i])
+				measure_all(&contenders[i], r);
 	kill(child, SIGTERM);
 	return 0;
 }

@@ -19,7 +19,8 @@ declare -A groups=(
 	# programs that 'make test-programs' judges by; Go and Node if they are there
 	[programs]='curl haproxy iperf3 jq liburing-dev nginx openssl postgresql
 		postgresql-contrib python3 redis-server redis-tools tcl varnish wrk'
-	[bench]='gnuplot-nox haproxy iperf3 jq nftables nginx redis-server wrk'
+	[bench]='gnuplot-nox haproxy iperf3 iptables jq nftables nginx postgresql
+		postgresql-contrib redis-server redis-tools wrk'
 )
 daemons='haproxy nginx postgresql redis-server squid varnish'
 

@@ -123,8 +123,8 @@ steer() {
 latency() {
 	local plain fast
 	make -s -C "$root" build/bench/tcp
-	plain=$("$root/build/bench/tcp" rr -w 0.5 -t 1)
-	fast=$(in_cgroup "$cgroup" "$root/build/bench/tcp" rr -w 0.5 -t 1)
+	plain=$("$root/build/bench/tcp" rr -w 0.5 -t 1 | awk '$1 == "p50" { print $3 }')
+	fast=$(in_cgroup "$cgroup" "$root/build/bench/tcp" rr -w 0.5 -t 1 | awk '$1 == "p50" { print $3 }')
 	echo "request/response of 64 bytes, one CPU: $plain us by TCP, $fast us bypassed"
 }
 
