@@ -114,7 +114,7 @@ test-kernels:
 	$(Q)TESTS="$${TESTS:-$(KERNEL_TESTS)}" LIMIT=$${LIMIT:-900} TIMEOUT=$${TIMEOUT:-3600} tests/kernels/run
 
 # Programs that know nothing of shunt, outside and inside; what is missing is
-# skipped. Known differences are failures here: see README, Limits.
+# skipped. So are known differences (tests/programs/limits).
 test-programs:
 	$(Q)scripts/deps.sh test programs
 	$(Q)$(MAKE) --no-print-directory all peers
