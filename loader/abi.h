@@ -122,7 +122,7 @@ struct shunt_count {
 /* A handshake under way on this host, where both ends look for it by the two
  * initial sequence numbers: shunt_meet[hash of them]. A later one in the same
  * place takes it over, and the pair stays plain. */
-#define SHUNT_MEETS 16384
+#define SHUNT_MEETS 2048
 
 struct shunt_meet {
 	struct bpf_spin_lock lock;
@@ -133,6 +133,21 @@ struct shunt_meet {
 	__u64 server;     /* cookie the accepted socket will have; 0: empty */
 	__u64 client;     /* cookie; 0 until the client is established */
 	__u64 client_sk;  /* its address */
+};
+
+/* A pair under 'proven' admission whose server has received next to nothing, as
+ * it stays for most: shunt_proof[cookie of the server's socket]. The place is
+ * taken over when that socket is no longer established. */
+#define SHUNT_PROOFS 8192
+
+struct shunt_proof {
+	struct bpf_spin_lock lock;
+	__u8 rtt;         /* someone else wants the callback that tells us more */
+	__u8 pad[3];
+	__u64 server;     /* cookies; 0: empty */
+	__u64 client;
+	__u64 server_sk;  /* addresses */
+	__u64 client_sk;
 };
 
 /* Why the verdict sent a message through TCP. */
@@ -687,6 +702,7 @@ struct shunt_nat_flow {
 _Static_assert(sizeof(struct shunt_conf) == 152, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
+_Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");

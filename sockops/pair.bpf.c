@@ -25,9 +25,34 @@ struct shunt_meet_map {
 };
 MAP(shunt_meet);
 
+struct shunt_proof_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_PROOFS);
+	__type(key, __u32);
+	__type(value, struct shunt_proof);
+};
+MAP(shunt_proof);
+
 static __always_inline struct sock *kernel_sk(struct bpf_sock_ops *ops)
 {
 	return BPF_CORE_READ((struct bpf_sock_ops_kern *)ops, sk);
+}
+
+/* The established socket as the verifier knows it, for plain loads; NULL if it
+ * may not be paired. */
+static __always_inline const struct tcp_sock *known(struct bpf_sock_ops *ops)
+{
+	const struct tcp_sock___mptcp *mptcp;
+	struct bpf_sock *sk = ops->sk;
+	const struct tcp_sock *tp;
+
+	tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+	if (!tp || tp->inet_conn.icsk_ulp_ops)
+		return NULL;
+	mptcp = (const void *)tp;
+	if (bpf_core_field_exists(mptcp->is_mptcp) && mptcp->is_mptcp)
+		return NULL;
+	return tp;
 }
 
 static __always_inline struct shunt_meet *meeting_place(__u32 client_isn, __u32 server_isn)
@@ -47,8 +72,10 @@ static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
 	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
 	__u64 cookie;
 
-	if (!meet || !listener || in_kernel_use(listener) || is_mptcp(listener) ||
-	    has_ulp(listener))
+	if (!meet || !listener || is_mptcp(listener))
+		return;
+	/* Under 'proven' its children show it in time. */
+	if (admit == SHUNT_EAGER && (in_kernel_use(listener) || has_ulp(listener)))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
 	bpf_spin_lock(&meet->lock);
@@ -171,40 +198,119 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 		conf->idle = 0;
 		wake(EVENT_PAIRED);
 	}
-	trace_if_on(kernel_sk(ops), active);
+}
+
+static __always_inline struct shunt_proof *proof_place(__u64 cookie)
+{
+	__u32 place = cookie % SHUNT_PROOFS;
+
+	return bpf_map_lookup_elem(&shunt_proof, &place);
+}
+
+/* Memory that was a socket's has another's cookie, or a state of its end. */
+static __always_inline bool established(__u64 address, __u64 cookie)
+{
+	const struct sock *sk = (const struct sock *)address;
+
+	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == cookie &&
+	       BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_ESTABLISHED;
+}
+
+/*
+ * Most connections are short, and socket storage takes as long as all the rest
+ * here: it has to wait for the second segment with data. RTT_CB tells, when what
+ * the server answered is acknowledged. False if there is no room for the proof.
+ */
+static __always_inline bool keep_proof(struct bpf_sock_ops *ops, __u64 cookie,
+				       const struct shunt_meet *meet)
+{
+	struct shunt_proof *proof = proof_place(cookie);
+	__u32 flags = ops->bpf_sock_ops_cb_flags;
+	__u64 sk = (__u64)kernel_sk(ops);
+
+	if (!proof || (proof->server && established(proof->server_sk, proof->server)))
+		return false;
+	bpf_spin_lock(&proof->lock);
+	proof->rtt = !!(flags & BPF_SOCK_OPS_RTT_CB_FLAG);
+	proof->server = cookie;
+	proof->client = meet->client;
+	proof->server_sk = sk;
+	proof->client_sk = meet->client_sk;
+	bpf_spin_unlock(&proof->lock);
+	bpf_sock_ops_cb_flags_set(ops, flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+	return true;
+}
+
+static __always_inline void server_heard(struct bpf_sock_ops *ops)
+{
+	struct shunt_proof *proof, taken = {};
+	__u64 cookie;
+
+	if (ops->data_segs_in < 2)
+		return;
+	cookie = bpf_get_socket_cookie(ops);
+	proof = proof_place(cookie);
+	if (!proof)
+		return;
+	bpf_spin_lock(&proof->lock);
+	if (proof->server == cookie) {
+		taken.rtt = proof->rtt;
+		taken.client = proof->client;
+		taken.client_sk = proof->client_sk;
+		proof->server = 0;
+	}
+	bpf_spin_unlock(&proof->lock);
+	if (!taken.client)
+		return;
+	if (!taken.rtt)
+		bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags &
+						       ~BPF_SOCK_OPS_RTT_CB_FLAG);
+	admit_end(ops, cookie, taken.client, taken.client_sk, false, false);
 }
 
 static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 admit)
 {
 	__u32 client_isn = ops->snd_nxt - 1, server_isn = ops->rcv_nxt - 1;
-	const struct sock *sk = kernel_sk(ops);
 	struct shunt_meet *place, meet = {};
+	const struct tcp_sock *tp;
+	const struct sock *sk;
 	__u64 cookie;
 
 	place = meeting_place(client_isn, server_isn);
-	if (!place || place->client_isn != client_isn || in_kernel_use(sk) ||
-	    is_mptcp(sk) || has_ulp(sk) || excluded(sk))
+	if (!place || place->client_isn != client_isn)
+		return;
+	tp = known(ops);
+	if (!tp || !tp->inet_conn.icsk_inet.sk.sk_socket ||
+	    !tp->inet_conn.icsk_inet.sk.sk_socket->file)
+		return;
+	sk = &tp->inet_conn.icsk_inet.sk;
+	if (excluded(sk))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
 	if (!meet_server(client_isn, server_isn, cookie, sk, &meet))
 		return;
 	if (admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER)
 		admit_end(ops, cookie, meet.server, 0, true, true);
-	else
-		trace_if_on(sk, true);
+	trace_if_on(sk, true);
 }
 
 static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 admit)
 {
 	__u32 client_isn = ops->rcv_nxt - 1, server_isn = ops->snd_nxt - 1;
 	__u64 cookie = bpf_get_socket_cookie(ops);
-	const struct sock *sk = kernel_sk(ops);
 	struct shunt_meet meet = {};
+	const struct tcp_sock *tp;
+	bool vouched;
 
-	if (!meet_client(client_isn, server_isn, cookie, &meet) || is_mptcp(sk) || has_ulp(sk))
+	if (!meet_client(client_isn, server_isn, cookie, &meet))
 		return;
-	admit_end(ops, cookie, meet.client, meet.client_sk, false,
-		  admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER);
+	tp = known(ops);
+	if (!tp)
+		return;
+	vouched = admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER;
+	if (vouched || !keep_proof(ops, cookie, &meet))
+		admit_end(ops, cookie, meet.client, meet.client_sk, false, vouched);
+	trace_if_on(&tp->inet_conn.icsk_inet.sk, false);
 }
 
 /* A socket that connects again, after connect(AF_UNSPEC): the kernel leaves it
@@ -240,6 +346,9 @@ static __always_inline int pair(struct bpf_sock_ops *ops, __u8 admit)
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		server_established(ops, admit);
+		break;
+	case BPF_SOCK_OPS_RTT_CB:
+		server_heard(ops);
 		break;
 	}
 	return SK_PASS_OPS;
