@@ -47,9 +47,9 @@ static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
 }
 
 /*
- * To a reader that has shut its own side, the fast path ends between two
- * messages: once the FIN is there, a short read where redirected bytes end would
- * look like the end of all (POLLHUP).
+ * To a reader that has shut its own side, and is not vouched for, the fast path
+ * ends between two messages: once the FIN is there, a short read where redirected
+ * bytes end would look like the end of all (POLLHUP).
  */
 static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
 						   const struct shunt_sk *st, __u32 size)
@@ -58,7 +58,7 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
 
 	/* tcp_bpf_sendmsg does not look at SHUT_WR */
 	if (state != TCP_ESTABLISHED &&
-	    (state != TCP_CLOSE_WAIT || !st->peer || peer_queue_empty(st)))
+	    (state != TCP_CLOSE_WAIT || (!st->vouched && (!st->peer || peer_queue_empty(st)))))
 		return WHY_SENDER_STATE;
 	if (s->inet_conn.icsk_ulp_ops)
 		return WHY_ULP;
