@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 4
+#define SHUNT_ABI 5
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -45,7 +45,8 @@ struct shunt_conf {
 	__u32 excludes;   /* entries of shunt_exclude */
 	__u32 fionread_faulty; /* for sockets on the fast path, on this kernel */
 	__u32 watching;   /* some pair is watched: look out for its client */
-	__u64 netns;      /* inode of the network namespace of load */
+	__u64 netns;      /* cookie of the network namespace of load: never another's */
+	__u64 netns_inode; /* by which it is found; another may get it when that is gone */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
 	__u32 kicks;      /* shunt_kick is to run */
@@ -684,7 +685,7 @@ struct shunt_nat_flow {
 	__u8 pad[2];
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 152, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 160, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");

@@ -310,6 +310,7 @@ static void defaults(struct shunt_conf *conf)
 		.max_rules = DEFAULT_RULES,
 	};
 	conf->netns = own_netns();
+	conf->netns_inode = own_netns_inode();
 	conf->host_msgs = conf->max_pages * getpagesize() / MSG_COST;
 	set_shards(conf);
 }
@@ -787,7 +788,7 @@ static int load(struct request *req)
 	states = pin_mmap("shunt_state", NULL);
 	if (conf && states && conf->loaded) {
 		if (conf->netns != own_netns())
-			return deny(-EEXIST, "already loaded in another network namespace; unload first, or "
+			return home_netns() ? home_gone() : deny(-EEXIST, "already loaded in another network namespace; unload first, or "
 				    "choose another --pin-dir");
 		if (!same(req, states, conf))
 			return deny(-EEXIST, "already loaded with other options ('shunt status' shows "

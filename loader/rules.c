@@ -229,9 +229,9 @@ int rules_add(const struct shunt_rule *r, bool *ret_new)
 {
 	const struct shunt_rule *was = rules_find(r);
 	bool new = !was;
-	int error = 0;
+	int error = at_home();
 
-	if (!was)
+	if (!error && !was)
 		error = check_room(store.book->rules + 1);
 	if (!error && !was)
 		error = put(r, NEW_TALLY);
@@ -259,9 +259,11 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 	_cleanup_free_ struct shunt_rule *copy = calloc(count + 1, sizeof(*copy));
 	_cleanup_free_ const struct shunt_rule **order = calloc(count + 1, sizeof(*order));
 	const struct shunt_rule *was;
-	int error = check_room(count);
+	int error = at_home();
 	__u32 i;
 
+	if (!error)
+		error = check_room(count);
 	if (error)
 		return error;
 	if (!copy || !order)

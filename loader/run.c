@@ -598,8 +598,12 @@ int cmd_run(int argc, char **argv)
 	if (!r.conf || !r.conf->loaded || !r.states || !r.pairs || !r.excludes || r.slots < 0 ||
 	    r.asks < 0 || r.splices < 0 || events < 0)
 		return not_loaded();
-	if (ifaces_wanted(r.states))
+	if (ifaces_wanted(r.states)) {
+		error = at_home();
+		if (error)
+			return error;
 		r.links = ifaces_watch();
+	}
 	close(take_fd(&pins));
 	r.conf->assign = 0; /* the last one may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)

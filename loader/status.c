@@ -81,6 +81,7 @@ static int read_loaded(struct status *s)
 	for (i = 0; i < SHUNT_STATES; i++)
 		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
 	s->supervised = supervisor_runs();
+	s->netns_gone = home_netns();
 	if (status_has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
 	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
@@ -201,6 +202,7 @@ static void print_json(const struct status *s)
 	json_string(stdout, "version", SHUNT_VERSION);
 	json_string(stdout, "kernel", s->host.release);
 	json_bool(stdout, "loaded", s->conf && s->conf->loaded);
+	json_bool(stdout, "netns_gone", s->netns_gone);
 	json_bool(stdout, "draining", s->conf && s->conf->passing);
 	json_bool(stdout, "trace", s->conf && s->conf->trace);
 	json_open_in(stdout, "bypass", '{');
@@ -293,6 +295,9 @@ static void print_text(const struct status *s)
 	       s->conf->passing ? "unloading, sockets still hold bytes" : "half loaded");
 	if (!s->conf || !s->states)
 		return;
+	if (s->netns_gone)
+		printf("  the network namespace that it was loaded in is gone, or can't be seen from here; "
+		       "'shunt unload' removes what is left\n");
 	print_attached(s);
 	print_excludes();
 	if (status_has(s, SHUNT_CGROUP)) {
