@@ -25,6 +25,10 @@ enum shunt_passing {
 	PASSING_SOFT,     /* but for those that redirected bytes are queued before */
 };
 
+/* Families that have shunt's rule and route. */
+#define SHUNT_ROUTED_V4 1
+#define SHUNT_ROUTED_V6 2
+
 /* Settings that every program reads: shunt_conf[0]. */
 struct shunt_conf {
 	__u32 abi;        /* SHUNT_ABI */
@@ -58,6 +62,7 @@ struct shunt_conf {
 	__u32 accept_local; /* shunt switched lo's accept_local on */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
 	__u32 wanted;     /* shunt_wanted has new entries for shunt_gather */
+	__u32 routed;     /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
 };
 

@@ -130,12 +130,16 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 
 int ifaces_watch(void)
 {
-	struct sockaddr_nl groups = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	struct sockaddr_nl groups = {
+		.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_RULE,
+	};
+	int v6 = RTNLGRP_IPV6_RULE;
 	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 				     NETLINK_ROUTE);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
 		return -errno;
+	setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &v6, sizeof(v6));
 	return take_fd(&fd);
 }
 

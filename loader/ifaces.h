@@ -21,8 +21,8 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states);
 /* Is there a pattern or an interface, so that it is worth looking? */
 bool ifaces_wanted(const struct shunt_state *states);
 
-/* An fd that is readable when an interface came, changed or went; -errno,
- * unsaid. */
+/* An fd that is readable when an interface or a routing rule came, changed or
+ * went; -errno, unsaid. */
 int ifaces_watch(void);
 
 /* Takes in what the fd has to say; false if that was nothing. */

@@ -567,14 +567,16 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	return 0;
 }
 
-/* A cgroup or an interface that was removed and made again lost its program. */
-static int attach_again(const struct request *req, struct shunt_state *states)
+/* A cgroup or an interface that was removed and made again lost its program, and
+ * somebody may have removed the rule that delivers steered packets. */
+static int attach_again(const struct request *req, struct shunt_conf *conf,
+			struct shunt_state *states)
 {
 	const struct shunt_state *wanted;
 	struct shunt_state *s;
 	char name[32];
 	unsigned int i, n = 0;
-	int error = 0;
+	int error = req->steer ? route_restore(conf, &n) : 0;
 
 	for (i = 0; i < req->n && !error; i++) {
 		wanted = &req->states[i];
@@ -698,7 +700,7 @@ static int attach_all(const struct request *req)
 	if (req->monitor)
 		error = prepare_monitor(conf->mark);
 	if (!error && req->steer)
-		error = route_add(conf->mark, conf->table);
+		error = route_add(conf);
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
 	if (!error && req->nat)
@@ -795,7 +797,7 @@ static int load(struct request *req)
 				    "them); unload first");
 		if (req->config.count)
 			say("rules are left as they are: 'shunt apply' changes them");
-		error = attach_again(req, states);
+		error = attach_again(req, conf, states);
 		if (!error && req->steer)
 			error = ifaces_sync(conf, states);
 		return error;

@@ -29,6 +29,7 @@
 #include "listeners.h"
 #include "notify.h"
 #include "pins.h"
+#include "route.h"
 #include "shunt.h"
 #include "tracepoint.h"
 
@@ -478,10 +479,11 @@ static int pause_ms(struct run *r, __u64 took_ns)
 	return least > ms ? least : ms;
 }
 
-/* Interfaces came or went. Whoever holds the lock may wait for us to end. */
+/* Interfaces, or routing rules, came or went. Whoever holds the lock may wait for us to end. */
 static void follow_links(struct run *r)
 {
 	_cleanup_fd_ int lock = -1;
+	unsigned int n;
 
 	if (r->links < 0)
 		return;
@@ -492,6 +494,7 @@ static void follow_links(struct run *r)
 	if (lock < 0 || !r->conf->loaded)
 		return;
 	r->links_changed = false;
+	route_restore(r->conf, &n);
 	ifaces_sync(r->conf, r->states);
 }
 

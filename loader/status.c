@@ -10,6 +10,7 @@
 #include "json.h"
 #include "nat.h"
 #include "pins.h"
+#include "route.h"
 #include "rules.h"
 #include "shunt.h"
 #include "status.h"
@@ -228,6 +229,7 @@ static void print_json(const struct status *s)
 	json_patterns(s);
 	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
 	json_number(stdout, "table", s->conf ? s->conf->table : 0);
+	json_bool(stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
 	json_number(stdout, "rules", s->rules);
 	json_number(stdout, "steered_packets", c->steered_packets);
 	json_number(stdout, "steered_flows", c->steered_flows);
@@ -315,6 +317,9 @@ static void print_text(const struct status *s)
 	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)) {
 		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
 		       s->conf->table);
+		if (s->conf->loaded && !s->netns_gone && !route_present(s->conf))
+			printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
+			       "delivered; the same 'shunt load' again makes it\n");
 		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),
 		       ULL(c->steered_flows));
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
