@@ -11,8 +11,9 @@
 bool is_pattern(const char *name);
 
 /*
- * Attaches steering to the interfaces that a pattern names, and to those that
- * were made anew; forgets those that are gone. Rules for an interface that was
+ * Attaches steering to the interfaces that a pattern names, and all else to
+ * those that were made anew or are back; takes it off those that are gone, maybe
+ * to another namespace. Rules for an interface that was
  * made anew hold for it. The caller holds the lock, in the namespace of load.
  * Goes on after a failure; 0 or the first -errno, said.
  */

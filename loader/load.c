@@ -30,6 +30,7 @@
 #include "shunt.skel.h"
 #include "store.h"
 #include "tally.h"
+#include "tc.h"
 
 #define DRAIN_MS 2000
 #define DEFAULT_BYTES (8ULL << 20)
@@ -576,14 +577,17 @@ static int attach_again(const struct request *req, struct shunt_conf *conf,
 	struct shunt_state *s;
 	char name[32];
 	unsigned int i, n = 0;
-	int error = req->steer ? route_restore(conf, &n) : 0;
+	int error = route_restore(conf, &n);
 
 	for (i = 0; i < req->n && !error; i++) {
 		wanted = &req->states[i];
 		s = find_state(states, wanted);
 		if (!s || s->kind == SHUNT_PATTERN || (attached(states, s - states) && s->ifindex == wanted->ifindex))
 			continue;
-		unpin("links", link_name(name, s - states));
+		error = tc_program(s) ? let_go(states, s - states) :
+					unpin("links", link_name(name, s - states));
+		if (error)
+			break;
 		*s = *wanted;
 		error = attach(states, s - states);
 		if (!error)
@@ -798,7 +802,7 @@ static int load(struct request *req)
 		if (req->config.count)
 			say("rules are left as they are: 'shunt apply' changes them");
 		error = attach_again(req, conf, states);
-		if (!error && req->steer)
+		if (!error && ifaces_wanted(states))
 			error = ifaces_sync(conf, states);
 		return error;
 	}

@@ -406,7 +406,7 @@ int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
 	int i, error = 0;
 
 	*ret_n = 0;
-	for (i = 0; i < 2 && !error; i++) {
+	for (i = 0; i < 2 && !error && conf->mark; i++) {
 		int family = families[i].family;
 
 		if (is_there(conf, family))

@@ -17,7 +17,7 @@
  */
 int route_add(struct shunt_conf *conf);
 
-/* Makes again what is missing, and says so; *ret_n is for how many families. 0
+/* Makes again what is missing, if steering is on, and says so; *ret_n is for how many families. 0
  * or the first -errno, said. */
 int route_restore(struct shunt_conf *conf, unsigned int *ret_n);
 

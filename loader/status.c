@@ -260,6 +260,17 @@ static void print_json(const struct status *s)
 	json_close(stdout, '}');
 }
 
+/* What is wrong with an attachment, "" if nothing. */
+static const char *why_not(const struct status *s, unsigned int i)
+{
+	if (!s->conf->loaded || s->netns_gone || attached(s->states, i))
+		return "";
+	if (attached_away(s->states, i))
+		return "  NOT ATTACHED: in another network namespace, and shunt's program still on it; "
+		       "'shunt run' or 'shunt unload' takes it off";
+	return "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it";
+}
+
 static void print_attached(const struct status *s)
 {
 	unsigned int i;
@@ -283,8 +294,7 @@ static void print_attached(const struct status *s)
 		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
 		    a->kind != SHUNT_MONITOR_IN && !nat_is(a))
 			continue;
-		printf("%s\n", !s->conf->loaded || attached(s->states, i) ? "" :
-		       "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it");
+		printf("%s\n", why_not(s, i));
 	}
 }
 

@@ -4,6 +4,7 @@
 # Network namespaces that die while shunt is loaded in them, and others that get
 # their number; interfaces that move from one to another.
 
+# shellcheck disable=SC2030,SC2031 # bats' run sets them in each test anew
 load lib
 
 OTHER_DIR=/sys/fs/bpf/other
@@ -141,4 +142,80 @@ refused()
 	unload
 	is_routed
 	[ "$(other -j status | jq -r '.steer.ifaces[0].attached')" = true ]
+}
+
+# --- interfaces that move ----------------------------------------------------
+
+# Two namespaces: home, where shunt is loaded on late0, and away.
+load_and_move()
+{
+	make_home
+	netns away
+	"${home[@]}" ip link add late0 type veth peer name late1
+	"${home[@]}" ip link set late0 up
+	at_home load --iface late0 --nat late0 --monitor late0
+	all_attached true
+}
+
+# all_attached true|false: steering, NAT and monitor of late0
+all_attached()
+{
+	[ "$(status '| [.steer.ifaces[0], .nat.ifaces[0], .monitor.ifaces[0] | .attached] | unique | join(",")')" = "$1" ]
+}
+
+supervise()
+{
+	spawn supervisor "$SHUNT" run
+	wait_for supervised
+}
+
+supervised()
+{
+	[ "$(status bypass.supervised)" = true ]
+}
+
+needs_tcx()
+{
+	bpftool btf dump file /sys/kernel/btf/vmlinux 3>&- | grep -q "STRUCT 'tcx_link'" ||
+		skip "no tcx in this kernel: filters do not move"
+}
+
+@test "an interface that moves to another namespace: status says so, and the same load takes shunt off it" {
+	needs_tcx
+	load_and_move
+	"${home[@]}" ip link set late0 netns "${away_file:?}"
+	all_attached false
+	shunt status | grep "iface late0 .*NOT ATTACHED.* still on it"
+	shunt status | grep "nat late0 in .*NOT ATTACHED.* still on it"
+	shunt status | grep "monitor late0 .*NOT ATTACHED.* still on it"
+
+	# another one of that name
+	"${home[@]}" ip link add late0 type veth peer name late2
+	at_home load --iface late0 --nat late0 --monitor late0
+	all_attached true
+	wait_for nothing_on away late0
+	unload
+	nothing_on home late0
+}
+
+nothing_on()
+{
+	local -n place=$1
+
+	! "${place[@]}" bpftool net show 3>&- | grep "^$2(.*shunt_"
+}
+
+@test "an interface that moves to another namespace: the supervisor takes shunt off, and on when it is back" {
+	needs_tcx
+	load_and_move
+	supervise
+	"${home[@]}" ip link set late0 netns "${away_file:?}"
+	wait_for nothing_on away late0
+	all_attached false
+	shunt status | grep "iface late0 .*NOT ATTACHED"
+	[ "$(shunt status | grep -c 'still on it')" = 0 ]
+	"${away[@]:?}" ip link set late0 netns "$home_file"
+	wait_for all_attached true
+	unload
+	nothing_on home late0
 }
