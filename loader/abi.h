@@ -531,6 +531,8 @@ struct shunt_listener {
 struct shunt_whole {
 	struct shunt_listener listener;
 	__u32 tick;         /* of the first fragment */
+	__u32 tally;        /* of the rule, and its birth, as in struct shunt_given */
+	__u32 birth;
 };
 
 /*
@@ -710,7 +712,7 @@ _Static_assert(sizeof(struct shunt_tally) == 64, "shunt_tally");
 _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
 _Static_assert(sizeof(struct shunt_fragment) == 40, "shunt_fragment");
 _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
-_Static_assert(sizeof(struct shunt_whole) == 24, "shunt_whole");
+_Static_assert(sizeof(struct shunt_whole) == 32, "shunt_whole");
 _Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
 _Static_assert(sizeof(struct shunt_seen) == 64, "shunt_seen");
 _Static_assert(sizeof(struct shunt_bucket) == 64, "shunt_bucket");

@@ -198,6 +198,33 @@ supervise()
 	wait_for large_arrives udp 10.1.2.3 5060
 }
 
+# To an address of the router, where its reply socket takes what comes without
+# a rule.
+rule_goes()
+{
+	local -a flow=(--from 198.18.0.2 --sport 4714)
+
+	add udp dst 198.18.0.1 dport 5060 to 127.0.0.1:9001
+	wait_for large_arrives "${flow[@]}" udp 198.18.0.1 5060
+	ask "${flow[@]}" --size 3000 udp 198.18.0.1 5060
+	[[ $answer == *by=listener* ]]
+	del udp dst 198.18.0.1 dport 5060
+	ask "${flow[@]}" udp 198.18.0.1 5060
+	[[ $answer == *by=flow* ]]
+	ask "${flow[@]}" --size 3000 udp 198.18.0.1 5060
+	[[ $answer == *by=flow* ]]
+	# another rule that takes the old one's place in the counters
+	add udp dst 198.18.0.1 dport 5060 src 198.18.0.3 to 127.0.0.1:9001
+	ask "${flow[@]}" udp 198.18.0.1 5060
+	[[ $answer == *by=flow* ]]
+}
+
+@test "after its rule is deleted, a flow of fragmented datagrams is not the listener's any more" {
+	serve_router router 9001
+	supervise
+	each_family rule_goes udp
+}
+
 connected_takes()
 {
 	add udp dst 10.1.2.3 to 127.0.0.1:9001
