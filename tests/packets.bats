@@ -225,6 +225,56 @@ rule_goes()
 	each_family rule_goes udp
 }
 
+# fragment FLAGS_AND_OFFSET BYTES: an IPv4 packet of identification 0x1234 from the
+# client to 10.1.2.3; all but the offset and what follows the header in hexadecimal
+fragment()
+{
+	local header i sum=0
+
+	printf -v header '4500%04x1234%s4011' $((20 + ${#2} / 2)) "$1"
+	for ((i = 0; i < 20; i += 4)); do
+		sum=$((sum + 0x${header:i:4}))
+	done
+	sum=$((sum + 0xc612 + 0x0002 + 0x0a01 + 0x0203))
+	sum=$(((sum & 0xffff) + (sum >> 16)))
+	printf '%s%04x%s%s\n' "$header" $((~sum & 0xffff)) c61200020a010203 "$2"
+}
+
+# datagram PORT: two fragments, of 16 and 8 bytes
+datagram()
+{
+	fragment 2000 "0fa0$(printf %04x "$1")001800006162636465666768"
+	fragment 0002 6162636465666768
+}
+
+# received: datagrams that beyond's sockets have read
+received()
+{
+	"${beyond[@]}" nstat -asz UdpInDatagrams | awk '$1 == "UdpInDatagrams" { print $2 }'
+}
+
+has_received()
+{
+	[ "$(received)" -ge "$1" ]
+}
+
+@test "a fragmented datagram that no rule matches, with the identification of a steered one" {
+	local before
+
+	serve_router router 9001
+	supervise
+	add udp dst 10.1.0.0/16 dport 5060 to 127.0.0.1:9001
+	wait_for large_arrives --from 198.18.0.2 udp 10.1.2.3 5060
+	before=$(counter steered_packets)
+	# shellcheck disable=SC2046 # a packet for each word
+	"${client[@]}" "$PEERS/raw" c0 "$ROUTER_MAC" $(datagram 5060)
+	wait_for counted steered_packets $((before + 2))
+	before=$(received)
+	# shellcheck disable=SC2046
+	"${client[@]}" "$PEERS/raw" c0 "$ROUTER_MAC" $(datagram 5061)
+	wait_for has_received $((before + 1))
+}
+
 connected_takes()
 {
 	add udp dst 10.1.2.3 to 127.0.0.1:9001
