@@ -425,34 +425,55 @@ int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
 	return error;
 }
 
+struct way {
+	__u32 ifindex;
+	__u8 type; /* RTN_UNICAST … */
+};
+
 static int see_way(const struct nlmsghdr *nlh, void *data)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	__u32 *ifindex = data;
+	struct way *way = data;
 
-	if (nlh->nlmsg_type == RTM_NEWROUTE)
-		*ifindex = rtm->rtm_type == RTN_LOCAL ? LOOPBACK :
-			   attr_u32(nlh, sizeof(*rtm), RTA_OIF);
+	if (nlh->nlmsg_type != RTM_NEWROUTE)
+		return MNL_CB_OK;
+	way->type = rtm->rtm_type;
+	way->ifindex = attr_u32(nlh, sizeof(*rtm), RTA_OIF);
 	return MNL_CB_OK;
 }
 
-int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex)
+static int find_way(int family, const __u8 addr[16], struct way *way)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	int bytes = family == AF_INET ? 4 : 16, error;
-	__u32 ifindex = 0;
+	int bytes = family == AF_INET ? 4 : 16;
 
 	nlh->nlmsg_type = RTM_GETROUTE;
 	rtm->rtm_family = (unsigned char)family;
 	rtm->rtm_dst_len = (unsigned char)(8 * bytes);
 	mnl_attr_put(nlh, RTA_DST, bytes, addr);
-	error = rtnl_request(nlh, see_way, &ifindex);
+	return rtnl_request(nlh, see_way, way);
+}
+
+int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex)
+{
+	struct way way = { .ifindex = 0 };
+	int error = find_way(family, addr, &way);
+
 	if (error)
 		return error;
-	if (!ifindex)
+	if (way.type == RTN_LOCAL)
+		way.ifindex = LOOPBACK;
+	if (!way.ifindex)
 		return -ENETUNREACH;
-	*ret_ifindex = ifindex;
+	*ret_ifindex = way.ifindex;
 	return 0;
+}
+
+bool route_is_broadcast(int family, const __u8 addr[16])
+{
+	struct way way = { .ifindex = 0 };
+
+	return !find_way(family, addr, &way) && way.type == RTN_BROADCAST;
 }

@@ -34,6 +34,9 @@ int route_del(__u32 mark, __u32 table);
  * host's own; 0 or -errno, unsaid. */
 int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex);
 
+/* Is this the broadcast address of a network that this host is in? */
+bool route_is_broadcast(int family, const __u8 addr[16]);
+
 /*
  * Sends one rtnetlink request and gives what comes back to cb, which may be
  * NULL. A dump that the kernel changed under us is read again, so cb may see

@@ -17,6 +17,7 @@
 
 #include "json.h"
 #include "pins.h"
+#include "route.h"
 #include "rules.h"
 #include "shunt.h"
 #include "steer.h"
@@ -198,6 +199,19 @@ static size_t put_ipv6(__u8 *at, const struct flow *f, size_t payload)
 	return sizeof(h);
 }
 
+static bool is_multicast(int family, const __u8 addr[16])
+{
+	return family == AF_INET ? (addr[0] & 0xf0) == 0xe0 : addr[0] == 0xff;
+}
+
+/* Sent to many hosts? */
+static bool is_group(const struct flow *f)
+{
+	return is_multicast(f->dst.family, f->dst.addr) ||
+	       (f->dst.family == AF_INET && !memcmp(f->dst.addr, "\xff\xff\xff\xff", 4)) ||
+	       route_is_broadcast(f->dst.family, f->dst.addr);
+}
+
 /* Makes the flow's first packet; returns its length. Nobody looks at the
  * checksums, which are 0. */
 static size_t make_packet(const struct flow *f, __u8 packet[PACKET_MAX])
@@ -208,6 +222,8 @@ static size_t make_packet(const struct flow *f, __u8 packet[PACKET_MAX])
 	size_t len, at = sizeof(eth);
 
 	len = f->proto == IPPROTO_TCP ? put_tcp(payload, f) : put_udp(payload, f);
+	if (is_group(f))
+		memset(eth.h_dest, 0xff, sizeof(eth.h_dest));
 	memcpy(packet, &eth, sizeof(eth));
 	at += v6 ? put_ipv6(packet + at, f, len) : put_ipv4(packet + at, f, len);
 	memcpy(packet + at, payload, len);
@@ -260,6 +276,15 @@ static bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len)
 	return !memcmp(masked, prefix, sizeof(masked));
 }
 
+/* As is_meant() in tc/rules.h. */
+static bool is_meant(const struct shunt_rule *r, const struct flow *f)
+{
+	int bits = r->family == AF_INET ? 32 : 128;
+
+	return !is_group(f) || r->dst_len == bits ||
+	       (r->dst_len >= (bits == 32 ? 4 : 8) && is_multicast(r->family, r->dst));
+}
+
 static bool matches(const struct shunt_rule *r, const struct flow *f)
 {
 	return r->family == f->dst.family && r->proto == f->proto &&
@@ -267,7 +292,8 @@ static bool matches(const struct shunt_rule *r, const struct flow *f)
 	       in_prefix(f->src.addr, r->src, r->src_len) &&
 	       f->dst.port >= r->dport_low && f->dst.port <= r->dport_high &&
 	       f->src.port >= r->sport_low && f->src.port <= r->sport_high &&
-	       (r->ifindex == f->ifindex || (!r->ifindex && f->ifindex != SHUNT_LOCAL_IFINDEX));
+	       (r->ifindex == f->ifindex || (!r->ifindex && f->ifindex != SHUNT_LOCAL_IFINDEX)) &&
+	       is_meant(r, f);
 }
 
 /* Leaves in all the rules that match, but hit; returns how many. */
@@ -283,25 +309,29 @@ static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struc
 }
 
 /* The first of the others is the one that hit had to beat. */
-static const char *why_hit(const struct shunt_rule *hit, const struct shunt_rule **others,
-			   __u32 count)
+static const char *why_hit(const struct flow *f, const struct shunt_rule *hit,
+			   const struct shunt_rule **others, __u32 count)
 {
+	if (!hit && is_group(f))
+		return "no rule matches, as for multicast and broadcast only those do that name it: the "
+		       "packet is not touched";
 	if (!hit)
 		return "no rule matches: the packet is not touched";
 	return count ? rule_won(hit, others[0]) : "the only rule that matches";
 }
 
-static void test_text(const struct shunt_rule *hit, const struct shunt_rule **others, __u32 count)
+static void test_text(const struct flow *f, const struct shunt_rule *hit,
+		      const struct shunt_rule **others, __u32 count)
 {
 	char text[RULE_TEXT];
 	__u32 i;
 
 	if (!hit) {
-		puts(why_hit(hit, others, count));
+		puts(why_hit(f, hit, others, count));
 		return;
 	}
 	rule_format(hit, text, sizeof(text));
-	printf("%s\n    %s\n", text, why_hit(hit, others, count));
+	printf("%s\n    %s\n", text, why_hit(f, hit, others, count));
 	for (i = 0; i < count; i++) {
 		rule_format(others[i], text, sizeof(text));
 		printf("not %s\n    %s\n", text, rule_lost(hit, others[i]));
@@ -316,7 +346,8 @@ static void json_rule(const struct shunt_rule *r)
 	rule_json_fields(stdout, r, &c);
 }
 
-static void test_json(const struct shunt_rule *hit, const struct shunt_rule **others, __u32 count)
+static void test_json(const struct flow *f, const struct shunt_rule *hit,
+		      const struct shunt_rule **others, __u32 count)
 {
 	__u32 i;
 
@@ -329,7 +360,7 @@ static void test_json(const struct shunt_rule *hit, const struct shunt_rule **ot
 		/* the writer has no null; it is the first member */
 		fputs("\"rule\":null,", stdout);
 	}
-	json_string(stdout, "why", why_hit(hit, others, count));
+	json_string(stdout, "why", why_hit(f, hit, others, count));
 	json_open_in(stdout, "others", '[');
 	for (i = 0; hit && i < count; i++) {
 		json_open(stdout, '{');
@@ -414,8 +445,8 @@ int steer_test(int argc, char **argv)
 	hit = rules_at(index);
 	count = keep_others(all, count, &f, hit);
 	if (opt.json)
-		test_json(hit, all, count);
+		test_json(&f, hit, all, count);
 	else
-		test_text(hit, all, count);
+		test_text(&f, hit, all, count);
 	return 0;
 }

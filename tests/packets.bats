@@ -300,6 +300,59 @@ connected_takes()
 	nft delete table inet watch
 }
 
+# --- for many hosts ----------------------------------------------------------
+
+# to_many MAC ADDRESS: a datagram for that address, whose checksum nobody asks for
+to_many()
+{
+	"${client[@]}" "$PEERS/raw" c0 "$1" "4500001c0000000001110000c6120002${2}0fa014e900080000"
+}
+
+send_to_many()
+{
+	local net=fd000000000000000000000
+
+	to_many ff:ff:ff:ff:ff:ff ffffffff
+	to_many ff:ff:ff:ff:ff:ff c61200ff
+	to_many 01:00:5e:00:00:fb e00000fb
+	# as from a device without such addresses
+	to_many "$ROUTER_MAC" e00000fb
+	"${client[@]}" "$PEERS/raw" c0 33:33:00:00:00:fb \
+		"6000000000081101${net}0c6120002ff0200000000000000000000000000fb0fa014e900080000" \
+		"6000000000081101${net}0c6120002ff0500000000000000000000000000fb0fa014e900080000"
+}
+
+# foretold VIA: steer test says so of those
+foretold()
+{
+	predicted "$1" udp 255.255.255.255 5353
+	predicted "$1" udp 198.18.0.255 5353
+	predicted "$1" udp 224.0.0.251 5353
+	predicted "$1" udp ff02::fb 5353 fd00::1
+	predicted "$1" udp ff05::fb 5353 fd00::1
+}
+
+@test "multicast and broadcast are for rules that name it, not for those for all destinations" {
+	serve_router router 9001
+	shunt steer add udp dst 0.0.0.0/0 to 127.0.0.1:9001
+	shunt steer add udp dst 198.18.0.128/25 to 127.0.0.1:9001
+	shunt steer add udp dst ::/0 to '[::1]:9001'
+	send_to_many
+	# this one comes after them
+	meets 9001 udp 10.1.2.3 80
+	[ "$(counter steered_packets)" = 1 ]
+	foretold beyond
+	predicted 9001 udp 198.18.0.254 5353
+
+	shunt steer add udp dst 255.255.255.255 to 127.0.0.1:9001
+	shunt steer add udp dst 198.18.0.255 to 127.0.0.1:9001
+	shunt steer add udp dst 224.0.0.0/4 to 127.0.0.1:9001
+	shunt steer add udp dst ff00::/8 to '[::1]:9001'
+	send_to_many
+	wait_for counted steered_packets 7
+	foretold 9001
+}
+
 # --- not for this host -------------------------------------------------------
 
 @test "packets that a device sees only in passing are left alone" {
