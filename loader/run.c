@@ -571,8 +571,10 @@ int cmd_run(int argc, char **argv)
 		printf("usage: shunt run\n\n"
 		       "The supervisor, in the foreground. Of 'proven' admission: promotes pairs that have\n"
 		       "earned the fast path and takes out those that do not profit. Of steering: attaches\n"
-		       "to interfaces that come later, by a pattern or made anew, and forgets those that\n"
-		       "go. Ends on SIGTERM, with all its pairs back on TCP, and when shunt is unloaded.\n"
+		       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
+		       "makes the routing rule again if somebody removes it, and finds the listeners of\n"
+		       "fragmented datagrams. Ends on SIGTERM, with all its pairs back on TCP, and when\n"
+		       "shunt is unloaded.\n"
 		       "Tells systemd when it is ready (Type=notify).\n");
 		return 0;
 	}
