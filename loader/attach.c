@@ -11,6 +11,7 @@
 
 #include "bypass.h"
 #include "json.h"
+#include "load.h"
 #include "local.h"
 #include "nat.h"
 #include "pins.h"
@@ -58,11 +59,9 @@ static int attach_cgroup(const struct shunt_state *state, const char *pin)
 
 static int attach_iface(struct shunt_state *state, const char *pin)
 {
-	_cleanup_fd_ int prog = pin_open("progs", tc_program(state));
+	_cleanup_fd_ int prog = program_open(tc_program(state));
 
-	if (prog < 0)
-		return fail(prog, "program '%s'", tc_program(state));
-	return tc_attach(state, prog, pin);
+	return prog < 0 ? prog : tc_attach(state, prog, pin);
 }
 
 int attach(struct shunt_state *states, unsigned int i)

@@ -59,6 +59,7 @@ struct request {
 	bool eager; /* some cgroup is */
 	bool proven;
 	bool force; /* whatever the kernel does */
+	bool all;   /* programs that program_open() loads when they are needed, too */
 };
 
 static int usage(void)
@@ -541,19 +542,19 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
 	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
 	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_test, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_local, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_test, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_local, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_arrive, req->all);
 	bpf_program__set_autoload(skel->progs.shunt_whole, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_gather, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_arrive, req->steer);
 	/* without steering they are of no use, but belong to the object */
 	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);
 	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
 	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
-	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->steer || req->nat);
-	bpf_program__set_autoload(skel->progs.shunt_nat_out, req->steer || req->nat);
-	bpf_program__set_autoload(skel->progs.shunt_nat_raw_in, req->steer || req->nat);
-	bpf_program__set_autoload(skel->progs.shunt_nat_raw_out, req->steer || req->nat);
+	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_out, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_in, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_out, req->all);
 	bpf_program__set_autoload(skel->progs.shunt_nat_init, req->steer || req->nat);
 	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, 2 * req->nat_conf.flows);
 	bpf_map__set_max_entries(skel->maps.shunt_nat_queue,
@@ -666,6 +667,58 @@ static int pin_all(struct shunt_bpf *skel)
 			error = pin(bpf_program__fd(prog), "progs", bpf_program__name(prog));
 	}
 	return error;
+}
+
+/* Takes the pinned maps in the place of new ones. */
+static void reuse_maps(struct shunt_bpf *skel)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		_cleanup_fd_ int fd = -1;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		fd = pin_open("maps", bpf_map__name(map));
+		if (fd < 0 || bpf_map__reuse_fd(map, fd))
+			bpf_map__set_autocreate(map, false);
+	}
+}
+
+/* Loads one more program and pins it. */
+static int add_program(const char *name)
+{
+	struct shunt_bpf *skel = shunt_bpf__open();
+	struct bpf_program *prog;
+	int error;
+
+	if (!skel)
+		return fail(-errno, "can't open the programs");
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
+	reuse_maps(skel);
+	error = shunt_bpf__load(skel);
+	if (error)
+		error = fail(error, "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
+			     name);
+	prog = bpf_object__find_program_by_name(skel->obj, name);
+	if (!error)
+		error = pin(bpf_program__fd(prog), "progs", name);
+	shunt_bpf__destroy(skel);
+	return error;
+}
+
+int program_open(const char *name)
+{
+	int error, fd = pin_open("progs", name);
+
+	if (fd == -ENOENT) {
+		error = add_program(name);
+		if (error)
+			return error;
+		fd = pin_open("progs", name);
+	}
+	return fd < 0 ? fail(fd, "program '%s'", name) : fd;
 }
 
 static int attach_verdict(struct shunt_bpf *skel)
@@ -824,7 +877,9 @@ static int load(struct request *req)
 
 int programs_try(bool bypass, bool steer)
 {
-	const struct request req = { .bypass = bypass, .steer = steer, .nat_conf.flows = 1 };
+	const struct request req = {
+		.bypass = bypass, .steer = steer, .all = steer, .nat_conf.flows = 1,
+	};
 	struct shunt_bpf *skel;
 	int error = open_programs(&req, &skel);
 

@@ -187,7 +187,7 @@ static int nat_lock(void)
 	conf = pin_mmap("shunt_conf", NULL);
 	if (!conf || !conf->loaded)
 		return not_loaded();
-	prog = pin_open("progs", "shunt_nat_out");
+	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)
 		return deny(-ENOENT, "NAT is not loaded; give 'shunt load' --nat or --iface");
 	error = nat_store_open();

@@ -506,6 +506,10 @@ fails_by_name()
 	shunt -j status | jq -e '.loaded and .bypass.cgroups == [] and
 		.steer.ifaces[0].name == "v0" and .steer.ifaces[0].attached'
 	[ -e "$PIN_DIR"/progs/shunt_steer ]
+	# what few need is loaded when they do
+	[ ! -e "$PIN_DIR"/progs/shunt_test ]
+	shunt steer test tcp src 10.0.0.1 dst 10.0.0.2:80
+	[ -e "$PIN_DIR"/progs/shunt_test ]
 	[ ! -e "$PIN_DIR"/progs/shunt_eager ]
 	[ ! -e "$PIN_DIR"/progs/shunt_verdict ]
 	nothing_attached
