@@ -225,13 +225,13 @@ static int move(const struct shunt_rule *r, const struct shunt_rule *was)
 	return error ? error : take_away(&old, old.ifindex, false);
 }
 
-int rules_add(const struct shunt_rule *r, bool *ret_new)
+static int enter(const struct shunt_rule *r, bool *ret_new)
 {
 	const struct shunt_rule *was = rules_find(r);
 	bool new = !was;
-	int error = at_home();
+	int error = 0;
 
-	if (!error && !was)
+	if (!was)
 		error = check_room(store.book->rules + 1);
 	if (!error && !was)
 		error = put(r, NEW_TALLY);
@@ -242,6 +242,13 @@ int rules_add(const struct shunt_rule *r, bool *ret_new)
 	if (!error)
 		*ret_new = new;
 	return error;
+}
+
+int rules_add(const struct shunt_rule *r, bool *ret_new)
+{
+	int error = at_home();
+
+	return error ? error : enter(r, ret_new);
 }
 
 /* There may be two, if a command was killed while it moved the rule. */
@@ -327,7 +334,7 @@ int rules_rebind(void)
 		return fail(-ENOMEM, "the rules");
 	for (i = 0; i < count && !error; i++) {
 		copy[i].ifindex = if_nametoindex(copy[i].ifname);
-		error = rules_add(&copy[i], &new);
+		error = enter(&copy[i], &new);
 	}
 	return error;
 }
