@@ -250,8 +250,7 @@ struct shunt_sk {
 	__u64 passed_msgs;
 	/* Two earlier points of the redirected stream. Bytes are read in
 	 * order, so with the bytes still queued they bound the messages
-	 * still queued. */
-	__u64 old_bytes;
+	 * still queued: all before the older one are read. */
 	__u64 old_msgs;
 	__u64 new_bytes;
 	__u64 new_msgs;
@@ -695,12 +694,12 @@ struct shunt_nat_flow {
 _Static_assert(sizeof(struct shunt_conf) == 160, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
-_Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
+_Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 128, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
-_Static_assert(sizeof(struct shunt_row) == 176, "shunt_row");
+_Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 _Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
 _Static_assert(sizeof(struct shunt_book) == SHUNT_UNIT, "shunt_book");
