@@ -481,11 +481,11 @@ static bool same(const struct request *req, struct shunt_state *states,
 
 static bool kernel_has(const char *name, __u32 kind)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, name, kind) > 0;
+	static struct btf *btf; /* megabytes: read once */
 
-	btf__free(btf);
-	return has;
+	if (!btf)
+		btf = btf__load_vmlinux_btf();
+	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
 }
 
 bool kernel_casts(void)

@@ -268,7 +268,8 @@ static int steer_help(int argc, char **argv)
 	       "interface. Rules are for what arrives, those with 'origin local' for what this\n"
 	       "host itself sends, but not what the router does. A packet that matches no rule,\n"
 	       "or one that says pass, is not touched. Multicast and broadcast need a rule for\n"
-	       "that address, or within 224.0.0.0/4 or ff00::/8. A test takes source port %d unless told.\n", TEST_SPORT);
+	       "that address, or within 224.0.0.0/4 or ff00::/8.\n"
+	       "A test takes source port %d unless told.\n", TEST_SPORT);
 	return 0;
 }
 
