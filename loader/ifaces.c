@@ -81,6 +81,7 @@ static bool fits(const struct shunt_state *s)
 /* Attaches what waits for an interface of that name. */
 static int come_back(struct shunt_state *states, const struct if_nameindex *iface)
 {
+	bool any = false;
 	int i, error = 0;
 
 	for (i = 0; i < SHUNT_STATES && !error; i++) {
@@ -93,8 +94,10 @@ static int come_back(struct shunt_state *states, const struct if_nameindex *ifac
 		if (error)
 			let_go(states, i);
 		else
-			say("attached to '%s'", s->name);
+			any = true;
 	}
+	if (any)
+		say("attached to '%s'", iface->if_name);
 	return error;
 }
 

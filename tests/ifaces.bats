@@ -204,6 +204,7 @@ restores()
 	meets 9001 udp 10.1.2.3 80
 	restores ip -6 rule del pref 99
 	restores ip -6 route flush table 20560
+	# shellcheck disable=SC2034 # meets takes it
 	family=6
 	meets 9001 udp 10.1.2.3 80
 }
