@@ -369,6 +369,8 @@ static void make_place(void)
 	run("nft 'table netdev bench { chain seen { type filter hook ingress device w1 priority 0; "
 	    "policy drop; }; }'");
 	run("%s load --iface w1 >/dev/null", shunt);
+	/* loads shunt_test */
+	run("%s steer test tcp src 10.0.0.1 dst 10.0.0.2:80 >/dev/null", shunt);
 	open_sockets();
 	packet_fd = socket(AF_PACKET, SOCK_RAW, 0);
 	to.sll_ifindex = if_nametoindex("w0");

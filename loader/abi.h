@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 4
+#define SHUNT_ABI 5
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -24,6 +24,10 @@ enum shunt_passing {
 	PASSING_ALL,
 	PASSING_SOFT,     /* but for those that redirected bytes are queued before */
 };
+
+/* Families that have shunt's rule and route. */
+#define SHUNT_ROUTED_V4 1
+#define SHUNT_ROUTED_V6 2
 
 /* Settings that every program reads: shunt_conf[0]. */
 struct shunt_conf {
@@ -45,7 +49,8 @@ struct shunt_conf {
 	__u32 excludes;   /* entries of shunt_exclude */
 	__u32 fionread_faulty; /* for sockets on the fast path, on this kernel */
 	__u32 watching;   /* some pair is watched: look out for its client */
-	__u64 netns;      /* inode of the network namespace of load */
+	__u64 netns;      /* cookie of the network namespace of load: never another's */
+	__u64 netns_inode; /* by which it is found; another may get it when that is gone */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
 	__u32 kicks;      /* shunt_kick is to run */
@@ -57,6 +62,7 @@ struct shunt_conf {
 	__u32 accept_local; /* shunt switched lo's accept_local on */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
 	__u32 wanted;     /* shunt_wanted has new entries for shunt_gather */
+	__u32 routed;     /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
 };
 
@@ -259,8 +265,7 @@ struct shunt_sk {
 	__u64 passed_msgs;
 	/* Two earlier points of the redirected stream. Bytes are read in
 	 * order, so with the bytes still queued they bound the messages
-	 * still queued. */
-	__u64 old_bytes;
+	 * still queued: all before the older one are read. */
 	__u64 old_msgs;
 	__u64 new_bytes;
 	__u64 new_msgs;
@@ -540,6 +545,8 @@ struct shunt_listener {
 struct shunt_whole {
 	struct shunt_listener listener;
 	__u32 tick;         /* of the first fragment */
+	__u32 tally;        /* of the rule, and its birth, as in struct shunt_given */
+	__u32 birth;
 };
 
 /*
@@ -699,16 +706,16 @@ struct shunt_nat_flow {
 	__u8 pad[2];
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 152, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 160, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
-_Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
+_Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 128, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
-_Static_assert(sizeof(struct shunt_row) == 176, "shunt_row");
+_Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 _Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
 _Static_assert(sizeof(struct shunt_book) == SHUNT_UNIT, "shunt_book");
@@ -720,7 +727,7 @@ _Static_assert(sizeof(struct shunt_tally) == 64, "shunt_tally");
 _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
 _Static_assert(sizeof(struct shunt_fragment) == 40, "shunt_fragment");
 _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
-_Static_assert(sizeof(struct shunt_whole) == 24, "shunt_whole");
+_Static_assert(sizeof(struct shunt_whole) == 32, "shunt_whole");
 _Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
 _Static_assert(sizeof(struct shunt_seen) == 64, "shunt_seen");
 _Static_assert(sizeof(struct shunt_bucket) == 64, "shunt_bucket");

@@ -11,6 +11,7 @@
 
 #include "bypass.h"
 #include "json.h"
+#include "load.h"
 #include "local.h"
 #include "nat.h"
 #include "pins.h"
@@ -58,11 +59,9 @@ static int attach_cgroup(const struct shunt_state *state, const char *pin)
 
 static int attach_iface(struct shunt_state *state, const char *pin)
 {
-	_cleanup_fd_ int prog = pin_open("progs", tc_program(state));
+	_cleanup_fd_ int prog = program_open(tc_program(state));
 
-	if (prog < 0)
-		return fail(prog, "program '%s'", tc_program(state));
-	return tc_attach(state, prog, pin);
+	return prog < 0 ? prog : tc_attach(state, prog, pin);
 }
 
 int attach(struct shunt_state *states, unsigned int i)
@@ -99,11 +98,30 @@ int attached(const struct shunt_state *states, unsigned int i)
 	return tc_attached(&states[i], prog, pin);
 }
 
-int detach(struct shunt_state *states, unsigned int i)
+bool attached_away(const struct shunt_state *states, unsigned int i)
+{
+	char pin[PIN_PATH];
+
+	return tc_program(&states[i]) && tc_away(&states[i], link_path(pin, i));
+}
+
+int let_go(struct shunt_state *states, unsigned int i)
 {
 	_cleanup_fd_ int prog = pin_open("progs", tc_program(&states[i]));
 	char pin[PIN_PATH];
 	int error = tc_detach(&states[i], prog, link_path(pin, i));
+
+	if (error)
+		return error;
+	states[i].ifindex = 0;
+	states[i].clsact = states[i].qdisc = 0;
+	states[i].priority = 0;
+	return 0;
+}
+
+int detach(struct shunt_state *states, unsigned int i)
+{
+	int error = let_go(states, i);
 
 	if (!error)
 		states[i].kind = SHUNT_NONE;

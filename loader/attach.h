@@ -3,6 +3,8 @@
 #ifndef SHUNT_ATTACH_H
 #define SHUNT_ATTACH_H
 
+#include <stdbool.h>
+
 #include "abi.h"
 
 /* Attaches the pairing program to the cgroup, or steering to the interface,
@@ -17,12 +19,19 @@ int attach_new(struct shunt_state *states, const struct shunt_state *wanted);
  * frees the entry; 0 or -errno, said. */
 int detach(struct shunt_state *states, unsigned int i);
 
+/* The same, but the entry stays, with ifindex 0: it waits for an interface of
+ * that name. */
+int let_go(struct shunt_state *states, unsigned int i);
+
 /* The entry of this kind and name, NULL if there is none. */
 struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind,
 			       const char *name);
 
 /* Is states[i] still attached? Someone may have taken it off. */
 int attached(const struct shunt_state *states, unsigned int i);
+
+/* If not: has its interface left this network namespace, with shunt's program? */
+bool attached_away(const struct shunt_state *states, unsigned int i);
 
 /* Name of the pinned link of states[i]. */
 const char *link_name(char name[32], unsigned int i);

@@ -12,8 +12,10 @@
 
 #include "attach.h"
 #include "local.h"
+#include "nat.h"
 #include "rules.h"
 #include "shunt.h"
+#include "tc.h"
 
 #define LOOPBACK 1 /* LOOPBACK_IFINDEX, whatever its name: include/net/flow.h */
 
@@ -27,7 +29,7 @@ bool ifaces_wanted(const struct shunt_state *states)
 	int i;
 
 	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_PATTERN || states[i].kind == SHUNT_IFACE)
+		if (states[i].kind == SHUNT_PATTERN || tc_program(&states[i]))
 			return true;
 	return false;
 }
@@ -40,18 +42,22 @@ static bool is_gone(const struct shunt_state *s)
 }
 
 /* An interface that the user named keeps that name here, and is waited for
- * when it is gone. */
+ * when it is gone. It may have moved to another namespace, with the program. */
 static void follow(struct shunt_state *states, unsigned int i)
 {
 	struct shunt_state *s = &states[i];
 	char name[IF_NAMESIZE];
 
-	if (!if_indextoname(s->ifindex, name)) {
-		if (!detach(states, i))
-			debug("'%s' is gone", s->name);
-	} else if (s->found) {
-		strcpy(s->name, name);
+	if (if_indextoname(s->ifindex, name)) {
+		if (s->found)
+			strcpy(s->name, name);
+		return;
 	}
+	debug("'%s' is gone", s->name);
+	if (s->found || s->kind == SHUNT_LOCAL_OUT)
+		detach(states, i);
+	else
+		let_go(states, i);
 }
 
 static void follow_all(struct shunt_state *states)
@@ -59,9 +65,40 @@ static void follow_all(struct shunt_state *states)
 	int i;
 
 	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_LOCAL_OUT ||
-		    (states[i].kind == SHUNT_IFACE && states[i].found))
+		if (tc_program(&states[i]) && states[i].ifindex)
 			follow(states, i);
+}
+
+/* An interface made anew may be of a kind that takes another program. */
+static bool fits(const struct shunt_state *s)
+{
+	struct shunt_state both[2];
+
+	return !nat_is(s) || (!nat_states(s->name, both) &&
+			      (both[0].kind == s->kind || both[1].kind == s->kind));
+}
+
+/* Attaches what waits for an interface of that name. */
+static int come_back(struct shunt_state *states, const struct if_nameindex *iface)
+{
+	bool any = false;
+	int i, error = 0;
+
+	for (i = 0; i < SHUNT_STATES && !error; i++) {
+		struct shunt_state *s = &states[i];
+
+		if (!tc_program(s) || s->ifindex || strcmp(s->name, iface->if_name) || !fits(s))
+			continue;
+		s->ifindex = iface->if_index;
+		error = attach(states, i);
+		if (error)
+			let_go(states, i);
+		else
+			any = true;
+	}
+	if (any)
+		say("attached to '%s'", iface->if_name);
+	return error;
 }
 
 static struct shunt_state *at_index(struct shunt_state *states, __u32 ifindex)
@@ -86,22 +123,17 @@ static bool is_wanted(const struct shunt_state *states, const struct if_nameinde
 
 static int see_iface(struct shunt_state *states, const struct if_nameindex *iface)
 {
-	struct shunt_state *named = state_find(states, SHUNT_IFACE, iface->if_name);
-	struct shunt_state wanted = { .kind = SHUNT_IFACE, .ifindex = iface->if_index };
-	int error;
+	struct shunt_state wanted = { .kind = SHUNT_IFACE, .ifindex = iface->if_index, .found = 1 };
+	int error = come_back(states, iface);
 
-	if (at_index(states, iface->if_index) || (named && !is_gone(named)))
-		return 0;
-	if (!named && !is_wanted(states, iface))
-		return 0;
 	strcpy(wanted.name, iface->if_name);
-	wanted.found = !named || named->found;
-	error = attach_new(states, &wanted);
-	if (error && is_gone(&wanted))
-		return 0;
-	if (!error)
-		say("attached to '%s'", wanted.name);
-	return error;
+	if (!error && is_wanted(states, iface) && !at_index(states, iface->if_index) &&
+	    !state_find(states, SHUNT_IFACE, iface->if_name)) {
+		error = attach_new(states, &wanted);
+		if (!error)
+			say("attached to '%s'", wanted.name);
+	}
+	return error && is_gone(&wanted) ? 0 : error;
 }
 
 int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
@@ -120,6 +152,8 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 	if_freenameindex(list);
 	error = conf->local ? local_attach(states) : 0;
 	first = first ? first : error;
+	if (!conf->mark) /* no steering */
+		return first;
 	error = rules_open();
 	if (error)
 		return first ? first : error;
@@ -130,12 +164,16 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 
 int ifaces_watch(void)
 {
-	struct sockaddr_nl groups = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	struct sockaddr_nl groups = {
+		.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_RULE,
+	};
+	int v6 = RTNLGRP_IPV6_RULE;
 	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 				     NETLINK_ROUTE);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
 		return -errno;
+	setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &v6, sizeof(v6));
 	return take_fd(&fd);
 }
 

@@ -11,8 +11,9 @@
 bool is_pattern(const char *name);
 
 /*
- * Attaches steering to the interfaces that a pattern names, and to those that
- * were made anew; forgets those that are gone. Rules for an interface that was
+ * Attaches steering to the interfaces that a pattern names, and all else to
+ * those that were made anew or are back; takes it off those that are gone, maybe
+ * to another namespace. Rules for an interface that was
  * made anew hold for it. The caller holds the lock, in the namespace of load.
  * Goes on after a failure; 0 or the first -errno, said.
  */
@@ -21,8 +22,8 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states);
 /* Is there a pattern or an interface, so that it is worth looking? */
 bool ifaces_wanted(const struct shunt_state *states);
 
-/* An fd that is readable when an interface came, changed or went; -errno,
- * unsaid. */
+/* An fd that is readable when an interface or a routing rule came, changed or
+ * went; -errno, unsaid. */
 int ifaces_watch(void);
 
 /* Takes in what the fd has to say; false if that was nothing. */

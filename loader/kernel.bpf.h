@@ -18,7 +18,6 @@
 #define O_NONBLOCK 04000
 #define MSG_OOB 0x1
 #define TCP_NAGLE_CORK 2
-#define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_DONTWAIT 0x40
 #define MSG_WAITALL 0x100

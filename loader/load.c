@@ -30,6 +30,7 @@
 #include "shunt.skel.h"
 #include "store.h"
 #include "tally.h"
+#include "tc.h"
 
 #define DRAIN_MS 2000
 #define DEFAULT_BYTES (8ULL << 20)
@@ -58,6 +59,7 @@ struct request {
 	bool eager; /* some cgroup is */
 	bool proven;
 	bool force; /* whatever the kernel does */
+	bool all;   /* programs that program_open() loads when they are needed, too */
 };
 
 static int usage(void)
@@ -310,6 +312,7 @@ static void defaults(struct shunt_conf *conf)
 		.max_rules = DEFAULT_RULES,
 	};
 	conf->netns = own_netns();
+	conf->netns_inode = own_netns_inode();
 	conf->host_msgs = conf->max_pages * getpagesize() / MSG_COST;
 	set_shards(conf);
 }
@@ -478,11 +481,11 @@ static bool same(const struct request *req, struct shunt_state *states,
 
 static bool kernel_has(const char *name, __u32 kind)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, name, kind) > 0;
+	static struct btf *btf; /* megabytes: read once */
 
-	btf__free(btf);
-	return has;
+	if (!btf)
+		btf = btf__load_vmlinux_btf();
+	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
 }
 
 bool kernel_casts(void)
@@ -539,19 +542,19 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
 	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
 	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_test, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_local, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_test, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_local, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_arrive, req->all);
 	bpf_program__set_autoload(skel->progs.shunt_whole, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_gather, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_arrive, req->steer);
 	/* without steering they are of no use, but belong to the object */
 	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);
 	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
 	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
-	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->steer || req->nat);
-	bpf_program__set_autoload(skel->progs.shunt_nat_out, req->steer || req->nat);
-	bpf_program__set_autoload(skel->progs.shunt_nat_raw_in, req->steer || req->nat);
-	bpf_program__set_autoload(skel->progs.shunt_nat_raw_out, req->steer || req->nat);
+	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_out, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_in, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_out, req->all);
 	bpf_program__set_autoload(skel->progs.shunt_nat_init, req->steer || req->nat);
 	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, 2 * req->nat_conf.flows);
 	bpf_map__set_max_entries(skel->maps.shunt_nat_queue,
@@ -566,21 +569,26 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	return 0;
 }
 
-/* A cgroup or an interface that was removed and made again lost its program. */
-static int attach_again(const struct request *req, struct shunt_state *states)
+/* A cgroup or an interface that was removed and made again lost its program, and
+ * somebody may have removed the rule that delivers steered packets. */
+static int attach_again(const struct request *req, struct shunt_conf *conf,
+			struct shunt_state *states)
 {
 	const struct shunt_state *wanted;
 	struct shunt_state *s;
 	char name[32];
 	unsigned int i, n = 0;
-	int error = 0;
+	int error = route_restore(conf, &n);
 
 	for (i = 0; i < req->n && !error; i++) {
 		wanted = &req->states[i];
 		s = find_state(states, wanted);
 		if (!s || s->kind == SHUNT_PATTERN || (attached(states, s - states) && s->ifindex == wanted->ifindex))
 			continue;
-		unpin("links", link_name(name, s - states));
+		error = tc_program(s) ? let_go(states, s - states) :
+					unpin("links", link_name(name, s - states));
+		if (error)
+			break;
 		*s = *wanted;
 		error = attach(states, s - states);
 		if (!error)
@@ -661,6 +669,58 @@ static int pin_all(struct shunt_bpf *skel)
 	return error;
 }
 
+/* Takes the pinned maps in the place of new ones. */
+static void reuse_maps(struct shunt_bpf *skel)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		_cleanup_fd_ int fd = -1;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		fd = pin_open("maps", bpf_map__name(map));
+		if (fd < 0 || bpf_map__reuse_fd(map, fd))
+			bpf_map__set_autocreate(map, false);
+	}
+}
+
+/* Loads one more program and pins it. */
+static int add_program(const char *name)
+{
+	struct shunt_bpf *skel = shunt_bpf__open();
+	struct bpf_program *prog;
+	int error;
+
+	if (!skel)
+		return fail(-errno, "can't open the programs");
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
+	reuse_maps(skel);
+	error = shunt_bpf__load(skel);
+	if (error)
+		error = fail(error, "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
+			     name);
+	prog = bpf_object__find_program_by_name(skel->obj, name);
+	if (!error)
+		error = pin(bpf_program__fd(prog), "progs", name);
+	shunt_bpf__destroy(skel);
+	return error;
+}
+
+int program_open(const char *name)
+{
+	int error, fd = pin_open("progs", name);
+
+	if (fd == -ENOENT) {
+		error = add_program(name);
+		if (error)
+			return error;
+		fd = pin_open("progs", name);
+	}
+	return fd < 0 ? fail(fd, "program '%s'", name) : fd;
+}
+
 static int attach_verdict(struct shunt_bpf *skel)
 {
 	int fd = bpf_program__fd(skel->progs.shunt_verdict);
@@ -697,7 +757,7 @@ static int attach_all(const struct request *req)
 	if (req->monitor)
 		error = prepare_monitor(conf->mark);
 	if (!error && req->steer)
-		error = route_add(conf->mark, conf->table);
+		error = route_add(conf);
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
 	if (!error && req->nat)
@@ -787,15 +847,15 @@ static int load(struct request *req)
 	states = pin_mmap("shunt_state", NULL);
 	if (conf && states && conf->loaded) {
 		if (conf->netns != own_netns())
-			return deny(-EEXIST, "already loaded in another network namespace; unload first, or "
+			return home_netns() ? home_gone() : deny(-EEXIST, "already loaded in another network namespace; unload first, or "
 				    "choose another --pin-dir");
 		if (!same(req, states, conf))
 			return deny(-EEXIST, "already loaded with other options ('shunt status' shows "
 				    "them); unload first");
 		if (req->config.count)
 			say("rules are left as they are: 'shunt apply' changes them");
-		error = attach_again(req, states);
-		if (!error && req->steer)
+		error = attach_again(req, conf, states);
+		if (!error && ifaces_wanted(states))
 			error = ifaces_sync(conf, states);
 		return error;
 	}
@@ -817,7 +877,9 @@ static int load(struct request *req)
 
 int programs_try(bool bypass, bool steer)
 {
-	const struct request req = { .bypass = bypass, .steer = steer, .nat_conf.flows = 1 };
+	const struct request req = {
+		.bypass = bypass, .steer = steer, .all = steer, .nat_conf.flows = 1,
+	};
 	struct shunt_bpf *skel;
 	int error = open_programs(&req, &skel);
 

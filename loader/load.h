@@ -11,6 +11,14 @@
 struct shunt_bpf;
 struct shunt_conf;
 
+/*
+ * Opens a pinned program of a half that is loaded. Those that few need, and that
+ * take the kernel long to verify, are loaded the first time: the test program,
+ * NAT, steering of what this host sends. The caller holds the lock. The fd, or
+ * -errno, said.
+ */
+int program_open(const char *name);
+
 /* Loads the programs of one or both halves and throws them away again: does
  * this kernel take them? 0 or -errno, said. */
 int programs_try(bool bypass, bool steer);

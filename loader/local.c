@@ -129,7 +129,9 @@ int local_begin(void)
 		return fail(-errno, "can't map the settings");
 	if (conf->local)
 		return 0;
-	error = accept_on(conf);
+	error = at_home();
+	if (!error)
+		error = accept_on(conf);
 	if (!error)
 		error = local_attach(states);
 	if (error)

@@ -64,6 +64,7 @@ struct monitor {
 	struct seen seen;
 	struct marks *marks;
 	struct flows flows;
+	size_t known;          /* flows that are counted there */
 	size_t matching;       /* of the flows: the first ones */
 };
 
@@ -382,10 +383,14 @@ static void keep_matching(struct monitor *m)
 {
 	size_t i;
 
-	m->matching = 0;
-	for (i = 0; i < m->flows.n; i++)
-		if (is_tapped(m, &m->flows.list[i]) && filter_matches(m->filter, &m->flows.list[i]))
+	m->matching = m->known = 0;
+	for (i = 0; i < m->flows.n; i++) {
+		if (!is_tapped(m, &m->flows.list[i]))
+			continue;
+		m->known++;
+		if (filter_matches(m->filter, &m->flows.list[i]))
 			m->flows.list[m->matching++] = m->flows.list[i];
+	}
 	m->flows.n = m->matching;
 }
 
@@ -527,16 +532,25 @@ static void print_ifaces(FILE *out, const struct monitor *m)
 		fprintf(out, "%s%s", i ? ", " : "", m->taps[i].name);
 }
 
+/* All that is counted, and what the filter takes of it. */
 static void print_head(FILE *out, const struct monitor *m)
 {
 	char bps[8], pps[8];
+	double bytes = 0, packets = 0;
+	size_t i;
 
 	print_ifaces(out, m);
-	fprintf(out, ": %zu flows by %s; in all %s B/s, %s packets/s\n", m->matching,
+	fprintf(out, ": %zu flows by %s; in all %s B/s, %s packets/s\n", m->known,
 		order_names[m->order], short_number(bps, seen_byte_rate(&m->seen)),
 		short_number(pps, seen_packet_rate(&m->seen)));
-	if (m->text[0])
-		fprintf(out, "only: %s\n", m->text);
+	if (!m->text[0])
+		return;
+	for (i = 0; i < m->matching; i++) {
+		bytes += m->flows.list[i].byte_rate;
+		packets += m->flows.list[i].packet_rate;
+	}
+	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", m->text, m->matching,
+		short_number(bps, bytes), short_number(pps, packets));
 }
 
 static void print_table(FILE *out, const struct monitor *m, size_t n, unsigned int columns)

@@ -187,7 +187,7 @@ static int nat_lock(void)
 	conf = pin_mmap("shunt_conf", NULL);
 	if (!conf || !conf->loaded)
 		return not_loaded();
-	prog = pin_open("progs", "shunt_nat_out");
+	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)
 		return deny(-ENOENT, "NAT is not loaded; give 'shunt load' --nat or --iface");
 	error = nat_store_open();
@@ -205,7 +205,9 @@ static int attach_for(struct shunt_nat_rule *r)
 
 	if (!states || !nat)
 		return fail(-errno, "can't map the settings");
-	error = nat_forwarding(nat, true);
+	error = at_home();
+	if (!error)
+		error = nat_forwarding(nat, true);
 	for (i = 0; i < SHUNT_STATES && !error; i++)
 		if (states[i].kind == SHUNT_IFACE && if_nametoindex(states[i].name))
 			error = nat_attach(states, if_nametoindex(states[i].name));

@@ -7,13 +7,31 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <linux/netlink.h>
 
 #include "shunt.h"
 
 #define OWN "/proc/self/ns/net"
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 __u64 own_netns(void)
+{
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	socklen_t len = sizeof(__u64);
+	__u64 cookie = 0;
+
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
+		debug("can't tell the network namespace");
+	return cookie;
+}
+
+__u64 own_netns_inode(void)
 {
 	struct stat st;
 
@@ -48,14 +66,34 @@ static bool meet_netns(bool (*meet)(int fd, __u64 inode, void *data), void *data
 	return enough;
 }
 
+struct home {
+	__u64 inode;
+	__u64 cookie;
+};
+
 static bool enter(int fd, __u64 inode, void *data)
 {
-	return inode == *(__u64 *)data && !setns(fd, CLONE_NEWNET);
+	const struct home *home = data;
+
+	return inode == home->inode && !setns(fd, CLONE_NEWNET) && own_netns() == home->cookie;
 }
 
-int enter_netns(__u64 inode)
+static void go_back(int own)
 {
-	return meet_netns(enter, &inode) ? 0 : -ENOENT;
+	if (setns(own, CLONE_NEWNET))
+		exit(1);
+}
+
+int enter_netns(__u64 inode, __u64 cookie)
+{
+	_cleanup_fd_ int own = open(OWN, O_RDONLY | O_CLOEXEC);
+	struct home home = { .inode = inode, .cookie = cookie };
+
+	if (own >= 0 && meet_netns(enter, &home))
+		return 0;
+	if (own >= 0)
+		go_back(own); /* from one that has the number now */
+	return -ENOENT;
 }
 
 struct visits {
@@ -93,6 +131,5 @@ void each_netns(void (*visit)(void *data), void *data)
 		return;
 	meet_netns(visit_once, &v);
 	free(v.inodes);
-	if (setns(own, CLONE_NEWNET))
-		exit(1);
+	go_back(own);
 }

@@ -5,11 +5,15 @@
 
 #include <linux/types.h>
 
-/* Inode number of the caller's; 0 if it can't be told. */
+/* Cookie of the caller's, which no other ever has; 0 if it can't be told. */
 __u64 own_netns(void);
 
-/* Moves the caller to the one with this inode number; 0 or -ENOENT. */
-int enter_netns(__u64 inode);
+/* Its inode number, which another may get when it is gone; 0 likewise. */
+__u64 own_netns_inode(void);
+
+/* Moves the caller to the one with this inode number, if that has this cookie;
+ * 0 or -ENOENT. */
+int enter_netns(__u64 inode, __u64 cookie);
 
 /* Calls visit(data) in each of them once, and comes back to the caller's. */
 void each_netns(void (*visit)(void *data), void *data);

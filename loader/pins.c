@@ -179,7 +179,18 @@ int home_netns(void)
 
 	if (!conf || !conf->netns || conf->netns == own_netns())
 		return 0;
-	return enter_netns(conf->netns);
+	return enter_netns(conf->netns_inode, conf->netns);
+}
+
+int home_gone(void)
+{
+	return deny(-ENOENT, "the network namespace that shunt was loaded in is gone, or can't be seen "
+		    "from here; 'shunt unload' removes what is left");
+}
+
+int at_home(void)
+{
+	return home_netns() ? home_gone() : 0;
 }
 
 int not_loaded(void)

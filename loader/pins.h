@@ -34,6 +34,12 @@ int pins_look(void);
  * that was there). */
 int home_netns(void);
 
+/* Says that it is gone; returns -ENOENT. */
+int home_gone(void);
+
+/* Both: for what makes no sense elsewhere. */
+int at_home(void);
+
 /* Says that nothing is loaded; returns -ENOENT. */
 int not_loaded(void);
 

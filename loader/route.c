@@ -226,13 +226,28 @@ static int find_route(struct wanted *w)
 	return rtnl_request(nlh, match_route, w);
 }
 
-bool route_present(__u32 mark, __u32 table, int family)
+static const struct {
+	int family;
+	__u32 bit;
+} families[] = { { AF_INET, SHUNT_ROUTED_V4 }, { AF_INET6, SHUNT_ROUTED_V6 } };
+
+static bool is_there(const struct shunt_conf *conf, int family)
 {
-	struct wanted w = { .family = family, .mark = mark, .table = table };
+	struct wanted w = { .family = family, .mark = conf->mark, .table = conf->table };
 
 	if (find_rule(&w) || !w.found)
 		return false;
 	return !find_route(&w) && w.found;
+}
+
+bool route_present(const struct shunt_conf *conf)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (conf->routed & families[i].bit && !is_there(conf, families[i].family))
+			return false;
+	return true;
 }
 
 /* Adding */
@@ -290,12 +305,13 @@ static int explain_add(const struct wanted *w, int error)
 {
 	if (is_absent(w->family, error)) {
 		debug("IPv6 is off here: steering for IPv4 only");
-		return 0;
+		return error;
 	}
 	return fail(error, "can't route mark 0x%x to this host (%s)", w->mark,
 		    family_name(w->family));
 }
 
+/* 0, or -errno, said unless it is absent. */
 static int add_family(int family, __u32 mark, __u32 table)
 {
 	const struct wanted w = { .family = family, .mark = mark, .table = table };
@@ -355,52 +371,109 @@ int route_del(__u32 mark, __u32 table)
 	return v6 ? v6 : v4;
 }
 
-int route_add(__u32 mark, __u32 table)
+/* Adds one of families[], which may be absent. */
+static int add(struct shunt_conf *conf, int i)
 {
-	int error = check_numbers(mark, table);
+	int error = add_family(families[i].family, conf->mark, conf->table);
 
-	if (error)
-		return error;
-	error = check_loopback();
-	if (error)
-		return error;
-	error = add_family(AF_INET, mark, table);
-	if (error)
-		return error;
-	error = add_family(AF_INET6, mark, table);
-	if (error)
-		del_family(AF_INET, mark, table);
+	if (is_absent(families[i].family, error)) {
+		conf->routed &= ~families[i].bit;
+		return 0;
+	}
+	if (!error)
+		conf->routed |= families[i].bit;
 	return error;
 }
+
+int route_add(struct shunt_conf *conf)
+{
+	int error = check_numbers(conf->mark, conf->table);
+
+	if (!error)
+		error = check_loopback();
+	if (!error)
+		error = add(conf, 0);
+	if (error)
+		return error;
+	error = add(conf, 1);
+	if (error)
+		del_family(AF_INET, conf->mark, conf->table);
+	return error;
+}
+
+int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
+{
+	int i, error = 0;
+
+	*ret_n = 0;
+	for (i = 0; i < 2 && !error && conf->mark; i++) {
+		int family = families[i].family;
+
+		if (is_there(conf, family))
+			continue;
+		error = check_loopback();
+		/* the other of the two may be there */
+		if (!error)
+			error = del_family(family, conf->mark, conf->table);
+		if (!error)
+			error = add(conf, i);
+		if (error || !(conf->routed & families[i].bit))
+			continue;
+		say("made the %s rule of mark 0x%x and its route again", family_name(family), conf->mark);
+		++*ret_n;
+	}
+	return error;
+}
+
+struct way {
+	__u32 ifindex;
+	__u8 type; /* RTN_UNICAST … */
+};
 
 static int see_way(const struct nlmsghdr *nlh, void *data)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	__u32 *ifindex = data;
+	struct way *way = data;
 
-	if (nlh->nlmsg_type == RTM_NEWROUTE)
-		*ifindex = rtm->rtm_type == RTN_LOCAL ? LOOPBACK :
-			   attr_u32(nlh, sizeof(*rtm), RTA_OIF);
+	if (nlh->nlmsg_type != RTM_NEWROUTE)
+		return MNL_CB_OK;
+	way->type = rtm->rtm_type;
+	way->ifindex = attr_u32(nlh, sizeof(*rtm), RTA_OIF);
 	return MNL_CB_OK;
 }
 
-int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex)
+static int find_way(int family, const __u8 addr[16], struct way *way)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	int bytes = family == AF_INET ? 4 : 16, error;
-	__u32 ifindex = 0;
+	int bytes = family == AF_INET ? 4 : 16;
 
 	nlh->nlmsg_type = RTM_GETROUTE;
 	rtm->rtm_family = (unsigned char)family;
 	rtm->rtm_dst_len = (unsigned char)(8 * bytes);
 	mnl_attr_put(nlh, RTA_DST, bytes, addr);
-	error = rtnl_request(nlh, see_way, &ifindex);
+	return rtnl_request(nlh, see_way, way);
+}
+
+int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex)
+{
+	struct way way = { .ifindex = 0 };
+	int error = find_way(family, addr, &way);
+
 	if (error)
 		return error;
-	if (!ifindex)
+	if (way.type == RTN_LOCAL)
+		way.ifindex = LOOPBACK;
+	if (!way.ifindex)
 		return -ENETUNREACH;
-	*ret_ifindex = ifindex;
+	*ret_ifindex = way.ifindex;
 	return 0;
+}
+
+bool route_is_broadcast(int family, const __u8 addr[16])
+{
+	struct way way = { .ifindex = 0 };
+
+	return !find_way(family, addr, &way) && way.type == RTN_BROADCAST;
 }

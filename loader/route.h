@@ -6,14 +6,23 @@
 #include <stdbool.h>
 
 #include <libmnl/libmnl.h>
-#include <linux/types.h>
+
+#include "abi.h"
 
 /*
  * Makes, for IPv4 and for IPv6 where the host has it, the rule "fwmark
- * mark/mark lookup table" and the route "local default dev lo" in that table.
- * Fails, and leaves nothing behind, if either is there already.
+ * conf->mark/conf->mark lookup conf->table" and the route "local default dev
+ * lo" in that table; conf->routed says for which. Fails, and leaves nothing
+ * behind, if either is there already. 0 or -errno, said.
  */
-int route_add(__u32 mark, __u32 table);
+int route_add(struct shunt_conf *conf);
+
+/* Makes again what is missing, if steering is on, and says so; *ret_n is for how many families. 0
+ * or the first -errno, said. */
+int route_restore(struct shunt_conf *conf, unsigned int *ret_n);
+
+/* Is all that conf->routed names there, and ours? */
+bool route_present(const struct shunt_conf *conf);
 
 /*
  * Removes what route_add() made. What is missing, or is somebody else's, is no
@@ -21,12 +30,12 @@ int route_add(__u32 mark, __u32 table);
  */
 int route_del(__u32 mark, __u32 table);
 
-/* Are both the rule and the route there, and ours? */
-bool route_present(__u32 mark, __u32 table, int family);
-
 /* The interface that packets to this address leave by now, lo's if it is this
  * host's own; 0 or -errno, unsaid. */
 int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex);
+
+/* Is this the broadcast address of a network that this host is in? */
+bool route_is_broadcast(int family, const __u8 addr[16]);
 
 /*
  * Sends one rtnetlink request and gives what comes back to cb, which may be

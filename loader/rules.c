@@ -225,7 +225,7 @@ static int move(const struct shunt_rule *r, const struct shunt_rule *was)
 	return error ? error : take_away(&old, old.ifindex, false);
 }
 
-int rules_add(const struct shunt_rule *r, bool *ret_new)
+static int enter(const struct shunt_rule *r, bool *ret_new)
 {
 	const struct shunt_rule *was = rules_find(r);
 	bool new = !was;
@@ -244,6 +244,13 @@ int rules_add(const struct shunt_rule *r, bool *ret_new)
 	return error;
 }
 
+int rules_add(const struct shunt_rule *r, bool *ret_new)
+{
+	int error = at_home();
+
+	return error ? error : enter(r, ret_new);
+}
+
 /* There may be two, if a command was killed while it moved the rule. */
 int rules_del(const struct shunt_rule *match)
 {
@@ -259,9 +266,11 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 	_cleanup_free_ struct shunt_rule *copy = calloc(count + 1, sizeof(*copy));
 	_cleanup_free_ const struct shunt_rule **order = calloc(count + 1, sizeof(*order));
 	const struct shunt_rule *was;
-	int error = check_room(count);
+	int error = at_home();
 	__u32 i;
 
+	if (!error)
+		error = check_room(count);
 	if (error)
 		return error;
 	if (!copy || !order)
@@ -325,7 +334,7 @@ int rules_rebind(void)
 		return fail(-ENOMEM, "the rules");
 	for (i = 0; i < count && !error; i++) {
 		copy[i].ifindex = if_nametoindex(copy[i].ifname);
-		error = rules_add(&copy[i], &new);
+		error = enter(&copy[i], &new);
 	}
 	return error;
 }

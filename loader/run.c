@@ -29,6 +29,7 @@
 #include "listeners.h"
 #include "notify.h"
 #include "pins.h"
+#include "route.h"
 #include "shunt.h"
 #include "tracepoint.h"
 
@@ -478,10 +479,11 @@ static int pause_ms(struct run *r, __u64 took_ns)
 	return least > ms ? least : ms;
 }
 
-/* Interfaces came or went. Whoever holds the lock may wait for us to end. */
+/* Interfaces, or routing rules, came or went. Whoever holds the lock may wait for us to end. */
 static void follow_links(struct run *r)
 {
 	_cleanup_fd_ int lock = -1;
+	unsigned int n;
 
 	if (r->links < 0)
 		return;
@@ -492,6 +494,7 @@ static void follow_links(struct run *r)
 	if (lock < 0 || !r->conf->loaded)
 		return;
 	r->links_changed = false;
+	route_restore(r->conf, &n);
 	ifaces_sync(r->conf, r->states);
 }
 
@@ -568,8 +571,10 @@ int cmd_run(int argc, char **argv)
 		printf("usage: shunt run\n\n"
 		       "The supervisor, in the foreground. Of 'proven' admission: promotes pairs that have\n"
 		       "earned the fast path and takes out those that do not profit. Of steering: attaches\n"
-		       "to interfaces that come later, by a pattern or made anew, and forgets those that\n"
-		       "go. Ends on SIGTERM, with all its pairs back on TCP, and when shunt is unloaded.\n"
+		       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
+		       "makes the routing rule again if somebody removes it, and finds the listeners of\n"
+		       "fragmented datagrams. Ends on SIGTERM, with all its pairs back on TCP, and when\n"
+		       "shunt is unloaded.\n"
 		       "Tells systemd when it is ready (Type=notify).\n");
 		return 0;
 	}
@@ -598,8 +603,12 @@ int cmd_run(int argc, char **argv)
 	if (!r.conf || !r.conf->loaded || !r.states || !r.pairs || !r.excludes || r.slots < 0 ||
 	    r.asks < 0 || r.splices < 0 || events < 0)
 		return not_loaded();
-	if (ifaces_wanted(r.states))
+	if (ifaces_wanted(r.states)) {
+		error = at_home();
+		if (error)
+			return error;
 		r.links = ifaces_watch();
+	}
 	close(take_fd(&pins));
 	r.conf->assign = 0; /* the last one may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)

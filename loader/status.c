@@ -10,6 +10,7 @@
 #include "json.h"
 #include "nat.h"
 #include "pins.h"
+#include "route.h"
 #include "rules.h"
 #include "shunt.h"
 #include "status.h"
@@ -81,6 +82,7 @@ static int read_loaded(struct status *s)
 	for (i = 0; i < SHUNT_STATES; i++)
 		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
 	s->supervised = supervisor_runs();
+	s->netns_gone = home_netns();
 	if (status_has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
 	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
@@ -201,6 +203,7 @@ static void print_json(const struct status *s)
 	json_string(stdout, "version", SHUNT_VERSION);
 	json_string(stdout, "kernel", s->host.release);
 	json_bool(stdout, "loaded", s->conf && s->conf->loaded);
+	json_bool(stdout, "netns_gone", s->netns_gone);
 	json_bool(stdout, "draining", s->conf && s->conf->passing);
 	json_bool(stdout, "trace", s->conf && s->conf->trace);
 	json_open_in(stdout, "bypass", '{');
@@ -226,6 +229,7 @@ static void print_json(const struct status *s)
 	json_patterns(s);
 	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
 	json_number(stdout, "table", s->conf ? s->conf->table : 0);
+	json_bool(stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
 	json_number(stdout, "rules", s->rules);
 	json_number(stdout, "steered_packets", c->steered_packets);
 	json_number(stdout, "steered_flows", c->steered_flows);
@@ -256,6 +260,17 @@ static void print_json(const struct status *s)
 	json_close(stdout, '}');
 }
 
+/* What is wrong with an attachment, "" if nothing. */
+static const char *why_not(const struct status *s, unsigned int i)
+{
+	if (!s->conf->loaded || s->netns_gone || attached(s->states, i))
+		return "";
+	if (attached_away(s->states, i))
+		return "  NOT ATTACHED: in another network namespace, and shunt's program still on it; "
+		       "'shunt run' or 'shunt unload' takes it off";
+	return "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it";
+}
+
 static void print_attached(const struct status *s)
 {
 	unsigned int i;
@@ -279,8 +294,7 @@ static void print_attached(const struct status *s)
 		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
 		    a->kind != SHUNT_MONITOR_IN && !nat_is(a))
 			continue;
-		printf("%s\n", !s->conf->loaded || attached(s->states, i) ? "" :
-		       "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it");
+		printf("%s\n", why_not(s, i));
 	}
 }
 
@@ -293,6 +307,9 @@ static void print_text(const struct status *s)
 	       s->conf->passing ? "unloading, sockets still hold bytes" : "half loaded");
 	if (!s->conf || !s->states)
 		return;
+	if (s->netns_gone)
+		printf("  the network namespace that it was loaded in is gone, or can't be seen from here; "
+		       "'shunt unload' removes what is left\n");
 	print_attached(s);
 	print_excludes();
 	if (status_has(s, SHUNT_CGROUP)) {
@@ -310,6 +327,9 @@ static void print_text(const struct status *s)
 	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)) {
 		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
 		       s->conf->table);
+		if (s->conf->loaded && !s->netns_gone && !route_present(s->conf))
+			printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
+			       "delivered; the same 'shunt load' again makes it\n");
 		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),
 		       ULL(c->steered_flows));
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "

@@ -18,6 +18,7 @@ struct status {
 	size_t active;
 	bool proven;      /* some cgroup is */
 	bool supervised;
+	bool netns_gone; /* that of load */
 	__u64 queued;
 	unsigned int rules;
 	const struct shunt_nat *nat;

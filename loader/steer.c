@@ -266,8 +266,10 @@ static int steer_help(int argc, char **argv)
 	       "The longest destination prefix wins, then the longest source prefix, the\n"
 	       "narrowest dport range, the narrowest sport range, then a rule with an\n"
 	       "interface. Rules are for what arrives, those with 'origin local' for what this\n"
-	       "host itself sends, but not what the router does. A packet that matches no rule, or one that says pass, is not\n"
-	       "touched. A test takes source port %d unless told.\n", TEST_SPORT);
+	       "host itself sends, but not what the router does. A packet that matches no rule,\n"
+	       "or one that says pass, is not touched. Multicast and broadcast need a rule for\n"
+	       "that address, or within 224.0.0.0/4 or ff00::/8.\n"
+	       "A test takes source port %d unless told.\n", TEST_SPORT);
 	return 0;
 }
 

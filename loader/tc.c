@@ -393,17 +393,34 @@ static int detach_tcx(const struct shunt_state *state, const char *link_pin)
 	return 0;
 }
 
-static bool is_linked(const struct shunt_state *state, int prog_fd, const char *link_pin)
+/* The interface that a link holds, by its index in whatever namespace it is; 0
+ * if there is none. */
+static __u32 linked_to(const char *link_pin)
 {
 	_cleanup_fd_ int link = bpf_obj_get(link_pin);
 	struct bpf_link_info info = { .type = 0 };
 	__u32 len = sizeof(info);
 
 	if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &len))
-		return false;
+		return 0;
 	/* tcx.ifindex, which 6.1's headers lack, lies where xdp.ifindex does;
 	 * it is 0 once the link is dead. */
-	return info.xdp.ifindex == state->ifindex && is_ours(state, info.prog_id, prog_fd);
+	return info.xdp.ifindex;
+}
+
+/* Asked of the interface, too: a link goes with one that moves to another
+ * namespace. */
+static bool is_linked(const struct shunt_state *state, int prog_fd, const char *link_pin)
+{
+	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
+	bool there = false;
+
+	if (linked_to(link_pin) != state->ifindex ||
+	    bpf_prog_query(ifindex_of(state), hook_of(state)->tcx, 0, NULL, ids, &n))
+		return false;
+	while (n-- && !there)
+		there = is_ours(state, ids[n], prog_fd);
+	return there;
 }
 
 /* Both */
@@ -457,6 +474,11 @@ bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_
 	if (state->clsact)
 		return find_filter(state, prog_fd) > 0;
 	return is_linked(state, prog_fd, link_pin);
+}
+
+bool tc_away(const struct shunt_state *state, const char *link_pin)
+{
+	return !state->clsact && linked_to(link_pin);
 }
 
 static int count_foreign(const struct nlmsghdr *nlh, void *data)

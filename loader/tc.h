@@ -40,6 +40,9 @@ int tc_sweep(int ifindex, const char *name);
 /* Is the program still there? prog_fd as above. */
 bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin);
 
+/* If not: is it at an interface that has left the namespace? */
+bool tc_away(const struct shunt_state *state, const char *link_pin);
+
 /* How many programs and filters that are not shunt's are at ingress (u32 counts
  * its tables too); or -errno. */
 int tc_foreign(int ifindex);

@@ -16,7 +16,9 @@
 #include <bpf/bpf.h>
 
 #include "json.h"
+#include "load.h"
 #include "pins.h"
+#include "route.h"
 #include "rules.h"
 #include "shunt.h"
 #include "steer.h"
@@ -24,7 +26,7 @@
 #define PACKET_MAX 128
 
 /* What a packet is matched by. */
-struct flow {
+struct probe {
 	__u8 proto;
 	__u32 ifindex;
 	struct endpoint src;
@@ -55,7 +57,7 @@ static int flow_port(const char *name, const char *word, struct endpoint *e)
 	return parse_port(word, &e->port);
 }
 
-static int flow_origin(const char *word, struct flow *f)
+static int flow_origin(const char *word, struct probe *f)
 {
 	if (f->ifindex)
 		return refuse("'origin' and 'iface': only one, and once");
@@ -65,7 +67,7 @@ static int flow_origin(const char *word, struct flow *f)
 	return 0;
 }
 
-static int flow_iface(const char *word, struct flow *f)
+static int flow_iface(const char *word, struct probe *f)
 {
 	if (f->ifindex)
 		return refuse("'iface' is given twice");
@@ -76,7 +78,7 @@ static int flow_iface(const char *word, struct flow *f)
 }
 
 /* Takes one keyword of a test with its value, NULL if there is none. */
-static int flow_word(const char *name, const char *word, struct flow *f)
+static int flow_word(const char *name, const char *word, struct probe *f)
 {
 	static const char *const names[] = { "src", "dst", "sport", "dport", "iface", "origin",
 					     NULL };
@@ -104,7 +106,7 @@ static int flow_word(const char *name, const char *word, struct flow *f)
 	}
 }
 
-static int check_flow(struct flow *f)
+static int check_flow(struct probe *f)
 {
 	if (!f->src.family || !f->dst.family)
 		return refuse("a test needs 'src ADDR' and 'dst ADDR'");
@@ -117,9 +119,9 @@ static int check_flow(struct flow *f)
 	return 0;
 }
 
-static int parse_flow(int argc, char **argv, struct flow *ret)
+static int parse_flow(int argc, char **argv, struct probe *ret)
 {
-	struct flow f = {};
+	struct probe f = {};
 	int i, error;
 
 	if (argc < 1)
@@ -141,7 +143,7 @@ static int parse_flow(int argc, char **argv, struct flow *ret)
 	return error;
 }
 
-static size_t put_tcp(__u8 *at, const struct flow *f)
+static size_t put_tcp(__u8 *at, const struct probe *f)
 {
 	struct tcphdr h = {
 		.source = htons(f->src.port),
@@ -155,7 +157,7 @@ static size_t put_tcp(__u8 *at, const struct flow *f)
 	return sizeof(h);
 }
 
-static size_t put_udp(__u8 *at, const struct flow *f)
+static size_t put_udp(__u8 *at, const struct probe *f)
 {
 	struct udphdr h = {
 		.source = htons(f->src.port),
@@ -167,7 +169,7 @@ static size_t put_udp(__u8 *at, const struct flow *f)
 	return sizeof(h);
 }
 
-static size_t put_ipv4(__u8 *at, const struct flow *f, size_t payload)
+static size_t put_ipv4(__u8 *at, const struct probe *f, size_t payload)
 {
 	struct iphdr h = {
 		.version = 4,
@@ -183,7 +185,7 @@ static size_t put_ipv4(__u8 *at, const struct flow *f, size_t payload)
 	return sizeof(h);
 }
 
-static size_t put_ipv6(__u8 *at, const struct flow *f, size_t payload)
+static size_t put_ipv6(__u8 *at, const struct probe *f, size_t payload)
 {
 	struct ip6_hdr h = {
 		.ip6_flow = htonl(6U << 28),
@@ -198,9 +200,22 @@ static size_t put_ipv6(__u8 *at, const struct flow *f, size_t payload)
 	return sizeof(h);
 }
 
+static bool is_multicast(int family, const __u8 addr[16])
+{
+	return family == AF_INET ? (addr[0] & 0xf0) == 0xe0 : addr[0] == 0xff;
+}
+
+/* Sent to many hosts? */
+static bool is_group(const struct probe *f)
+{
+	return is_multicast(f->dst.family, f->dst.addr) ||
+	       (f->dst.family == AF_INET && !memcmp(f->dst.addr, "\xff\xff\xff\xff", 4)) ||
+	       route_is_broadcast(f->dst.family, f->dst.addr);
+}
+
 /* Makes the flow's first packet; returns its length. Nobody looks at the
  * checksums, which are 0. */
-static size_t make_packet(const struct flow *f, __u8 packet[PACKET_MAX])
+static size_t make_packet(const struct probe *f, __u8 packet[PACKET_MAX])
 {
 	bool v6 = f->dst.family == AF_INET6;
 	struct ethhdr eth = { .h_proto = htons(v6 ? ETH_P_IPV6 : ETH_P_IP) };
@@ -208,6 +223,8 @@ static size_t make_packet(const struct flow *f, __u8 packet[PACKET_MAX])
 	size_t len, at = sizeof(eth);
 
 	len = f->proto == IPPROTO_TCP ? put_tcp(payload, f) : put_udp(payload, f);
+	if (is_group(f))
+		memset(eth.h_dest, 0xff, sizeof(eth.h_dest));
 	memcpy(packet, &eth, sizeof(eth));
 	at += v6 ? put_ipv6(packet + at, f, len) : put_ipv4(packet + at, f, len);
 	memcpy(packet + at, payload, len);
@@ -216,9 +233,9 @@ static size_t make_packet(const struct flow *f, __u8 packet[PACKET_MAX])
 
 /* Asks the loaded program about a packet: which rule it meets, 0 if none; or
  * whether somebody listens at its destination. */
-static int ask(const struct flow *f, enum shunt_question question, __u32 *ret)
+static int ask(const struct probe *f, enum shunt_question question, __u32 *ret)
 {
-	_cleanup_fd_ int prog = pin_open("progs", "shunt_test");
+	_cleanup_fd_ int prog = program_open("shunt_test");
 	struct __sk_buff skb = { .cb = { f->ifindex, question } };
 	__u8 packet[PACKET_MAX];
 	LIBBPF_OPTS(bpf_test_run_opts, o,
@@ -229,7 +246,7 @@ static int ask(const struct flow *f, enum shunt_question question, __u32 *ret)
 	);
 
 	if (prog < 0)
-		return fail(prog, "can't open the test program in '%s'", opt.pin_dir);
+		return prog;
 	if (bpf_prog_test_run_opts(prog, &o))
 		return fail(-errno, "can't run the test program");
 	*ret = o.retval;
@@ -238,7 +255,7 @@ static int ask(const struct flow *f, enum shunt_question question, __u32 *ret)
 
 int rule_listens(const struct shunt_rule *r)
 {
-	struct flow f = {
+	struct probe f = {
 		.proto = r->proto,
 		.src = { .family = r->family, .port = TEST_SPORT },
 		.dst = { .family = r->family, .port = r->to_port },
@@ -260,18 +277,28 @@ static bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len)
 	return !memcmp(masked, prefix, sizeof(masked));
 }
 
-static bool matches(const struct shunt_rule *r, const struct flow *f)
+/* As is_meant() in tc/rules.h. */
+static bool is_meant(const struct shunt_rule *r, const struct probe *f)
+{
+	int bits = r->family == AF_INET ? 32 : 128;
+
+	return !is_group(f) || r->dst_len == bits ||
+	       (r->dst_len >= (bits == 32 ? 4 : 8) && is_multicast(r->family, r->dst));
+}
+
+static bool matches(const struct shunt_rule *r, const struct probe *f)
 {
 	return r->family == f->dst.family && r->proto == f->proto &&
 	       in_prefix(f->dst.addr, r->dst, r->dst_len) &&
 	       in_prefix(f->src.addr, r->src, r->src_len) &&
 	       f->dst.port >= r->dport_low && f->dst.port <= r->dport_high &&
 	       f->src.port >= r->sport_low && f->src.port <= r->sport_high &&
-	       (r->ifindex == f->ifindex || (!r->ifindex && f->ifindex != SHUNT_LOCAL_IFINDEX));
+	       (r->ifindex == f->ifindex || (!r->ifindex && f->ifindex != SHUNT_LOCAL_IFINDEX)) &&
+	       is_meant(r, f);
 }
 
 /* Leaves in all the rules that match, but hit; returns how many. */
-static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struct flow *f,
+static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struct probe *f,
 			 const struct shunt_rule *hit)
 {
 	__u32 i, kept = 0;
@@ -283,25 +310,29 @@ static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struc
 }
 
 /* The first of the others is the one that hit had to beat. */
-static const char *why_hit(const struct shunt_rule *hit, const struct shunt_rule **others,
-			   __u32 count)
+static const char *why_hit(const struct probe *f, const struct shunt_rule *hit,
+			   const struct shunt_rule **others, __u32 count)
 {
+	if (!hit && is_group(f))
+		return "no rule matches, as for multicast and broadcast only those do that name it: the "
+		       "packet is not touched";
 	if (!hit)
 		return "no rule matches: the packet is not touched";
 	return count ? rule_won(hit, others[0]) : "the only rule that matches";
 }
 
-static void test_text(const struct shunt_rule *hit, const struct shunt_rule **others, __u32 count)
+static void test_text(const struct probe *f, const struct shunt_rule *hit,
+		      const struct shunt_rule **others, __u32 count)
 {
 	char text[RULE_TEXT];
 	__u32 i;
 
 	if (!hit) {
-		puts(why_hit(hit, others, count));
+		puts(why_hit(f, hit, others, count));
 		return;
 	}
 	rule_format(hit, text, sizeof(text));
-	printf("%s\n    %s\n", text, why_hit(hit, others, count));
+	printf("%s\n    %s\n", text, why_hit(f, hit, others, count));
 	for (i = 0; i < count; i++) {
 		rule_format(others[i], text, sizeof(text));
 		printf("not %s\n    %s\n", text, rule_lost(hit, others[i]));
@@ -316,7 +347,8 @@ static void json_rule(const struct shunt_rule *r)
 	rule_json_fields(stdout, r, &c);
 }
 
-static void test_json(const struct shunt_rule *hit, const struct shunt_rule **others, __u32 count)
+static void test_json(const struct probe *f, const struct shunt_rule *hit,
+		      const struct shunt_rule **others, __u32 count)
 {
 	__u32 i;
 
@@ -329,7 +361,7 @@ static void test_json(const struct shunt_rule *hit, const struct shunt_rule **ot
 		/* the writer has no null; it is the first member */
 		fputs("\"rule\":null,", stdout);
 	}
-	json_string(stdout, "why", why_hit(hit, others, count));
+	json_string(stdout, "why", why_hit(f, hit, others, count));
 	json_open_in(stdout, "others", '[');
 	for (i = 0; hit && i < count; i++) {
 		json_open(stdout, '{');
@@ -363,7 +395,7 @@ static int test_lines(void)
 	int count, error = 0;
 
 	while (!error && getline(&line, &size, stdin) >= 0) {
-		struct flow f = {};
+		struct probe f = {};
 
 		message_place("stdin", ++number);
 		for (count = 0, rest = line; count < TEST_WORDS; count++) {
@@ -394,7 +426,7 @@ int steer_test(int argc, char **argv)
 	_cleanup_free_ const struct shunt_rule **all = NULL;
 	_cleanup_fd_ int lock = -1;
 	const struct shunt_rule *hit;
-	struct flow f = {};
+	struct probe f = {};
 	__u32 index = 0, count = 0;
 	int error;
 
@@ -414,8 +446,8 @@ int steer_test(int argc, char **argv)
 	hit = rules_at(index);
 	count = keep_others(all, count, &f, hit);
 	if (opt.json)
-		test_json(hit, all, count);
+		test_json(&f, hit, all, count);
 	else
-		test_text(hit, all, count);
+		test_text(&f, hit, all, count);
 	return 0;
 }

@@ -100,4 +100,5 @@ keep_cgroups
 trap - EXIT
 start_supervisor
 "$shunt" status
+command -v shunt >/dev/null || echo "load.sh: shunt is $shunt; 'make install' puts it into the path"
 [ -z "$verify" ] || "$root/scripts/verify.sh"

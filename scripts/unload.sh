@@ -8,9 +8,11 @@ set -eu
 
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
+loaded=$("$shunt" -j status | grep -E '"(loaded|draining)":true' || true)
 "$shunt" unload "$@"
 
-rm -f "$log"
+# When nothing was loaded, it tells why a supervisor ended before.
+[ -z "$loaded" ] || rm -f "$log"
 if [ ! -e "$made" ]; then
 	rmdir "${made%/*}" 2>/dev/null || true
 	exit 0

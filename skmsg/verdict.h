@@ -155,7 +155,6 @@ static __always_inline enum shunt_why within_bounds(const struct shunt_conf *con
 		return WHY_MEMCG;
 
 	if (queued + st->new_bytes <= st->redirected_bytes) {
-		st->old_bytes = st->new_bytes;
 		st->old_msgs = st->new_msgs;
 		st->new_bytes = st->redirected_bytes;
 		st->new_msgs = st->redirected_msgs;

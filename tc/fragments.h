@@ -86,11 +86,14 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 	return found;
 }
 
-/* Notes the listener for the datagram, if it is at hand. */
+/* Notes the listener for the datagram, if it is at hand. The rule's tally and its
+ * birth are noted already. */
 static __always_inline bool name_listener(struct __sk_buff *skb, const struct packet *pkt,
 					  const __u8 *to, __u16 to_port, struct shunt_conf *conf,
 					  struct work *w)
 {
+	if (!(w->whole.birth & 1)) /* it is being deleted */
+		return false;
 	if (!find_listener(skb, pkt, to, to_port, conf, &w->whole.listener) || !at_hand(conf, w))
 		return false;
 	w->whole.tick = w->tick;
@@ -126,6 +129,8 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 	given = flow_given(pkt);
 	t = given ? tally_at(conf, given->tally) : NULL;
 	if (given && t && t->birth == given->birth) {
+		w->whole.tally = given->tally;
+		w->whole.birth = given->birth;
 		if (!name_listener(skb, pkt, given->to, given->to_port, conf, w))
 			return false;
 		tally_packet(conf, t, skb->len);
@@ -134,7 +139,11 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER)
 		return false;
 	t = tally_at(conf, w->rule.tally);
-	if (!t || !name_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, w))
+	if (!t)
+		return false;
+	w->whole.tally = w->rule.tally;
+	w->whole.birth = t->birth;
+	if (!name_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, w))
 		return false;
 	tally_packet(conf, t, skb->len);
 	TALLY(conf, t, flows, 1);

@@ -145,6 +145,15 @@ __weak __attribute__((noinline)) int shunt_take_flow(struct __sk_buff *skb,
 					   take_flow(skb, sk, pkt, IPPROTO_UDP, conf);
 }
 
+/* Not inlined: the stack of its caller is all in use. */
+static __noinline bool goes_to_many(struct __sk_buff *skb)
+{
+	const __u8 *address = (const void *)(long)skb->data; /* of Ethernet */
+
+	return address + 1 <= (const __u8 *)(long)skb->data_end && network_offset(skb) &&
+	       *address & 1;
+}
+
 static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
 	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
@@ -153,6 +162,7 @@ static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf
 	/* On the parent of a VLAN device it has passed that device's egress. */
 	if (!sk || skb->vlan_present || is_tag(skb->protocol))
 		return false;
+	pkt.group = goes_to_many(skb);
 	switch (parse(skb, &pkt)) {
 	case PARSED_FRAGMENT:
 		return !sent_by_router(skb, sk, IPPROTO_UDP, conf) &&

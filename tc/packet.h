@@ -11,7 +11,10 @@
 #define ETH_P_IPV6 0x86DD
 #define ETH_P_8021AD 0x88A8
 #define PACKET_HOST 0
+#define PACKET_BROADCAST 1
+#define PACKET_MULTICAST 2
 #define PACKET_OTHERHOST 3
+#define PACKET_LOOPBACK 5 /* multicast or broadcast that this host sent */
 #define IP_OFFSET 0x1fff
 #define IP_MF 0x2000
 #define IP6_OFFSET 0xfff8
@@ -50,7 +53,8 @@ struct packet {
 	__u32 ifindex;
 	__u32 fragment;   /* which datagram it is of */
 	__u8 tcp_seqs[8]; /* as they stand in the header: of the sender, acknowledged */
-	__u32 tags;       /* bytes of tags between network header and IP header */
+	__u16 tags;       /* bytes of tags between network header and IP header */
+	__u16 group;      /* the link layer sends it to many; parse() does not ask */
 	__u32 at;         /* what follows IP, or the fragment header, from the network header */
 };
 

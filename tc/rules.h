@@ -65,7 +65,8 @@ struct search {
 	__u16 dport;
 	__u8 family;
 	__u8 any;             /* length 0 is to be tried yet */
-	__u8 pad[2];
+	__u8 group;           /* sent to many */
+	__u8 pad;
 	__u32 table;
 	__u32 id;             /* of the destination's bin */
 	__u32 bound;          /* the interface, if bins for it may be there */
@@ -501,12 +502,25 @@ static __always_inline void search(struct hand *h, const struct packet *pkt)
 	s->sport = pkt->sport;
 	s->dport = pkt->dport;
 	s->family = pkt->family;
+	s->group = pkt->group;
 	s->table = table;
 	s->any = head->any[table];
 	s->lens.hi = s->lens.lo = 0;
 	find_lengths(h, table, head->levels[table]);
 	if (s->any || s->lens.hi || s->lens.lo)
 		bpf_loop(BINS_MAX, search_step, h, 0);
+}
+
+/* What is for many hosts, this one's own members of the group among them, is
+ * only taken by rules that mean it: for that address, or for multicast. */
+static __always_inline bool is_meant(const struct search *s, const struct shunt_rule *rule)
+{
+	bool v4 = s->family == AF_INET;
+	bool multicast = v4 ? s->dst.hi >> 60 == 0xe : s->dst.hi >> 56 == 0xff;
+
+	if (!s->group && !multicast && !(v4 && s->dst.hi >> 32 == 0xffffffff))
+		return true;
+	return rule->dst_len == (v4 ? 32 : 128) || (multicast && rule->dst_len >= (v4 ? 4 : 8));
 }
 
 /* Finds the rule for pkt, all of which is set, and returns its unit, 0 if
@@ -530,7 +544,7 @@ __weak __attribute__((noinline)) int shunt_find(const struct packet *pkt, struct
 	if (!ret->rule)
 		return 0;
 	rule = rule_at(h.store, ret->rule);
-	if (!rule)
+	if (!rule || !is_meant(h.s, rule))
 		return 0;
 	ret->tally = rule->tally;
 	ret->action = rule->action;

@@ -9,9 +9,15 @@
  */
 #include "fragments.h"
 
+static __always_inline bool arrived_for_many(const struct __sk_buff *skb)
+{
+	return skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST ||
+	       skb->pkt_type == PACKET_LOOPBACK;
+}
+
 static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
-	struct packet pkt = { .ifindex = skb->ifindex };
+	struct packet pkt = { .ifindex = skb->ifindex, .group = arrived_for_many(skb) };
 
 	/* Seen here only in passing (a bridge's port, a macvlan's parent), or
 	 * taken already, when this host sent it. */
@@ -59,7 +65,7 @@ static __always_inline bool listens(struct __sk_buff *skb, const struct packet *
 SEC("tc")
 int shunt_test(struct __sk_buff *skb)
 {
-	struct packet pkt = { .ifindex = skb->cb[0] };
+	struct packet pkt = { .ifindex = skb->cb[0], .group = arrived_for_many(skb) };
 	struct verdict rule = {};
 
 	if (parse(skb, &pkt) != PARSED_PORTS)

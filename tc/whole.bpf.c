@@ -3,9 +3,19 @@
  * Datagrams that came in fragments (tc/fragments.h): the stack has put one
  * together and looks for its socket.
  */
+#include "flows.h"
 #include "whole.h"
 
 #define SK_PASS 1
+
+/* Its rule may have been deleted since the datagram's first fragment came. */
+static __always_inline bool holds(const struct shunt_whole *whole)
+{
+	const struct shunt_conf *conf = conf_get();
+	const struct shunt_tally *t = conf ? tally_at(conf, whole->tally) : NULL;
+
+	return t && t->birth == whole->birth && now() - whole->tick <= SHUNT_FRAGMENT_IDLE;
+}
 
 /* At each look-up for a socket that is not connected, while attached. */
 SEC("sk_lookup")
@@ -37,7 +47,7 @@ int shunt_whole(struct bpf_sk_lookup *ctx)
 		addr[7] = ctx->local_ip6[3];
 	}
 	whole = bpf_map_lookup_elem(&shunt_wholes, &flow);
-	if (!whole || SHUNT_TICKS(bpf_ktime_get_coarse_ns()) - whole->tick > SHUNT_FRAGMENT_IDLE)
+	if (!whole || !holds(whole))
 		return SK_PASS;
 	l = whole->listener;
 	sk = bpf_map_lookup_elem(&shunt_listeners, &l);

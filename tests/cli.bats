@@ -352,7 +352,7 @@ fails_by_name()
 	fails 1 "'nope'" monitor --once --iface nope
 	fails 1 "'nope'" load --cgroup nope=eager
 	fails 1 "'/nope'" load --cgroup /nope=eager
-	fails 1 "'/tmp'" load --cgroup /tmp=eager --iface v0
+	fails 1 "'/tmp' is no directory of cgroup2" load --cgroup /tmp=eager --iface v0
 	fails 1 "'interface-names-end-here'" load --iface interface-names-end-here
 	load_both
 	fails 1 "'nope'" load --iface nope
@@ -506,6 +506,10 @@ fails_by_name()
 	shunt -j status | jq -e '.loaded and .bypass.cgroups == [] and
 		.steer.ifaces[0].name == "v0" and .steer.ifaces[0].attached'
 	[ -e "$PIN_DIR"/progs/shunt_steer ]
+	# what few need is loaded when they do
+	[ ! -e "$PIN_DIR"/progs/shunt_test ]
+	shunt steer test tcp src 10.0.0.1 dst 10.0.0.2:80
+	[ -e "$PIN_DIR"/progs/shunt_test ]
 	[ ! -e "$PIN_DIR"/progs/shunt_eager ]
 	[ ! -e "$PIN_DIR"/progs/shunt_verdict ]
 	nothing_attached

@@ -175,6 +175,67 @@ not_listed()
 	reap supervisor
 }
 
+# --- the rule and the route that deliver steered packets ---------------------
+
+is_routed()
+{
+	[ "$(status steer.routed)" = "${1:-true}" ]
+}
+
+# restores COMMAND...: what the command took away is told, and comes back
+restores()
+{
+	"$@"
+	is_routed false
+	shunt status | grep 'NO ROUTE'
+	shunt load --iface r0
+	is_routed
+	[ "$(shunt status | grep -c 'NO ROUTE')" = 0 ]
+}
+
+@test "routing that somebody removed: status says so, the same load again restores it" {
+	serve_router router 9001
+	shunt steer add udp dst 10.1.2.3 to 127.0.0.1:9001
+	shunt steer add udp dst fd00::a01:203 to '[::1]:9001'
+	is_routed
+	restores ip rule del pref 99
+	meets 9001 udp 10.1.2.3 80
+	restores ip route flush table 20560
+	meets 9001 udp 10.1.2.3 80
+	restores ip -6 rule del pref 99
+	restores ip -6 route flush table 20560
+	# shellcheck disable=SC2034 # meets takes it
+	family=6
+	meets 9001 udp 10.1.2.3 80
+}
+
+@test "the supervisor restores routing that somebody removed" {
+	serve_router router 9001
+	shunt steer add udp dst 10.1.2.3 to 127.0.0.1:9001
+	supervise
+	ip rule del pref 99
+	wait_for is_routed
+	ip -6 rule del pref 99
+	wait_for is_routed
+	# with its addresses and routes
+	ip link set lo down
+	is_routed false
+	ip link set lo up
+	wait_for is_routed
+	meets 9001 udp 10.1.2.3 80
+}
+
+@test "where IPv6 is off, no routing for it is missing" {
+	netns off
+	"${off[@]:?}" sysctl -qw net.ipv6.conf.all.disable_ipv6=1
+	"${off[@]}" "$SHUNT" --pin-dir "$OTHER_DIR" load --iface lo
+	"${off[@]}" "$SHUNT" -j --pin-dir "$OTHER_DIR" status | jq -e .steer.routed
+	"${off[@]}" ip rule del pref 99
+	[ "$("${off[@]}" "$SHUNT" -j --pin-dir "$OTHER_DIR" status | jq .steer.routed)" = false ]
+	"${off[@]}" "$SHUNT" --pin-dir "$OTHER_DIR" unload
+	umount "${off_file:?}"
+}
+
 # --- others on the same interface --------------------------------------------
 
 @test "tables of nftables, connection tracking and a foreign clsact qdisc stay as they are" {

@@ -56,6 +56,33 @@ locally()
 	meets "$@" 198.19.0.1
 }
 
+to_many()
+{
+	printf x >"/dev/udp/$1/5353"
+}
+
+@test "multicast that this host sends is for rules that name it" {
+	ip route add 224.0.0.0/4 dev r1
+	serve_routers router 9001
+	add udp dst 0.0.0.0/0 origin local to 127.0.0.1:9001
+	to_many 224.0.0.251
+	to_many 239.1.2.3
+	locally 9001 udp 10.1.2.3 80
+	[ "$(counter steered_packets)" = 1 ]
+	predicts_local 'no rule matches' 224.0.0.251
+	add udp dst 239.0.0.0/8 origin local to 127.0.0.1:9001
+	to_many 239.1.2.3
+	wait_for counted steered_packets 2
+	predicts_local '239.0.0.0/8' 239.1.2.3
+	ip route del 224.0.0.0/4 dev r1
+}
+
+# predicts_local TEXT ADDRESS
+predicts_local()
+{
+	shunt steer test udp src 198.19.0.1 dst "$2" dport 5353 origin local | grep -F "$1"
+}
+
 # --- who is steered ----------------------------------------------------------
 
 local_and_not()

@@ -538,6 +538,23 @@ shows()
 	[ "$(output_of monitor | grep -c $'\033')" = 0 ]
 }
 
+# told_apart: a head whose filter has fewer flows and bytes than there are
+told_apart()
+{
+	output_of monitor | awk '
+		/^v1: / { flows = $2; packets = $(NF - 1) }
+		/^only udp and port 443: / { if ($6 > 0 && $6 < flows && $(NF - 1) < packets) found = 1 }
+		END { exit !found }'
+}
+
+@test "the head tells what the filter takes from what is counted" {
+	spawn monitor "$SHUNT" monitor --iface v1 'udp and port 443'
+	said monitor '^only udp and port 443: 0 flows; 0 B/s, 0 packets/s$'
+	flood 100 3 100
+	talk_tcp 6 '[fd88::2]'
+	wait_for told_apart
+}
+
 # --- metrics -----------------------------------------------------------------
 
 @test "metrics: well formed, and the same as status" {

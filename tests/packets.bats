@@ -198,6 +198,83 @@ supervise()
 	wait_for large_arrives udp 10.1.2.3 5060
 }
 
+# To an address of the router, where its reply socket takes what comes without
+# a rule.
+rule_goes()
+{
+	local -a flow=(--from 198.18.0.2 --sport 4714)
+
+	add udp dst 198.18.0.1 dport 5060 to 127.0.0.1:9001
+	wait_for large_arrives "${flow[@]}" udp 198.18.0.1 5060
+	ask "${flow[@]}" --size 3000 udp 198.18.0.1 5060
+	[[ $answer == *by=listener* ]]
+	del udp dst 198.18.0.1 dport 5060
+	ask "${flow[@]}" udp 198.18.0.1 5060
+	[[ $answer == *by=flow* ]]
+	ask "${flow[@]}" --size 3000 udp 198.18.0.1 5060
+	[[ $answer == *by=flow* ]]
+	# another rule that takes the old one's place in the counters
+	add udp dst 198.18.0.1 dport 5060 src 198.18.0.3 to 127.0.0.1:9001
+	ask "${flow[@]}" udp 198.18.0.1 5060
+	[[ $answer == *by=flow* ]]
+}
+
+@test "after its rule is deleted, a flow of fragmented datagrams is not the listener's any more" {
+	serve_router router 9001
+	supervise
+	each_family rule_goes udp
+}
+
+# fragment FLAGS_AND_OFFSET BYTES: an IPv4 packet of identification 0x1234 from the
+# client to 10.1.2.3; all but the offset and what follows the header in hexadecimal
+fragment()
+{
+	local header i sum=0
+
+	printf -v header '4500%04x1234%s4011' $((20 + ${#2} / 2)) "$1"
+	for ((i = 0; i < 20; i += 4)); do
+		sum=$((sum + 0x${header:i:4}))
+	done
+	sum=$((sum + 0xc612 + 0x0002 + 0x0a01 + 0x0203))
+	sum=$(((sum & 0xffff) + (sum >> 16)))
+	printf '%s%04x%s%s\n' "$header" $((~sum & 0xffff)) c61200020a010203 "$2"
+}
+
+# datagram PORT: two fragments, of 16 and 8 bytes
+datagram()
+{
+	fragment 2000 "0fa0$(printf %04x "$1")001800006162636465666768"
+	fragment 0002 6162636465666768
+}
+
+# received: datagrams that beyond's sockets have read
+received()
+{
+	"${beyond[@]}" nstat -asz UdpInDatagrams | awk '$1 == "UdpInDatagrams" { print $2 }'
+}
+
+has_received()
+{
+	[ "$(received)" -ge "$1" ]
+}
+
+@test "a fragmented datagram that no rule matches, with the identification of a steered one" {
+	local before
+
+	serve_router router 9001
+	supervise
+	add udp dst 10.1.0.0/16 dport 5060 to 127.0.0.1:9001
+	wait_for large_arrives --from 198.18.0.2 udp 10.1.2.3 5060
+	before=$(counter steered_packets)
+	# shellcheck disable=SC2046 # a packet for each word
+	"${client[@]}" "$PEERS/raw" c0 "$ROUTER_MAC" $(datagram 5060)
+	wait_for counted steered_packets $((before + 2))
+	before=$(received)
+	# shellcheck disable=SC2046
+	"${client[@]}" "$PEERS/raw" c0 "$ROUTER_MAC" $(datagram 5061)
+	wait_for has_received $((before + 1))
+}
+
 connected_takes()
 {
 	add udp dst 10.1.2.3 to 127.0.0.1:9001
@@ -221,6 +298,59 @@ connected_takes()
 	supervise
 	each_family fragments_arrive udp
 	nft delete table inet watch
+}
+
+# --- for many hosts ----------------------------------------------------------
+
+# to_many MAC ADDRESS: a datagram for that address, whose checksum nobody asks for
+to_many()
+{
+	"${client[@]}" "$PEERS/raw" c0 "$1" "4500001c0000000001110000c6120002${2}0fa014e900080000"
+}
+
+send_to_many()
+{
+	local net=fd000000000000000000000
+
+	to_many ff:ff:ff:ff:ff:ff ffffffff
+	to_many ff:ff:ff:ff:ff:ff c61200ff
+	to_many 01:00:5e:00:00:fb e00000fb
+	# as from a device without such addresses
+	to_many "$ROUTER_MAC" e00000fb
+	"${client[@]}" "$PEERS/raw" c0 33:33:00:00:00:fb \
+		"6000000000081101${net}0c6120002ff0200000000000000000000000000fb0fa014e900080000" \
+		"6000000000081101${net}0c6120002ff0500000000000000000000000000fb0fa014e900080000"
+}
+
+# foretold VIA: steer test says so of those
+foretold()
+{
+	predicted "$1" udp 255.255.255.255 5353
+	predicted "$1" udp 198.18.0.255 5353
+	predicted "$1" udp 224.0.0.251 5353
+	predicted "$1" udp ff02::fb 5353 fd00::1
+	predicted "$1" udp ff05::fb 5353 fd00::1
+}
+
+@test "multicast and broadcast are for rules that name it, not for those for all destinations" {
+	serve_router router 9001
+	shunt steer add udp dst 0.0.0.0/0 to 127.0.0.1:9001
+	shunt steer add udp dst 198.18.0.128/25 to 127.0.0.1:9001
+	shunt steer add udp dst ::/0 to '[::1]:9001'
+	send_to_many
+	# this one comes after them
+	meets 9001 udp 10.1.2.3 80
+	[ "$(counter steered_packets)" = 1 ]
+	foretold beyond
+	predicted 9001 udp 198.18.0.254 5353
+
+	shunt steer add udp dst 255.255.255.255 to 127.0.0.1:9001
+	shunt steer add udp dst 198.18.0.255 to 127.0.0.1:9001
+	shunt steer add udp dst 224.0.0.0/4 to 127.0.0.1:9001
+	shunt steer add udp dst ff00::/8 to '[::1]:9001'
+	send_to_many
+	wait_for counted steered_packets 7
+	foretold 9001
 }
 
 # --- not for this host -------------------------------------------------------
