@@ -681,7 +681,7 @@ struct shunt_nat_flow {
 	__u8 raw;           /* ifindex has no link layer header */
 	__u8 home[6];       /* link layer address of ifindex */
 	__u8 macs[12];      /* out: the next hop's and oif's */
-	__u8 pad[2];
+	__u16 id;           /* random */
 };
 
 _Static_assert(sizeof(struct shunt_conf) == 152, "shunt_conf");

@@ -2,10 +2,11 @@
 /*
  * NAT: at egress, what goes to a rule's destination is sent to its target; at
  * ingress, what comes back gets its old addresses. Flows are made by a rule
- * and from then on stand for themselves, whatever happens to the rules. They
- * stand in a queue, and while there are some a timer looks at the next few ten
- * times a second, and ends those that have been idle for long enough. (A timer
- * for each flow takes memory that the kernel does not always have at hand.)
+ * and from then on stand for themselves, whatever happens to the rules, until
+ * the connection begins anew. They stand in a queue, and while there are some a
+ * timer looks at the next few ten times a second, and ends those that have been
+ * idle for long enough. (A timer for each flow takes memory that the kernel does
+ * not always have at hand.)
  *
  * Routing took place before egress, for the old destination: the way to the
  * target is looked up again. A packet that is redirected comes through egress
@@ -111,12 +112,18 @@ struct shunt_nat_pieces_map {
 };
 MAP(shunt_nat_pieces);
 
+struct shunt_nat_turn {
+	struct shunt_nat_key key;
+	__u16 id; /* the flow's; another one has taken its place if they differ */
+	__u16 pad;
+};
+
 /* the entries out of all flows, in the order in which to look whether they have
  * ended; load sets the size */
 struct shunt_nat_queue_map {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1);
-	__type(value, struct shunt_nat_key);
+	__type(value, struct shunt_nat_turn);
 };
 MAP(shunt_nat_queue);
 
@@ -331,6 +338,18 @@ static __always_inline enum shunt_nat_idle idle_of(const struct shunt_nat_flow *
 	return proto == IPPROTO_TCP ? NAT_TCP : NAT_UDP;
 }
 
+/* Removes both entries of a flow; false if another CPU is at it. */
+static __noinline bool end_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
+{
+	struct shunt_nat_key back = out->other;
+
+	if (bpf_map_delete_elem(&shunt_nat_flows, &back) ||
+	    bpf_map_delete_elem(&shunt_nat_flows, key))
+		return false;
+	COUNT(nat_ended, 1);
+	return true;
+}
+
 /* Ends a flow if it has been idle for long enough. */
 static __noinline bool end_idle(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
 {
@@ -341,19 +360,12 @@ static __noinline bool end_idle(const struct shunt_nat_key *key, const struct sh
 
 	if (!nat)
 		return false;
-	if (in) {
-		if (in->seen_ns > due)
-			due = in->seen_ns;
-		due += nat->idle_ns[idle_of(out, in, back.proto)];
-		if (now < due)
-			return false;
-		if (bpf_map_delete_elem(&shunt_nat_flows, &back))
-			return false;
-	}
-	if (bpf_map_delete_elem(&shunt_nat_flows, key))
-		return false;
-	COUNT(nat_ended, 1);
-	return true;
+	if (!in)
+		return false; /* another CPU ends it */
+	if (in->seen_ns > due)
+		due = in->seen_ns;
+	due += nat->idle_ns[idle_of(out, in, back.proto)];
+	return now >= due && end_flow(key, out);
 }
 
 /* Looks at the flow whose turn it is. */
@@ -361,13 +373,14 @@ static long sweep_one(__u32 i, void *data)
 {
 	struct shunt_nat_sweep *sweep = *(struct shunt_nat_sweep **)data;
 	struct shunt_nat_flow *out;
-	struct shunt_nat_key key;
+	struct shunt_nat_turn turn;
 
 	(void)i;
-	if (bpf_map_pop_elem(&shunt_nat_queue, &key))
+	if (bpf_map_pop_elem(&shunt_nat_queue, &turn))
 		return 1;
-	out = flow_get(&key);
-	if (!out || end_idle(&key, out) || bpf_map_push_elem(&shunt_nat_queue, &key, 0))
+	out = flow_get(&turn.key);
+	if (!out || out->id != turn.id || end_idle(&turn.key, out) ||
+	    bpf_map_push_elem(&shunt_nat_queue, &turn, 0))
 		__sync_fetch_and_add(&sweep->flows, -1);
 	return 0;
 }
@@ -388,12 +401,13 @@ static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 }
 
 /* Puts a flow in the queue; false if there is no room. */
-static __noinline bool enqueue(const struct shunt_nat_key *key)
+static __noinline bool enqueue(const struct shunt_nat_key *key, __u16 id)
 {
 	__u32 zero = 0;
 	struct shunt_nat_sweep *sweep = bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
+	struct shunt_nat_turn turn = { .key = *key, .id = id };
 
-	if (!sweep || bpf_map_push_elem(&shunt_nat_queue, key, 0))
+	if (!sweep || bpf_map_push_elem(&shunt_nat_queue, &turn, 0))
 		return false;
 	__sync_fetch_and_add(&sweep->flows, 1);
 	if (!sweep->running && !__sync_lock_test_and_set(&sweep->running, 1))
@@ -412,20 +426,6 @@ static __always_inline void note(struct shunt_nat_flow *flow, const struct packe
 		flow->tcp_flags |= pkt->tcp_flags;
 	if (flow->last_flags != pkt->tcp_flags)
 		flow->last_flags = pkt->tcp_flags;
-}
-
-/* The connection begins anew. */
-static __always_inline void reopen(struct shunt_nat_flow *out)
-{
-	struct shunt_nat_flow *in = flow_get(&out->other);
-
-	if (!((out->tcp_flags | (in ? in->tcp_flags : 0)) & (TCP_FIN | TCP_RST)))
-		return;
-	out->tcp_flags = out->last_flags = 0;
-	if (in) {
-		in->tcp_flags = in->last_flags = 0;
-		in->packets = 0;
-	}
 }
 
 /* Has a socket of this host a connection of its own that the flow's answers
@@ -534,6 +534,7 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	flow->ifindex = skb->ifindex;
 	flow->fallback = t->ifindex;
 	flow->raw = raw;
+	flow->id = bpf_get_prandom_u32();
 	if (!raw)
 		bpf_skb_load_bytes(skb, 6, flow->home, 6);
 	bpf_loop(PORT_TRIES, try_port, &s, 0);
@@ -552,7 +553,7 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	out = flow_get(key);
 	if (!out)
 		return NULL;
-	if (!enqueue(key)) {
+	if (!enqueue(key, flow->id)) {
 		bpf_map_delete_elem(&shunt_nat_flows, &d->back);
 		bpf_map_delete_elem(&shunt_nat_flows, key);
 		return refuse_flow(t->rule);
@@ -564,6 +565,13 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	if (rule)
 		__sync_fetch_and_add(&rule->flows, 1);
 	return out;
+}
+
+static __always_inline bool same_address(const __u8 *a, const __u8 *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
 }
 
 /* Would the answers to a packet that is not ours be taken for a flow's? */
@@ -601,6 +609,44 @@ static __noinline bool find_target(const struct packet *pkt, struct draft *d,
 	d->target.keep = 128;
 	d->target.rule = SHUNT_NAT_RULES; /* none */
 	*ret_other_port = true;
+	return true;
+}
+
+/* Would the rules make the same flow of the packet? */
+static __always_inline bool same_target(const struct shunt_nat_key *key, const struct packet *pkt,
+					const struct shunt_nat_flow *out, struct draft *d)
+{
+	bool other_port;
+
+	if (!find_target(pkt, d, &other_port))
+		return false;
+	fill_back(&d->back, key, &d->target);
+	return d->back.sport == out->other.sport && same_address(d->back.src, out->other.src);
+}
+
+/*
+ * A known flow's request for a connection: the last one may have ended. If it
+ * has, or if nobody has answered, the rules are asked again; false if they say
+ * something else now, and the flow is removed.
+ */
+static __noinline bool reopen(const struct shunt_nat_key *key, const struct packet *pkt,
+			      struct shunt_nat_flow *out)
+{
+	struct shunt_nat_flow *in = flow_get(&out->other);
+	struct draft *d = draft_get();
+
+	if (!in || !d)
+		return true; /* another CPU removes it */
+	if (in->packets && !((out->tcp_flags | in->tcp_flags) & (TCP_FIN | TCP_RST)))
+		return true;
+	if ((!in->packets || idle_of(out, in, IPPROTO_TCP) == NAT_CLOSED) &&
+	    !same_target(key, pkt, out, d)) {
+		end_flow(key, out);
+		return false;
+	}
+	out->tcp_flags = out->last_flags = 0;
+	in->tcp_flags = in->last_flags = 0;
+	in->packets = 0;
 	return true;
 }
 
@@ -763,6 +809,8 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	}
 	key_of(&key, pkt, NAT_OUT);
 	out = flow_get(&key);
+	if (out && pkt->proto == IPPROTO_TCP && is_request(pkt) && !reopen(&key, pkt, out))
+		out = NULL;
 	if (!out) {
 		/* A connection that was there before the rule is left alone. */
 		if (pkt->proto == IPPROTO_TCP && !is_request(pkt))
@@ -774,8 +822,6 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 		if (!out)
 			return DROP;
 		trace(pkt, out);
-	} else if (pkt->proto == IPPROTO_TCP && is_request(pkt)) {
-		reopen(out);
 	}
 	if (first)
 		remember_piece(&key);
@@ -917,13 +963,6 @@ static __always_inline long put_quoted(struct __sk_buff *skb, __u8 family, __u32
 	return bpf_l4_csum_replace(skb, check, 0,
 				   bpf_csum_diff((__be32 *)old, 16, (__be32 *)new, 16, 0), 0) |
 	       bpf_skb_store_bytes(skb, at, new, 16, 0);
-}
-
-static __always_inline bool same_address(const __u8 *a, const __u8 *b)
-{
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
-
-	return x[0] == y[0] && x[1] == y[1];
 }
 
 /* Someone on the way answers a packet that went out with an error. */

@@ -556,6 +556,48 @@ hold()
 	wait_for grep -q on "$BATS_TEST_TMPDIR/hold.out"
 }
 
+# from_port PORT DPORT: what a server says to a connection that comes from there,
+# and is reset after it
+from_port()
+{
+	timeout 10 socat -u "TCP4:10.0.0.10:$2,sourceport=$1,reuseaddr,linger=0" - 3>&-
+}
+
+@test "a closed flow that begins anew asks the rules again" {
+	load_quick --nat-idle closed=60
+	serve other near tcp 10.0.0.10 80 'echo other'
+	serve old near tcp 10.0.0.138 8080 'echo old'
+	serve new far tcp 10.1.0.2 8080 'echo new'
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	[ "$(from_port 40000 80)" = old ]
+	[ "$(from_port 40000 80)" = old ]
+	flows 1
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	[ "$(from_port 40000 80)" = new ]
+	flows 1
+	shunt nat flush
+	[ "$(from_port 40000 80)" = other ]
+	flows 0
+	[ "$(map_entries shunt_nat_flows)" = 0 ]
+}
+
+asked_twice()
+{
+	[ "$(shunt -j nat flows | jq '.[0].out_packets')" -ge 2 ]
+}
+
+@test "a request that nobody answers finds the new target when it is sent again" {
+	load_quick --nat-idle opening=60
+	"${near[@]}" ip route add blackhole 10.0.0.1/32 # no answer gets out
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	serve new far tcp 10.1.0.2 8080
+	spawn client nc 10.0.0.10 80
+	wait_for asked_twice
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	wait_for has_said client new
+	flows 1
+}
+
 # --- many -----------------------------------------------------------------------------
 
 @test "2,000 connections through one rule and through 300; all of them end" {
