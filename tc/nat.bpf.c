@@ -512,6 +512,27 @@ static __always_inline void fill_back(struct shunt_nat_key *back, const struct s
 	back->pad = 0;
 }
 
+/* The flow's packets leave by this interface before NAT. */
+static __always_inline void set_home(struct __sk_buff *skb, struct shunt_nat_flow *flow, bool raw)
+{
+	flow->ifindex = skb->ifindex;
+	flow->raw = raw;
+	if (!raw)
+		bpf_skb_load_bytes(skb, 6, flow->home, 6);
+}
+
+/* The way to the old destination is another one now, and so may be the target's. */
+static __noinline void move_home(struct __sk_buff *skb, struct shunt_nat_flow *out, bool raw)
+{
+	struct shunt_nat_flow *in = flow_get(&out->other);
+
+	if (in)
+		set_home(skb, in, raw);
+	set_home(skb, out, raw);
+	if (out->route_ns != ~0ULL)
+		out->route_ns = 0;
+}
+
 /*
  * Makes the two entries of a flow from key to the draft's target, with another
  * source port if its own is taken, or if other_port says so. NULL if there is
@@ -531,12 +552,9 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	flow->other = *key;
 	flow->seen_ns = bpf_ktime_get_coarse_ns();
 	flow->rule = t->rule;
-	flow->ifindex = skb->ifindex;
 	flow->fallback = t->ifindex;
-	flow->raw = raw;
 	flow->id = bpf_get_prandom_u32();
-	if (!raw)
-		bpf_skb_load_bytes(skb, 6, flow->home, 6);
+	set_home(skb, flow, raw);
 	bpf_loop(PORT_TRIES, try_port, &s, 0);
 	if (s.error)
 		return refuse_flow(t->rule);
@@ -823,6 +841,8 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 			return DROP;
 		trace(pkt, out);
 	}
+	if (out->ifindex != skb->ifindex)
+		move_home(skb, out, !l2);
 	if (first)
 		remember_piece(&key);
 	note(out, pkt, skb->len);

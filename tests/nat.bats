@@ -202,6 +202,29 @@ by_another_interface()
 	[ "$(status 'nat.ifaces | map(.name) | join(" ")')" = "h0 h1" ]
 }
 
+# echoed NAME TEXT: what it is told comes back
+echoed()
+{
+	tell "$1" "$2"
+	wait_for has_said "$1" "$2"
+}
+
+@test "the way to the old destination changes, and the first interface goes" {
+	ip route add 10.8.0.1 via 10.0.0.138
+	shunt load --nat h0
+	serve target far tcp 10.1.0.2 8080
+	add tcp 10.8.0.1 80 10.1.0.2 8080
+	spawn client nc 10.8.0.1 80
+	wait_for has_said client target
+	echoed client before
+	ip route replace 10.8.0.1 via 10.1.0.2
+	echoed client moved
+	ip link set h0 down
+	echoed client after
+	[ "$(shunt -j nat flows | jq -r '.[0].iface')" = h1 ]
+	[ "$(status nat.made)" = 1 ]
+}
+
 on_this_host()
 {
 	# shellcheck disable=SC2034 # for serve
