@@ -428,34 +428,59 @@ static __always_inline void note(struct shunt_nat_flow *flow, const struct packe
 		flow->last_flags = pkt->tcp_flags;
 }
 
-/* Has a socket of this host a connection of its own that the flow's answers
- * would be taken for? */
-static __always_inline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_key *back)
+static __noinline bool tcp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
+				      const struct shunt_nat_key *back)
 {
-	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
 	bool has;
 
-	if (back->proto != IPPROTO_TCP)
-		return false;
-	if (back->family == AF_INET) {
-		__builtin_memcpy(&t.ipv4.saddr, back->src, 4);
-		__builtin_memcpy(&t.ipv4.daddr, back->dst, 4);
-		t.ipv4.sport = bpf_htons(back->sport);
-		t.ipv4.dport = bpf_htons(back->dport);
-		sk = bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		__builtin_memcpy(t.ipv6.saddr, back->src, 16);
-		__builtin_memcpy(t.ipv6.daddr, back->dst, 16);
-		t.ipv6.sport = bpf_htons(back->sport);
-		t.ipv6.dport = bpf_htons(back->dport);
-		sk = bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
-	}
+	if (back->family == AF_INET)
+		sk = bpf_skc_lookup_tcp(skb, t, sizeof(t->ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_skc_lookup_tcp(skb, t, sizeof(t->ipv6), BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return false;
 	has = sk->state != TCP_LISTEN;
 	bpf_sk_release(sk);
 	return has;
+}
+
+static __noinline bool udp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
+				      const struct shunt_nat_key *back)
+{
+	struct bpf_sock *sk;
+	bool has;
+
+	if (back->family == AF_INET)
+		sk = bpf_sk_lookup_udp(skb, t, sizeof(t->ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(skb, t, sizeof(t->ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	has = sk->state == TCP_ESTABLISHED; /* connected */
+	bpf_sk_release(sk);
+	return has;
+}
+
+/* Has a socket of this host a connection of its own that the flow's answers
+ * would be taken for? */
+static __always_inline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_key *back)
+{
+	struct bpf_sock_tuple t = {};
+
+	if (back->family == AF_INET) {
+		__builtin_memcpy(&t.ipv4.saddr, back->src, 4);
+		__builtin_memcpy(&t.ipv4.daddr, back->dst, 4);
+		t.ipv4.sport = bpf_htons(back->sport);
+		t.ipv4.dport = bpf_htons(back->dport);
+	} else {
+		__builtin_memcpy(t.ipv6.saddr, back->src, 16);
+		__builtin_memcpy(t.ipv6.daddr, back->dst, 16);
+		t.ipv6.sport = bpf_htons(back->sport);
+		t.ipv6.dport = bpf_htons(back->dport);
+	}
+	return back->proto == IPPROTO_TCP ? tcp_socket_has(skb, &t, back) :
+					    udp_socket_has(skb, &t, back);
 }
 
 struct port_search {

@@ -562,6 +562,33 @@ hold()
 	wait_for grep -q on "$BATS_TEST_TMPDIR/hold1.out"
 }
 
+# Two sockets at one port, one straight to the target, and a server that waits
+# for both before it answers.
+@test "a UDP socket of this host that was there first keeps its port" {
+	load_quick
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	spawn server "${near[@]}" perl -MSocket=:all -e '
+		socket(S, PF_INET, SOCK_DGRAM, 0) or die;
+		bind(S, sockaddr_in(8080, inet_aton("10.0.0.138"))) or die;
+		for (;;) {
+			my %from = map { my $a = recv(S, $got, 100, 0); ($got => $a) } 1, 2;
+			send(S, $_, 0, $from{$_}) for sort keys %from;
+		}'
+	wait_for serving udp 8080 "${near[@]}"
+	[ "$(perl -MSocket=:all -e '
+		alarm 5;
+		for (["a", 8080, "10.0.0.138"], ["b", 80, "10.0.0.10"]) {
+			my ($name, $port, $host) = @$_;
+			socket($s{$name}, PF_INET, SOCK_DGRAM, 0) or die;
+			setsockopt($s{$name}, SOL_SOCKET, SO_REUSEADDR, 1) or die;
+			bind($s{$name}, sockaddr_in(40000, inet_aton("10.0.0.1"))) or die;
+			connect($s{$name}, sockaddr_in($port, inet_aton($host))) or die;
+			send($s{$name}, $name, 0) or die;
+		}
+		for (sort keys %s) { recv($s{$_}, $got, 100, 0); print "$_ $got " }' 3>&-)" = "a a b b " ]
+	[ "$(status nat.other_ports)" = 1 ]
+}
+
 @test "rules come and go: flows and connections that are there stay as they are" {
 	load_quick
 	serve other near tcp 10.0.0.10 80
