@@ -278,8 +278,10 @@ static int detach_idle(void)
 
 	if (!states || flows < 0)
 		return fail(-errno, "can't open the flows");
-	if (bpf_map_get_next_key(flows, NULL, &key))
+	if (bpf_map_get_next_key(flows, NULL, &key)) {
+		nat_store_forget();
 		return nat_detach(states);
+	}
 	say("flows are alive: NAT stays attached for them; flush again when they have ended");
 	return 0;
 }
@@ -376,7 +378,8 @@ static void endpoint(unsigned int family, const __u8 *addr, unsigned int port, c
 static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *out,
 		      const struct shunt_nat_flow *in, __u64 now)
 {
-	char from[TO_TEXT], dst[TO_TEXT], to[TO_TEXT], name[IF_NAMESIZE];
+	char from[TO_TEXT], dst[TO_TEXT], to[TO_TEXT], way[TO_TEXT + 24] = "straight";
+	char name[IF_NAMESIZE];
 	__u64 seen = out->seen_ns > in->seen_ns ? out->seen_ns : in->seen_ns;
 
 	endpoint(key->family, key->src, key->sport, from);
@@ -385,9 +388,11 @@ static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_fl
 	if (!if_indextoname(out->ifindex, name))
 		snprintf(name, sizeof(name), "%u", out->ifindex);
 	if (!opt.json) {
-		printf("%s %s -> %s to %s from port %u  iface %s  out %llu packets %llu bytes  "
-		       "in %llu packets %llu bytes  idle %llu s\n", proto_name(key->proto), from, dst,
-		       to, out->other.dport, name, out->packets, out->bytes, in->packets, in->bytes,
+		if (out->how != NAT_STRAIGHT)
+			snprintf(way, sizeof(way), "to %s from port %u", to, out->other.dport);
+		printf("%s %s -> %s %s  iface %s  out %llu packets %llu bytes  in %llu packets %llu "
+		       "bytes  idle %llu s\n", proto_name(key->proto), from, dst, way, name,
+		       out->packets, out->bytes, in->packets, in->bytes,
 		       now > seen ? (now - seen) / 1000000000 : 0);
 		return;
 	}
@@ -397,6 +402,7 @@ static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_fl
 	json_string(stdout, "dst", dst);
 	json_string(stdout, "to", to);
 	json_number(stdout, "sport", out->other.dport);
+	json_bool(stdout, "straight", out->how == NAT_STRAIGHT);
 	json_string(stdout, "iface", name);
 	json_number(stdout, "out_packets", out->packets);
 	json_number(stdout, "out_bytes", out->bytes);

@@ -35,7 +35,7 @@ void nat_defaults(struct shunt_nat *ret)
 {
 	int i;
 
-	*ret = (struct shunt_nat){ .current = { 0, 2 }, .flows = FLOWS };
+	*ret = (struct shunt_nat){ .current = { 0, 2, 4, 6 }, .flows = FLOWS };
 	for (i = 0; i < NAT_IDLES; i++)
 		ret->idle_ns[i] = idles[i].seconds * SECOND;
 }

@@ -24,6 +24,9 @@ int nat_store_del(const struct shunt_nat_rule *match);
 
 int nat_store_flush(void);
 
+/* Without rules and flows: no port matters any more. */
+void nat_store_forget(void);
+
 /* All rules, sorted, with the more special ones first; the array is the
  * caller's to free. 0 or -errno, said. */
 int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count);

@@ -47,15 +47,6 @@
 #define PORT_FIRST 32768 /* of another source port */
 #define PORT_MASK 0x7fff
 
-/* How packets get to the target from where they are. */
-enum how {
-	HOW_PASS,     /* as they are */
-	HOW_MAC,      /* to the link layer address that is known */
-	HOW_NEIGHBOR, /* by the kernel, which resolves the next hop */
-	HOW_LOCAL,    /* it is on this host */
-	HOW_NOT,      /* no route */
-};
-
 struct shunt_nat_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -85,12 +76,21 @@ MAP(shunt_nat_match);
 
 struct shunt_nat_shapes_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 4);
+	__uint(max_entries, 2 * NAT_GROUPS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct shunt_nat_shapes);
 };
 MAP(shunt_nat_shapes);
+
+struct shunt_nat_ports_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_nat_ports);
+};
+MAP(shunt_nat_ports);
 
 /* load sets the size */
 struct shunt_nat_flows_map {
@@ -130,7 +130,7 @@ MAP(shunt_nat_queue);
 struct shunt_nat_sweep {
 	struct bpf_timer timer;
 	__u32 running;
-	__u32 flows;
+	__u32 flows; /* in the queue */
 };
 
 struct shunt_nat_sweep_map {
@@ -141,12 +141,22 @@ struct shunt_nat_sweep_map {
 };
 MAP(shunt_nat_sweep);
 
+/* What is to become of a packet that no flow is known for. */
+enum fate {
+	FATE_NONE,       /* nothing */
+	FATE_TARGET,     /* it goes to a rule's target */
+	FATE_STRAIGHT,   /* it goes to a target by itself: that is kept in mind */
+	FATE_OTHER_PORT, /* likewise, but a flow has the same two ends */
+};
+
 /* What is too much for the stack, or for the verifier. */
 struct draft {
 	struct packet pkt;            /* the verifier forgets how it was read */
 	struct shunt_nat_flow flow;   /* that is being made */
 	struct shunt_nat_key back;    /* of its entry for what comes back */
 	struct shunt_nat_target target;
+	enum fate fate;
+	__u32 changes;                /* of the rules, when they were asked */
 	struct shunt_nat_key piece;   /* of the datagram of a first fragment */
 };
 
@@ -163,6 +173,13 @@ static __always_inline struct shunt_nat *nat_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&shunt_nat, &zero);
+}
+
+static __always_inline struct shunt_nat_sweep *sweep_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
 }
 
 static __always_inline struct draft *draft_get(void)
@@ -403,8 +420,7 @@ static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 /* Puts a flow in the queue; false if there is no room. */
 static __noinline bool enqueue(const struct shunt_nat_key *key, __u16 id)
 {
-	__u32 zero = 0;
-	struct shunt_nat_sweep *sweep = bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
+	struct shunt_nat_sweep *sweep = sweep_get();
 	struct shunt_nat_turn turn = { .key = *key, .id = id };
 
 	if (!sweep || bpf_map_push_elem(&shunt_nat_queue, &turn, 0))
@@ -497,22 +513,15 @@ static long try_port(__u32 i, void *data)
 	if (i || s->error == EEXIST)
 		d->back.dport = PORT_FIRST + (bpf_get_prandom_u32() & PORT_MASK);
 	s->error = EEXIST;
-	if (socket_has(s->skb, &d->back))
+	/* A socket tells for TCP that goes straight; UDP is cheaper as a flow
+	 * than asked for with each packet. */
+	if (!(d->fate == FATE_STRAIGHT && d->back.proto == IPPROTO_UDP) &&
+	    socket_has(s->skb, &d->back))
 		return 0;
 	s->error = bpf_map_update_elem(&shunt_nat_flows, &d->back, &d->flow, BPF_NOEXIST);
 	if (s->error == EEXIST)
 		return 0;
 	return 1;
-}
-
-static __noinline struct shunt_nat_flow *refuse_flow(__u32 rule)
-{
-	struct shunt_nat_rule *r = rule_get(rule);
-
-	COUNT(nat_refused, 1);
-	if (r)
-		__sync_fetch_and_add(&r->refused, 1);
-	return NULL;
 }
 
 /* The answers to a flow come from the target, which keeps some bits of the
@@ -558,40 +567,67 @@ static __noinline void move_home(struct __sk_buff *skb, struct shunt_nat_flow *o
 		out->route_ns = 0;
 }
 
-/*
- * Makes the two entries of a flow from key to the draft's target, with another
- * source port if its own is taken, or if other_port says so. NULL if there is
- * no room.
- */
-static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
-						   const struct shunt_nat_key *key,
-						   struct draft *d, bool other_port, bool raw)
+static __noinline struct shunt_nat_flow *no_flow(enum fate fate, __u32 rule)
 {
-	struct shunt_nat_flow *flow = &d->flow, *out;
-	const struct shunt_nat_target *t = &d->target;
-	struct shunt_nat_rule *rule;
-	struct port_search s = { .skb = skb, .draft = d, .error = other_port ? EEXIST : 0 };
+	struct shunt_nat_rule *r = rule_get(rule);
 
-	fill_back(&d->back, key, t);
+	if (fate == FATE_STRAIGHT)
+		return NULL;
+	COUNT(nat_refused, 1);
+	if (r)
+		__sync_fetch_and_add(&r->refused, 1);
+	return NULL;
+}
+
+static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_nat_key *key,
+				      struct draft *d, bool raw)
+{
+	struct shunt_nat_flow *flow = &d->flow;
+
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->other = *key;
 	flow->seen_ns = bpf_ktime_get_coarse_ns();
-	flow->rule = t->rule;
-	flow->fallback = t->ifindex;
+	flow->rule = d->target.rule;
+	flow->fallback = d->target.ifindex;
 	flow->id = bpf_get_prandom_u32();
-	set_home(skb, flow, raw);
-	bpf_loop(PORT_TRIES, try_port, &s, 0);
-	if (s.error)
-		return refuse_flow(t->rule);
-	flow->other = d->back;
-	if (other_port) {
-		flow->route_ns = ~0ULL;
-		flow->how = HOW_PASS;
+	if (d->fate == FATE_STRAIGHT) {
+		flow->how = NAT_STRAIGHT;
+		flow->changes = d->changes;
 	}
+	set_home(skb, flow, raw);
+}
+
+/*
+ * Makes the two entries of a flow from key to the draft's target, with another
+ * source port if its own is taken, or if its fate says so. NULL if there is no
+ * room.
+ */
+static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
+						   const struct shunt_nat_key *key,
+						   struct draft *d, bool raw)
+{
+	enum fate fate = d->fate;
+	struct shunt_nat_flow *flow = &d->flow, *out;
+	__u32 index = d->target.rule;
+	struct shunt_nat_rule *rule;
+	struct port_search s = {
+		.skb = skb,
+		.draft = d,
+		.error = fate == FATE_OTHER_PORT ? EEXIST : 0,
+	};
+
+	fill_back(&d->back, key, &d->target);
+	fill_flow(skb, key, d, raw);
+	bpf_loop(fate == FATE_STRAIGHT ? 1 : PORT_TRIES, try_port, &s, 0);
+	if (s.error)
+		return no_flow(fate, index);
+	flow->other = d->back;
+	if (fate == FATE_OTHER_PORT)
+		flow->route_ns = ~0ULL; /* as it is */
 	if (bpf_map_update_elem(&shunt_nat_flows, key, flow, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&shunt_nat_flows, &d->back);
 		out = flow_get(key); /* another CPU was faster */
-		return out ? out : refuse_flow(t->rule);
+		return out ? out : no_flow(fate, index);
 	}
 	out = flow_get(key);
 	if (!out)
@@ -599,12 +635,14 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	if (!enqueue(key, flow->id)) {
 		bpf_map_delete_elem(&shunt_nat_flows, &d->back);
 		bpf_map_delete_elem(&shunt_nat_flows, key);
-		return refuse_flow(t->rule);
+		return no_flow(fate, index);
 	}
 	COUNT(nat_made, 1);
+	if (fate == FATE_STRAIGHT)
+		COUNT(nat_straight, 1);
 	if (d->back.dport != key->sport)
 		COUNT(nat_ports, 1);
-	rule = rule_get(t->rule);
+	rule = rule_get(index);
 	if (rule)
 		__sync_fetch_and_add(&rule->flows, 1);
 	return out;
@@ -626,42 +664,66 @@ static __always_inline bool clashes(const struct packet *pkt)
 	return flow_get(&back);
 }
 
-/* The target of a new flow: a rule's; or its own, by another source port, if
- * it would get into another's way. */
-static __noinline bool find_target(const struct packet *pkt, struct draft *d,
-				   bool *ret_other_port)
+/* Is it the port of a rule, or of a target? */
+static __always_inline bool port_matters(const struct packet *pkt)
 {
-	struct shunt_nat *nat = nat_get();
+	__u32 which = pkt->proto == IPPROTO_UDP, port = pkt->dport;
+	const struct shunt_nat_ports *ports = bpf_map_lookup_elem(&shunt_nat_ports, &which);
+
+	return ports && ports->bits[(port & 0xffff) / 64] & 1ULL << port % 64;
+}
+
+static __always_inline bool search(const struct packet *pkt, struct draft *d, __u32 current,
+				   bool is_target)
+{
 	struct search s = {
 		.pkt = pkt,
-		.key = { .family = pkt->family, .proto = pkt->proto },
+		.key = { .family = pkt->family, .proto = pkt->proto, .is_target = is_target },
 		.draft = d,
+		.shapes = current,
 	};
 
-	if (!nat)
-		return false;
-	s.shapes = pkt->family == AF_INET ? nat->current[0] : nat->current[1];
 	bpf_loop(SHUNT_NAT_SHAPES, try_shape, &s, 0);
-	*ret_other_port = false;
-	if (s.found)
-		return true;
-	if (!clashes(pkt))
-		return false;
+	return s.found;
+}
+
+/* NAT's flows come first: what goes straight to targets gets half of the room. */
+static __always_inline bool has_room(const struct shunt_nat *nat)
+{
+	const struct shunt_nat_sweep *sweep = sweep_get();
+
+	return sweep && sweep->flows < nat->flows / 2;
+}
+
+/* Finds a packet's fate, which goes into the draft with the target. */
+static __noinline enum fate find_fate(const struct packet *pkt, struct draft *d)
+{
+	const struct shunt_nat *nat = nat_get();
+	bool v4 = pkt->family == AF_INET;
+
+	d->fate = FATE_NONE;
+	if (!nat || !port_matters(pkt))
+		return FATE_NONE;
+	d->changes = nat->changes;
+	if (search(pkt, d, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
+		return d->fate = FATE_TARGET;
+	if (clashes(pkt))
+		d->fate = FATE_OTHER_PORT;
+	else if (search(pkt, d, nat->current[v4 ? NAT_TARGET4 : NAT_TARGET6], true) &&
+		 has_room(nat))
+		d->fate = FATE_STRAIGHT;
 	__builtin_memset(&d->target, 0, sizeof(d->target));
 	__builtin_memcpy(d->target.to, pkt->dst, 16);
 	d->target.keep = 128;
 	d->target.rule = SHUNT_NAT_RULES; /* none */
-	*ret_other_port = true;
-	return true;
+	return d->fate;
 }
 
 /* Would the rules make the same flow of the packet? */
 static __always_inline bool same_target(const struct shunt_nat_key *key, const struct packet *pkt,
 					const struct shunt_nat_flow *out, struct draft *d)
 {
-	bool other_port;
-
-	if (!find_target(pkt, d, &other_port))
+	if (find_fate(pkt, d) == FATE_NONE)
 		return false;
 	fill_back(&d->back, key, &d->target);
 	return d->back.sport == out->other.sport && same_address(d->back.src, out->other.src);
@@ -693,6 +755,24 @@ static __noinline bool reopen(const struct shunt_nat_key *key, const struct pack
 	return true;
 }
 
+/* UDP that goes straight to a target is in nobody's way: when the rules have
+ * changed they are asked again. False as with reopen(). */
+static __noinline bool still_straight(const struct shunt_nat_key *key, const struct packet *pkt,
+				      struct shunt_nat_flow *out)
+{
+	const struct shunt_nat *nat = nat_get();
+	struct draft *d = draft_get();
+
+	if (!nat || !d || out->changes == nat->changes)
+		return true;
+	if (!same_target(key, pkt, out, d)) {
+		end_flow(key, out);
+		return false;
+	}
+	out->changes = d->changes;
+	return true;
+}
+
 /* --- the way to the target --------------------------------------------------- */
 
 static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *out)
@@ -718,28 +798,28 @@ static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *ou
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
 	case BPF_FIB_LKUP_RET_NOT_FWDED:
-		return HOW_LOCAL;
+		return NAT_LOCAL;
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
 	case BPF_FIB_LKUP_RET_PROHIBIT:
-		return HOW_NOT;
+		return NAT_UNROUTED;
 	default:
 		out->oif = out->fallback ? out->fallback : skb->ifindex;
-		return out->oif == LOOPBACK ? HOW_LOCAL : HOW_NEIGHBOR;
+		return out->oif == LOOPBACK ? NAT_LOCAL : NAT_NEIGHBOR;
 	}
 	out->oif = fib.ifindex;
 	if (out->raw && fib.ifindex == skb->ifindex)
-		return HOW_PASS; /* nothing there depends on the next hop */
+		return NAT_PASS; /* nothing there depends on the next hop */
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
-		return HOW_NEIGHBOR;
+		return NAT_NEIGHBOR;
 	__builtin_memcpy(out->macs, fib.dmac, 6);
 	__builtin_memcpy(out->macs + 6, fib.smac, 6);
 	if (fib.ifindex != skb->ifindex || bpf_skb_load_bytes(skb, 0, mac, 6))
-		return HOW_MAC;
+		return NAT_MAC;
 	for (i = 0; i < 6; i++)
 		if (mac[i] != fib.dmac[i])
-			return HOW_MAC;
-	return HOW_PASS;
+			return NAT_MAC;
+	return NAT_PASS;
 }
 
 static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_nat_flow *out,
@@ -750,11 +830,11 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 	if (!l2 && (bpf_skb_change_head(skb, ETHERNET, 0) ||
 		    bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
 		return DROP;
-	if (out->how == HOW_LOCAL)
+	if (out->how == NAT_LOCAL)
 		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
 	/* With the next hop told, the kernel would send what has to wait for
 	 * its address by the old route. */
-	if (out->how == HOW_NEIGHBOR || !fresh)
+	if (out->how == NAT_NEIGHBOR || !fresh)
 		return bpf_redirect_neigh(out->oif, NULL, 0, 0);
 	if (bpf_skb_store_bytes(skb, 0, out->macs, 12, 0))
 		return DROP;
@@ -772,9 +852,9 @@ static __noinline int send_on(struct __sk_buff *skb, struct shunt_nat_flow *out,
 		out->how = ask_route(skb, out);
 		out->route_ns = out->seen_ns + ROUTE_NS;
 	}
-	if (out->how == HOW_PASS)
+	if (out->how == NAT_PASS)
 		return NEXT;
-	if (out->how == HOW_NOT) {
+	if (out->how == NAT_UNROUTED) {
 		COUNT(nat_unroutable, 1);
 		return DROP;
 	}
@@ -827,6 +907,15 @@ static __always_inline bool is_request(const struct packet *pkt)
 	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* Does a known flow still hold for the packet? Else it is removed. */
+static __always_inline bool still_holds(const struct shunt_nat_key *key, const struct packet *pkt,
+					struct shunt_nat_flow *out)
+{
+	if (pkt->proto == IPPROTO_TCP)
+		return !is_request(pkt) || reopen(key, pkt, out);
+	return out->how != NAT_STRAIGHT || still_straight(key, pkt, out);
+}
+
 /* This flow's datagram has more fragments. */
 static __always_inline void remember_piece(const struct shunt_nat_key *key)
 {
@@ -843,7 +932,6 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	struct shunt_nat_key key;
 	struct shunt_nat_flow *out;
 	struct draft *draft;
-	bool other_port;
 
 	if (skb->tc_index == NAT_DONE) {
 		skb->tc_index = 0;
@@ -852,19 +940,24 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	}
 	key_of(&key, pkt, NAT_OUT);
 	out = flow_get(&key);
-	if (out && pkt->proto == IPPROTO_TCP && is_request(pkt) && !reopen(&key, pkt, out))
+	if (out && !still_holds(&key, pkt, out))
 		out = NULL;
 	if (!out) {
 		/* A connection that was there before the rule is left alone. */
 		if (pkt->proto == IPPROTO_TCP && !is_request(pkt))
 			return NEXT;
 		draft = draft_get();
-		if (!draft || !find_target(pkt, draft, &other_port))
+		if (!draft || find_fate(pkt, draft) == FATE_NONE)
 			return NEXT;
-		out = make_flow(skb, &key, draft, other_port, !l2);
+		out = make_flow(skb, &key, draft, !l2);
 		if (!out)
-			return DROP;
-		trace(pkt, out);
+			return draft->fate == FATE_STRAIGHT ? NEXT : DROP;
+		if (out->how != NAT_STRAIGHT)
+			trace(pkt, out);
+	}
+	if (out->how == NAT_STRAIGHT) {
+		note(out, pkt, skb->len);
+		return NEXT;
 	}
 	if (out->ifindex != skb->ifindex)
 		move_home(skb, out, !l2);
@@ -902,9 +995,11 @@ static __noinline int in_flow(struct __sk_buff *skb, const struct packet *pkt, _
 	in = flow_get(&key);
 	if (!in)
 		return NEXT;
+	note(in, pkt, skb->len);
+	if (in->how == NAT_STRAIGHT)
+		return NEXT;
 	if (first)
 		remember_piece(&key);
-	note(in, pkt, skb->len);
 	if (rewrite_in(skb, pkt, in, l2))
 		return DROP;
 	return come_back(skb, in, l2);
@@ -1024,7 +1119,7 @@ static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, 
 		return NEXT;
 	answer_key(&key, &quote, NAT_IN);
 	in = flow_get(&key);
-	if (!in)
+	if (!in || in->how == NAT_STRAIGHT)
 		return NEXT;
 	COUNT(nat_errors, 1);
 	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, in->other.sport);
@@ -1052,7 +1147,7 @@ static __noinline int out_error(struct __sk_buff *skb, const struct packet *pkt,
 		return NEXT;
 	answer_key(&key, &quote, NAT_OUT);
 	out = flow_get(&key);
-	if (!out || !same_address(pkt->dst, quote.src))
+	if (!out || out->how == NAT_STRAIGHT || !same_address(pkt->dst, quote.src))
 		return NEXT;
 	COUNT(nat_errors, 1);
 	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, out->other.sport);
@@ -1148,8 +1243,7 @@ int shunt_nat_raw_in(struct __sk_buff *skb)
 SEC("tc")
 int shunt_nat_init(struct __sk_buff *skb)
 {
-	__u32 zero = 0;
-	struct shunt_nat_sweep *sweep = bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
+	struct shunt_nat_sweep *sweep = sweep_get();
 	long error;
 
 	(void)skb;

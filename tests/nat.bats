@@ -562,21 +562,18 @@ hold()
 	wait_for grep -q on "$BATS_TEST_TMPDIR/hold1.out"
 }
 
-# Two sockets at one port, one straight to the target, and a server that waits
-# for both before it answers.
+# Two sockets at one port, one straight to the target before there is a rule, and
+# a server that waits for both before it answers.
 @test "a UDP socket of this host that was there first keeps its port" {
 	load_quick
-	add udp 10.0.0.10 80 10.0.0.138 8080
 	spawn server "${near[@]}" perl -MSocket=:all -e '
 		socket(S, PF_INET, SOCK_DGRAM, 0) or die;
 		bind(S, sockaddr_in(8080, inet_aton("10.0.0.138"))) or die;
-		for (;;) {
-			my %from = map { my $a = recv(S, $got, 100, 0); ($got => $a) } 1, 2;
-			send(S, $_, 0, $from{$_}) for sort keys %from;
-		}'
+		my %from = map { my $a = recv(S, $got, 100, 0); ($got => $a) } 1, 2;
+		send(S, $_, 0, $from{$_}) for sort keys %from;'
 	wait_for serving udp 8080 "${near[@]}"
-	[ "$(perl -MSocket=:all -e '
-		alarm 5;
+	spawn client perl -MSocket=:all -e '
+		$| = 1;
 		for (["a", 8080, "10.0.0.138"], ["b", 80, "10.0.0.10"]) {
 			my ($name, $port, $host) = @$_;
 			socket($s{$name}, PF_INET, SOCK_DGRAM, 0) or die;
@@ -584,9 +581,107 @@ hold()
 			bind($s{$name}, sockaddr_in(40000, inet_aton("10.0.0.1"))) or die;
 			connect($s{$name}, sockaddr_in($port, inet_aton($host))) or die;
 			send($s{$name}, $name, 0) or die;
+			print "sent $name\n";
+			<STDIN>;
 		}
-		for (sort keys %s) { recv($s{$_}, $got, 100, 0); print "$_ $got " }' 3>&-)" = "a a b b " ]
+		for (sort keys %s) { recv($s{$_}, $got, 100, 0); print "$_ got $got\n" }'
+	said client 'sent a'
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	tell client on
+	said client 'sent b'
+	tell client on
+	said client 'a got a'
+	said client 'b got b'
 	[ "$(status nat.other_ports)" = 1 ]
+}
+
+# greeted NAME REGEX: it has said that, or is told something now
+greeted()
+{
+	has_said "$@" || { tell "$1" hello; false; }
+}
+
+# near sends by this host to far, from port 40000: straight to the target, then
+# by NAT, and both go on.
+straight_and_by_nat()
+{
+	local -a from=(sourceport=4000$family reuseaddr)
+	local before
+
+	before=$(status nat.other_ports)
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target far "$1" 10.1.0.2 8080 'echo target from $SOCAT_PEERPORT; cat'
+	add "$1" 10.9.0.1 80 10.1.0.2 8080
+	spawn straight "${near[@]}" socat - "${1^^}$family:$(at 10.1.0.2 8080),${from[0]},${from[1]}"
+	wait_for greeted straight "target from 4000$family"
+	spawn other "${near[@]}" socat - "${1^^}$family:$(at 10.9.0.1 80),${from[0]},${from[1]}"
+	wait_for greeted other 'target from [0-9]'
+	run ! has_said other "target from 4000$family"
+	echoed straight "straight on"
+	echoed other "and the other"
+	[ "$(status nat.other_ports)" = $((before + 1)) ]
+	stop straight
+	stop other
+	stop target
+}
+
+# near has the old destination and the target behind this host.
+forward_to_far()
+{
+	sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	ip route add 10.9.0.1 via 10.1.0.2
+	ip route add fd00::a09:1 via fd00::a01:2
+	"${near[@]}" ip -batch - <<-END
+		route add 10.0.0.0/8 via 10.0.0.1
+		route add fd00::/64 via fd00::a00:1
+	END
+}
+
+@test "a forwarded connection straight to the target that was there first keeps its port" {
+	forward_to_far
+	load_quick --nat h1 --nat-idle udp=60
+	both_families straight_and_by_nat tcp
+	both_families straight_and_by_nat udp
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+@test "only what goes straight to a target is kept in mind, and in half of the room" {
+	local i
+
+	forward_to_far
+	load_quick --nat h1 --nat-flows 8
+	serve target far udp 10.1.0.2 8080
+	serve other far udp 10.1.0.2 8081
+	"${near[@]}" nc -u -w 0 10.1.0.2 8080 <<<hello
+	add udp 10.9.0.1 80 10.1.0.2 8080
+	"${near[@]}" nc -u -w 0 10.1.0.2 8081 <<<hello
+	"${near[@]}" nc -u -w 0 10.1.0.2 80 <<<hello
+	flows 0
+	for i in {1..8}; do
+		"${near[@]}" nc -u -w 0 10.1.0.2 8080 <<<hello
+	done
+	[ "$(status nat.made)" = 4 ]
+	[ "$(status nat.straight)" = 4 ]
+	[ "$(status nat.refused)" = 0 ]
+	answered target udp 10.9.0.1 80
+	wait_for flows 0
+	[ "$(map_entries shunt_nat_flows)" = 0 ]
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+@test "a rule for what was a target only finds the flows that go straight there" {
+	forward_to_far
+	load_quick --nat h1 --nat-idle udp=60
+	serve old far udp 10.1.0.2 8080
+	serve new far udp 10.1.0.2 8081
+	add udp 10.9.0.1 80 10.1.0.2 8080
+	spawn client "${near[@]}" socat - UDP4:10.1.0.2:8080
+	wait_for greeted client old
+	flows 1
+	add udp 10.1.0.2 8080 10.1.0.2 8081
+	wait_for greeted client new
+	flows 1
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
 @test "rules come and go: flows and connections that are there stay as they are" {
