@@ -54,7 +54,9 @@ struct shunt_conf {
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 shared;     /* more CPUs than shards */
 	__u32 local;      /* there are, or were, rules with 'origin local' */
-	__u32 accept_local; /* shunt switched lo's accept_local on */
+	__u32 accept_local; /* shunt switched lo's accept_local on: see loader/lo.c */
+	__u32 nat;        /* NAT asks for routes */
+	__u32 forwarding; /* shunt switched lo's forwarding on: likewise */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
 	__u32 wanted;     /* shunt_wanted has new entries for shunt_gather */
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
@@ -660,7 +662,6 @@ struct shunt_nat {
 	__u32 rules;        /* entries of shunt_nat_rules in use, the free ones too */
 	__u32 changing;     /* a command changes the rules, or was killed at it */
 	__u32 flows;        /* room for so many */
-	__u32 forwarding;   /* shunt switched lo's forwarding on */
 };
 
 /* A flow has two entries in shunt_nat_flows, for the packets that go out (as
@@ -710,7 +711,7 @@ struct shunt_nat_flow {
 	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 152, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 160, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
@@ -739,7 +740,7 @@ _Static_assert(sizeof(struct shunt_nat_rule) == 72, "shunt_nat_rule");
 _Static_assert(sizeof(struct shunt_nat_match) == 24, "shunt_nat_match");
 _Static_assert(sizeof(struct shunt_nat_target) == 32, "shunt_nat_target");
 _Static_assert(sizeof(struct shunt_nat_shapes) == 2056, "shunt_nat_shapes");
-_Static_assert(sizeof(struct shunt_nat) == 80, "shunt_nat");
+_Static_assert(sizeof(struct shunt_nat) == 72, "shunt_nat");
 _Static_assert(sizeof(struct shunt_nat_key) == 40, "shunt_nat_key");
 _Static_assert(sizeof(struct shunt_nat_flow) == 112, "shunt_nat_flow");
 

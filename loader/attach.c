@@ -11,8 +11,7 @@
 
 #include "bypass.h"
 #include "json.h"
-#include "local.h"
-#include "nat.h"
+#include "lo.h"
 #include "pins.h"
 #include "route.h"
 #include "shunt.h"
@@ -226,7 +225,6 @@ int teardown(unsigned int timeout_ms)
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
 	int error, first = 0;
-	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
 	bool gone;
 
 	if (conf)
@@ -235,12 +233,10 @@ int teardown(unsigned int timeout_ms)
 	gone = home_netns() == -ENOENT;
 	if (states && !gone)
 		first = detach_ifaces(states);
-	if (nat && nat->forwarding && !gone) {
-		error = nat_forwarding(nat, false);
-		first = first ? first : error;
-	}
 	if (conf && !gone) {
-		error = local_end(conf);
+		error = lo_off(conf, LO_ACCEPT_LOCAL);
+		first = first ? first : error;
+		error = lo_off(conf, LO_FORWARDING);
 		first = first ? first : error;
 	}
 	if (conf && conf->mark && !gone) {

@@ -701,7 +701,7 @@ static int attach_all(const struct request *req)
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
 	if (!error && req->nat)
-		error = nat_forwarding(nat, true);
+		error = nat_forwarding(conf);
 	for (i = 0; i < req->n && !error; i++) {
 		states[i] = req->states[i];
 		error = attach(states, i);

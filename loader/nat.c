@@ -199,13 +199,13 @@ static int nat_lock(void)
 static int attach_for(struct shunt_nat_rule *r)
 {
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
-	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	__u32 before = 0;
 	int i, error;
 
-	if (!states || !nat)
+	if (!states || !conf)
 		return fail(-errno, "can't map the settings");
-	error = nat_forwarding(nat, true);
+	error = nat_forwarding(conf);
 	for (i = 0; i < SHUNT_STATES && !error; i++)
 		if (states[i].kind == SHUNT_IFACE && if_nametoindex(states[i].name))
 			error = nat_attach(states, if_nametoindex(states[i].name));

@@ -33,8 +33,8 @@ int nat_attach(struct shunt_state *states, unsigned int ifindex);
  * after a failure and returns the first one, said. */
 int nat_detach(struct shunt_state *states);
 
-/* Lets programs ask for IPv4 routes, by lo's forwarding, and the other way
- * round; nat must be in the pinned map. 0 or -errno, said. */
-int nat_forwarding(struct shunt_nat *nat, bool on);
+/* Lets programs ask for IPv4 routes, by lo's forwarding; conf must be in the
+ * pinned map. 0 or -errno, said. */
+int nat_forwarding(struct shunt_conf *conf);
 
 #endif

@@ -2,7 +2,6 @@
 #include "nat.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <linux/if_arp.h>
 #include <stdio.h>
@@ -11,11 +10,11 @@
 #include <sys/socket.h>
 
 #include "attach.h"
+#include "lo.h"
 #include "pins.h"
 #include "rule.h"
 #include "shunt.h"
 
-#define FORWARDING "/proc/sys/net/ipv4/conf/lo/forwarding"
 #define SECOND 1000000000ULL
 #define FLOWS 65536
 
@@ -155,18 +154,8 @@ int nat_detach(struct shunt_state *states)
 	return first;
 }
 
-int nat_forwarding(struct shunt_nat *nat, bool on)
+int nat_forwarding(struct shunt_conf *conf)
 {
-	_cleanup_fd_ int fd = open(FORWARDING, O_RDWR | O_CLOEXEC);
-	char now;
-
-	if (fd < 0 || pread(fd, &now, 1, 0) != 1)
-		return fail(-errno, "'%s'", FORWARDING);
-	if (now == '0' + on || (!on && !nat->forwarding))
-		return 0;
-	__atomic_store_n(&nat->forwarding, 1, __ATOMIC_SEQ_CST);
-	if (pwrite(fd, on ? "1" : "0", 1, 0) != 1)
-		return fail(-errno, "can't write '%s'", FORWARDING);
-	nat->forwarding = on;
-	return 0;
+	__atomic_store_n(&conf->nat, 1, __ATOMIC_SEQ_CST);
+	return lo_on(conf, LO_FORWARDING);
 }

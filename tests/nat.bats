@@ -892,6 +892,56 @@ nat_ifaces()
 	answered target tcp 10.0.0.10 80
 }
 
+# --- lo's forwarding ------------------------------------------------------------------
+
+# A second shunt
+other()
+{
+	shunt --pin-dir /sys/fs/bpf/other "$@"
+}
+
+lo_forwards()
+{
+	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$1" ]
+}
+
+@test "two shunts with NAT: the last one to leave restores lo's forwarding" {
+	lo_forwards 0
+	shunt load --nat h0
+	other load --nat h1
+	lo_forwards 1
+	unload
+	lo_forwards 1
+	# and so does one that is asked for NAT after it was loaded
+	shunt load --iface h0
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	other unload
+	lo_forwards 1
+	unload
+	lo_forwards 0
+}
+
+@test "lo's forwarding is left as the kernel would have it" {
+	shunt load --nat h0
+	sysctl -qw net.ipv4.ip_forward=1
+	unload
+	lo_forwards 1
+	# what somebody has set for lo alone is restored
+	sysctl -qw net.ipv4.conf.lo.forwarding=0
+	shunt load --nat h0
+	lo_forwards 1
+	unload
+	lo_forwards 0
+	sysctl -qw net.ipv4.conf.lo.forwarding=1
+	shunt load --nat h0
+	unload
+	lo_forwards 1
+	shunt load --nat h0
+	sysctl -qw net.ipv4.ip_forward=0
+	unload
+	lo_forwards 0
+}
+
 # --- beside steering and bypass -----------------------------------------------------------
 
 # A steering rule for everything must not catch the answers.
