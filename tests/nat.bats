@@ -17,6 +17,7 @@ BENCH=$PROJECT/build/bench
 
 bats_require_minimum_version 1.5.0
 
+OTHER=/sys/fs/bpf/other
 family=4
 
 make_hosts()
@@ -60,6 +61,7 @@ teardown()
 {
 	maps=$(own_maps)
 	end_all
+	[ ! -e "$OTHER" ] || other unload
 	unload
 	nothing_left "$maps"
 	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$forwarding" ]
@@ -854,6 +856,27 @@ refuses()
 	run -1 "$SHUNT" load --nat h0 --nat-flows 7
 }
 
+# metric LINE: Prometheus is told that
+metric()
+{
+	shunt metrics | grep -Fx "shunt_$1"
+}
+
+@test "metrics: the counters of NAT, where it is attached" {
+	shunt load --iface h1
+	run ! metric 'nat_rules 0'
+	serve target near tcp 10.0.0.138 8080
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	answered target tcp 10.0.0.10 80
+	metric 'attached{kind="nat",name="h0"} 1'
+	metric 'nat_rules 1'
+	metric 'nat_flows 1'
+	metric 'nat_made_total 1'
+	metric 'nat_max_flows 65536'
+	metric "nat_packets_total $(status nat.packets)"
+	! command -v promtool >/dev/null || shunt metrics | promtool check metrics
+}
+
 nat_ifaces()
 {
 	status 'nat.ifaces | map(.name) | join(" ")'
@@ -897,7 +920,7 @@ nat_ifaces()
 # A second shunt
 other()
 {
-	shunt --pin-dir /sys/fs/bpf/other "$@"
+	shunt --pin-dir "$OTHER" "$@"
 }
 
 lo_forwards()
