@@ -17,6 +17,7 @@
 
 #include <bpf/bpf.h>
 
+#include "nat_rule.h"
 #include "pins.h"
 #include "shunt.h"
 
@@ -63,42 +64,10 @@ static int add_entry(struct entries *e, const struct entry *entry)
 	return 0;
 }
 
-static bool same_prefix(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
-{
-	return a->family == b->family && a->proto == b->proto && a->dst_len == b->dst_len &&
-	       !memcmp(a->dst, b->dst, sizeof(a->dst));
-}
-
-static bool same_match(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
-{
-	return same_prefix(a, b) && a->dport_low == b->dport_low && a->dport_high == b->dport_high;
-}
-
-static int width(const struct shunt_nat_rule *r)
-{
-	return r->dport_high - r->dport_low;
-}
-
-/* The more special rule first; of equally wide ranges the one that begins lower. */
-static int compare(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
-{
-	int c = a->family - b->family;
-
-	if (!c)
-		c = a->proto - b->proto;
-	if (!c)
-		c = b->dst_len - a->dst_len;
-	if (!c)
-		c = memcmp(a->dst, b->dst, sizeof(a->dst));
-	if (!c)
-		c = width(a) - width(b);
-	return c ? c : a->dport_low - b->dport_low;
-}
-
 static int compare_at(const void *a, const void *b)
 {
-	return compare(*(const struct shunt_nat_rule *const *)a,
-		       *(const struct shunt_nat_rule *const *)b);
+	return nat_rule_compare(*(const struct shunt_nat_rule *const *)a,
+				*(const struct shunt_nat_rule *const *)b);
 }
 
 /* Those of from[count] that are used, sorted. */
@@ -180,7 +149,7 @@ static int add_run(struct entries *e, const struct shunt_nat_rule *r, unsigned i
 	return error;
 }
 
-/* The entries for count rules of one prefix, sorted as compare() does. */
+/* The entries for count rules of one prefix, sorted as nat_rule_compare() does. */
 static int compile(const struct shunt_nat_rule **group, unsigned int count, struct entries *e)
 {
 	_cleanup_free_ const struct shunt_nat_rule **owner = calloc(PORTS + 1, sizeof(*owner));
@@ -212,9 +181,9 @@ static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
 	int error = list(from, count, &all, &n);
 
 	for (first = 0; first < n && !error; first = i) {
-		for (i = first + 1; i < n && same_prefix(all[i], all[first]); i++)
+		for (i = first + 1; i < n && nat_rule_same_prefix(all[i], all[first]); i++)
 			;
-		if (!r || same_prefix(all[first], r))
+		if (!r || nat_rule_same_prefix(all[first], r))
 			error = compile(all + first, i - first, e);
 	}
 	return error;
@@ -240,7 +209,7 @@ static int entries_for(const struct shunt_nat_rule *r, const struct shunt_nat_ru
 		error = add_entries(mirrors, nat->rules, r ? &now : NULL, e);
 	if (!error && was) {
 		before = mirror(was);
-		if (!same_prefix(&before, &now))
+		if (!nat_rule_same_prefix(&before, &now))
 			error = add_entries(mirrors, nat->rules, &before, e);
 	}
 	e->targets = false;
@@ -446,7 +415,7 @@ static struct shunt_nat_rule *find(const struct shunt_nat_rule *match)
 	unsigned int i;
 
 	for (i = 0; i < nat->rules; i++)
-		if (rules[i].used && same_match(&rules[i], match))
+		if (rules[i].used && nat_rule_same_match(&rules[i], match))
 			return &rules[i];
 	return NULL;
 }
