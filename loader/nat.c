@@ -49,6 +49,7 @@ static int attach_for(struct shunt_nat_rule *r)
 {
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	char text[INET6_ADDRSTRLEN];
 	__u32 before = 0;
 	int i, error;
 
@@ -60,7 +61,12 @@ static int attach_for(struct shunt_nat_rule *r)
 			error = nat_attach(states, if_nametoindex(states[i].name));
 	if (!error && !route_lookup(r->family, r->dst, &before))
 		error = nat_attach(states, before);
-	if (!error && !route_lookup(r->family, r->to, &r->ifindex) && r->ifindex != before)
+	if (error)
+		return error;
+	if (route_lookup(r->family, r->to, &r->ifindex))
+		say("warning: this host has no route to the target %s; when it has one, add the rule "
+		    "again", inet_ntop(r->family, r->to, text, sizeof(text)));
+	else if (r->ifindex != before)
 		error = nat_attach(states, r->ifindex);
 	return error;
 }

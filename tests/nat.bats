@@ -856,6 +856,21 @@ refuses()
 	run -1 "$SHUNT" load --nat h0 --nat-flows 7
 }
 
+@test "a target without a route: a line says so, and the rule is there" {
+	shunt load --nat h0
+	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 80 to 192.0.2.1:8080
+	[ "$output" = "shunt: warning: this host has no route to the target 192.0.2.1; when it has one, \
+add the rule again" ]
+	[ "$(status nat.rules)" = 1 ]
+	run -0 "$SHUNT" nat add udp dst fd00::a00:a to 2001:db8::1
+	[[ $output =~ 'no route to the target 2001:db8::1;' ]]
+	ip route add 192.0.2.0/24 via 10.1.0.2
+	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 80 to 192.0.2.1:8080
+	[[ ! $output =~ warning ]]
+	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 81 to 10.0.0.1 # this host
+	[[ ! $output =~ warning ]]
+}
+
 # metric LINE: Prometheus is told that
 metric()
 {
