@@ -16,14 +16,11 @@
 #include "nat_rule.h"
 #include "nat_store.h"
 #include "pins.h"
-#include "route.h"
 #include "shunt.h"
 
-/* --- attaching ----------------------------------------------------------------- */
+/* --- adding -------------------------------------------------------------------- */
 
-/* Takes the lock and opens the rules: the fd that holds the lock, or -errno,
- * said. */
-static int nat_lock(void)
+int nat_lock(void)
 {
 	_cleanup_fd_ int lock = pins_lock(false), prog = -1;
 	const struct shunt_conf *conf;
@@ -43,34 +40,6 @@ static int nat_lock(void)
 	return error ? error : take_fd(&lock);
 }
 
-/* Attaches NAT to where packets for dst leave now and where the target's
- * answers arrive, and to the interfaces of load. */
-static int attach_for(struct shunt_nat_rule *r)
-{
-	struct shunt_state *states = pin_mmap("shunt_state", NULL);
-	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	char text[INET6_ADDRSTRLEN];
-	__u32 before = 0;
-	int i, error;
-
-	if (!states || !conf)
-		return fail(-errno, "can't map the settings");
-	error = nat_forwarding(conf);
-	for (i = 0; i < SHUNT_STATES && !error; i++)
-		if (states[i].kind == SHUNT_IFACE && if_nametoindex(states[i].name))
-			error = nat_attach(states, if_nametoindex(states[i].name));
-	if (!error && !route_lookup(r->family, r->dst, &before))
-		error = nat_attach(states, before);
-	if (error)
-		return error;
-	if (route_lookup(r->family, r->to, &r->ifindex))
-		say("warning: this host has no route to the target %s; when it has one, add the rule "
-		    "again", inet_ntop(r->family, r->to, text, sizeof(text)));
-	else if (r->ifindex != before)
-		error = nat_attach(states, r->ifindex);
-	return error;
-}
-
 static int nat_add(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1;
@@ -85,9 +54,12 @@ static int nat_add(int argc, char **argv)
 	lock = nat_lock();
 	if (lock < 0)
 		return lock;
-	error = attach_for(&r);
-	if (!error)
-		error = nat_store_add(&r, &was);
+	error = nat_reach(&r, 1);
+	if (error)
+		return error;
+	error = nat_store_add(&r, &was);
+	if (error)
+		nat_unreach();
 	if (error || !was.used)
 		return error;
 	nat_rule_format(&r, text);

@@ -149,18 +149,39 @@ static int add_run(struct entries *e, const struct shunt_nat_rule *r, unsigned i
 	return error;
 }
 
+/* The first port from port on that nobody owns; next of an owned one is after
+ * it. */
+static __u32 first_free(__u32 *next, __u32 port)
+{
+	while (next[port] != port)
+		port = next[port] = next[next[port]];
+	return port;
+}
+
 /* The entries for count rules of one prefix, sorted as nat_rule_compare() does. */
 static int compile(const struct shunt_nat_rule **group, unsigned int count, struct entries *e)
 {
-	_cleanup_free_ const struct shunt_nat_rule **owner = calloc(PORTS + 1, sizeof(*owner));
-	unsigned int port, low = 0;
+	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
+	_cleanup_free_ __u32 *next = NULL;
+	__u32 port, low = 0;
+	unsigned int i;
 	int error = 0;
 
-	if (!owner)
+	if (count == 1)
+		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
+	owner = calloc(PORTS + 1, sizeof(*owner));
+	next = calloc(PORTS + 1, sizeof(*next));
+	if (!owner || !next)
 		return -ENOMEM;
-	while (count--)
-		for (port = group[count]->dport_low; port <= group[count]->dport_high; port++)
-			owner[port] = group[count];
+	for (port = 0; port <= PORTS; port++)
+		next[port] = port;
+	for (i = 0; i < count; i++) {
+		port = first_free(next, group[i]->dport_low);
+		for (; port <= group[i]->dport_high; port = first_free(next, port)) {
+			owner[port] = group[i];
+			next[port] = port + 1;
+		}
+	}
 	for (port = 1; port <= PORTS && !error; port++) {
 		if (port < PORTS && owner[port] == owner[low])
 			continue;
@@ -222,16 +243,20 @@ static int entries_for(const struct shunt_nat_rule *r, const struct shunt_nat_ru
 /* Has programs look at the ports of these entries. */
 static void mark_ports(const struct entries *e)
 {
-	unsigned int port, end;
-	size_t i;
+	unsigned int i, width, count;
+	__u64 mask, *word;
+	size_t at;
 
-	for (i = 0; i < e->count; i++) {
-		const struct shunt_nat_match *key = &e->at[i].key;
-		struct shunt_nat_ports *p = &ports[key->proto == IPPROTO_UDP];
+	for (at = 0; at < e->count; at++) {
+		const struct shunt_nat_match *key = &e->at[at].key;
 
-		end = key->port + (PORTS >> key->port_len);
-		for (port = key->port; port < end; port++)
-			__atomic_or_fetch(&p->bits[port / 64], 1ULL << port % 64, __ATOMIC_SEQ_CST);
+		word = &ports[key->proto == IPPROTO_UDP].bits[key->port / 64];
+		width = PORTS >> key->port_len;
+		count = width < 64 ? 1 : width / 64;
+		mask = width < 64 ? ((1ULL << width) - 1) << key->port % 64 : ~0ULL;
+		for (i = 0; i < count; i++)
+			if ((word[i] & mask) != mask)
+				__atomic_or_fetch(&word[i], mask, __ATOMIC_SEQ_CST);
 	}
 }
 
@@ -420,6 +445,11 @@ static struct shunt_nat_rule *find(const struct shunt_nat_rule *match)
 	return NULL;
 }
 
+static int no_room(void)
+{
+	return deny(-ENOSPC, "no room for more than %d NAT rules", SHUNT_NAT_RULES);
+}
+
 static struct shunt_nat_rule *free_slot(void)
 {
 	unsigned int i;
@@ -464,7 +494,7 @@ int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was
 		at = free_slot();
 	}
 	if (!at)
-		return deny(-ENOSPC, "no room for more than %d rules", SHUNT_NAT_RULES);
+		return no_room();
 	new.used = 1;
 	return change(at, &new);
 }
@@ -483,6 +513,100 @@ int nat_store_flush(void)
 	memset(rules, 0, nat->rules * sizeof(*rules));
 	nat->rules = 0;
 	return repair();
+}
+
+/* --- all at once --------------------------------------------------------------- */
+
+struct table {
+	struct shunt_nat_rule at[SHUNT_NAT_RULES];
+	unsigned int count;
+};
+
+static struct table before; /* the last nat_store_replace() */
+
+static int by_match(const void *a, const void *b)
+{
+	return nat_rule_compare(a, b);
+}
+
+/* Those of wanted[count], which are sorted, take the places that they have, or
+ * free ones; their used is 2 then. */
+static int fill_table(struct table *t, struct shunt_nat_rule *wanted, unsigned int count,
+		      struct rule_changes *d)
+{
+	struct shunt_nat_rule *r;
+	unsigned int i, at = 0;
+
+	for (i = 0; i < t->count; i++) {
+		if (!t->at[i].used)
+			continue;
+		r = bsearch(&t->at[i], wanted, count, sizeof(*r), by_match);
+		if (!r) {
+			t->at[i].used = 0;
+			d->deleted++;
+			continue;
+		}
+		d->same += nat_rule_same_effect(&t->at[i], r);
+		d->changed += !nat_rule_same_effect(&t->at[i], r);
+		r->flows = t->at[i].flows;
+		r->refused = t->at[i].refused;
+		r->used = 1;
+		t->at[i] = *r;
+		r->used = 2;
+	}
+	for (i = 0; i < count; i++) {
+		if (wanted[i].used == 2)
+			continue;
+		while (at < t->count && t->at[at].used)
+			at++;
+		if (at == SHUNT_NAT_RULES)
+			return no_room();
+		t->at[at] = wanted[i];
+		t->at[at].used = 1;
+		if (at == t->count)
+			t->count++;
+		d->added++;
+	}
+	return 0;
+}
+
+static int put_table(const struct table *t)
+{
+	nat->changing = 1;
+	memcpy(rules, t->at, t->count * sizeof(*rules));
+	nat->rules = t->count;
+	return repair();
+}
+
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret)
+{
+	_cleanup_free_ struct shunt_nat_rule *wanted = calloc(count + 1, sizeof(*wanted));
+	_cleanup_free_ struct table *t = malloc(sizeof(*t));
+	struct rule_changes d = {};
+	int error;
+
+	if (!wanted || !t)
+		return fail(-ENOMEM, "can't change the NAT rules");
+	before.count = nat->rules;
+	memcpy(before.at, rules, before.count * sizeof(*rules));
+	*t = before;
+	if (count)
+		memcpy(wanted, all, count * sizeof(*wanted));
+	qsort(wanted, count, sizeof(*wanted), by_match);
+	error = fill_table(t, wanted, count, &d);
+	if (!error && count + d.deleted) /* the same rules may lead elsewhere by now */
+		error = put_table(t);
+	if (error)
+		nat_store_undo();
+	else
+		*ret = d;
+	return error;
+}
+
+void nat_store_undo(void)
+{
+	put_table(&before);
 }
 
 void nat_store_forget(void)
