@@ -354,13 +354,13 @@ nat_lines()
 	before=$(shunt save)
 	# more rules than there is room for
 	{ nat_lines 16385 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; } >"$RULES"
-	run -1 --separate-stderr shunt apply "$RULES"
-	[[ $stderr =~ 'no room for more than 16384 NAT rules' ]]
+	run -1 shunt apply "$RULES"
+	[[ $output =~ 'no room for more than 16384 NAT rules' ]]
 	[ "$(shunt save)" = "$before" ]
 	# and more blocks of ports
 	{ nat_lines 2500 dport 1-65534 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; } >"$RULES"
-	run -1 --separate-stderr shunt apply "$RULES"
-	[[ $stderr =~ 'no room for more than 65536 blocks of ports' ]]
+	run -1 shunt apply "$RULES"
+	[[ $output =~ 'no room for more than 65536 blocks of ports' ]]
 	[ "$(shunt save)" = "$before" ]
 	[ "$(map_entries shunt_nat_match)" = 2 ]
 	# steering has no room
@@ -368,8 +368,8 @@ nat_lines()
 	shunt load --iface lo --max-rules 1
 	shunt apply - <<<"$before"
 	{ nat_lines 3 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; echo tcp dst 10.9.9.7 pass; } >"$RULES"
-	run -1 --separate-stderr shunt apply "$RULES"
-	[[ $stderr =~ 'no room' ]]
+	run -1 shunt apply "$RULES"
+	[[ $output =~ 'no room' ]]
 	[ "$(shunt save)" = "$before" ]
 }
 
