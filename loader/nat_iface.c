@@ -174,7 +174,8 @@ struct reach {
 	bool was_on;             /* conf->nat */
 	unsigned int seen[SEEN]; /* interfaces that have NAT by now */
 	unsigned int n;
-	__u8 warned[16];         /* the target that was told last */
+	unsigned int unrouted;   /* rules whose target has no route */
+	const struct shunt_nat_rule *first; /* of them */
 };
 
 static struct reach reach;
@@ -193,15 +194,19 @@ static int reach_iface(unsigned int ifindex)
 	return error;
 }
 
-static void warn(const struct shunt_nat_rule *r)
+static void warn(void)
 {
 	char text[INET6_ADDRSTRLEN];
 
-	if (!memcmp(reach.warned, r->to, sizeof(r->to)))
+	if (!reach.unrouted)
 		return;
-	memcpy(reach.warned, r->to, sizeof(r->to));
-	say("warning: this host has no route to the target %s; when it has one, add the rule again",
-	    inet_ntop(r->family, r->to, text, sizeof(text)));
+	inet_ntop(reach.first->family, reach.first->to, text, sizeof(text));
+	if (reach.unrouted == 1)
+		say("warning: this host has no route to the target %s; when it has one, add the rule "
+		    "again", text);
+	else
+		say("warning: this host has no route to the targets of %u rules, such as %s; when it "
+		    "has, apply them again", reach.unrouted, text);
 }
 
 static int reach_rule(struct shunt_nat_rule *r)
@@ -215,7 +220,8 @@ static int reach_rule(struct shunt_nat_rule *r)
 		return error;
 	if (!route_lookup(r->family, r->to, &r->ifindex))
 		return reach_iface(r->ifindex);
-	warn(r);
+	if (!reach.unrouted++)
+		reach.first = r;
 	return 0;
 }
 
@@ -243,6 +249,8 @@ int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 		error = reach_rule(&rules[i]);
 	if (error)
 		nat_unreach();
+	else
+		warn();
 	return error;
 }
 

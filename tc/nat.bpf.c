@@ -955,15 +955,13 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 		if (out->how != NAT_STRAIGHT)
 			trace(pkt, out);
 	}
-	if (out->how == NAT_STRAIGHT) {
-		note(out, pkt, skb->len);
-		return NEXT;
-	}
 	if (out->ifindex != skb->ifindex)
 		move_home(skb, out, !l2);
+	note(out, pkt, skb->len);
+	if (out->how == NAT_STRAIGHT)
+		return NEXT;
 	if (first)
 		remember_piece(&key);
-	note(out, pkt, skb->len);
 	if (rewrite_out(skb, pkt, out, l2))
 		return DROP;
 	return send_on(skb, out, l2);

@@ -287,6 +287,8 @@ nat_rules()
 		iface lo
 		nat lo
 	END
+	shunt apply "$RULES" 2>&1 | grep 'no route to the targets of 2 rules, such as 10.1.0.0;'
+	shunt nat flush
 	[ "$(applied_nat "$RULES")" = '[3,0,0]' ]
 	[ "$(nat_rules)" = '["tcp 10.0.0.10:80 127.0.0.1:8080","udp 10.0.0.0/24:1-65535 10.1.0.0/24","tcp fd00::10:90-99 [fd00::1]:8090-8099"]' ]
 	shunt save >"$RULES.saved"
