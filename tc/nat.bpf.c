@@ -478,30 +478,48 @@ static __noinline bool udp_socket_has(struct __sk_buff *skb, struct bpf_sock_tup
 	return has;
 }
 
-/* Has a socket of this host a connection of its own that the flow's answers
- * would be taken for? */
-static __always_inline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_key *back)
+/* Has a socket of this host a connection of its own to that source, from that
+ * destination? */
+static __noinline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_key *to)
 {
 	struct bpf_sock_tuple t = {};
 
-	if (back->family == AF_INET) {
-		__builtin_memcpy(&t.ipv4.saddr, back->src, 4);
-		__builtin_memcpy(&t.ipv4.daddr, back->dst, 4);
-		t.ipv4.sport = bpf_htons(back->sport);
-		t.ipv4.dport = bpf_htons(back->dport);
+	if (to->family == AF_INET) {
+		__builtin_memcpy(&t.ipv4.saddr, to->src, 4);
+		__builtin_memcpy(&t.ipv4.daddr, to->dst, 4);
+		t.ipv4.sport = bpf_htons(to->sport);
+		t.ipv4.dport = bpf_htons(to->dport);
 	} else {
-		__builtin_memcpy(t.ipv6.saddr, back->src, 16);
-		__builtin_memcpy(t.ipv6.daddr, back->dst, 16);
-		t.ipv6.sport = bpf_htons(back->sport);
-		t.ipv6.dport = bpf_htons(back->dport);
+		__builtin_memcpy(t.ipv6.saddr, to->src, 16);
+		__builtin_memcpy(t.ipv6.daddr, to->dst, 16);
+		t.ipv6.sport = bpf_htons(to->sport);
+		t.ipv6.dport = bpf_htons(to->dport);
 	}
-	return back->proto == IPPROTO_TCP ? tcp_socket_has(skb, &t, back) :
-					    udp_socket_has(skb, &t, back);
+	return to->proto == IPPROTO_TCP ? tcp_socket_has(skb, &t, to) :
+					  udp_socket_has(skb, &t, to);
+}
+
+/* Would the flow's packets be taken for those of a socket of this host: the
+ * answers; or, if they are forwarded, what goes to a target on this host? */
+static __always_inline bool taken(struct __sk_buff *skb, const struct shunt_nat_key *back,
+				  bool forwarded)
+{
+	struct shunt_nat_key out = {
+		.sport = back->dport, .dport = back->sport,
+		.family = back->family, .proto = back->proto,
+	};
+
+	if (socket_has(skb, back))
+		return true;
+	__builtin_memcpy(out.src, back->dst, 16);
+	__builtin_memcpy(out.dst, back->src, 16);
+	return forwarded && socket_has(skb, &out);
 }
 
 struct port_search {
 	struct __sk_buff *skb;
 	struct draft *draft;
+	bool forwarded;
 	long error;
 };
 
@@ -516,7 +534,7 @@ static long try_port(__u32 i, void *data)
 	/* A socket tells for TCP that goes straight; UDP is cheaper as a flow
 	 * than asked for with each packet. */
 	if (!(d->fate == FATE_STRAIGHT && d->back.proto == IPPROTO_UDP) &&
-	    socket_has(s->skb, &d->back))
+	    taken(s->skb, &d->back, s->forwarded))
 		return 0;
 	s->error = bpf_map_update_elem(&shunt_nat_flows, &d->back, &d->flow, BPF_NOEXIST);
 	if (s->error == EEXIST)
@@ -613,6 +631,7 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	struct port_search s = {
 		.skb = skb,
 		.draft = d,
+		.forwarded = !skb->sk,
 		.error = fate == FATE_OTHER_PORT ? EEXIST : 0,
 	};
 
@@ -665,9 +684,9 @@ static __always_inline bool clashes(const struct packet *pkt)
 }
 
 /* Is it the port of a rule, or of a target? */
-static __always_inline bool port_matters(const struct packet *pkt)
+static __always_inline bool port_matters(__u8 proto, __u32 port)
 {
-	__u32 which = pkt->proto == IPPROTO_UDP, port = pkt->dport;
+	__u32 which = proto == IPPROTO_UDP;
 	const struct shunt_nat_ports *ports = bpf_map_lookup_elem(&shunt_nat_ports, &which);
 
 	return ports && ports->bits[(port & 0xffff) / 64] & 1ULL << port % 64;
@@ -702,7 +721,7 @@ static __noinline enum fate find_fate(const struct packet *pkt, struct draft *d)
 	bool v4 = pkt->family == AF_INET;
 
 	d->fate = FATE_NONE;
-	if (!nat || !port_matters(pkt))
+	if (!nat || !port_matters(pkt->proto, pkt->dport))
 		return FATE_NONE;
 	d->changes = nat->changes;
 	if (search(pkt, d, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
@@ -925,6 +944,25 @@ static __always_inline void remember_piece(const struct shunt_nat_key *key)
 		bpf_map_update_elem(&shunt_nat_pieces, &draft->piece, key, BPF_ANY);
 }
 
+/* What a target on this host answers to a packet that was forwarded leaves by
+ * another interface than lo, and never comes in again. */
+static __noinline bool answer_out(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+				  bool first, int *ret)
+{
+	struct shunt_nat_flow *in;
+	struct shunt_nat_key key;
+
+	key_of(&key, pkt, NAT_IN);
+	in = flow_get(&key);
+	if (!in || in->how == NAT_STRAIGHT)
+		return false;
+	if (first)
+		remember_piece(&key);
+	note(in, pkt, skb->len);
+	*ret = rewrite_in(skb, pkt, in, l2) ? DROP : NEXT;
+	return true;
+}
+
 /* first: it is a first fragment, of the draft's piece */
 static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 			       bool first)
@@ -932,6 +970,7 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	struct shunt_nat_key key;
 	struct shunt_nat_flow *out;
 	struct draft *draft;
+	int ret;
 
 	if (skb->tc_index == NAT_DONE) {
 		skb->tc_index = 0;
@@ -942,6 +981,9 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	out = flow_get(&key);
 	if (out && !still_holds(&key, pkt, out))
 		out = NULL;
+	if (!out && skb->ifindex != LOOPBACK && port_matters(pkt->proto, pkt->sport) &&
+	    answer_out(skb, pkt, l2, first, &ret))
+		return ret;
 	if (!out) {
 		/* A connection that was there before the rule is left alone. */
 		if (pkt->proto == IPPROTO_TCP && !is_request(pkt))
@@ -955,11 +997,11 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 		if (out->how != NAT_STRAIGHT)
 			trace(pkt, out);
 	}
-	if (out->ifindex != skb->ifindex)
-		move_home(skb, out, !l2);
 	note(out, pkt, skb->len);
 	if (out->how == NAT_STRAIGHT)
 		return NEXT;
+	if (out->ifindex != pkt->ifindex)
+		move_home(skb, out, !l2);
 	if (first)
 		remember_piece(&key);
 	if (rewrite_out(skb, pkt, out, l2))
@@ -1030,7 +1072,7 @@ static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
 		return NEXT;
 	}
 	COUNT(nat_packets, 1);
-	if (out) {
+	if (of->direction == NAT_OUT) {
 		if (put_address(skb, pkt->family, l2,
 				l2 + (pkt->family == AF_INET ? IPV4_DST : IPV6_DST), 0, 0, pkt->dst,
 				flow->other.src))
@@ -1040,7 +1082,7 @@ static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
 	if (put_address(skb, pkt->family, l2, l2 + (pkt->family == AF_INET ? IPV4_SRC : IPV6_SRC), 0,
 			0, pkt->src, flow->other.dst))
 		return DROP;
-	return come_back(skb, flow, l2);
+	return out ? NEXT : come_back(skb, flow, l2);
 }
 
 /* --- ICMP errors ------------------------------------------------------------------- */
@@ -1103,8 +1145,10 @@ static __always_inline long put_quoted(struct __sk_buff *skb, __u8 family, __u32
 	       bpf_skb_store_bytes(skb, at, new, 16, 0);
 }
 
-/* Someone on the way answers a packet that went out with an error. */
-static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2)
+/* Someone on the way answers a packet that went out with an error; or this host
+ * does, for a target that it has itself, and the error leaves. */
+static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+			       bool leaves)
 {
 	struct packet quote = {};
 	struct shunt_nat_flow *in;
@@ -1128,7 +1172,9 @@ static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, 
 	if (same_address(pkt->src, quote.dst))
 		error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_SRC : IPV6_SRC),
 				     v4 ? 0 : check, 0, pkt->src, in->other.dst);
-	return error ? DROP : come_back(skb, in, l2);
+	if (error)
+		return DROP;
+	return leaves ? NEXT : come_back(skb, in, l2);
 }
 
 /* This host answers a packet that came back with an error. */
@@ -1187,6 +1233,8 @@ static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
 	case PARSED_FRAGMENT:
 		return piece(skb, &draft->pkt, l2, NAT_PIECE_OUT);
 	case PARSED_OTHER:
+		if (skb->ifindex != LOOPBACK && in_error(skb, &draft->pkt, l2, true) == DROP)
+			return DROP;
 		return out_error(skb, &draft->pkt, l2);
 	default:
 		return NEXT;
@@ -1206,7 +1254,7 @@ static __always_inline int nat_in(struct __sk_buff *skb, __u32 l2)
 	case PARSED_FRAGMENT:
 		return piece(skb, &draft->pkt, l2, NAT_PIECE_IN);
 	case PARSED_OTHER:
-		return in_error(skb, &draft->pkt, l2);
+		return in_error(skb, &draft->pkt, l2, false);
 	default:
 		return NEXT;
 	}

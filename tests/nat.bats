@@ -19,6 +19,7 @@ bats_require_minimum_version 1.5.0
 
 OTHER=/sys/fs/bpf/other
 family=4
+client=()
 
 make_hosts()
 {
@@ -141,15 +142,15 @@ stop()
 	rm "$BATS_TEST_TMPDIR/$1".*
 }
 
-# ask PROTO ADDRESS PORT: what comes back for "hello"; of UDP two lines, in one
-# datagram or in two
+# ask PROTO ADDRESS PORT: what comes back for "hello", sent by $client (this
+# host); of UDP two lines, in one datagram or in two
 ask()
 {
 	address "$2"
 	if [ "$1" = tcp ]; then
-		echo hello | timeout 10 nc -N -w 5 "$REPLY" "$3" 3>&-
+		echo hello | timeout 10 "${client[@]}" nc -N -w 5 "$REPLY" "$3" 3>&-
 	else
-		head -n 2 < <(echo hello | timeout 10 nc -u -W 2 -w 5 "$REPLY" "$3" 3>&-)
+		head -n 2 < <(echo hello | timeout 10 "${client[@]}" nc -u -W 2 -w 5 "$REPLY" "$3" 3>&-)
 	fi
 }
 
@@ -474,16 +475,23 @@ without_checksum()
 
 # --- fragments and errors ----------------------------------------------------------
 
-large_datagram()
+# large DST: what is sent there comes back
+large()
 {
 	local text
 
+	text=$(head -c 4000 /dev/zero | tr '\0' x)
+	address "$1"
+	[ $family = 4 ] || REPLY="[$REPLY]"
+	[ "$(head -n 1 < <(timeout 10 "${client[@]}" \
+		socat -b 8192 -t 2 - "UDP$family:$REPLY:80" <<<"$text" 3>&-))" = "$text" ]
+}
+
+large_datagram()
+{
 	serve target near udp 10.0.0.138 8080 cat
 	add udp 10.0.0.10 80 10.0.0.138 8080
-	text=$(head -c 4000 /dev/zero | tr '\0' x)
-	address 10.0.0.10
-	[ $family = 4 ] || REPLY="[$REPLY]"
-	[ "$(echo "$text" | timeout 10 socat -b 8192 -t 2 - "UDP$family:$REPLY:80" 3>&-)" = "$text" ]
+	large 10.0.0.10
 	stop target
 }
 
@@ -495,7 +503,8 @@ large_datagram()
 refused_with_an_error()
 {
 	address "$1"
-	perl -MSocket=:all -e '
+	# shellcheck disable=SC2016 # for perl
+	"${client[@]}" perl -MSocket=:all -e '
 		my ($host, $v6) = @ARGV;
 		socket(S, $v6 ? PF_INET6 : PF_INET, SOCK_DGRAM, 0) or die;
 		connect(S, $v6 ? pack_sockaddr_in6(80, inet_pton(AF_INET6, $host)) :
@@ -531,7 +540,7 @@ late_answer()
 	serve target near udp 10.0.0.138 8080 "sleep 1; echo late"
 	add udp 10.0.0.10 80 10.0.0.138 8080
 	address 10.0.0.10
-	echo hello | nc -u -w 0 -p "$port" "$REPLY" 80 3>&- || true
+	nc -u -w 0 -p "$port" "$REPLY" 80 <<<hello 3>&- || true
 	wait_for grew nat.errors "$before" 1
 	stop target
 }
@@ -573,7 +582,7 @@ hold()
 	hold 80
 	answered target tcp 10.0.0.10 80
 	answered udp udp 10.0.0.10 80
-	echo hello | nc -u -w 0 10.0.0.10 81 3>&- || true
+	nc -u -w 0 10.0.0.10 81 <<<hello 3>&- || true
 	[ "$(status nat.made)" = 4 ]
 	wait_for flows 1
 	[ "$(shunt -j nat flows | jq -r '.[0].to')" = 10.0.0.138:8080 ]
@@ -742,6 +751,48 @@ forward_to_far()
 	answered target udp 10.9.0.1 80
 	wait_for flows 0
 	[ "$(map_entries shunt_nat_flows)" = 0 ]
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+forwarded_to_this_host()
+{
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	add "$1" 10.9.0.1 80 10.0.0.1 8080
+	serve target here "$1" 10.0.0.1 8080
+	answered target "$1" 10.9.0.1 80
+	stop target
+	[ "$1" = udp ] || return 0
+	refused_with_an_error 10.9.0.1
+	serve target here udp 10.0.0.1 8080 cat
+	large 10.9.0.1
+	stop target
+}
+
+@test "what is forwarded to a target on this host: answers, fragments and errors" {
+	forward_to_far
+	shunt load --nat h0 --nat h1
+	client=("${near[@]}")
+	both_families forwarded_to_this_host tcp
+	both_families forwarded_to_this_host udp
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+@test "a forwarded connection gets no port that a client of this host's has" {
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	forward_to_far
+	load_quick --nat h1
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target here tcp 10.0.0.1 8080 'echo target from $SOCAT_PEERPORT; cat'
+	add tcp 10.9.0.1 80 10.0.0.1 8080
+	spawn straight "${near[@]}" socat - TCP4:10.0.0.1:8080,sourceport=40000,reuseaddr
+	wait_for has_said straight 'target from 40000'
+	spawn other "${near[@]}" socat - TCP4:10.9.0.1:80,sourceport=40000,reuseaddr
+	wait_for has_said other 'target from [0-9]'
+	run ! has_said other 'target from 40000'
+	echoed straight "straight on"
+	echoed other "and the other"
 	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
