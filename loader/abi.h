@@ -59,7 +59,9 @@ struct shunt_conf {
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 shared;     /* more CPUs than shards */
 	__u32 local;      /* there are, or were, rules with 'origin local' */
-	__u32 accept_local; /* shunt switched lo's accept_local on */
+	__u32 accept_local; /* shunt switched lo's accept_local on: see loader/lo.c */
+	__u32 nat;        /* NAT asks for routes */
+	__u32 forwarding; /* shunt switched lo's forwarding on: likewise */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
 	__u32 wanted;     /* shunt_wanted has new entries for shunt_gather */
 	__u32 routed;     /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
@@ -115,6 +117,7 @@ struct shunt_count {
 	__u64 malformed;
 	__u64 nat_made;       /* flows */
 	__u64 nat_ended;
+	__u64 nat_straight;   /* of the flows made, those that go straight to a target */
 	__u64 nat_packets;    /* rewritten, both ways */
 	__u64 nat_refused;    /* packets of new flows dropped for want of room */
 	__u64 nat_ports;      /* flows that got another source port */
@@ -597,7 +600,8 @@ struct shunt_monitor {
 /*
  * NAT. A rule's port range is cut into aligned blocks of ports, so that a hash
  * finds the rule by the first bits of address and port: shunt_nat_match. How
- * many bits, the shapes tell, the rule to be preferred first.
+ * many bits, the shapes tell, the rule to be preferred first. In the same way
+ * it finds whether a packet goes straight to some rule's target.
  */
 #define SHUNT_NAT_RULES 16384
 #define SHUNT_NAT_MATCHES 65536
@@ -629,7 +633,8 @@ struct shunt_nat_match {
 	__u8 proto;
 	__u8 dst_len;
 	__u8 port_len;      /* bits, 16 for a single port */
-	__u8 pad[2];
+	__u8 is_target;     /* of a rule, else its destination */
+	__u8 pad;
 };
 
 struct shunt_nat_target {
@@ -643,7 +648,10 @@ struct shunt_nat_target {
 	__u8 pad[2];
 };
 
-/* shunt_nat_shapes[]: two of each family, of which shunt_nat tells one. */
+/* What has shapes of its own: shunt_nat_shapes[] holds two for each, of which
+ * shunt_nat tells one. */
+enum shunt_nat_group { NAT_DST4, NAT_DST6, NAT_TARGET4, NAT_TARGET6, NAT_GROUPS };
+
 struct shunt_nat_shapes {
 	__u32 count;
 	__u32 pad;
@@ -651,6 +659,12 @@ struct shunt_nat_shapes {
 		__u8 dst_len;
 		__u8 port_len;
 	} shape[SHUNT_NAT_SHAPES];
+};
+
+/* Those that rules have, or had lately, in dport or of their targets; a packet
+ * to another one is none of NAT's business: shunt_nat_ports[], of TCP and UDP. */
+struct shunt_nat_ports {
+	__u64 bits[65536 / 64];
 };
 
 /* Settings: shunt_nat[0]. */
@@ -665,16 +679,26 @@ enum shunt_nat_idle {
 
 struct shunt_nat {
 	__u64 idle_ns[NAT_IDLES]; /* without packets, until a flow ends */
-	__u32 current[2];   /* shapes in force, of IPv4 and IPv6 */
+	__u32 current[NAT_GROUPS]; /* shapes in force */
+	__u32 changes;      /* of the rules, so far */
 	__u32 rules;        /* entries of shunt_nat_rules in use, the free ones too */
 	__u32 changing;     /* a command changes the rules, or was killed at it */
 	__u32 flows;        /* room for so many */
-	__u32 forwarding;   /* shunt switched lo's forwarding on */
 };
 
 /* A flow has two entries in shunt_nat_flows, for the packets that go out (as
  * they are before) and for those that come back (likewise). */
 enum shunt_nat_direction { NAT_OUT = 1, NAT_IN, NAT_PIECE_OUT, NAT_PIECE_IN };
+
+/* How packets get to the target from where they are. */
+enum shunt_nat_how {
+	NAT_PASS = 0, /* as they are */
+	NAT_MAC,      /* to the link layer address that is known */
+	NAT_NEIGHBOR, /* by the kernel, which resolves the next hop */
+	NAT_LOCAL,    /* it is on this host */
+	NAT_UNROUTED, /* no route */
+	NAT_STRAIGHT, /* as they are, and unchanged: it keeps its port from others */
+};
 
 struct shunt_nat_key {
 	__u8 src[16];
@@ -696,17 +720,20 @@ struct shunt_nat_flow {
 	__u32 rule;
 	__u32 ifindex;      /* that the packets out left by before */
 	__u32 oif;          /* out: and by now */
-	__u32 fallback;     /* out: and by if no program may ask for routes */
-	__u8 how;           /* out: see tc/nat.bpf.c */
+	union {
+		__u32 fallback; /* out: and by if no program may ask for routes */
+		__u32 changes;  /* straight: how many there were at the last look */
+	};
+	__u8 how;           /* enum shunt_nat_how; in: if it is straight */
 	__u8 tcp_flags;     /* of all packets this way */
 	__u8 last_flags;    /* of the last one */
 	__u8 raw;           /* ifindex has no link layer header */
 	__u8 home[6];       /* link layer address of ifindex */
 	__u8 macs[12];      /* out: the next hop's and oif's */
-	__u8 pad[2];
+	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 160, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 168, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
@@ -736,7 +763,7 @@ _Static_assert(sizeof(struct shunt_nat_rule) == 72, "shunt_nat_rule");
 _Static_assert(sizeof(struct shunt_nat_match) == 24, "shunt_nat_match");
 _Static_assert(sizeof(struct shunt_nat_target) == 32, "shunt_nat_target");
 _Static_assert(sizeof(struct shunt_nat_shapes) == 2056, "shunt_nat_shapes");
-_Static_assert(sizeof(struct shunt_nat) == 64, "shunt_nat");
+_Static_assert(sizeof(struct shunt_nat) == 72, "shunt_nat");
 _Static_assert(sizeof(struct shunt_nat_key) == 40, "shunt_nat_key");
 _Static_assert(sizeof(struct shunt_nat_flow) == 112, "shunt_nat_flow");
 

@@ -11,9 +11,8 @@
 
 #include "bypass.h"
 #include "json.h"
+#include "lo.h"
 #include "load.h"
-#include "local.h"
-#include "nat.h"
 #include "pins.h"
 #include "route.h"
 #include "shunt.h"
@@ -244,7 +243,6 @@ int teardown(unsigned int timeout_ms)
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
 	int error, first = 0;
-	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
 	bool gone;
 
 	if (conf)
@@ -253,12 +251,10 @@ int teardown(unsigned int timeout_ms)
 	gone = home_netns() == -ENOENT;
 	if (states && !gone)
 		first = detach_ifaces(states);
-	if (nat && nat->forwarding && !gone) {
-		error = nat_forwarding(nat, false);
-		first = first ? first : error;
-	}
 	if (conf && !gone) {
-		error = local_end(conf);
+		error = lo_off(conf, LO_ACCEPT_LOCAL);
+		first = first ? first : error;
+		error = lo_off(conf, LO_FORWARDING);
 		first = first ? first : error;
 	}
 	if (conf && conf->mark && !gone) {

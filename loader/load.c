@@ -19,6 +19,7 @@
 #include "load.h"
 #include "local.h"
 #include "nat.h"
+#include "nat_store.h"
 #include "netns.h"
 #include "pins.h"
 #include "route.h"
@@ -439,6 +440,9 @@ static int parse(int argc, char **argv, struct request *req)
 	}
 	if (!error && req->config.count && !req->steer)
 		return refuse("load: '%s' has rules, but there is no --iface", req->config.name);
+	if (!error && req->config.nats && !req->steer && !req->nat)
+		return refuse("load: '%s' has NAT rules, but there is no --nat and no --iface",
+			      req->config.name);
 	if (!error && !req->n)
 		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");
 	monitors_last(req);
@@ -739,7 +743,7 @@ static int prepare_monitor(__u32 mark)
 	return fd < 0 ? fail(fd, "can't set up the monitor") : seen_prepare(fd, mark);
 }
 
-static int attach_all(const struct request *req)
+static int attach_all(const struct request *req, struct rule_changes *ret_nat)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
@@ -761,7 +765,7 @@ static int attach_all(const struct request *req)
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
 	if (!error && req->nat)
-		error = nat_forwarding(nat, true);
+		error = nat_forwarding(conf);
 	for (i = 0; i < req->n && !error; i++) {
 		states[i] = req->states[i];
 		error = attach(states, i);
@@ -770,6 +774,10 @@ static int attach_all(const struct request *req)
 		error = ifaces_sync(conf, states);
 	if (!error && rule_file_is_local(&req->config))
 		error = local_begin();
+	if (!error && req->config.nats)
+		error = nat_store_open();
+	if (!error && req->config.nats)
+		error = nat_replace(req->config.nat, req->config.nats, ret_nat);
 	if (!error)
 		__atomic_store_n(&conf->loaded, 1, __ATOMIC_SEQ_CST);
 	return error;
@@ -791,7 +799,8 @@ static int name_router(const struct request *req, const struct shunt_bpf *skel)
 }
 
 /* Rules are there before the first packet. */
-static int make_rules(const struct request *req, const struct shunt_bpf *skel)
+static int make_rules(const struct request *req, const struct shunt_bpf *skel,
+		      struct rule_changes *ret)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	int error;
@@ -806,11 +815,12 @@ static int make_rules(const struct request *req, const struct shunt_bpf *skel)
 	if (error || !req->config.count)
 		return error;
 	error = rules_open();
-	return error ? error : rule_file_apply(&req->config);
+	return error ? error : rule_file_apply(&req->config, ret);
 }
 
 static int load_fresh(const struct request *req)
 {
+	struct rule_changes steer = {}, nat = {};
 	struct shunt_bpf *skel = NULL;
 	int error = open_programs(req, &skel);
 
@@ -823,11 +833,13 @@ static int load_fresh(const struct request *req)
 	if (!error)
 		error = start_nat(skel);
 	if (!error && req->steer)
-		error = make_rules(req, skel);
+		error = make_rules(req, skel, &steer);
 	if (!error && req->bypass)
 		error = attach_verdict(skel);
 	if (!error)
-		error = attach_all(req);
+		error = attach_all(req, &nat);
+	if (!error && req->config.count + req->config.nats)
+		rule_file_report(&steer, &nat);
 	shunt_bpf__destroy(skel);
 	return error;
 }
@@ -852,7 +864,7 @@ static int load(struct request *req)
 		if (!same(req, states, conf))
 			return deny(-EEXIST, "already loaded with other options ('shunt status' shows "
 				    "them); unload first");
-		if (req->config.count)
+		if (req->config.count + req->config.nats)
 			say("rules are left as they are: 'shunt apply' changes them");
 		error = attach_again(req, conf, states);
 		if (!error && ifaces_wanted(states))

@@ -18,8 +18,4 @@ int local_begin(void);
  * are missing; 0 or -errno, said. */
 int local_attach(struct shunt_state *states);
 
-/* Restores accept_local, if it is shunt's; the programs are detached like all
- * others. Another shunt that needs it is given the task instead. */
-int local_end(struct shunt_conf *conf);
-
 #endif

@@ -199,7 +199,7 @@ static bool is_translated(int nat, const struct shunt_seen *s)
 
 	memcpy(key.src, in ? s->dst : s->src, sizeof(key.src));
 	memcpy(key.dst, in ? s->src : s->dst, sizeof(key.dst));
-	return !bpf_map_lookup_elem(nat, &key, &flow);
+	return !bpf_map_lookup_elem(nat, &key, &flow) && flow.how != NAT_STRAIGHT;
 }
 
 static void mark_translated(struct flows *flows)

@@ -46,6 +46,9 @@ static const char *kind_text(unsigned int kind)
 		return "iface";
 	case SHUNT_MONITOR_IN:
 		return "monitor";
+	case SHUNT_NAT_OUT:
+	case SHUNT_NAT_RAW_OUT:
+		return "nat";
 	default:
 		return NULL; /* the other half of one of these */
 	}
@@ -108,6 +111,27 @@ static void print_steer(const struct status *s)
 	metric("steer_routers_own_total", c->routers_own, "Packets of the router itself, left alone.");
 }
 
+static void print_nat(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	metric("nat_rules", s->nat_rules, "NAT rules in force.");
+	metric("nat_flows", c->nat_made - c->nat_ended, "Flows that are alive.");
+	metric("nat_max_flows", s->nat->flows, "Room for flows.");
+	metric("nat_made_total", c->nat_made, "Flows that began.");
+	metric("nat_straight_total", c->nat_straight,
+	       "Of those, flows that go straight to a rule's target.");
+	metric("nat_other_ports_total", c->nat_ports, "Of those, flows that got another source port.");
+	metric("nat_packets_total", c->nat_packets, "Packets rewritten, both ways.");
+	metric("nat_errors_total", c->nat_errors, "ICMP errors rewritten.");
+	metric("nat_refused_total", c->nat_refused,
+	       "Packets of new flows that were dropped for want of room.");
+	metric("nat_unroutable_total", c->nat_unroutable,
+	       "Packets dropped for want of a route to the target.");
+	metric("nat_fragments_total", c->nat_fragments,
+	       "Fragments left alone, as they came before the first one.");
+}
+
 static void print_all(const struct status *s)
 {
 	head("info", "The version of shunt and of the kernel.");
@@ -125,6 +149,9 @@ static void print_all(const struct status *s)
 		print_bypass(s);
 	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN))
 		print_steer(s);
+	if (s->nat_rules || s->count.nat_made || status_has(s, SHUNT_NAT_OUT) ||
+	    status_has(s, SHUNT_NAT_RAW_OUT))
+		print_nat(s);
 }
 
 int cmd_metrics(int argc, char **argv)

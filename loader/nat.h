@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "abi.h"
+#include "rule.h"
 
 void nat_defaults(struct shunt_nat *ret);
 
@@ -29,12 +30,35 @@ int nat_states(const char *name, struct shunt_state ret[2]);
  */
 int nat_attach(struct shunt_state *states, unsigned int ifindex);
 
+/*
+ * Attaches NAT to the interfaces of load, and to those by which packets for
+ * the rules' destinations leave now and their targets' answers arrive; fills in
+ * the rules' ifindex, and says which target has no route. 0, or -errno, said,
+ * and then nothing has changed.
+ */
+int nat_reach(struct shunt_nat_rule *rules, unsigned int n);
+
+/* Undoes the last nat_reach(). */
+void nat_unreach(void);
+
+/* Puts these rules in force, as 'shunt nat add' does with one, and no others.
+ * The caller holds the lock and has opened the rules. 0, or -errno, said, and
+ * then nothing has changed. */
+int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_changes *ret);
+
+/* Undoes the last nat_replace(). */
+void nat_undo(void);
+
+/* Takes the lock, checks that NAT is loaded and opens the rules: the fd that
+ * holds the lock, or -errno, said. */
+int nat_lock(void);
+
 /* Takes NAT off the interfaces that it was attached to by nat_attach(); goes on
  * after a failure and returns the first one, said. */
 int nat_detach(struct shunt_state *states);
 
-/* Lets programs ask for IPv4 routes, by lo's forwarding, and the other way
- * round; nat must be in the pinned map. 0 or -errno, said. */
-int nat_forwarding(struct shunt_nat *nat, bool on);
+/* Lets programs ask for IPv4 routes, by lo's forwarding; conf must be in the
+ * pinned map. 0 or -errno, said. */
+int nat_forwarding(struct shunt_conf *conf);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "nat.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <linux/if_arp.h>
 #include <stdio.h>
@@ -11,11 +11,13 @@
 #include <sys/socket.h>
 
 #include "attach.h"
+#include "lo.h"
+#include "nat_store.h"
 #include "pins.h"
+#include "route.h"
 #include "rule.h"
 #include "shunt.h"
 
-#define FORWARDING "/proc/sys/net/ipv4/conf/lo/forwarding"
 #define SECOND 1000000000ULL
 #define FLOWS 65536
 
@@ -35,7 +37,7 @@ void nat_defaults(struct shunt_nat *ret)
 {
 	int i;
 
-	*ret = (struct shunt_nat){ .current = { 0, 2 }, .flows = FLOWS };
+	*ret = (struct shunt_nat){ .current = { 0, 2, 4, 6 }, .flows = FLOWS };
 	for (i = 0; i < NAT_IDLES; i++)
 		ret->idle_ns[i] = idles[i].seconds * SECOND;
 }
@@ -155,18 +157,133 @@ int nat_detach(struct shunt_state *states)
 	return first;
 }
 
-int nat_forwarding(struct shunt_nat *nat, bool on)
+int nat_forwarding(struct shunt_conf *conf)
 {
-	_cleanup_fd_ int fd = open(FORWARDING, O_RDWR | O_CLOEXEC);
-	char now;
+	__atomic_store_n(&conf->nat, 1, __ATOMIC_SEQ_CST);
+	return lo_on(conf, LO_FORWARDING);
+}
 
-	if (fd < 0 || pread(fd, &now, 1, 0) != 1)
-		return fail(-errno, "'%s'", FORWARDING);
-	if (now == '0' + on || (!on && !nat->forwarding))
-		return 0;
-	__atomic_store_n(&nat->forwarding, 1, __ATOMIC_SEQ_CST);
-	if (pwrite(fd, on ? "1" : "0", 1, 0) != 1)
-		return fail(-errno, "can't write '%s'", FORWARDING);
-	nat->forwarding = on;
+/* --- where rules lead ------------------------------------------------------------- */
+
+#define SEEN 64
+
+struct reach {
+	struct shunt_state *states;
+	struct shunt_conf *conf;
+	bool was_there[SHUNT_STATES];
+	bool was_on;             /* conf->nat */
+	unsigned int seen[SEEN]; /* interfaces that have NAT by now */
+	unsigned int n;
+	unsigned int unrouted;   /* rules whose target has no route */
+	const struct shunt_nat_rule *first; /* of them */
+};
+
+static struct reach reach;
+
+static int reach_iface(unsigned int ifindex)
+{
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < reach.n; i++)
+		if (reach.seen[i] == ifindex)
+			return 0;
+	error = nat_attach(reach.states, ifindex);
+	if (!error && reach.n < SEEN)
+		reach.seen[reach.n++] = ifindex;
+	return error;
+}
+
+static void warn(void)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!reach.unrouted)
+		return;
+	inet_ntop(reach.first->family, reach.first->to, text, sizeof(text));
+	if (reach.unrouted == 1)
+		say("warning: this host has no route to the target %s; when it has one, add the rule "
+		    "again", text);
+	else
+		say("warning: this host has no route to the targets of %u rules, such as %s; when it "
+		    "has, apply them again", reach.unrouted, text);
+}
+
+static int reach_rule(struct shunt_nat_rule *r)
+{
+	__u32 ifindex;
+	int error = 0;
+
+	if (!route_lookup(r->family, r->dst, &ifindex))
+		error = reach_iface(ifindex);
+	if (error)
+		return error;
+	if (!route_lookup(r->family, r->to, &r->ifindex))
+		return reach_iface(r->ifindex);
+	if (!reach.unrouted++)
+		reach.first = r;
 	return 0;
+}
+
+int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
+{
+	unsigned int i, ifindex;
+	int error;
+
+	reach = (struct reach){
+		.states = pin_mmap("shunt_state", NULL),
+		.conf = pin_mmap("shunt_conf", NULL),
+	};
+	if (!reach.states || !reach.conf)
+		return fail(-errno, "can't map the settings");
+	reach.was_on = reach.conf->nat;
+	for (i = 0; i < SHUNT_STATES; i++)
+		reach.was_there[i] = reach.states[i].kind != SHUNT_NONE;
+	error = at_home();
+	if (!error)
+		error = nat_forwarding(reach.conf);
+	for (i = 0; i < SHUNT_STATES && !error; i++) {
+		ifindex = if_nametoindex(reach.states[i].name);
+		if (reach.states[i].kind == SHUNT_IFACE && ifindex)
+			error = reach_iface(ifindex);
+	}
+	for (i = 0; i < n && !error; i++)
+		error = reach_rule(&rules[i]);
+	if (error)
+		nat_unreach();
+	else
+		warn();
+	return error;
+}
+
+void nat_unreach(void)
+{
+	int i;
+
+	for (i = SHUNT_STATES - 1; i >= 0; i--)
+		if (nat_is(&reach.states[i]) && !reach.was_there[i])
+			detach(reach.states, i);
+	if (reach.was_on)
+		return;
+	reach.conf->nat = 0;
+	lo_off(reach.conf, LO_FORWARDING);
+}
+
+int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_changes *ret)
+{
+	int error = n ? nat_reach(rules, n) : 0;
+
+	if (error)
+		return error;
+	error = nat_store_replace(rules, n, ret);
+	if (error && n)
+		nat_unreach();
+	return error;
+}
+
+void nat_undo(void)
+{
+	nat_store_undo();
+	if (reach.states)
+		nat_unreach();
 }

@@ -4,17 +4,20 @@
  * port belongs to the rule with the narrowest range, and runs of ports are cut
  * into aligned blocks, for which the hash has an entry. An entry is written
  * before those that it takes over from are removed, and a shape is there as
- * long as some entry has it.
+ * long as some entry has it. What targets the rules have is compiled likewise,
+ * from a mirror of each rule that has the target for its destination.
  */
 #include "nat_store.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include <bpf/bpf.h>
 
+#include "nat_rule.h"
 #include "pins.h"
 #include "shunt.h"
 
@@ -29,11 +32,13 @@ struct entries {
 	struct entry *at;
 	size_t count;
 	size_t room;
+	bool targets; /* they are of mirrors */
 };
 
 static struct shunt_nat *nat;
 static struct shunt_nat_rule *rules;
 static struct shunt_nat_shapes *shapes;
+static struct shunt_nat_ports *ports;
 static int match_fd = -1;
 
 static void free_entries(struct entries *e)
@@ -59,58 +64,46 @@ static int add_entry(struct entries *e, const struct entry *entry)
 	return 0;
 }
 
-static bool same_prefix(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
-{
-	return a->family == b->family && a->proto == b->proto && a->dst_len == b->dst_len &&
-	       !memcmp(a->dst, b->dst, sizeof(a->dst));
-}
-
-static bool same_match(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
-{
-	return same_prefix(a, b) && a->dport_low == b->dport_low && a->dport_high == b->dport_high;
-}
-
-static int width(const struct shunt_nat_rule *r)
-{
-	return r->dport_high - r->dport_low;
-}
-
-/* The more special rule first; of equally wide ranges the one that begins lower. */
-static int compare(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)
-{
-	int c = a->family - b->family;
-
-	if (!c)
-		c = a->proto - b->proto;
-	if (!c)
-		c = b->dst_len - a->dst_len;
-	if (!c)
-		c = memcmp(a->dst, b->dst, sizeof(a->dst));
-	if (!c)
-		c = width(a) - width(b);
-	return c ? c : a->dport_low - b->dport_low;
-}
-
 static int compare_at(const void *a, const void *b)
 {
-	return compare(*(const struct shunt_nat_rule *const *)a,
-		       *(const struct shunt_nat_rule *const *)b);
+	return nat_rule_compare(*(const struct shunt_nat_rule *const *)a,
+				*(const struct shunt_nat_rule *const *)b);
 }
 
-int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count)
+/* Those of from[count] that are used, sorted. */
+static int list(const struct shunt_nat_rule *from, unsigned int count,
+		const struct shunt_nat_rule ***ret, unsigned int *ret_count)
 {
-	const struct shunt_nat_rule **all = calloc(SHUNT_NAT_RULES, sizeof(*all));
+	const struct shunt_nat_rule **all = calloc(count + 1, sizeof(*all));
 	unsigned int i, n = 0;
 
 	if (!all)
 		return fail(-ENOMEM, "can't list the rules");
-	for (i = 0; i < nat->rules; i++)
-		if (rules[i].used)
-			all[n++] = &rules[i];
+	for (i = 0; i < count; i++)
+		if (from[i].used)
+			all[n++] = &from[i];
 	qsort(all, n, sizeof(*all), compare_at);
 	*ret = all;
 	*ret_count = n;
 	return 0;
+}
+
+int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count)
+{
+	return list(rules, nat->rules, ret, ret_count);
+}
+
+static struct shunt_nat_rule mirror(const struct shunt_nat_rule *r)
+{
+	struct shunt_nat_rule m = *r;
+
+	memcpy(m.dst, r->to, sizeof(m.dst));
+	m.dst_len = r->to_len;
+	if (r->to_low) {
+		m.dport_low = r->to_low;
+		m.dport_high = r->to_high;
+	}
+	return m;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -125,8 +118,9 @@ static int add_block(struct entries *e, const struct shunt_nat_rule *r, unsigned
 {
 	struct entry entry = {
 		.key = { .port = port, .family = r->family, .proto = r->proto,
-			 .dst_len = r->dst_len, .port_len = port_len },
-		.target = { .rule = r - rules, .ifindex = r->ifindex, .dport_low = r->dport_low,
+			 .dst_len = r->dst_len, .port_len = port_len,
+			 .is_target = e->targets },
+		.target = { .rule = e->targets ? 0 : r - rules, .ifindex = r->ifindex, .dport_low = r->dport_low,
 			    .to_low = r->to_low, .keep = r->to_len,
 			    .shift = r->to_low != r->to_high },
 	};
@@ -155,18 +149,39 @@ static int add_run(struct entries *e, const struct shunt_nat_rule *r, unsigned i
 	return error;
 }
 
-/* The entries for count rules of one prefix, sorted as compare() does. */
+/* The first port from port on that nobody owns; next of an owned one is after
+ * it. */
+static __u32 first_free(__u32 *next, __u32 port)
+{
+	while (next[port] != port)
+		port = next[port] = next[next[port]];
+	return port;
+}
+
+/* The entries for count rules of one prefix, sorted as nat_rule_compare() does. */
 static int compile(const struct shunt_nat_rule **group, unsigned int count, struct entries *e)
 {
-	_cleanup_free_ const struct shunt_nat_rule **owner = calloc(PORTS + 1, sizeof(*owner));
-	unsigned int port, low = 0;
+	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
+	_cleanup_free_ __u32 *next = NULL;
+	__u32 port, low = 0;
+	unsigned int i;
 	int error = 0;
 
-	if (!owner)
+	if (count == 1)
+		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
+	owner = calloc(PORTS + 1, sizeof(*owner));
+	next = calloc(PORTS + 1, sizeof(*next));
+	if (!owner || !next)
 		return -ENOMEM;
-	while (count--)
-		for (port = group[count]->dport_low; port <= group[count]->dport_high; port++)
-			owner[port] = group[count];
+	for (port = 0; port <= PORTS; port++)
+		next[port] = port;
+	for (i = 0; i < count; i++) {
+		port = first_free(next, group[i]->dport_low);
+		for (; port <= group[i]->dport_high; port = first_free(next, port)) {
+			owner[port] = group[i];
+			next[port] = port + 1;
+		}
+	}
 	for (port = 1; port <= PORTS && !error; port++) {
 		if (port < PORTS && owner[port] == owner[low])
 			continue;
@@ -177,31 +192,81 @@ static int compile(const struct shunt_nat_rule **group, unsigned int count, stru
 	return error;
 }
 
-/* The entries for all rules with the prefix of r, or for all rules at all if
- * r is NULL; sorted by key. */
-static int entries_for(const struct shunt_nat_rule *r, struct entries *e)
+/* Adds the entries for those of count rules that have the prefix of r, or for
+ * all if r is NULL. */
+static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
+		       const struct shunt_nat_rule *r, struct entries *e)
 {
 	_cleanup_free_ const struct shunt_nat_rule **all = NULL;
-	unsigned int i, from, count = 0;
-	int error = nat_store_list(&all, &count);
+	unsigned int i, first, n = 0;
+	int error = list(from, count, &all, &n);
 
-	for (from = 0; from < count && !error; from = i) {
-		for (i = from + 1; i < count && same_prefix(all[i], all[from]); i++)
+	for (first = 0; first < n && !error; first = i) {
+		for (i = first + 1; i < n && nat_rule_same_prefix(all[i], all[first]); i++)
 			;
-		if (!r || same_prefix(all[from], r))
-			error = compile(all + from, i - from, e);
+		if (!r || nat_rule_same_prefix(all[first], r))
+			error = compile(all + first, i - first, e);
 	}
+	return error;
+}
+
+/* The entries for the rules with the prefix of r, and for the targets of those
+ * that share its target's prefix or that of was; for all if r is NULL. Sorted
+ * by key. */
+static int entries_for(const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
+		       struct entries *e)
+{
+	_cleanup_free_ struct shunt_nat_rule *mirrors = calloc(nat->rules + 1, sizeof(*mirrors));
+	struct shunt_nat_rule now, before;
+	unsigned int i;
+	int error = mirrors ? add_entries(rules, nat->rules, r, e) : -ENOMEM;
+
+	for (i = 0; i < nat->rules && mirrors; i++)
+		mirrors[i] = mirror(&rules[i]);
+	e->targets = true;
+	if (!error && r)
+		now = mirror(r);
+	if (!error)
+		error = add_entries(mirrors, nat->rules, r ? &now : NULL, e);
+	if (!error && was) {
+		before = mirror(was);
+		if (!nat_rule_same_prefix(&before, &now))
+			error = add_entries(mirrors, nat->rules, &before, e);
+	}
+	e->targets = false;
 	if (error == -ENOMEM)
 		return fail(error, "can't compile the rules");
 	qsort(e->at, e->count, sizeof(*e->at), compare_entries);
 	return error;
 }
 
+/* Has programs look at the ports of these entries. */
+static void mark_ports(const struct entries *e)
+{
+	unsigned int i, width, count;
+	__u64 mask, *word;
+	size_t at;
+
+	for (at = 0; at < e->count; at++) {
+		const struct shunt_nat_match *key = &e->at[at].key;
+
+		word = &ports[key->proto == IPPROTO_UDP].bits[key->port / 64];
+		width = PORTS >> key->port_len;
+		count = width < 64 ? 1 : width / 64;
+		mask = width < 64 ? ((1ULL << width) - 1) << key->port % 64 : ~0ULL;
+		for (i = 0; i < count; i++)
+			if ((word[i] & mask) != mask)
+				__atomic_or_fetch(&word[i], mask, __ATOMIC_SEQ_CST);
+	}
+}
+
 /* --- shapes ------------------------------------------------------------------- */
 
-static unsigned int family_index(unsigned int family)
+static enum shunt_nat_group group_of(const struct shunt_nat_match *key)
 {
-	return family == AF_INET ? 0 : 1;
+	if (key->is_target)
+		return key->family == AF_INET ? NAT_TARGET4 : NAT_TARGET6;
+	return key->family == AF_INET ? NAT_DST4 : NAT_DST6;
 }
 
 /* Longest prefixes first, then the smallest blocks. */
@@ -227,47 +292,55 @@ static int add_shape(struct shunt_nat_shapes *s, const struct shunt_nat_match *k
 	return 0;
 }
 
-/* Puts the other of a family's two in force. */
-static void publish(unsigned int f, struct shunt_nat_shapes *s)
+/* Puts the other of a group's two in force. */
+static void publish(enum shunt_nat_group g, struct shunt_nat_shapes *s)
 {
-	__u32 other = 2 * f + !(nat->current[f] & 1);
+	__u32 other = 2 * g + !(nat->current[g] & 1);
 
 	qsort(s->shape, s->count, sizeof(s->shape[0]), compare_shapes);
 	shapes[other] = *s;
-	__atomic_store_n(&nat->current[f], other, __ATOMIC_RELEASE);
+	__atomic_store_n(&nat->current[g], other, __ATOMIC_RELEASE);
+}
+
+static void publish_changed(struct shunt_nat_shapes s[NAT_GROUPS])
+{
+	unsigned int g;
+
+	for (g = 0; g < NAT_GROUPS; g++)
+		if (s[g].count != shapes[nat->current[g]].count)
+			publish(g, &s[g]);
 }
 
 /* Lets programs look for these entries too. */
 static int widen(const struct entries *e)
 {
-	struct shunt_nat_shapes wide[2] = { shapes[nat->current[0]], shapes[nat->current[1]] };
-	unsigned int f;
+	struct shunt_nat_shapes wide[NAT_GROUPS];
+	unsigned int g;
 	size_t i;
 	int error = 0;
 
+	for (g = 0; g < NAT_GROUPS; g++)
+		wide[g] = shapes[nat->current[g]];
 	for (i = 0; i < e->count && !error; i++)
-		error = add_shape(&wide[family_index(e->at[i].key.family)], &e->at[i].key);
-	for (f = 0; f < 2 && !error; f++)
-		if (wide[f].count != shapes[nat->current[f]].count)
-			publish(f, &wide[f]);
+		error = add_shape(&wide[group_of(&e->at[i].key)], &e->at[i].key);
+	if (!error)
+		publish_changed(wide);
 	return error;
 }
 
 /* And no longer for those that nobody has. */
 static int narrow(void)
 {
-	struct shunt_nat_shapes used[2] = {};
+	struct shunt_nat_shapes used[NAT_GROUPS] = {};
 	struct shunt_nat_match key, *last = NULL;
-	unsigned int f;
 	int error = 0;
 
 	while (!error && !bpf_map_get_next_key(match_fd, last, &key)) {
-		error = add_shape(&used[family_index(key.family)], &key);
+		error = add_shape(&used[group_of(&key)], &key);
 		last = &key;
 	}
-	for (f = 0; f < 2 && !error; f++)
-		if (used[f].count != shapes[nat->current[f]].count)
-			publish(f, &used[f]);
+	if (!error)
+		publish_changed(used);
 	return error;
 }
 
@@ -316,13 +389,16 @@ static int all_entries(struct entries *e)
 	return error ? fail(error, "can't read the rules") : 0;
 }
 
-/* Brings the hash from old to what the rules say for the prefix of r (NULL:
- * for all). */
-static int apply(const struct shunt_nat_rule *r, const struct entries *old)
+/* Brings the hash from old to what the rules say for the prefixes of r and was
+ * (NULL: for all). */
+static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
+		 const struct entries *old)
 {
 	_cleanup_entries_ struct entries new = {};
-	int error = entries_for(r, &new);
+	int error = entries_for(r, was, &new);
 
+	if (!error)
+		mark_ports(&new);
 	if (!error)
 		error = widen(&new);
 	if (!error)
@@ -331,6 +407,7 @@ static int apply(const struct shunt_nat_rule *r, const struct entries *old)
 		error = drop_entries(old, &new);
 	if (!error && old->count)
 		error = narrow();
+	__atomic_add_fetch(&nat->changes, 1, __ATOMIC_SEQ_CST);
 	return error;
 }
 
@@ -340,7 +417,7 @@ static int repair(void)
 	int error = all_entries(&old);
 
 	if (!error)
-		error = apply(NULL, &old);
+		error = apply(NULL, NULL, &old);
 	if (!error)
 		nat->changing = 0;
 	return error;
@@ -351,8 +428,9 @@ int nat_store_open(void)
 	nat = pin_mmap("shunt_nat", NULL);
 	rules = pin_mmap("shunt_nat_rules", NULL);
 	shapes = pin_mmap("shunt_nat_shapes", NULL);
+	ports = pin_mmap("shunt_nat_ports", NULL);
 	match_fd = pin_open("maps", "shunt_nat_match");
-	if (!nat || !rules || !shapes || match_fd < 0)
+	if (!nat || !rules || !shapes || !ports || match_fd < 0)
 		return fail(match_fd < 0 ? match_fd : -errno, "can't open the NAT rules");
 	return nat->changing ? repair() : 0;
 }
@@ -362,9 +440,14 @@ static struct shunt_nat_rule *find(const struct shunt_nat_rule *match)
 	unsigned int i;
 
 	for (i = 0; i < nat->rules; i++)
-		if (rules[i].used && same_match(&rules[i], match))
+		if (rules[i].used && nat_rule_same_match(&rules[i], match))
 			return &rules[i];
 	return NULL;
+}
+
+static int no_room(void)
+{
+	return deny(-ENOSPC, "no room for more than %d NAT rules", SHUNT_NAT_RULES);
 }
 
 static struct shunt_nat_rule *free_slot(void)
@@ -380,15 +463,15 @@ static struct shunt_nat_rule *free_slot(void)
 /* Puts value in the place of *at, and the hash right; undoes it on failure. */
 static int change(struct shunt_nat_rule *at, const struct shunt_nat_rule *value)
 {
-	const struct shunt_nat_rule was = *at, *prefix = value->used ? value : &was;
+	const struct shunt_nat_rule was = *at, *now = value->used ? value : &was;
 	_cleanup_entries_ struct entries old = {};
-	int error = entries_for(prefix, &old);
+	int error = entries_for(now, was.used ? &was : NULL, &old);
 
 	if (error)
 		return error;
 	nat->changing = 1;
 	*at = *value;
-	error = apply(prefix, &old);
+	error = apply(now, was.used ? &was : NULL, &old);
 	if (!error) {
 		nat->changing = 0;
 		return 0;
@@ -411,7 +494,7 @@ int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was
 		at = free_slot();
 	}
 	if (!at)
-		return deny(-ENOSPC, "no room for more than %d rules", SHUNT_NAT_RULES);
+		return no_room();
 	new.used = 1;
 	return change(at, &new);
 }
@@ -430,4 +513,104 @@ int nat_store_flush(void)
 	memset(rules, 0, nat->rules * sizeof(*rules));
 	nat->rules = 0;
 	return repair();
+}
+
+/* --- all at once --------------------------------------------------------------- */
+
+struct table {
+	struct shunt_nat_rule at[SHUNT_NAT_RULES];
+	unsigned int count;
+};
+
+static struct table before; /* the last nat_store_replace() */
+
+static int by_match(const void *a, const void *b)
+{
+	return nat_rule_compare(a, b);
+}
+
+/* Those of wanted[count], which are sorted, take the places that they have, or
+ * free ones; their used is 2 then. */
+static int fill_table(struct table *t, struct shunt_nat_rule *wanted, unsigned int count,
+		      struct rule_changes *d)
+{
+	struct shunt_nat_rule *r;
+	unsigned int i, at = 0;
+
+	for (i = 0; i < t->count; i++) {
+		if (!t->at[i].used)
+			continue;
+		r = bsearch(&t->at[i], wanted, count, sizeof(*r), by_match);
+		if (!r) {
+			t->at[i].used = 0;
+			d->deleted++;
+			continue;
+		}
+		d->same += nat_rule_same_effect(&t->at[i], r);
+		d->changed += !nat_rule_same_effect(&t->at[i], r);
+		r->flows = t->at[i].flows;
+		r->refused = t->at[i].refused;
+		r->used = 1;
+		t->at[i] = *r;
+		r->used = 2;
+	}
+	for (i = 0; i < count; i++) {
+		if (wanted[i].used == 2)
+			continue;
+		while (at < t->count && t->at[at].used)
+			at++;
+		if (at == SHUNT_NAT_RULES)
+			return no_room();
+		t->at[at] = wanted[i];
+		t->at[at].used = 1;
+		if (at == t->count)
+			t->count++;
+		d->added++;
+	}
+	return 0;
+}
+
+static int put_table(const struct table *t)
+{
+	nat->changing = 1;
+	memcpy(rules, t->at, t->count * sizeof(*rules));
+	nat->rules = t->count;
+	return repair();
+}
+
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret)
+{
+	_cleanup_free_ struct shunt_nat_rule *wanted = calloc(count + 1, sizeof(*wanted));
+	_cleanup_free_ struct table *t = malloc(sizeof(*t));
+	struct rule_changes d = {};
+	int error;
+
+	if (!wanted || !t)
+		return fail(-ENOMEM, "can't change the NAT rules");
+	before.count = nat->rules;
+	memcpy(before.at, rules, before.count * sizeof(*rules));
+	*t = before;
+	if (count)
+		memcpy(wanted, all, count * sizeof(*wanted));
+	qsort(wanted, count, sizeof(*wanted), by_match);
+	error = fill_table(t, wanted, count, &d);
+	if (!error && count + d.deleted) /* the same rules may lead elsewhere by now */
+		error = put_table(t);
+	if (error)
+		nat_store_undo();
+	else
+		*ret = d;
+	return error;
+}
+
+void nat_store_undo(void)
+{
+	put_table(&before);
+}
+
+void nat_store_forget(void)
+{
+	if (!nat->rules)
+		memset(ports, 0, 2 * sizeof(*ports));
 }

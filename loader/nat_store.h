@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "abi.h"
+#include "rule.h"
 
 /* Opens the rules and puts in order what a killed command left; 0 or -errno,
  * said. */
@@ -23,6 +24,18 @@ int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was
 int nat_store_del(const struct shunt_nat_rule *match);
 
 int nat_store_flush(void);
+
+/* Puts these rules in force and no others; they must differ in what they match.
+ * Counters of those that stay go on. 0, or -errno, said, and then nothing has
+ * changed. */
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret);
+
+/* Undoes the last nat_store_replace(). */
+void nat_store_undo(void);
+
+/* Without rules and flows: no port matters any more. */
+void nat_store_forget(void);
 
 /* All rules, sorted, with the more special ones first; the array is the
  * caller's to free. 0 or -errno, said. */

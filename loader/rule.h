@@ -27,6 +27,14 @@ struct endpoint {
 	__u8 addr[16];
 };
 
+/* What a set of rules changes. */
+struct rule_changes {
+	__u32 added;
+	__u32 changed;
+	__u32 deleted;
+	__u32 same;
+};
+
 /* What a rule has done. */
 struct rule_counts {
 	__u64 packets;

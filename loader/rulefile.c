@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "nat_rule.h"
 #include "rules.h"
 #include "shunt.h"
 
@@ -84,6 +85,22 @@ static int read_rule(struct rule_file *f, unsigned int number, int count, char *
 	return error;
 }
 
+static int read_nat(struct rule_file *f, unsigned int number, int count, char **word)
+{
+	struct shunt_nat_rule r;
+	int error = nat_rule_parse(count, word, false, &r);
+
+	if (!error)
+		error = make_room(&f->nat, f->nats, sizeof(*f->nat));
+	if (!error)
+		error = make_room(&f->nat_line, f->nats, sizeof(*f->nat_line));
+	if (error)
+		return error;
+	f->nat[f->nats] = r;
+	f->nat_line[f->nats++] = number;
+	return 0;
+}
+
 static int read_line(struct rule_file *f, unsigned int number, char *line, size_t len)
 {
 	char *word[WORDS], option[32];
@@ -94,6 +111,8 @@ static int read_line(struct rule_file *f, unsigned int number, char *line, size_
 	count = split(line, word);
 	if (count <= 0)
 		return count;
+	if (!strcmp(word[0], "nat") && count > 2) /* else it is an interface for NAT */
+		return read_nat(f, number, count - 1, word + 1);
 	snprintf(option, sizeof(option), "--%s", word[0]);
 	if (is_load_option(option))
 		return read_option(f, number, count, word);
@@ -127,14 +146,11 @@ static int by_match(const void *a, const void *b)
 	       ((*x)->number < (*y)->number ? -1 : (*x)->number > (*y)->number);
 }
 
-static int refuse_double(const struct rule_file *f, const struct rule_line *first,
-			 const struct rule_line *second)
+static int refuse_double(const struct rule_file *f, const char *text, unsigned int first,
+			 unsigned int second)
 {
-	char text[RULE_TEXT];
-
-	rule_format(&second->rule, text, sizeof(text));
-	message_place(f->name, second->number);
-	refuse("'%s': line %u has a rule for the same packets", text, first->number);
+	message_place(f->name, second);
+	refuse("'%s': line %u has a rule for the same packets", text, first);
 	message_place(NULL, 0);
 	return -EINVAL;
 }
@@ -142,6 +158,7 @@ static int refuse_double(const struct rule_file *f, const struct rule_line *firs
 static int check_doubles(const struct rule_file *f)
 {
 	_cleanup_free_ const struct rule_line **order = calloc(f->count + 1, sizeof(*order));
+	char text[RULE_TEXT];
 	__u32 i;
 
 	if (!order)
@@ -149,9 +166,42 @@ static int check_doubles(const struct rule_file *f)
 	for (i = 0; i < f->count; i++)
 		order[i] = &f->line[i];
 	qsort(order, f->count, sizeof(*order), by_match);
-	for (i = 1; i < f->count; i++)
-		if (rule_same_match(&order[i - 1]->rule, &order[i]->rule))
-			return refuse_double(f, order[i - 1], order[i]);
+	for (i = 1; i < f->count; i++) {
+		if (!rule_same_match(&order[i - 1]->rule, &order[i]->rule))
+			continue;
+		rule_format(&order[i]->rule, text, sizeof(text));
+		return refuse_double(f, text, order[i - 1]->number, order[i]->number);
+	}
+	return 0;
+}
+
+/* By what rules match, then by line; that is, by place in the array. */
+static int by_nat_match(const void *a, const void *b)
+{
+	const struct shunt_nat_rule *x = *(const struct shunt_nat_rule *const *)a,
+				    *y = *(const struct shunt_nat_rule *const *)b;
+
+	return nat_rule_compare(x, y) ?: (x < y ? -1 : x > y);
+}
+
+static int check_nat_doubles(const struct rule_file *f)
+{
+	_cleanup_free_ const struct shunt_nat_rule **order = calloc(f->nats + 1, sizeof(*order));
+	char text[NAT_TEXT];
+	__u32 i;
+
+	if (!order)
+		return fail(-ENOMEM, "a rule file");
+	for (i = 0; i < f->nats; i++)
+		order[i] = &f->nat[i];
+	qsort(order, f->nats, sizeof(*order), by_nat_match);
+	for (i = 1; i < f->nats; i++) {
+		if (!nat_rule_same_match(order[i - 1], order[i]))
+			continue;
+		nat_rule_format(order[i], text);
+		return refuse_double(f, text, f->nat_line[order[i - 1] - f->nat],
+				     f->nat_line[order[i] - f->nat]);
+	}
 	return 0;
 }
 
@@ -183,6 +233,8 @@ int rule_file_read(const char *name, struct rule_file *ret)
 	if (!error)
 		error = check_doubles(&f);
 	if (!error)
+		error = check_nat_doubles(&f);
+	if (!error)
 		error = list_rules(&f);
 	if (error)
 		rule_file_free(&f);
@@ -209,19 +261,14 @@ void rule_file_free(struct rule_file *f)
 	free(f->option_line);
 	free(f->line);
 	free(f->rule);
+	free(f->nat);
+	free(f->nat_line);
 	*f = (struct rule_file){};
 }
 
-struct difference {
-	__u32 added;
-	__u32 changed;
-	__u32 deleted;
-	__u32 same;
-};
-
-static void compare(const struct rule_file *f, struct difference *ret)
+static void compare(const struct rule_file *f, struct rule_changes *ret)
 {
-	struct difference d = {};
+	struct rule_changes d = {};
 	const struct shunt_rule *was;
 	__u32 i;
 
@@ -237,30 +284,47 @@ static void compare(const struct rule_file *f, struct difference *ret)
 	*ret = d;
 }
 
-static void report(const struct difference *d)
+int rule_file_apply(const struct rule_file *f, struct rule_changes *ret)
 {
-	if (!opt.json) {
-		say("%u rules: %u added, %u changed, %u deleted", d->added + d->changed + d->same,
-		    d->added, d->changed, d->deleted);
-		return;
-	}
-	json_open(stdout, '{');
-	json_number(stdout, "rules", d->added + d->changed + d->same);
-	json_number(stdout, "added", d->added);
-	json_number(stdout, "changed", d->changed);
-	json_number(stdout, "deleted", d->deleted);
-	json_close(stdout, '}');
-}
-
-int rule_file_apply(const struct rule_file *f)
-{
-	struct difference d;
 	int error = 0;
 
-	compare(f, &d);
-	if (d.added + d.changed + d.deleted)
+	compare(f, ret);
+	if (ret->added + ret->changed + ret->deleted)
 		error = rules_replace(f->rule, f->count);
-	if (!error)
-		report(&d);
 	return error;
+}
+
+static bool any(const struct rule_changes *c)
+{
+	return c->added + c->changed + c->deleted + c->same;
+}
+
+static void say_changes(const char *what, const struct rule_changes *c)
+{
+	say("%u %srules: %u added, %u changed, %u deleted", c->added + c->changed + c->same, what,
+	    c->added, c->changed, c->deleted);
+}
+
+static void json_changes(const struct rule_changes *c)
+{
+	json_number(stdout, "rules", c->added + c->changed + c->same);
+	json_number(stdout, "added", c->added);
+	json_number(stdout, "changed", c->changed);
+	json_number(stdout, "deleted", c->deleted);
+}
+
+void rule_file_report(const struct rule_changes *steer, const struct rule_changes *nat)
+{
+	if (any(steer) || !any(nat))
+		say_changes("", steer);
+	if (any(nat))
+		say_changes("NAT ", nat);
+	if (!opt.json)
+		return;
+	json_open(stdout, '{');
+	json_changes(steer);
+	json_open_in(stdout, "nat", '{');
+	json_changes(nat);
+	json_close(stdout, '}');
+	json_close(stdout, '}');
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rule files: a rule on each line, in the words that follow 'shunt steer add'.
- * What follows a # that begins a word is a comment. A line may also name an
- * option of 'shunt load', without its dashes: 'iface eth0'.
+ * Rule files: a rule on each line, in the words that follow 'shunt steer add',
+ * or nat and those that follow 'shunt nat add'. What follows a # that begins a
+ * word is a comment. A line may also name an option of 'shunt load', without
+ * its dashes: 'iface eth0'.
  */
 #ifndef SHUNT_RULEFILE_H
 #define SHUNT_RULEFILE_H
@@ -19,6 +20,9 @@ struct rule_file {
 	struct rule_line *line;
 	const struct shunt_rule **rule; /* the same, one by one */
 	__u32 count;
+	struct shunt_nat_rule *nat;
+	unsigned int *nat_line; /* one for each */
+	__u32 nats;
 	/* the options, as they would be on the command line */
 	char **option;
 	int options;
@@ -38,8 +42,12 @@ void rule_file_free(struct rule_file *f);
 /* Has it a rule for what this host sends? */
 bool rule_file_is_local(const struct rule_file *f);
 
-/* Puts the rules of the file in force, and no others; how many are new, go and
- * change is said. The caller holds the lock and has opened the rules. */
-int rule_file_apply(const struct rule_file *f);
+/* Puts the steering rules of the file in force, and no others. The caller holds
+ * the lock and has opened the rules. 0 or -errno, said, and then nothing has
+ * changed. */
+int rule_file_apply(const struct rule_file *f, struct rule_changes *ret);
+
+/* Says how many rules are new, go and change. */
+void rule_file_report(const struct rule_changes *steer, const struct rule_changes *nat);
 
 #endif

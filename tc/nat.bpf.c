@@ -2,10 +2,11 @@
 /*
  * NAT: at egress, what goes to a rule's destination is sent to its target; at
  * ingress, what comes back gets its old addresses. Flows are made by a rule
- * and from then on stand for themselves, whatever happens to the rules. They
- * stand in a queue, and while there are some a timer looks at the next few ten
- * times a second, and ends those that have been idle for long enough. (A timer
- * for each flow takes memory that the kernel does not always have at hand.)
+ * and from then on stand for themselves, whatever happens to the rules, until
+ * the connection begins anew. They stand in a queue, and while there are some a
+ * timer looks at the next few ten times a second, and ends those that have been
+ * idle for long enough. (A timer for each flow takes memory that the kernel does
+ * not always have at hand.)
  *
  * Routing took place before egress, for the old destination: the way to the
  * target is looked up again. A packet that is redirected comes through egress
@@ -46,15 +47,6 @@
 #define PORT_FIRST 32768 /* of another source port */
 #define PORT_MASK 0x7fff
 
-/* How packets get to the target from where they are. */
-enum how {
-	HOW_PASS,     /* as they are */
-	HOW_MAC,      /* to the link layer address that is known */
-	HOW_NEIGHBOR, /* by the kernel, which resolves the next hop */
-	HOW_LOCAL,    /* it is on this host */
-	HOW_NOT,      /* no route */
-};
-
 struct shunt_nat_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -84,12 +76,21 @@ MAP(shunt_nat_match);
 
 struct shunt_nat_shapes_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 4);
+	__uint(max_entries, 2 * NAT_GROUPS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct shunt_nat_shapes);
 };
 MAP(shunt_nat_shapes);
+
+struct shunt_nat_ports_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_nat_ports);
+};
+MAP(shunt_nat_ports);
 
 /* load sets the size */
 struct shunt_nat_flows_map {
@@ -111,19 +112,25 @@ struct shunt_nat_pieces_map {
 };
 MAP(shunt_nat_pieces);
 
+struct shunt_nat_turn {
+	struct shunt_nat_key key;
+	__u16 id; /* the flow's; another one has taken its place if they differ */
+	__u16 pad;
+};
+
 /* the entries out of all flows, in the order in which to look whether they have
  * ended; load sets the size */
 struct shunt_nat_queue_map {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1);
-	__type(value, struct shunt_nat_key);
+	__type(value, struct shunt_nat_turn);
 };
 MAP(shunt_nat_queue);
 
 struct shunt_nat_sweep {
 	struct bpf_timer timer;
 	__u32 running;
-	__u32 flows;
+	__u32 flows; /* in the queue */
 };
 
 struct shunt_nat_sweep_map {
@@ -134,12 +141,22 @@ struct shunt_nat_sweep_map {
 };
 MAP(shunt_nat_sweep);
 
+/* What is to become of a packet that no flow is known for. */
+enum fate {
+	FATE_NONE,       /* nothing */
+	FATE_TARGET,     /* it goes to a rule's target */
+	FATE_STRAIGHT,   /* it goes to a target by itself: that is kept in mind */
+	FATE_OTHER_PORT, /* likewise, but a flow has the same two ends */
+};
+
 /* What is too much for the stack, or for the verifier. */
 struct draft {
 	struct packet pkt;            /* the verifier forgets how it was read */
 	struct shunt_nat_flow flow;   /* that is being made */
 	struct shunt_nat_key back;    /* of its entry for what comes back */
 	struct shunt_nat_target target;
+	enum fate fate;
+	__u32 changes;                /* of the rules, when they were asked */
 	struct shunt_nat_key piece;   /* of the datagram of a first fragment */
 };
 
@@ -156,6 +173,13 @@ static __always_inline struct shunt_nat *nat_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&shunt_nat, &zero);
+}
+
+static __always_inline struct shunt_nat_sweep *sweep_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
 }
 
 static __always_inline struct draft *draft_get(void)
@@ -331,6 +355,18 @@ static __always_inline enum shunt_nat_idle idle_of(const struct shunt_nat_flow *
 	return proto == IPPROTO_TCP ? NAT_TCP : NAT_UDP;
 }
 
+/* Removes both entries of a flow; false if another CPU is at it. */
+static __noinline bool end_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
+{
+	struct shunt_nat_key back = out->other;
+
+	if (bpf_map_delete_elem(&shunt_nat_flows, &back) ||
+	    bpf_map_delete_elem(&shunt_nat_flows, key))
+		return false;
+	COUNT(nat_ended, 1);
+	return true;
+}
+
 /* Ends a flow if it has been idle for long enough. */
 static __noinline bool end_idle(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
 {
@@ -341,19 +377,12 @@ static __noinline bool end_idle(const struct shunt_nat_key *key, const struct sh
 
 	if (!nat)
 		return false;
-	if (in) {
-		if (in->seen_ns > due)
-			due = in->seen_ns;
-		due += nat->idle_ns[idle_of(out, in, back.proto)];
-		if (now < due)
-			return false;
-		if (bpf_map_delete_elem(&shunt_nat_flows, &back))
-			return false;
-	}
-	if (bpf_map_delete_elem(&shunt_nat_flows, key))
-		return false;
-	COUNT(nat_ended, 1);
-	return true;
+	if (!in)
+		return false; /* another CPU ends it */
+	if (in->seen_ns > due)
+		due = in->seen_ns;
+	due += nat->idle_ns[idle_of(out, in, back.proto)];
+	return now >= due && end_flow(key, out);
 }
 
 /* Looks at the flow whose turn it is. */
@@ -361,13 +390,14 @@ static long sweep_one(__u32 i, void *data)
 {
 	struct shunt_nat_sweep *sweep = *(struct shunt_nat_sweep **)data;
 	struct shunt_nat_flow *out;
-	struct shunt_nat_key key;
+	struct shunt_nat_turn turn;
 
 	(void)i;
-	if (bpf_map_pop_elem(&shunt_nat_queue, &key))
+	if (bpf_map_pop_elem(&shunt_nat_queue, &turn))
 		return 1;
-	out = flow_get(&key);
-	if (!out || end_idle(&key, out) || bpf_map_push_elem(&shunt_nat_queue, &key, 0))
+	out = flow_get(&turn.key);
+	if (!out || out->id != turn.id || end_idle(&turn.key, out) ||
+	    bpf_map_push_elem(&shunt_nat_queue, &turn, 0))
 		__sync_fetch_and_add(&sweep->flows, -1);
 	return 0;
 }
@@ -388,12 +418,12 @@ static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 }
 
 /* Puts a flow in the queue; false if there is no room. */
-static __noinline bool enqueue(const struct shunt_nat_key *key)
+static __noinline bool enqueue(const struct shunt_nat_key *key, __u16 id)
 {
-	__u32 zero = 0;
-	struct shunt_nat_sweep *sweep = bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
+	struct shunt_nat_sweep *sweep = sweep_get();
+	struct shunt_nat_turn turn = { .key = *key, .id = id };
 
-	if (!sweep || bpf_map_push_elem(&shunt_nat_queue, key, 0))
+	if (!sweep || bpf_map_push_elem(&shunt_nat_queue, &turn, 0))
 		return false;
 	__sync_fetch_and_add(&sweep->flows, 1);
 	if (!sweep->running && !__sync_lock_test_and_set(&sweep->running, 1))
@@ -414,43 +444,16 @@ static __always_inline void note(struct shunt_nat_flow *flow, const struct packe
 		flow->last_flags = pkt->tcp_flags;
 }
 
-/* The connection begins anew. */
-static __always_inline void reopen(struct shunt_nat_flow *out)
+static __noinline bool tcp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
+				      const struct shunt_nat_key *back)
 {
-	struct shunt_nat_flow *in = flow_get(&out->other);
-
-	if (!((out->tcp_flags | (in ? in->tcp_flags : 0)) & (TCP_FIN | TCP_RST)))
-		return;
-	out->tcp_flags = out->last_flags = 0;
-	if (in) {
-		in->tcp_flags = in->last_flags = 0;
-		in->packets = 0;
-	}
-}
-
-/* Has a socket of this host a connection of its own that the flow's answers
- * would be taken for? */
-static __always_inline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_key *back)
-{
-	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
 	bool has;
 
-	if (back->proto != IPPROTO_TCP)
-		return false;
-	if (back->family == AF_INET) {
-		__builtin_memcpy(&t.ipv4.saddr, back->src, 4);
-		__builtin_memcpy(&t.ipv4.daddr, back->dst, 4);
-		t.ipv4.sport = bpf_htons(back->sport);
-		t.ipv4.dport = bpf_htons(back->dport);
-		sk = bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		__builtin_memcpy(t.ipv6.saddr, back->src, 16);
-		__builtin_memcpy(t.ipv6.daddr, back->dst, 16);
-		t.ipv6.sport = bpf_htons(back->sport);
-		t.ipv6.dport = bpf_htons(back->dport);
-		sk = bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
-	}
+	if (back->family == AF_INET)
+		sk = bpf_skc_lookup_tcp(skb, t, sizeof(t->ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_skc_lookup_tcp(skb, t, sizeof(t->ipv6), BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return false;
 	has = sk->state != TCP_LISTEN;
@@ -458,9 +461,65 @@ static __always_inline bool socket_has(struct __sk_buff *skb, const struct shunt
 	return has;
 }
 
+static __noinline bool udp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
+				      const struct shunt_nat_key *back)
+{
+	struct bpf_sock *sk;
+	bool has;
+
+	if (back->family == AF_INET)
+		sk = bpf_sk_lookup_udp(skb, t, sizeof(t->ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(skb, t, sizeof(t->ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	has = sk->state == TCP_ESTABLISHED; /* connected */
+	bpf_sk_release(sk);
+	return has;
+}
+
+/* Has a socket of this host a connection of its own to that source, from that
+ * destination? */
+static __noinline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_key *to)
+{
+	struct bpf_sock_tuple t = {};
+
+	if (to->family == AF_INET) {
+		__builtin_memcpy(&t.ipv4.saddr, to->src, 4);
+		__builtin_memcpy(&t.ipv4.daddr, to->dst, 4);
+		t.ipv4.sport = bpf_htons(to->sport);
+		t.ipv4.dport = bpf_htons(to->dport);
+	} else {
+		__builtin_memcpy(t.ipv6.saddr, to->src, 16);
+		__builtin_memcpy(t.ipv6.daddr, to->dst, 16);
+		t.ipv6.sport = bpf_htons(to->sport);
+		t.ipv6.dport = bpf_htons(to->dport);
+	}
+	return to->proto == IPPROTO_TCP ? tcp_socket_has(skb, &t, to) :
+					  udp_socket_has(skb, &t, to);
+}
+
+/* Would the flow's packets be taken for those of a socket of this host: the
+ * answers; or, if they are forwarded, what goes to a target on this host? */
+static __always_inline bool taken(struct __sk_buff *skb, const struct shunt_nat_key *back,
+				  bool forwarded)
+{
+	struct shunt_nat_key out = {
+		.sport = back->dport, .dport = back->sport,
+		.family = back->family, .proto = back->proto,
+	};
+
+	if (socket_has(skb, back))
+		return true;
+	__builtin_memcpy(out.src, back->dst, 16);
+	__builtin_memcpy(out.dst, back->src, 16);
+	return forwarded && socket_has(skb, &out);
+}
+
 struct port_search {
 	struct __sk_buff *skb;
 	struct draft *draft;
+	bool forwarded;
 	long error;
 };
 
@@ -472,22 +531,15 @@ static long try_port(__u32 i, void *data)
 	if (i || s->error == EEXIST)
 		d->back.dport = PORT_FIRST + (bpf_get_prandom_u32() & PORT_MASK);
 	s->error = EEXIST;
-	if (socket_has(s->skb, &d->back))
+	/* A socket tells for TCP that goes straight; UDP is cheaper as a flow
+	 * than asked for with each packet. */
+	if (!(d->fate == FATE_STRAIGHT && d->back.proto == IPPROTO_UDP) &&
+	    taken(s->skb, &d->back, s->forwarded))
 		return 0;
 	s->error = bpf_map_update_elem(&shunt_nat_flows, &d->back, &d->flow, BPF_NOEXIST);
 	if (s->error == EEXIST)
 		return 0;
 	return 1;
-}
-
-static __noinline struct shunt_nat_flow *refuse_flow(__u32 rule)
-{
-	struct shunt_nat_rule *r = rule_get(rule);
-
-	COUNT(nat_refused, 1);
-	if (r)
-		__sync_fetch_and_add(&r->refused, 1);
-	return NULL;
 }
 
 /* The answers to a flow come from the target, which keeps some bits of the
@@ -512,58 +564,114 @@ static __always_inline void fill_back(struct shunt_nat_key *back, const struct s
 	back->pad = 0;
 }
 
-/*
- * Makes the two entries of a flow from key to the draft's target, with another
- * source port if its own is taken, or if other_port says so. NULL if there is
- * no room.
- */
-static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
-						   const struct shunt_nat_key *key,
-						   struct draft *d, bool other_port, bool raw)
+/* The flow's packets leave by this interface before NAT. */
+static __always_inline void set_home(struct __sk_buff *skb, struct shunt_nat_flow *flow, bool raw)
 {
-	struct shunt_nat_flow *flow = &d->flow, *out;
-	const struct shunt_nat_target *t = &d->target;
-	struct shunt_nat_rule *rule;
-	struct port_search s = { .skb = skb, .draft = d, .error = other_port ? EEXIST : 0 };
-
-	fill_back(&d->back, key, t);
-	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->other = *key;
-	flow->seen_ns = bpf_ktime_get_coarse_ns();
-	flow->rule = t->rule;
 	flow->ifindex = skb->ifindex;
-	flow->fallback = t->ifindex;
 	flow->raw = raw;
 	if (!raw)
 		bpf_skb_load_bytes(skb, 6, flow->home, 6);
-	bpf_loop(PORT_TRIES, try_port, &s, 0);
-	if (s.error)
-		return refuse_flow(t->rule);
-	flow->other = d->back;
-	if (other_port) {
-		flow->route_ns = ~0ULL;
-		flow->how = HOW_PASS;
+}
+
+/* The way to the old destination is another one now, and so may be the target's. */
+static __noinline void move_home(struct __sk_buff *skb, struct shunt_nat_flow *out, bool raw)
+{
+	struct shunt_nat_flow *in = flow_get(&out->other);
+
+	if (in)
+		set_home(skb, in, raw);
+	set_home(skb, out, raw);
+	if (out->route_ns != ~0ULL)
+		out->route_ns = 0;
+}
+
+static __noinline struct shunt_nat_flow *no_flow(enum fate fate, __u32 rule)
+{
+	struct shunt_nat_rule *r = rule_get(rule);
+
+	if (fate == FATE_STRAIGHT)
+		return NULL;
+	COUNT(nat_refused, 1);
+	if (r)
+		__sync_fetch_and_add(&r->refused, 1);
+	return NULL;
+}
+
+static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_nat_key *key,
+				      struct draft *d, bool raw)
+{
+	struct shunt_nat_flow *flow = &d->flow;
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->other = *key;
+	flow->seen_ns = bpf_ktime_get_coarse_ns();
+	flow->rule = d->target.rule;
+	flow->fallback = d->target.ifindex;
+	flow->id = bpf_get_prandom_u32();
+	if (d->fate == FATE_STRAIGHT) {
+		flow->how = NAT_STRAIGHT;
+		flow->changes = d->changes;
 	}
+	set_home(skb, flow, raw);
+}
+
+/*
+ * Makes the two entries of a flow from key to the draft's target, with another
+ * source port if its own is taken, or if its fate says so. NULL if there is no
+ * room.
+ */
+static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
+						   const struct shunt_nat_key *key,
+						   struct draft *d, bool raw)
+{
+	enum fate fate = d->fate;
+	struct shunt_nat_flow *flow = &d->flow, *out;
+	__u32 index = d->target.rule;
+	struct shunt_nat_rule *rule;
+	struct port_search s = {
+		.skb = skb,
+		.draft = d,
+		.forwarded = !skb->sk,
+		.error = fate == FATE_OTHER_PORT ? EEXIST : 0,
+	};
+
+	fill_back(&d->back, key, &d->target);
+	fill_flow(skb, key, d, raw);
+	bpf_loop(fate == FATE_STRAIGHT ? 1 : PORT_TRIES, try_port, &s, 0);
+	if (s.error)
+		return no_flow(fate, index);
+	flow->other = d->back;
+	if (fate == FATE_OTHER_PORT)
+		flow->route_ns = ~0ULL; /* as it is */
 	if (bpf_map_update_elem(&shunt_nat_flows, key, flow, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&shunt_nat_flows, &d->back);
 		out = flow_get(key); /* another CPU was faster */
-		return out ? out : refuse_flow(t->rule);
+		return out ? out : no_flow(fate, index);
 	}
 	out = flow_get(key);
 	if (!out)
 		return NULL;
-	if (!enqueue(key)) {
+	if (!enqueue(key, flow->id)) {
 		bpf_map_delete_elem(&shunt_nat_flows, &d->back);
 		bpf_map_delete_elem(&shunt_nat_flows, key);
-		return refuse_flow(t->rule);
+		return no_flow(fate, index);
 	}
 	COUNT(nat_made, 1);
+	if (fate == FATE_STRAIGHT)
+		COUNT(nat_straight, 1);
 	if (d->back.dport != key->sport)
 		COUNT(nat_ports, 1);
-	rule = rule_get(t->rule);
+	rule = rule_get(index);
 	if (rule)
 		__sync_fetch_and_add(&rule->flows, 1);
 	return out;
+}
+
+static __always_inline bool same_address(const __u8 *a, const __u8 *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
 }
 
 /* Would the answers to a packet that is not ours be taken for a flow's? */
@@ -575,32 +683,112 @@ static __always_inline bool clashes(const struct packet *pkt)
 	return flow_get(&back);
 }
 
-/* The target of a new flow: a rule's; or its own, by another source port, if
- * it would get into another's way. */
-static __noinline bool find_target(const struct packet *pkt, struct draft *d,
-				   bool *ret_other_port)
+/* Is it the port of a rule, or of a target? */
+static __always_inline bool port_matters(__u8 proto, __u32 port)
 {
-	struct shunt_nat *nat = nat_get();
+	__u32 which = proto == IPPROTO_UDP;
+	const struct shunt_nat_ports *ports = bpf_map_lookup_elem(&shunt_nat_ports, &which);
+
+	return ports && ports->bits[(port & 0xffff) / 64] & 1ULL << port % 64;
+}
+
+static __always_inline bool search(const struct packet *pkt, struct draft *d, __u32 current,
+				   bool is_target)
+{
 	struct search s = {
 		.pkt = pkt,
-		.key = { .family = pkt->family, .proto = pkt->proto },
+		.key = { .family = pkt->family, .proto = pkt->proto, .is_target = is_target },
 		.draft = d,
+		.shapes = current,
 	};
 
-	if (!nat)
-		return false;
-	s.shapes = pkt->family == AF_INET ? nat->current[0] : nat->current[1];
 	bpf_loop(SHUNT_NAT_SHAPES, try_shape, &s, 0);
-	*ret_other_port = false;
-	if (s.found)
-		return true;
-	if (!clashes(pkt))
-		return false;
+	return s.found;
+}
+
+/* NAT's flows come first: what goes straight to targets gets half of the room. */
+static __always_inline bool has_room(const struct shunt_nat *nat)
+{
+	const struct shunt_nat_sweep *sweep = sweep_get();
+
+	return sweep && sweep->flows < nat->flows / 2;
+}
+
+/* Finds a packet's fate, which goes into the draft with the target. */
+static __noinline enum fate find_fate(const struct packet *pkt, struct draft *d)
+{
+	const struct shunt_nat *nat = nat_get();
+	bool v4 = pkt->family == AF_INET;
+
+	d->fate = FATE_NONE;
+	if (!nat || !port_matters(pkt->proto, pkt->dport))
+		return FATE_NONE;
+	d->changes = nat->changes;
+	if (search(pkt, d, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
+		return d->fate = FATE_TARGET;
+	if (clashes(pkt))
+		d->fate = FATE_OTHER_PORT;
+	else if (search(pkt, d, nat->current[v4 ? NAT_TARGET4 : NAT_TARGET6], true) &&
+		 has_room(nat))
+		d->fate = FATE_STRAIGHT;
 	__builtin_memset(&d->target, 0, sizeof(d->target));
 	__builtin_memcpy(d->target.to, pkt->dst, 16);
 	d->target.keep = 128;
 	d->target.rule = SHUNT_NAT_RULES; /* none */
-	*ret_other_port = true;
+	return d->fate;
+}
+
+/* Would the rules make the same flow of the packet? */
+static __always_inline bool same_target(const struct shunt_nat_key *key, const struct packet *pkt,
+					const struct shunt_nat_flow *out, struct draft *d)
+{
+	if (find_fate(pkt, d) == FATE_NONE)
+		return false;
+	fill_back(&d->back, key, &d->target);
+	return d->back.sport == out->other.sport && same_address(d->back.src, out->other.src);
+}
+
+/*
+ * A known flow's request for a connection: the last one may have ended. If it
+ * has, or if nobody has answered, the rules are asked again; false if they say
+ * something else now, and the flow is removed.
+ */
+static __noinline bool reopen(const struct shunt_nat_key *key, const struct packet *pkt,
+			      struct shunt_nat_flow *out)
+{
+	struct shunt_nat_flow *in = flow_get(&out->other);
+	struct draft *d = draft_get();
+
+	if (!in || !d)
+		return true; /* another CPU removes it */
+	if (in->packets && !((out->tcp_flags | in->tcp_flags) & (TCP_FIN | TCP_RST)))
+		return true;
+	if ((!in->packets || idle_of(out, in, IPPROTO_TCP) == NAT_CLOSED) &&
+	    !same_target(key, pkt, out, d)) {
+		end_flow(key, out);
+		return false;
+	}
+	out->tcp_flags = out->last_flags = 0;
+	in->tcp_flags = in->last_flags = 0;
+	in->packets = 0;
+	return true;
+}
+
+/* UDP that goes straight to a target is in nobody's way: when the rules have
+ * changed they are asked again. False as with reopen(). */
+static __noinline bool still_straight(const struct shunt_nat_key *key, const struct packet *pkt,
+				      struct shunt_nat_flow *out)
+{
+	const struct shunt_nat *nat = nat_get();
+	struct draft *d = draft_get();
+
+	if (!nat || !d || out->changes == nat->changes)
+		return true;
+	if (!same_target(key, pkt, out, d)) {
+		end_flow(key, out);
+		return false;
+	}
+	out->changes = d->changes;
 	return true;
 }
 
@@ -629,28 +817,28 @@ static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *ou
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
 	case BPF_FIB_LKUP_RET_NOT_FWDED:
-		return HOW_LOCAL;
+		return NAT_LOCAL;
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
 	case BPF_FIB_LKUP_RET_PROHIBIT:
-		return HOW_NOT;
+		return NAT_UNROUTED;
 	default:
 		out->oif = out->fallback ? out->fallback : skb->ifindex;
-		return out->oif == LOOPBACK ? HOW_LOCAL : HOW_NEIGHBOR;
+		return out->oif == LOOPBACK ? NAT_LOCAL : NAT_NEIGHBOR;
 	}
 	out->oif = fib.ifindex;
 	if (out->raw && fib.ifindex == skb->ifindex)
-		return HOW_PASS; /* nothing there depends on the next hop */
+		return NAT_PASS; /* nothing there depends on the next hop */
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
-		return HOW_NEIGHBOR;
+		return NAT_NEIGHBOR;
 	__builtin_memcpy(out->macs, fib.dmac, 6);
 	__builtin_memcpy(out->macs + 6, fib.smac, 6);
 	if (fib.ifindex != skb->ifindex || bpf_skb_load_bytes(skb, 0, mac, 6))
-		return HOW_MAC;
+		return NAT_MAC;
 	for (i = 0; i < 6; i++)
 		if (mac[i] != fib.dmac[i])
-			return HOW_MAC;
-	return HOW_PASS;
+			return NAT_MAC;
+	return NAT_PASS;
 }
 
 static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_nat_flow *out,
@@ -661,11 +849,11 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 	if (!l2 && (bpf_skb_change_head(skb, ETHERNET, 0) ||
 		    bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
 		return DROP;
-	if (out->how == HOW_LOCAL)
+	if (out->how == NAT_LOCAL)
 		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
 	/* With the next hop told, the kernel would send what has to wait for
 	 * its address by the old route. */
-	if (out->how == HOW_NEIGHBOR || !fresh)
+	if (out->how == NAT_NEIGHBOR || !fresh)
 		return bpf_redirect_neigh(out->oif, NULL, 0, 0);
 	if (bpf_skb_store_bytes(skb, 0, out->macs, 12, 0))
 		return DROP;
@@ -683,9 +871,9 @@ static __noinline int send_on(struct __sk_buff *skb, struct shunt_nat_flow *out,
 		out->how = ask_route(skb, out);
 		out->route_ns = out->seen_ns + ROUTE_NS;
 	}
-	if (out->how == HOW_PASS)
+	if (out->how == NAT_PASS)
 		return NEXT;
-	if (out->how == HOW_NOT) {
+	if (out->how == NAT_UNROUTED) {
 		COUNT(nat_unroutable, 1);
 		return DROP;
 	}
@@ -738,6 +926,15 @@ static __always_inline bool is_request(const struct packet *pkt)
 	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* Does a known flow still hold for the packet? Else it is removed. */
+static __always_inline bool still_holds(const struct shunt_nat_key *key, const struct packet *pkt,
+					struct shunt_nat_flow *out)
+{
+	if (pkt->proto == IPPROTO_TCP)
+		return !is_request(pkt) || reopen(key, pkt, out);
+	return out->how != NAT_STRAIGHT || still_straight(key, pkt, out);
+}
+
 /* This flow's datagram has more fragments. */
 static __always_inline void remember_piece(const struct shunt_nat_key *key)
 {
@@ -747,6 +944,25 @@ static __always_inline void remember_piece(const struct shunt_nat_key *key)
 		bpf_map_update_elem(&shunt_nat_pieces, &draft->piece, key, BPF_ANY);
 }
 
+/* What a target on this host answers to a packet that was forwarded leaves by
+ * another interface than lo, and never comes in again. */
+static __noinline bool answer_out(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+				  bool first, int *ret)
+{
+	struct shunt_nat_flow *in;
+	struct shunt_nat_key key;
+
+	key_of(&key, pkt, NAT_IN);
+	in = flow_get(&key);
+	if (!in || in->how == NAT_STRAIGHT)
+		return false;
+	if (first)
+		remember_piece(&key);
+	note(in, pkt, skb->len);
+	*ret = rewrite_in(skb, pkt, in, l2) ? DROP : NEXT;
+	return true;
+}
+
 /* first: it is a first fragment, of the draft's piece */
 static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 			       bool first)
@@ -754,7 +970,7 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	struct shunt_nat_key key;
 	struct shunt_nat_flow *out;
 	struct draft *draft;
-	bool other_port;
+	int ret;
 
 	if (skb->tc_index == NAT_DONE) {
 		skb->tc_index = 0;
@@ -763,23 +979,31 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	}
 	key_of(&key, pkt, NAT_OUT);
 	out = flow_get(&key);
+	if (out && !still_holds(&key, pkt, out))
+		out = NULL;
+	if (!out && skb->ifindex != LOOPBACK && port_matters(pkt->proto, pkt->sport) &&
+	    answer_out(skb, pkt, l2, first, &ret))
+		return ret;
 	if (!out) {
 		/* A connection that was there before the rule is left alone. */
 		if (pkt->proto == IPPROTO_TCP && !is_request(pkt))
 			return NEXT;
 		draft = draft_get();
-		if (!draft || !find_target(pkt, draft, &other_port))
+		if (!draft || find_fate(pkt, draft) == FATE_NONE)
 			return NEXT;
-		out = make_flow(skb, &key, draft, other_port, !l2);
+		out = make_flow(skb, &key, draft, !l2);
 		if (!out)
-			return DROP;
-		trace(pkt, out);
-	} else if (pkt->proto == IPPROTO_TCP && is_request(pkt)) {
-		reopen(out);
+			return draft->fate == FATE_STRAIGHT ? NEXT : DROP;
+		if (out->how != NAT_STRAIGHT)
+			trace(pkt, out);
 	}
+	note(out, pkt, skb->len);
+	if (out->how == NAT_STRAIGHT)
+		return NEXT;
+	if (out->ifindex != pkt->ifindex)
+		move_home(skb, out, !l2);
 	if (first)
 		remember_piece(&key);
-	note(out, pkt, skb->len);
 	if (rewrite_out(skb, pkt, out, l2))
 		return DROP;
 	return send_on(skb, out, l2);
@@ -811,9 +1035,11 @@ static __noinline int in_flow(struct __sk_buff *skb, const struct packet *pkt, _
 	in = flow_get(&key);
 	if (!in)
 		return NEXT;
+	note(in, pkt, skb->len);
+	if (in->how == NAT_STRAIGHT)
+		return NEXT;
 	if (first)
 		remember_piece(&key);
-	note(in, pkt, skb->len);
 	if (rewrite_in(skb, pkt, in, l2))
 		return DROP;
 	return come_back(skb, in, l2);
@@ -846,7 +1072,7 @@ static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
 		return NEXT;
 	}
 	COUNT(nat_packets, 1);
-	if (out) {
+	if (of->direction == NAT_OUT) {
 		if (put_address(skb, pkt->family, l2,
 				l2 + (pkt->family == AF_INET ? IPV4_DST : IPV6_DST), 0, 0, pkt->dst,
 				flow->other.src))
@@ -856,7 +1082,7 @@ static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
 	if (put_address(skb, pkt->family, l2, l2 + (pkt->family == AF_INET ? IPV4_SRC : IPV6_SRC), 0,
 			0, pkt->src, flow->other.dst))
 		return DROP;
-	return come_back(skb, flow, l2);
+	return out ? NEXT : come_back(skb, flow, l2);
 }
 
 /* --- ICMP errors ------------------------------------------------------------------- */
@@ -919,15 +1145,10 @@ static __always_inline long put_quoted(struct __sk_buff *skb, __u8 family, __u32
 	       bpf_skb_store_bytes(skb, at, new, 16, 0);
 }
 
-static __always_inline bool same_address(const __u8 *a, const __u8 *b)
-{
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
-
-	return x[0] == y[0] && x[1] == y[1];
-}
-
-/* Someone on the way answers a packet that went out with an error. */
-static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2)
+/* Someone on the way answers a packet that went out with an error; or this host
+ * does, for a target that it has itself, and the error leaves. */
+static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+			       bool leaves)
 {
 	struct packet quote = {};
 	struct shunt_nat_flow *in;
@@ -940,7 +1161,7 @@ static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, 
 		return NEXT;
 	answer_key(&key, &quote, NAT_IN);
 	in = flow_get(&key);
-	if (!in)
+	if (!in || in->how == NAT_STRAIGHT)
 		return NEXT;
 	COUNT(nat_errors, 1);
 	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, in->other.sport);
@@ -951,7 +1172,9 @@ static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, 
 	if (same_address(pkt->src, quote.dst))
 		error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_SRC : IPV6_SRC),
 				     v4 ? 0 : check, 0, pkt->src, in->other.dst);
-	return error ? DROP : come_back(skb, in, l2);
+	if (error)
+		return DROP;
+	return leaves ? NEXT : come_back(skb, in, l2);
 }
 
 /* This host answers a packet that came back with an error. */
@@ -968,7 +1191,7 @@ static __noinline int out_error(struct __sk_buff *skb, const struct packet *pkt,
 		return NEXT;
 	answer_key(&key, &quote, NAT_OUT);
 	out = flow_get(&key);
-	if (!out || !same_address(pkt->dst, quote.src))
+	if (!out || out->how == NAT_STRAIGHT || !same_address(pkt->dst, quote.src))
 		return NEXT;
 	COUNT(nat_errors, 1);
 	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, out->other.sport);
@@ -1010,6 +1233,8 @@ static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
 	case PARSED_FRAGMENT:
 		return piece(skb, &draft->pkt, l2, NAT_PIECE_OUT);
 	case PARSED_OTHER:
+		if (skb->ifindex != LOOPBACK && in_error(skb, &draft->pkt, l2, true) == DROP)
+			return DROP;
 		return out_error(skb, &draft->pkt, l2);
 	default:
 		return NEXT;
@@ -1029,7 +1254,7 @@ static __always_inline int nat_in(struct __sk_buff *skb, __u32 l2)
 	case PARSED_FRAGMENT:
 		return piece(skb, &draft->pkt, l2, NAT_PIECE_IN);
 	case PARSED_OTHER:
-		return in_error(skb, &draft->pkt, l2);
+		return in_error(skb, &draft->pkt, l2, false);
 	default:
 		return NEXT;
 	}
@@ -1064,8 +1289,7 @@ int shunt_nat_raw_in(struct __sk_buff *skb)
 SEC("tc")
 int shunt_nat_init(struct __sk_buff *skb)
 {
-	__u32 zero = 0;
-	struct shunt_nat_sweep *sweep = bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
+	struct shunt_nat_sweep *sweep = sweep_get();
 	long error;
 
 	(void)skb;

@@ -265,3 +265,132 @@ map_bytes()
 	shunt steer test tcp src 1.1.1.1 dst 10.1.134.159 dport $((1 + 99999 % 60000)) | grep 'service s99999$'
 	shunt save | grep -v '^#' | sort | diff - <(sort "$RULES")
 }
+
+# --- NAT rules -----------------------------------------------------------------
+
+applied_nat()
+{
+	shunt -j apply "$1" | jq -c '.nat | [.added, .changed, .deleted]'
+}
+
+nat_rules()
+{
+	shunt -j nat list | jq -c '[.[] | .proto + " " + .dst + ":" + .dport + " " + .to]'
+}
+
+@test "NAT rules: apply, save, and only differences change" {
+	cat >"$RULES" <<-END
+		tcp dst 10.0.0.1 pass
+		nat tcp dst 10.0.0.10 dport 80 to 127.0.0.1:8080
+		nat udp dst 10.0.0.0/24 to 10.1.0.0/24 # all ports
+		nat tcp dst fd00::10 dport 90-99 to [fd00::1]:8090-8099
+		iface lo
+		nat lo
+	END
+	shunt apply "$RULES" 2>&1 | grep 'no route to the targets of 2 rules, such as 10.1.0.0;'
+	shunt nat flush
+	[ "$(applied_nat "$RULES")" = '[3,0,0]' ]
+	[ "$(nat_rules)" = '["tcp 10.0.0.10:80 127.0.0.1:8080","udp 10.0.0.0/24:1-65535 10.1.0.0/24","tcp fd00::10:90-99 [fd00::1]:8090-8099"]' ]
+	shunt save >"$RULES.saved"
+	[ "$(grep -c '^nat ' "$RULES.saved")" = 3 ]
+	[ "$(applied_nat "$RULES.saved")" = '[0,0,0]' ]
+	shunt apply /dev/null 2>&1 | grep -q '0 NAT rules: 0 added, 0 changed, 3 deleted'
+	[ "$(nat_rules)" = '[]' ]
+	[ "$(applied "$RULES.saved")" = '[1,0,0]' ]
+	diff "$RULES.saved" <(shunt save)
+	sed -i -e 's/:8080/:8081/' -e '/udp/d' "$RULES"
+	[ "$(applied_nat "$RULES")" = '[0,1,1]' ]
+	[ "$(nat_rules)" = '["tcp 10.0.0.10:80 127.0.0.1:8081","tcp fd00::10:90-99 [fd00::1]:8090-8099"]' ]
+}
+
+bad_nat_lines()
+{
+	cat <<-'END'
+		nat icmp dst 10.0.0.1 to 10.0.0.2|icmp
+		nat tcp dst 10.0.0.1|to
+		nat tcp dst 10.0.0.1 to|to
+		nat tcp to 10.0.0.1|dst
+		nat tcp dst 10.0.0.300 to 10.0.0.2|10.0.0.300
+		nat tcp dst 10.0.0.1/24 to 10.0.0.2|10.0.0.0/24
+		nat tcp dst 10.0.0.1 dport 0 to 10.0.0.2|0
+		nat tcp dst 10.0.0.1 to fd00::1|fd00::1
+		nat tcp dst 10.0.0.0/8 to 10.1.0.0/16|10.1.0.0/16
+		nat tcp dst 10.0.0.1 dport 80-90 to 10.0.0.2:1-5|10.0.0.2:1-5
+		nat tcp dst 10.0.0.1 src 10.0.0.3 to 10.0.0.2|src
+		nat tcp dst 10.0.0.1 pass now|pass
+		nat|nat
+		nat lo eth0|lo
+		nat tcp dst 10.0.0.7 dport 1-65535 to 10.0.0.3|line 1
+	END
+}
+
+@test "errors in NAT rules: each names file, line and word, and changes nothing" {
+	local line word before
+
+	shunt nat add tcp dst 10.9.9.9 to 127.0.0.1
+	before=$(shunt save)
+	while IFS='|' read -r line word; do
+		printf 'nat tcp dst 10.0.0.7 to 10.0.0.2\n# second\n%s\ntcp dst 10.0.0.8 pass\n' "$line" >"$RULES"
+		echo "# $line"
+		run -1 shunt apply "$RULES"
+		[[ $output == "shunt: $RULES:3: "*"$word"* ]]
+		[ "${#lines[@]}" = 1 ]
+	done < <(bad_nat_lines)
+	[ "$(shunt save)" = "$before" ]
+}
+
+# nat_lines COUNT WORD...: as many NAT rules
+nat_lines()
+{
+	awk -v n="$1" -v words="${*:2}" 'BEGIN {
+		for (i = 0; i < n; i++)
+			printf "nat tcp dst 10.%d.%d.%d %s\n", i / 65536, i / 256 % 256, i % 256, words
+	}'
+}
+
+@test "NAT and steering rules change together, or not at all" {
+	local before
+
+	shunt steer add tcp dst 10.9.9.9 pass
+	shunt nat add tcp dst 10.0.0.1 to 127.0.0.2
+	before=$(shunt save)
+	# more rules than there is room for
+	{ nat_lines 16385 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; } >"$RULES"
+	run -1 shunt apply "$RULES"
+	[[ $output =~ 'no room for more than 16384 NAT rules' ]]
+	[ "$(shunt save)" = "$before" ]
+	# and more blocks of ports
+	{ nat_lines 2500 dport 1-65534 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; } >"$RULES"
+	run -1 shunt apply "$RULES"
+	[[ $output =~ 'no room for more than 65536 blocks of ports' ]]
+	[ "$(shunt save)" = "$before" ]
+	[ "$(map_entries shunt_nat_match)" = 2 ]
+	# steering has no room
+	unload
+	shunt load --iface lo --max-rules 1
+	shunt apply - <<<"$before"
+	{ nat_lines 3 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; echo tcp dst 10.9.9.7 pass; } >"$RULES"
+	run -1 shunt apply "$RULES"
+	[[ $output =~ 'no room' ]]
+	[ "$(shunt save)" = "$before" ]
+}
+
+@test "NAT rules in load --config, with steering and without" {
+	printf 'nat tcp dst 10.0.0.10 dport 80 to 127.0.0.1:8080\n' >"$RULES"
+	unload
+	shunt load --config "$RULES" --iface lo 2>&1 | grep -q '^shunt: 1 NAT rules: 1 added'
+	[ "$(status nat.rules)" = 1 ]
+	shunt load --config "$RULES" --iface lo 2>&1 | grep -q 'rules are left as they are'
+	unload
+	run -2 shunt load --config "$RULES" --cgroup "$CGROUP_ROOT"
+	[[ $output =~ 'NAT rules, but there is no --nat' ]]
+	echo 'nat lo' >>"$RULES"
+	shunt load --config "$RULES"
+	[ "$(status nat.rules)" = 1 ]
+	[ "$(shunt save | grep -v '^#')" = 'nat tcp dst 10.0.0.10 dport 80 to 127.0.0.1:8080' ]
+	[ "$(applied_nat /dev/null)" = '[0,0,1]' ]
+	echo 'tcp dst 10.0.0.1 pass' >>"$RULES"
+	run -1 shunt apply "$RULES"
+	[[ $output =~ 'steering is not loaded' ]]
+	[ "$(status nat.rules)" = 0 ]
+}

@@ -17,7 +17,9 @@ BENCH=$PROJECT/build/bench
 
 bats_require_minimum_version 1.5.0
 
+OTHER=/sys/fs/bpf/other
 family=4
+client=()
 
 make_hosts()
 {
@@ -60,6 +62,7 @@ teardown()
 {
 	maps=$(own_maps)
 	end_all
+	[ ! -e "$OTHER" ] || other unload
 	unload
 	nothing_left "$maps"
 	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$forwarding" ]
@@ -139,14 +142,16 @@ stop()
 	rm "$BATS_TEST_TMPDIR/$1".*
 }
 
-# ask PROTO ADDRESS PORT: what comes back for "hello"
+# ask PROTO ADDRESS PORT: what comes back for "hello", sent by $client (this
+# host); of UDP two lines, in one datagram or in two
 ask()
 {
-	local -a options=(-N)
-
-	[ "$1" = tcp ] || options=(-u -W 2)
 	address "$2"
-	echo hello | timeout 10 nc "${options[@]}" -w 5 "$REPLY" "$3" 3>&-
+	if [ "$1" = tcp ]; then
+		echo hello | timeout 10 "${client[@]}" nc -N -w 5 "$REPLY" "$3" 3>&-
+	else
+		head -n 2 < <(echo hello | timeout 10 "${client[@]}" nc -u -W 2 -w 5 "$REPLY" "$3" 3>&-)
+	fi
 }
 
 # answered NAME PROTO ADDRESS PORT: it answers there
@@ -200,6 +205,102 @@ by_another_interface()
 	both_families by_another_interface udp
 	sysctl -qw net.ipv4.conf.all.rp_filter=0
 	[ "$(status 'nat.ifaces | map(.name) | join(" ")')" = "h0 h1" ]
+}
+
+# echoed NAME TEXT: what it is told comes back
+echoed()
+{
+	tell "$1" "$2"
+	wait_for has_said "$1" "$2"
+}
+
+@test "the way to the old destination changes, and the first interface goes" {
+	ip route add 10.8.0.1 via 10.0.0.138
+	shunt load --nat h0
+	serve target far tcp 10.1.0.2 8080
+	add tcp 10.8.0.1 80 10.1.0.2 8080
+	spawn client nc 10.8.0.1 80
+	wait_for has_said client target
+	echoed client before
+	ip route replace 10.8.0.1 via 10.1.0.2
+	echoed client moved
+	ip link set h0 down
+	echoed client after
+	[ "$(shunt -j nat flows | jq -r '.[0].iface')" = h1 ]
+	[ "$(status nat.made)" = 1 ]
+}
+
+# host .1 --- 10.2.0.0/24 --- .2 far, by a device without a link layer header
+#       w0
+tun_to_far()
+{
+	spawn wire "$PEERS/wire" --tun w0 /proc/self/ns/net "${far_file:?}"
+	said wire ready || skip "no tun devices in this kernel"
+	ip -batch - <<-END
+		link set w0 addrgenmode none up
+		addr add 10.2.0.1/24 dev w0
+		addr add fd00::a02:1/120 dev w0 nodad
+	END
+	"${far[@]}" ip -batch - <<-END
+		link set w0 addrgenmode none up
+		addr add 10.2.0.2/24 dev w0
+		addr add fd00::a02:2/120 dev w0 nodad
+		route replace 10.0.0.0/24 via 10.2.0.1
+		route replace fd00::a00:0/120 via fd00::a02:1
+	END
+	"${near[@]}" ip -batch - <<-END
+		route add 10.2.0.0/24 via 10.0.0.1
+		route add fd00::a02:0/120 via fd00::a00:1
+	END
+}
+
+# by_tun PROTO FROM PLACE TARGET: what is sent to FROM is answered by TARGET in
+# PLACE, byte for byte
+by_tun()
+{
+	local file=$BATS_TEST_TMPDIR/some back=$BATS_TEST_TMPDIR/back
+
+	echo "# $*"
+	serve target "$3" "$1" "$4" 8080
+	add "$1" "$2" 80 "$4" 8080
+	answered target "$1" "$2" 80
+	stop target
+	if [ "$1" = tcp ]; then
+		head -c 300000 /dev/urandom >"$file"
+		serve target "$3" tcp "$4" 8080 cat
+		timeout 20 socat -t 20 - "TCP$family:$(at "$2" 80)" <"$file" >"$back" 3>&-
+		same_bytes "$file" "$back"
+		stop target
+	fi
+}
+
+each_by_tun()
+{
+	local proto
+
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	for proto in tcp udp; do
+		by_tun $proto 10.2.0.9 far 10.2.0.2
+		by_tun $proto 10.0.0.10 far 10.2.0.2
+		by_tun $proto 10.2.0.8 near 10.0.0.138
+		by_tun $proto 10.2.0.7 here 10.0.0.1
+	done
+	nobody_listens_at 10.2.0.2
+	nobody_listens_at 10.0.0.138
+}
+
+nobody_listens_at()
+{
+	add udp 10.2.0.6 80 "$1" 9
+	refused_with_an_error 10.2.0.6
+}
+
+@test "a device without a link layer header: to it, from it, and over it" {
+	tun_to_far
+	shunt load --nat w0
+	both_families each_by_tun
+	[ "$(nat_ifaces)" = "w0 h0 lo" ]
 }
 
 on_this_host()
@@ -374,16 +475,23 @@ without_checksum()
 
 # --- fragments and errors ----------------------------------------------------------
 
-large_datagram()
+# large DST: what is sent there comes back
+large()
 {
 	local text
 
+	text=$(head -c 4000 /dev/zero | tr '\0' x)
+	address "$1"
+	[ $family = 4 ] || REPLY="[$REPLY]"
+	[ "$(head -n 1 < <(timeout 10 "${client[@]}" \
+		socat -b 8192 -t 2 - "UDP$family:$REPLY:80" <<<"$text" 3>&-))" = "$text" ]
+}
+
+large_datagram()
+{
 	serve target near udp 10.0.0.138 8080 cat
 	add udp 10.0.0.10 80 10.0.0.138 8080
-	text=$(head -c 4000 /dev/zero | tr '\0' x)
-	address 10.0.0.10
-	[ $family = 4 ] || REPLY="[$REPLY]"
-	[ "$(echo "$text" | timeout 10 socat -b 8192 -t 2 - "UDP$family:$REPLY:80" 3>&-)" = "$text" ]
+	large 10.0.0.10
 	stop target
 }
 
@@ -395,7 +503,8 @@ large_datagram()
 refused_with_an_error()
 {
 	address "$1"
-	perl -MSocket=:all -e '
+	# shellcheck disable=SC2016 # for perl
+	"${client[@]}" perl -MSocket=:all -e '
 		my ($host, $v6) = @ARGV;
 		socket(S, $v6 ? PF_INET6 : PF_INET, SOCK_DGRAM, 0) or die;
 		connect(S, $v6 ? pack_sockaddr_in6(80, inet_pton(AF_INET6, $host)) :
@@ -431,7 +540,7 @@ late_answer()
 	serve target near udp 10.0.0.138 8080 "sleep 1; echo late"
 	add udp 10.0.0.10 80 10.0.0.138 8080
 	address 10.0.0.10
-	echo hello | nc -u -w 0 -p "$port" "$REPLY" 80 3>&- || true
+	nc -u -w 0 -p "$port" "$REPLY" 80 <<<hello 3>&- || true
 	wait_for grew nat.errors "$before" 1
 	stop target
 }
@@ -473,7 +582,7 @@ hold()
 	hold 80
 	answered target tcp 10.0.0.10 80
 	answered udp udp 10.0.0.10 80
-	echo hello | nc -u -w 0 10.0.0.10 81 3>&- || true
+	nc -u -w 0 10.0.0.10 81 <<<hello 3>&- || true
 	[ "$(status nat.made)" = 4 ]
 	wait_for flows 1
 	[ "$(shunt -j nat flows | jq -r '.[0].to')" = 10.0.0.138:8080 ]
@@ -539,6 +648,169 @@ hold()
 	wait_for grep -q on "$BATS_TEST_TMPDIR/hold1.out"
 }
 
+# Two sockets at one port, one straight to the target before there is a rule, and
+# a server that waits for both before it answers.
+@test "a UDP socket of this host that was there first keeps its port" {
+	load_quick
+	# shellcheck disable=SC2016 # for perl
+	spawn server "${near[@]}" perl -MSocket=:all -e '
+		socket(S, PF_INET, SOCK_DGRAM, 0) or die;
+		bind(S, sockaddr_in(8080, inet_aton("10.0.0.138"))) or die;
+		my %from = map { my $a = recv(S, $got, 100, 0); ($got => $a) } 1, 2;
+		send(S, $_, 0, $from{$_}) for sort keys %from;'
+	wait_for serving udp 8080 "${near[@]}"
+	# shellcheck disable=SC2016 # for perl
+	spawn client perl -MSocket=:all -e '
+		$| = 1;
+		for (["a", 8080, "10.0.0.138"], ["b", 80, "10.0.0.10"]) {
+			my ($name, $port, $host) = @$_;
+			socket($s{$name}, PF_INET, SOCK_DGRAM, 0) or die;
+			setsockopt($s{$name}, SOL_SOCKET, SO_REUSEADDR, 1) or die;
+			bind($s{$name}, sockaddr_in(40000, inet_aton("10.0.0.1"))) or die;
+			connect($s{$name}, sockaddr_in($port, inet_aton($host))) or die;
+			send($s{$name}, $name, 0) or die;
+			print "sent $name\n";
+			<STDIN>;
+		}
+		for (sort keys %s) { recv($s{$_}, $got, 100, 0); print "$_ got $got\n" }'
+	said client 'sent a'
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	tell client on
+	said client 'sent b'
+	tell client on
+	said client 'a got a'
+	said client 'b got b'
+	[ "$(status nat.other_ports)" = 1 ]
+}
+
+# greeted NAME REGEX: it has said that, or is told something now
+greeted()
+{
+	has_said "$@" || { tell "$1" hello; false; }
+}
+
+# near sends by this host to far, from port 40000: straight to the target, then
+# by NAT, and both go on.
+straight_and_by_nat()
+{
+	local before from=sourceport=4000$family,reuseaddr
+
+	before=$(status nat.other_ports)
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target far "$1" 10.1.0.2 8080 'echo target from $SOCAT_PEERPORT; cat'
+	add "$1" 10.9.0.1 80 10.1.0.2 8080
+	spawn straight "${near[@]}" socat - "${1^^}$family:$(at 10.1.0.2 8080),$from"
+	wait_for greeted straight "target from 4000$family"
+	spawn other "${near[@]}" socat - "${1^^}$family:$(at 10.9.0.1 80),$from"
+	wait_for greeted other 'target from [0-9]'
+	run ! has_said other "target from 4000$family"
+	echoed straight "straight on"
+	echoed other "and the other"
+	[ "$(status nat.other_ports)" = $((before + 1)) ]
+	stop straight
+	stop other
+	stop target
+}
+
+# near has the old destination and the target behind this host.
+forward_to_far()
+{
+	sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	ip route add 10.9.0.1 via 10.1.0.2
+	ip route add fd00::a09:1 via fd00::a01:2
+	"${near[@]}" ip -batch - <<-END
+		route add 10.0.0.0/8 via 10.0.0.1
+		route add fd00::/64 via fd00::a00:1
+	END
+}
+
+@test "a forwarded connection straight to the target that was there first keeps its port" {
+	forward_to_far
+	load_quick --nat h1 --nat-idle udp=60
+	both_families straight_and_by_nat tcp
+	both_families straight_and_by_nat udp
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+@test "only what goes straight to a target is kept in mind, and in half of the room" {
+	forward_to_far
+	load_quick --nat h1 --nat-flows 8
+	serve target far udp 10.1.0.2 8080
+	serve other far udp 10.1.0.2 8081
+	"${near[@]}" nc -u -w 0 10.1.0.2 8080 <<<hello
+	add udp 10.9.0.1 80 10.1.0.2 8080
+	"${near[@]}" nc -u -w 0 10.1.0.2 8081 <<<hello
+	"${near[@]}" nc -u -w 0 10.1.0.2 80 <<<hello
+	flows 0
+	for _ in {1..8}; do
+		"${near[@]}" nc -u -w 0 10.1.0.2 8080 <<<hello
+	done
+	[ "$(status nat.made)" = 4 ]
+	[ "$(status nat.straight)" = 4 ]
+	[ "$(status nat.refused)" = 0 ]
+	answered target udp 10.9.0.1 80
+	wait_for flows 0
+	[ "$(map_entries shunt_nat_flows)" = 0 ]
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+forwarded_to_this_host()
+{
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	add "$1" 10.9.0.1 80 10.0.0.1 8080
+	serve target here "$1" 10.0.0.1 8080
+	answered target "$1" 10.9.0.1 80
+	stop target
+	[ "$1" = udp ] || return 0
+	refused_with_an_error 10.9.0.1
+	serve target here udp 10.0.0.1 8080 cat
+	large 10.9.0.1
+	stop target
+}
+
+@test "what is forwarded to a target on this host: answers, fragments and errors" {
+	forward_to_far
+	shunt load --nat h0 --nat h1
+	client=("${near[@]}")
+	both_families forwarded_to_this_host tcp
+	both_families forwarded_to_this_host udp
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+@test "a forwarded connection gets no port that a client of this host's has" {
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	forward_to_far
+	load_quick --nat h1
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target here tcp 10.0.0.1 8080 'echo target from $SOCAT_PEERPORT; cat'
+	add tcp 10.9.0.1 80 10.0.0.1 8080
+	spawn straight "${near[@]}" socat - TCP4:10.0.0.1:8080,sourceport=40000,reuseaddr
+	wait_for has_said straight 'target from 40000'
+	spawn other "${near[@]}" socat - TCP4:10.9.0.1:80,sourceport=40000,reuseaddr
+	wait_for has_said other 'target from [0-9]'
+	run ! has_said other 'target from 40000'
+	echoed straight "straight on"
+	echoed other "and the other"
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+@test "a rule for what was a target only finds the flows that go straight there" {
+	forward_to_far
+	load_quick --nat h1 --nat-idle udp=60
+	serve old far udp 10.1.0.2 8080
+	serve new far udp 10.1.0.2 8081
+	add udp 10.9.0.1 80 10.1.0.2 8080
+	spawn client "${near[@]}" socat - UDP4:10.1.0.2:8080
+	wait_for greeted client old
+	flows 1
+	add udp 10.1.0.2 8080 10.1.0.2 8081
+	wait_for greeted client new
+	flows 1
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
 @test "rules come and go: flows and connections that are there stay as they are" {
 	load_quick
 	serve other near tcp 10.0.0.10 80
@@ -556,28 +828,63 @@ hold()
 	wait_for grep -q on "$BATS_TEST_TMPDIR/hold.out"
 }
 
+# from_port PORT DPORT: what a server says to a connection that comes from there,
+# and is reset after it
+from_port()
+{
+	timeout 10 socat -u "TCP4:10.0.0.10:$2,sourceport=$1,reuseaddr,linger=0" - 3>&-
+}
+
+@test "a closed flow that begins anew asks the rules again" {
+	load_quick --nat-idle closed=60
+	serve other near tcp 10.0.0.10 80 'echo other'
+	serve old near tcp 10.0.0.138 8080 'echo old'
+	serve new far tcp 10.1.0.2 8080 'echo new'
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	[ "$(from_port 40000 80)" = old ]
+	[ "$(from_port 40000 80)" = old ]
+	flows 1
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	[ "$(from_port 40000 80)" = new ]
+	flows 1
+	shunt nat flush
+	[ "$(from_port 40000 80)" = other ]
+	flows 0
+	[ "$(map_entries shunt_nat_flows)" = 0 ]
+}
+
+asked_twice()
+{
+	[ "$(shunt -j nat flows | jq '.[0].out_packets')" -ge 2 ]
+}
+
+@test "a request that nobody answers finds the new target when it is sent again" {
+	load_quick --nat-idle opening=60
+	"${near[@]}" ip route add blackhole 10.0.0.1/32 # no answer gets out
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	serve new far tcp 10.1.0.2 8080
+	spawn client nc 10.0.0.10 80
+	wait_for asked_twice
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	wait_for has_said client new
+	flows 1
+}
+
 # --- many -----------------------------------------------------------------------------
 
-@test "2,000 connections through one rule and through 300; all of them end" {
-	local port
-
+@test "10,000 connections through one rule and through 1,000; all of them end" {
 	serve_load 5000
 	load_quick
 	add tcp 10.0.0.10 20000 10.0.0.138 5000
-	"$BENCH/natload" connect 10.0.0.10 20000 -n 2000 3>&-
-	for ((port = 20001; port < 20300; port++)); do
-		echo "nat add tcp dst 10.0.0.10 dport $port to 10.0.0.138:5000"
-	done | while read -r words; do
-		# shellcheck disable=SC2086 # words
-		shunt $words
-	done
-	"$BENCH/natload" connect 10.0.0.10 20000 -n 2000 -p 300 3>&-
-	[ "$(status nat.rules)" = 300 ]
-	[ "$(status nat.made)" -ge 3000 ]
+	"$BENCH/natload" connect 10.0.0.10 20000 -n 10000 3>&-
+	printf 'nat tcp dst 10.0.0.10 dport %s to 10.0.0.138:5000\n' {20000..20999} | shunt apply -
+	"$BENCH/natload" connect 10.0.0.10 20000 -n 10000 -p 1000 3>&-
+	[ "$(status nat.rules)" = 1000 ]
+	[ "$(status nat.made)" -ge 15000 ]
 	[ "$(status nat.refused)" = 0 ]
 	wait_for flows 0
 	[ "$(map_entries shunt_nat_flows)" = 0 ]
-	[ "$(shunt -j nat list | jq 'map(select(.flows > 0)) | length')" = 300 ]
+	[ "$(shunt -j nat list | jq 'map(select(.flows > 0)) | length')" = 1000 ]
 }
 
 serve_load()
@@ -667,6 +974,42 @@ refuses()
 	run -1 "$SHUNT" load --nat h0 --nat-flows 7
 }
 
+@test "a target without a route: a line says so, and the rule is there" {
+	shunt load --nat h0
+	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 80 to 192.0.2.1:8080
+	[ "$output" = "shunt: warning: this host has no route to the target 192.0.2.1; when it has one, \
+add the rule again" ]
+	[ "$(status nat.rules)" = 1 ]
+	run -0 "$SHUNT" nat add udp dst fd00::a00:a to 2001:db8::1
+	[[ $output =~ 'no route to the target 2001:db8::1;' ]]
+	ip route add 192.0.2.0/24 via 10.1.0.2
+	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 80 to 192.0.2.1:8080
+	[[ ! $output =~ warning ]]
+	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 81 to 10.0.0.1 # this host
+	[[ ! $output =~ warning ]]
+}
+
+# metric LINE: Prometheus is told that
+metric()
+{
+	shunt metrics | grep -Fx "shunt_$1"
+}
+
+@test "metrics: the counters of NAT, where it is attached" {
+	shunt load --iface h1
+	run ! metric 'nat_rules 0'
+	serve target near tcp 10.0.0.138 8080
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	answered target tcp 10.0.0.10 80
+	metric 'attached{kind="nat",name="h0"} 1'
+	metric 'nat_rules 1'
+	metric 'nat_flows 1'
+	metric 'nat_made_total 1'
+	metric 'nat_max_flows 65536'
+	metric "nat_packets_total $(status nat.packets)"
+	! command -v promtool >/dev/null || shunt metrics | promtool check metrics
+}
+
 nat_ifaces()
 {
 	status 'nat.ifaces | map(.name) | join(" ")'
@@ -703,6 +1046,56 @@ nat_ifaces()
 	"${near[@]}" ip link set n0 up
 	add tcp 10.0.0.10 80 10.0.0.138 8080
 	answered target tcp 10.0.0.10 80
+}
+
+# --- lo's forwarding ------------------------------------------------------------------
+
+# A second shunt
+other()
+{
+	shunt --pin-dir "$OTHER" "$@"
+}
+
+lo_forwards()
+{
+	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$1" ]
+}
+
+@test "two shunts with NAT: the last one to leave restores lo's forwarding" {
+	lo_forwards 0
+	shunt load --nat h0
+	other load --nat h1
+	lo_forwards 1
+	unload
+	lo_forwards 1
+	# and so does one that is asked for NAT after it was loaded
+	shunt load --iface h0
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	other unload
+	lo_forwards 1
+	unload
+	lo_forwards 0
+}
+
+@test "lo's forwarding is left as the kernel would have it" {
+	shunt load --nat h0
+	sysctl -qw net.ipv4.ip_forward=1
+	unload
+	lo_forwards 1
+	# what somebody has set for lo alone is restored
+	sysctl -qw net.ipv4.conf.lo.forwarding=0
+	shunt load --nat h0
+	lo_forwards 1
+	unload
+	lo_forwards 0
+	sysctl -qw net.ipv4.conf.lo.forwarding=1
+	shunt load --nat h0
+	unload
+	lo_forwards 1
+	shunt load --nat h0
+	sysctl -qw net.ipv4.ip_forward=0
+	unload
+	lo_forwards 0
 }
 
 # --- beside steering and bypass -----------------------------------------------------------
