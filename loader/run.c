@@ -47,7 +47,7 @@
 /* A reader that splices will do it again. */
 #define SPLICE_PATIENCE_MS 600000
 /* How long the tracepoints stay after the last pair that needed them. */
-#define LINGER_MS 200
+#define LINGER_MS 100
 /* Between two passes: something is moving, something is watched, nothing is. */
 #define MOVE_MS 1
 #define WATCH_PASS_MS 5
@@ -243,6 +243,12 @@ static __u32 owner_fault(const struct run *r, const struct shunt_pair *p)
 	return 0;
 }
 
+/* Bytes one way, so many that a reader never has none to read. */
+static bool streams(const struct shunt_end *reader, const struct shunt_end *sender)
+{
+	return reader->recvs >= CLEAN_RECVS && !sender->recvs && !reader->quiet;
+}
+
 static void step_watched(struct run *r, struct shunt_pair *p)
 {
 	const struct shunt_end *e = p->end;
@@ -250,6 +256,8 @@ static void step_watched(struct run *r, struct shunt_pair *p)
 
 	if (why)
 		wait_longer(p, why);
+	else if (streams(&e[0], &e[1]) || streams(&e[1], &e[0]))
+		wait_longer(p, WHY_STREAM);
 	else if ((e[0].recvs >= CLEAN_RECVS || !e[0].recvs) &&
 		 (e[1].recvs >= CLEAN_RECVS || !e[1].recvs) && (e[0].recvs || e[1].recvs))
 		(why = owner_fault(r, p)) ? wait_longer(p, why) : set_stage(p, STAGE_JOINING);

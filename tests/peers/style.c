@@ -14,7 +14,7 @@
  *   splice    splice through a pipe, non-blocking
  *   late      epoll for half of the time, then splice
  *   lowat     SO_RCVLOWAT of 2, non-blocking
- *   stream    writes of 512 bytes one way, the server reads
+ *   stream    after some turns writes of 512 bytes one way, the server reads
  *
  * Ends after SECONDS, or when a line comes on stdin. Fails when a byte is wrong
  * or nothing comes for 5 seconds.
@@ -30,6 +30,8 @@
 
 #define SIZE 4096
 #define PATIENCE_MS 5000
+/* Turns before a stream. */
+#define ANSWERED 8
 
 static const char *style;
 static int pipes[2];
@@ -134,14 +136,17 @@ static void serve(int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 	char buf[65536];
+	size_t done = 0;
 	ssize_t n;
 
 	for (;;) {
 		n = recv(fd, buf, sizeof(buf), 0);
 		if (!n)
 			_exit(0);
-		if (n > 0 && strcmp(style, "stream"))
+		if (n > 0 && (!is("stream") || done < ANSWERED * SIZE))
 			write_all(fd, buf, n);
+		if (n > 0)
+			done += n;
 		else if (n < 0 && errno == EAGAIN) {
 			struct pollfd p = { .fd = fd, .events = POLLIN };
 
@@ -203,7 +208,7 @@ int main(int argc, char **argv)
 	for (turn = 0; clock_ms() < deadline_ms && (turn % 256 || !told()); turn++) {
 		for (i = 0; i < SIZE; i++)
 			out[i] = turn * 31 + i * 7;
-		if (is("stream")) {
+		if (is("stream") && turn >= ANSWERED) {
 			for (i = 0; i < SIZE; i += 512)
 				write_all(fd, out + i, 512);
 			continue;
