@@ -58,6 +58,7 @@ static bool blocking, unix_socket, pipes;
 static int connections = 1, idle, cpu[2], listen_port, dial_port;
 static unsigned long max_mib = 1024;
 static const char *netns, *address = "127.0.0.1", *cgroup;
+static bool given; /* the address */
 static int to_server[2], to_client[2];
 static pid_t server;
 static char buf[MAX_SIZE];
@@ -225,10 +226,17 @@ static int make_socket(void)
 	return fd;
 }
 
+/* So many connections to one address, then the next: those in TIME_WAIT would
+ * leave no ports, and the kernel looks at all of them. */
+#define TO_ONE_ADDRESS 8192
+
 static int connected(void)
 {
+	static unsigned int made;
 	int fd = make_socket();
 
+	if (!unix_socket && !given)
+		addr.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + made++ / TO_ONE_ADDRESS);
 	if (connect(fd, &addr.any, addr_len))
 		die("connect");
 	return fd;
@@ -537,6 +545,8 @@ static int listen_somewhere(void)
 	make_address();
 	if (netns)
 		enter(netns);
+	if (!unix_socket && !given)
+		addr.in.sin_addr.s_addr = htonl(INADDR_ANY);
 	fd = make_socket();
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, &addr.any, addr_len) || listen(fd, 4096))
@@ -596,7 +606,7 @@ static bool parse(int argc, char **argv)
 		case 'l': listen_port = atoi(optarg); break;
 		case 'd': dial_port = atoi(optarg); break;
 		case 'N': netns = optarg; break;
-		case 'a': address = optarg; break;
+		case 'a': address = optarg, given = true; break;
 		case 'g': cgroup = optarg; break;
 		case 'c':
 			if (sscanf(optarg, "%d,%d", &cpu[0], &cpu[1]) == 1)
