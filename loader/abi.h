@@ -54,7 +54,7 @@ struct shunt_conf {
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
 	__u32 kicks;      /* shunt_kick is to run */
-	__u32 splicers;   /* processes that were new in shunt_splices */
+	__u32 splicers;   /* raised when a process begins to splice */
 	__u32 max_rules;
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 shared;     /* more CPUs than shards */
@@ -145,14 +145,13 @@ struct shunt_meet {
 };
 
 /* A pair under 'proven' admission whose server has received next to nothing, as
- * it stays for most: shunt_proof[cookie of the server's socket]. The place is
+ * it stays for most: shunt_proof[half the cookie of the server's socket]. The place is
  * taken over when that socket is no longer established. */
 #define SHUNT_PROOFS 8192
 
 struct shunt_proof {
 	struct bpf_spin_lock lock;
-	__u8 rtt;         /* someone else wants the callback that tells us more */
-	__u8 pad[3];
+	__u32 pad;
 	__u64 server;     /* cookies; 0: empty */
 	__u64 client;
 	__u64 server_sk;  /* addresses */

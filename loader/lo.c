@@ -60,6 +60,17 @@ int lo_on(struct shunt_conf *conf, enum lo_setting which)
 	return fail(error, "can't set net.ipv4.conf.%s.%s", lo, setting);
 }
 
+int lo_keep(struct shunt_conf *conf)
+{
+	int error = 0;
+
+	if (conf->local)
+		error = lo_on(conf, LO_ACCEPT_LOCAL);
+	if (!error && conf->nat)
+		error = lo_on(conf, LO_FORWARDING);
+	return error;
+}
+
 /* The settings of another shunt that needs it too; NULL if map id has none. */
 static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enum lo_setting which)
 {
@@ -112,8 +123,11 @@ int lo_off(struct shunt_conf *conf, enum lo_setting which)
 
 	if (!*made)
 		return 0;
-	if (!hand_over(conf, which) && !all_have(which, *made))
+	if (!hand_over(conf, which) && !all_have(which, *made)) {
 		error = sysctl_set(lo, setting, 0);
+		if (!error && hand_over(conf, which)) /* came just now */
+			error = sysctl_set(lo, setting, 1);
+	}
 	if (error)
 		return fail(error, "can't restore net.ipv4.conf.%s.%s", lo, setting);
 	*made = 0;

@@ -23,6 +23,10 @@ const char *lo_name(char name[IF_NAMESIZE]);
 /* Switches it on unless it is; 0 or -errno, said. */
 int lo_on(struct shunt_conf *conf, enum lo_setting which);
 
+/* Switches on again what conf needs: another shunt may have switched it off just
+ * before this one said that it is loaded and needs it. 0 or -errno, said. */
+int lo_keep(struct shunt_conf *conf);
+
 /* Switches it off if this shunt switched it on and nobody needs it any more; the
  * conf no longer says that it is loaded, or that it needs it. 0 or -errno,
  * said. */

@@ -16,6 +16,7 @@
 #include "attach.h"
 #include "cgroup.h"
 #include "ifaces.h"
+#include "lo.h"
 #include "load.h"
 #include "local.h"
 #include "nat.h"
@@ -780,7 +781,7 @@ static int attach_all(const struct request *req, struct rule_changes *ret_nat)
 		error = nat_replace(req->config.nat, req->config.nats, ret_nat);
 	if (!error)
 		__atomic_store_n(&conf->loaded, 1, __ATOMIC_SEQ_CST);
-	return error;
+	return error ? error : lo_keep(conf);
 }
 
 static int name_router(const struct request *req, const struct shunt_bpf *skel)

@@ -60,5 +60,5 @@ int local_begin(void)
 		take_back(conf, states);
 	else
 		__atomic_store_n(&conf->local, 1, __ATOMIC_SEQ_CST);
-	return error;
+	return error ? error : lo_keep(conf);
 }

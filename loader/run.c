@@ -53,8 +53,13 @@
 #define WATCH_PASS_MS 5
 #define REST_MS 40
 #define IDLE_MS 250
-/* Passes take at most one part in so many of our time. */
+/* Passes take at most one part in so many of our time; while something moves or
+ * is watched, the second. */
 #define PASS_SHARE 50
+#define HURRY_SHARE 4
+
+/* EMPTYING that takes longer waits for a reader, and is not hurried. */
+#define STUCK_AFTER_MS 200
 
 /* How long redirected bytes may wait for a reader that splices. */
 #define STUCK_MS 2000
@@ -73,6 +78,7 @@ struct run {
 	__u32 used;
 	__u32 watched;     /* pairs WATCHED */
 	__u32 moving;      /* pairs JOINING, LEAVING, EMPTYING */
+	__u32 stuck;       /* of them, those whose readers let them wait */
 	__u32 active;
 	__u64 needed_ns;   /* when the tracepoints were last needed */
 	bool stopping;
@@ -407,7 +413,7 @@ static void step_all(struct run *r)
 
 	r->news = r->splicers != splicers;
 	r->splicers = splicers;
-	r->watched = r->moving = r->active = r->used = 0;
+	r->watched = r->moving = r->stuck = r->active = r->used = 0;
 	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++) {
 		if (p->stage == STAGE_FREE)
 			continue;
@@ -417,6 +423,7 @@ static void step_all(struct run *r)
 		r->active += p->stage == STAGE_ACTIVE;
 		r->moving += p->stage == STAGE_JOINING || p->stage == STAGE_LEAVING ||
 			     p->stage == STAGE_EMPTYING;
+		r->stuck += p->stage == STAGE_EMPTYING && now_ns() - p->since_ns > STUCK_AFTER_MS * MS;
 	}
 	settle(r);
 }
@@ -469,22 +476,27 @@ static __u64 pass(struct run *r)
 	return now_ns() - start;
 }
 
+static int longer(int ms, __u64 took_ns, int share)
+{
+	__u64 least = took_ns * share / MS;
+
+	return least > (__u64)ms ? (int)least : ms;
+}
+
 static int pause_ms(struct run *r, __u64 took_ns)
 {
-	__u64 least = took_ns * PASS_SHARE / MS, ms = REST_MS;
-
 	if (r->scan < 0)
 		return IDLE_MS;
-	if (r->moving)
-		return MOVE_MS;
+	if (r->moving > r->stuck)
+		return longer(MOVE_MS, took_ns, HURRY_SHARE);
 	if (r->watched)
-		return WATCH_PASS_MS;
+		return longer(WATCH_PASS_MS, took_ns, HURRY_SHARE);
 	if (!r->conf->met) {
 		/* The next pair wakes us, unless it came meanwhile. */
 		r->conf->idle = 1;
 		return IDLE_MS;
 	}
-	return least > ms ? least : ms;
+	return longer(REST_MS, took_ns, PASS_SHARE);
 }
 
 /* Interfaces, or routing rules, came or went. Whoever holds the lock may wait for us to end. */

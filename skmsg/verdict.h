@@ -343,7 +343,9 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	s = bpf_skc_to_tcp_sock(msg->sk);
 	if (!st || !s)
 		return SK_PASS;
-	why = conf->passing ? WHY_DRAINING : sender_ready(s, st, size);
+	why = sender_ready(s, st, size);
+	if (!why && conf->passing)
+		why = WHY_DRAINING;
 	if (!st->vouched)
 		pair = pair_get(st);
 	if (!why && !st->vouched)

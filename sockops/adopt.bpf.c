@@ -51,6 +51,7 @@ SEC("iter/tcp")
 int shunt_adopt(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
+	const struct shunt_proof *proof;
 	struct shunt_sk *st;
 	struct tcp_sock *tp;
 	__u64 cookie, *peer;
@@ -69,6 +70,9 @@ int shunt_adopt(struct bpf_iter__tcp *ctx)
 	if (st)
 		return 0;
 	cookie = bpf_get_socket_cookie(tp);
+	proof = proof_place(cookie);
+	if (proof && proof->server == cookie)
+		return 0; /* its handshake was seen */
 	peer = bpf_map_lookup_elem(&shunt_adopted, &cookie);
 	if (peer)
 		adopt(tp, cookie, *peer);

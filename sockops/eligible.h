@@ -16,6 +16,22 @@ struct shunt_exclude_map {
 };
 MAP(shunt_exclude);
 
+struct shunt_proof_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_PROOFS);
+	__type(key, __u32);
+	__type(value, struct shunt_proof);
+};
+MAP(shunt_proof);
+
+/* Where the proof for a server's socket is, if there is one. */
+static __always_inline struct shunt_proof *proof_place(__u64 cookie)
+{
+	__u32 place = cookie / 2 % SHUNT_PROOFS; /* a local client took the next one */
+
+	return bpf_map_lookup_elem(&shunt_proof, &place);
+}
+
 struct excluding {
 	struct endpoints e;
 	__u32 found;

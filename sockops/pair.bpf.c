@@ -25,14 +25,6 @@ struct shunt_meet_map {
 };
 MAP(shunt_meet);
 
-struct shunt_proof_map {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_PROOFS);
-	__type(key, __u32);
-	__type(value, struct shunt_proof);
-};
-MAP(shunt_proof);
-
 static __always_inline struct sock *kernel_sk(struct bpf_sock_ops *ops)
 {
 	return BPF_CORE_READ((struct bpf_sock_ops_kern *)ops, sk);
@@ -200,13 +192,6 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	}
 }
 
-static __always_inline struct shunt_proof *proof_place(__u64 cookie)
-{
-	__u32 place = cookie % SHUNT_PROOFS;
-
-	return bpf_map_lookup_elem(&shunt_proof, &place);
-}
-
 /* Memory that was a socket's has another's cookie, or a state of its end. */
 static __always_inline bool established(__u64 address, __u64 cookie)
 {
@@ -219,25 +204,24 @@ static __always_inline bool established(__u64 address, __u64 cookie)
 /*
  * Most connections are short, and socket storage takes as long as all the rest
  * here: it has to wait for the second segment with data. RTT_CB tells, when what
- * the server answered is acknowledged. False if there is no room for the proof.
+ * the server answered is acknowledged. It stays on, for someone else may want it
+ * by then. False if there is no room for the proof.
  */
 static __always_inline bool keep_proof(struct bpf_sock_ops *ops, __u64 cookie,
 				       const struct shunt_meet *meet)
 {
 	struct shunt_proof *proof = proof_place(cookie);
-	__u32 flags = ops->bpf_sock_ops_cb_flags;
 	__u64 sk = (__u64)kernel_sk(ops);
 
 	if (!proof || (proof->server && established(proof->server_sk, proof->server)))
 		return false;
 	bpf_spin_lock(&proof->lock);
-	proof->rtt = !!(flags & BPF_SOCK_OPS_RTT_CB_FLAG);
 	proof->server = cookie;
 	proof->client = meet->client;
 	proof->server_sk = sk;
 	proof->client_sk = meet->client_sk;
 	bpf_spin_unlock(&proof->lock);
-	bpf_sock_ops_cb_flags_set(ops, flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
 	return true;
 }
 
@@ -254,18 +238,13 @@ static __always_inline void server_heard(struct bpf_sock_ops *ops)
 		return;
 	bpf_spin_lock(&proof->lock);
 	if (proof->server == cookie) {
-		taken.rtt = proof->rtt;
 		taken.client = proof->client;
 		taken.client_sk = proof->client_sk;
 		proof->server = 0;
 	}
 	bpf_spin_unlock(&proof->lock);
-	if (!taken.client)
-		return;
-	if (!taken.rtt)
-		bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags &
-						       ~BPF_SOCK_OPS_RTT_CB_FLAG);
-	admit_end(ops, cookie, taken.client, taken.client_sk, false, false);
+	if (taken.client)
+		admit_end(ops, cookie, taken.client, taken.client_sk, false, false);
 }
 
 static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 admit)
@@ -317,16 +296,18 @@ static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 ad
  * in the map, with bytes of the old connection still queued. */
 static __always_inline void forget(struct bpf_sock_ops *ops)
 {
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	struct shunt_proof *proof = proof_place(cookie);
 	struct bpf_sock *sk = ops->sk;
 	struct shunt_sk *st;
-	__u64 cookie;
 
+	if (proof && proof->server == cookie)
+		proof->server = 0;
 	if (!sk)
 		return;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
 	if (!st)
 		return;
-	cookie = st->cookie;
 	bpf_map_delete_elem(&shunt_socks, &cookie);
 	bpf_sk_storage_delete(&shunt_sk, sk);
 }

@@ -7,8 +7,9 @@
 #include "endpoint.bpf.h"
 #include "member.h"
 
-/* Segments with data, received since the last pass, that make a socket busy. */
+/* Segments with data, received in so many passes, that make a socket busy. */
 #define BUSY_SEGS 16
+#define BUSY_PASSES 8
 
 static __always_inline void print(struct bpf_iter__bpf_sk_storage_map *ctx, const struct shunt_sk *st)
 {
@@ -50,6 +51,8 @@ static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, cons
 	segs = segments(tp, st);
 	if (segs - st->segs >= BUSY_SEGS)
 		print(ctx, st);
+	else if (conf->pass % BUSY_PASSES)
+		return;
 	st->segs = segs;
 }
 

@@ -107,17 +107,19 @@ static __always_inline enum reading reading(void)
 	return READS_OTHERWISE;
 }
 
+/* After so long the supervisor is told again. */
+#define SPLICE_NEWS_NS 1000000000ULL
+
 /* One that splices on one connection may on all. */
 static __always_inline void note_splicer(struct shunt_conf *conf)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 now = bpf_ktime_get_ns(), *at = bpf_map_lookup_elem(&shunt_splices, &tgid);
 
-	if (at) {
-		*at = now;
-	} else if (!bpf_map_update_elem(&shunt_splices, &tgid, &now, BPF_ANY)) {
+	if (at ? now - *at > SPLICE_NEWS_NS : !bpf_map_update_elem(&shunt_splices, &tgid, &now, BPF_ANY))
 		conf->splicers++;
-	}
+	if (at)
+		*at = now;
 }
 
 static __always_inline void rule_out(struct shunt_pair *pair, struct shunt_end *end, __u8 fault)

@@ -191,12 +191,10 @@ static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf
 
 /* Is this a router's socket? Without IP_TRANSPARENT it could not answer from
  * the address that the packet was sent to. */
-static __always_inline bool may_take(struct bpf_sock *sk, int proto)
+static __always_inline bool is_routers(struct bpf_sock *sk, int proto)
 {
 	bool transparent;
 
-	if (proto == IPPROTO_TCP && sk->state != TCP_LISTEN)
-		return false;
 	transparent = proto == IPPROTO_TCP ? tcp_transparent(sk, TCP_LISTEN) : udp_transparent(sk);
 	if (!transparent)
 		COUNT(not_transparent, 1);
@@ -235,6 +233,13 @@ static __always_inline bool is_first(const struct packet *pkt, int proto)
 	return proto == IPPROTO_UDP || (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* Is the packet one that sk, found by address, may take as a router's listener? */
+static __always_inline bool takes_packet(struct bpf_sock *sk, const struct packet *pkt, int proto)
+{
+	return (proto != IPPROTO_TCP || sk->state == TCP_LISTEN) &&
+	       (is_first(pkt, proto) || answers_cookie(sk, pkt)) && is_routers(sk, proto);
+}
+
 /* Gives the packet to the listener at this address; false if it can't be. */
 static __always_inline bool assign(struct __sk_buff *skb, const struct packet *pkt, int proto,
 				   const __u8 *to, __u16 to_port)
@@ -243,7 +248,7 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 	long error = -1;
 
 	if (sk) {
-		if (may_take(sk, proto) && (is_first(pkt, proto) || answers_cookie(sk, pkt)))
+		if (takes_packet(sk, pkt, proto))
 			error = bpf_sk_assign(skb, sk, 0);
 		bpf_sk_release(sk);
 	}

@@ -78,7 +78,7 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 
 	if (!sk)
 		return false;
-	found = may_take(sk, IPPROTO_UDP) &&
+	found = is_routers(sk, IPPROTO_UDP) &&
 		(pkt->ifindex != SHUNT_LOCAL_IFINDEX || !sent_by_its_router(skb, sk, conf));
 	if (found)
 		listener_of(sk, ret);

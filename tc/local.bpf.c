@@ -66,7 +66,7 @@ static __always_inline enum taken ask_listener(struct __sk_buff *skb, const stru
 
 	if (!sk)
 		return TAKEN_NO;
-	if (may_take(sk, proto) && (is_first(pkt, proto) || answers_cookie(sk, pkt)))
+	if (takes_packet(sk, pkt, proto))
 		taken = sent_by_its_router(skb, sk, conf) ? TAKEN_BY_OTHER : TAKEN_YES;
 	bpf_sk_release(sk);
 	return taken;

@@ -945,7 +945,8 @@ static __always_inline void remember_piece(const struct shunt_nat_key *key)
 }
 
 /* What a target on this host answers to a packet that was forwarded leaves by
- * another interface than lo, and never comes in again. */
+ * another interface than lo, and never comes in again. What came in is
+ * translated already. */
 static __noinline bool answer_out(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 				  bool first, int *ret)
 {
@@ -981,15 +982,19 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	out = flow_get(&key);
 	if (out && !still_holds(&key, pkt, out))
 		out = NULL;
-	if (!out && skb->ifindex != LOOPBACK && port_matters(pkt->proto, pkt->sport) &&
+	if (!out && !skb->ingress_ifindex && skb->ifindex != LOOPBACK && port_matters(pkt->proto, pkt->sport) &&
 	    answer_out(skb, pkt, l2, first, &ret))
 		return ret;
 	if (!out) {
-		/* A connection that was there before the rule is left alone. */
-		if (pkt->proto == IPPROTO_TCP && !is_request(pkt))
+		/* A connection that was there before the rule is left alone. If it is
+		 * forwarded straight to a target, it keeps its port. */
+		bool later = pkt->proto == IPPROTO_TCP && !is_request(pkt);
+
+		if (later && (!skb->ingress_ifindex || pkt->tcp_flags & TCP_RST))
 			return NEXT;
 		draft = draft_get();
-		if (!draft || find_fate(pkt, draft) == FATE_NONE)
+		if (!draft || find_fate(pkt, draft) == FATE_NONE ||
+		    (later && draft->fate != FATE_STRAIGHT))
 			return NEXT;
 		out = make_flow(skb, &key, draft, !l2);
 		if (!out)

@@ -724,6 +724,49 @@ forward_to_far()
 	END
 }
 
+# The other way round: what comes straight gets another port, or the target could
+# not tell them apart.
+by_nat_and_straight()
+{
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target far "$1" 10.1.0.2 8080 'echo target from $SOCAT_PEERPORT; cat'
+	add "$1" 10.9.0.1 80 10.1.0.2 8080
+	spawn other "${near[@]}" socat - "${1^^}$family:$(at 10.9.0.1 80),sourceport=4100$family,reuseaddr"
+	wait_for greeted other 'target from [0-9]'
+	spawn straight "${near[@]}" socat - "${1^^}$family:$(at 10.1.0.2 8080),sourceport=4100$family,reuseaddr"
+	wait_for greeted straight "target from [0-9]"
+	echoed straight "straight on"
+	echoed other "and the other"
+	stop straight
+	stop other
+	stop target
+}
+
+@test "a forwarded connection straight to the target that is older than the rule keeps its port" {
+	forward_to_far
+	# shellcheck disable=SC2016 # for the server's shell
+	serve target far tcp 10.1.0.2 8080 'echo target from $SOCAT_PEERPORT; cat'
+	spawn straight "${near[@]}" socat - TCP4:10.1.0.2:8080,sourceport=42000,reuseaddr
+	wait_for greeted straight 'target from 42000'
+	load_quick --nat h1
+	add tcp 10.9.0.1 80 10.1.0.2 8080
+	echoed straight "it goes on"
+	spawn other "${near[@]}" socat - TCP4:10.9.0.1:80,sourceport=42000,reuseaddr
+	wait_for greeted other 'target from [0-9]'
+	run ! has_said other 'target from 42000'
+	echoed straight "and on"
+	echoed other "and the other"
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
+@test "a forwarded connection straight to the target, after one by NAT" {
+	forward_to_far
+	load_quick --nat h1 --nat-idle udp=60
+	both_families by_nat_and_straight tcp
+	both_families by_nat_and_straight udp
+	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+}
+
 @test "a forwarded connection straight to the target that was there first keeps its port" {
 	forward_to_far
 	load_quick --nat h1 --nat-idle udp=60

@@ -180,11 +180,44 @@ corner()
 	corner hangup
 }
 
+# bytes_of NUMBER: of 32 bits, the lowest first
+bytes_of()
+{
+	printf '%x %x %x %x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24))
+}
+
+@test "a supervisor that comes between the first turns, the server has the higher port" {
+	load_proven
+	spawn corner peer corner adopt
+	said corner once
+	supervise
+	tell corner
+	wait_for state_is active
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
+@test "an accepted socket that connects elsewhere" {
+	load_proven
+	supervise
+	spawn corner peer corner reconnect
+	wait_for state_is active
+	[ "$(sockets | jq length)" = 1 ]
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
+# shellcheck disable=SC2046 # the bytes are words
 @test "who splices on one connection leaves with all" {
 	load_proven
 	supervise
 	spawn corner peer corner splice
 	wait_for state_is active
+	# that it did so long ago is no reason to overlook it
+	bpftool map update pinned "$PIN_DIR/maps/shunt_splices" key hex $(bytes_of "$(pgrep -x corner)") \
+		value hex 1 0 0 0 0 0 0 0 3>&-
 	tell corner
 	wait_for why_is 'spliced lately'
 	tell corner

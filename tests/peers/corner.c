@@ -11,15 +11,20 @@
  *   inq    TCP_INQ tells what is left to read
  *   burst  200 messages without an answer are read, or peeked at, at once
  *   hangup a reader that takes a short read and POLLHUP for the end gets all
+ *   adopt  nothing more, but "once" is said after one turn, and then a line awaited
+ *   reconnect nothing more, but what was the server connects to a new one first
  *   splice from another connection, while this one goes on until the next line
  */
 #include "peer.h"
+
+/* Above those that clients get. */
+#define SERVER_PORT 61500
 
 static int server, client;
 
 static void connect_pair(void)
 {
-	union address a = address_of("127.0.0.1", 0);
+	union address a = address_of("127.0.0.1", SERVER_PORT);
 	int listener = listen_at(&a, 1);
 
 	client = connect_to(&a);
@@ -157,6 +162,36 @@ static void splice_elsewhere(void)
 	heat_up();
 }
 
+static void take_one_turn(void)
+{
+	send_one_way(client, server);
+	send_one_way(server, client);
+	say("once");
+	await_line();
+}
+
+static void reconnect(void)
+{
+	union address any = {}, a = address_of("127.0.0.1", SERVER_PORT + 1);
+	int listener = listen_at(&a, 1);
+
+	send_one_way(client, server);
+	send_one_way(server, client);
+	if (connect(server, &any.sa, sizeof(any.in)))
+		die("disconnect");
+	close(client);
+	set_nonblocking(server, false);
+	if (connect(server, &a.sa, sizeof(a.in)))
+		die("connect again");
+	set_nonblocking(server, true);
+	client = accept_from(listener);
+	set_nonblocking(client, true);
+}
+
+static void nothing(void)
+{
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -164,15 +199,21 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
 		      { "hangup", hangup },
-		      { "splice", splice_elsewhere } };
+		      { "splice", splice_elsewhere },
+		      { "adopt", nothing },
+		      { "reconnect", nothing } };
 	size_t i;
 
 	connect_pair();
+	if (argc == 2 && !strcmp(argv[1], "adopt"))
+		take_one_turn();
+	if (argc == 2 && !strcmp(argv[1], "reconnect"))
+		reconnect();
 	heat_up();
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		if (argc == 2 && !strcmp(argv[1], cases[i].name)) {
 			cases[i].run();
 			return PASS;
 		}
-	leave(2, "usage: corner cork|peek|inq|burst|hangup|splice");
+	leave(2, "usage: corner cork|peek|inq|burst|hangup|splice|adopt|reconnect");
 }

@@ -2,7 +2,7 @@
 /*
  * leaving PINNED_CONF: what is sent while the fast path ends softly. Behind
  * redirected bytes it is redirected too, so that one read gets both; with nothing
- * queued it goes by TCP.
+ * queued it goes by TCP. Urgent bytes always do.
  */
 #include "peer.h"
 
@@ -44,6 +44,7 @@ int main(int argc, char **argv)
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	int listener = socket(AF_INET, SOCK_STREAM, 0), a = socket(AF_INET, SOCK_STREAM, 0), b;
 	struct shunt_conf *conf = map_conf(argc > 1 ? argv[1] : "");
+	struct pollfd urgent = { .events = POLLPRI };
 	socklen_t len = sizeof(addr);
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -51,6 +52,7 @@ int main(int argc, char **argv)
 	    getsockname(listener, (void *)&addr, &len) || connect(a, (void *)&addr, len))
 		die("connect");
 	b = accept(listener, NULL, NULL);
+	urgent.fd = b;
 	put(a, "one ");
 	conf->passing = PASSING_SOFT;
 	put(a, "two");
@@ -59,5 +61,12 @@ int main(int argc, char **argv)
 	expect(b, "three");
 	put(a, "four");
 	expect(b, "four");
+	conf->passing = PASSING_NO;
+	put(a, "five");
+	conf->passing = PASSING_SOFT;
+	if (send(a, "!", 1, MSG_OOB) != 1)
+		die("MSG_OOB");
+	until(poll(&urgent, 1, 0) == 1 && urgent.revents & POLLPRI);
+	expect(b, "five");
 	return PASS;
 }
