@@ -114,10 +114,12 @@ test-kernels:
 	$(Q)TESTS="$${TESTS:-$(KERNEL_TESTS)}" LIMIT=$${LIMIT:-900} TIMEOUT=$${TIMEOUT:-3600} tests/kernels/run
 
 # Programs that know nothing of shunt, outside and inside; what is missing is
-# skipped. So are known differences (tests/programs/limits).
+# skipped, the tests in their sources too. So are known differences
+# (tests/programs/limits).
 test-programs:
 	$(Q)scripts/deps.sh test programs
 	$(Q)$(MAKE) --no-print-directory all peers
+	$(Q)tests/programs/sources >$(B)/sources.log 2>&1 || tail -n 3 $(B)/sources.log
 	$(Q)tests/programs/run
 
 test-torture:

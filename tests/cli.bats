@@ -661,6 +661,16 @@ fails_by_name()
 	[ -z "$left" ] || { echo "leave a directory behind:$left"; return 1; }
 }
 
+@test "scripts: what is named as a command can be run" {
+	local file
+
+	for file in "$PROJECT"/{scripts,bench,tests}/* "$PROJECT"/tests/*/{run,sources}; do
+		[ -f "$file" ] || continue
+		case $file in *.bats | */common.sh) continue ;; esac
+		[ "$(head -c 2 "$file" | tr -d '\0')" != '#!' ] || [ -x "$file" ] || { echo "$file"; return 1; }
+	done
+}
+
 @test "scripts: deps.sh --check only reports" {
 	local code=0
 
