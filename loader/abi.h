@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 5
+#define SHUNT_ABI 6
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -122,7 +122,7 @@ struct shunt_count {
 	__u64 nat_refused;    /* packets of new flows dropped for want of room */
 	__u64 nat_ports;      /* flows that got another source port */
 	__u64 nat_errors;     /* ICMP errors rewritten */
-	__u64 nat_fragments;  /* left alone: they came before the first one */
+	__u64 nat_fragments;  /* of flows, left alone: they came before the first one */
 	__u64 nat_unroutable; /* dropped: no route to the target */
 	__u64 routers_own;    /* first packets that were not steered back to the router */
 	__u64 scratch;        /* of tc/steer.bpf.c */

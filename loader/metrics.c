@@ -129,7 +129,7 @@ static void print_nat(const struct status *s)
 	metric("nat_unroutable_total", c->nat_unroutable,
 	       "Packets dropped for want of a route to the target.");
 	metric("nat_fragments_total", c->nat_fragments,
-	       "Fragments left alone, as they came before the first one.");
+	       "Fragments of flows left alone, as they came before the first one.");
 }
 
 static void print_all(const struct status *s)

@@ -350,7 +350,8 @@ static void print_text(const struct status *s)
 		       "rewrote %llu packets, %llu ICMP errors\n", ULL(c->nat_made),
 		       ULL(c->nat_ports), ULL(c->nat_straight), ULL(c->nat_packets),
 		       ULL(c->nat_errors));
-		printf("  dropped for want of room %llu, of a route %llu; fragments left alone %llu\n",
+		printf("  dropped for want of room %llu, of a route %llu; left alone %llu fragments "
+		       "that came before their first\n",
 		       ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
 	}
 	if (s->conf->trace)

@@ -498,6 +498,37 @@ large_datagram()
 @test "fragmented datagrams, both ways" {
 	shunt load --nat h0
 	both_families large_datagram
+	[ "$(status nat.fragments)" = 0 ]
+}
+
+# fragment ID first|later DST: one of a datagram to port 80; ID and DST in
+# hexadecimal
+fragment()
+{
+	local offset=2000 rest=0fa00050001800000000000000000000
+
+	[ "$2" = first ] || offset=0002 rest=0000000000000000
+	"$PEERS/raw" h0 02:00:00:00:00:99 \
+		"450000$(printf %02x $((20 + ${#rest} / 2)))$1${offset}40110000""0a000001$3$rest"
+}
+
+@test "fragments that come before the first one of a flow are counted, and no others" {
+	shunt load --nat h0
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	fragment 0001 first 0a00000a
+	fragment 0001 later 0a00000a
+	[ "$(status nat.packets)" = 2 ]
+	fragment 0002 later 0a00000b
+	fragment 0002 first 0a00000b
+	fragment 0003 later 0a00000b
+	[ "$(status nat.fragments)" = 0 ]
+	fragment 0004 later 0a00000a
+	fragment 0004 later 0a00000a
+	fragment 0004 first 0a00000a
+	[ "$(status nat.fragments)" = 2 ]
+	fragment 0004 later 0a00000a
+	[ "$(status nat.packets)" = 4 ]
+	[ "$(status nat.fragments)" = 2 ]
 }
 
 refused_with_an_error()
