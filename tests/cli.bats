@@ -33,6 +33,7 @@ teardown()
 	done
 	clean_up
 	diff "$BATS_TEST_TMPDIR/before" <(host_state)
+	[ -z "${MADE:-}" ] || umount /run
 }
 
 OUT=$BATS_TEST_TMPDIR/out
@@ -641,6 +642,59 @@ fails_by_name()
 	program=("$PROJECT/scripts/deps.sh")
 	runs 2 --frobnicate
 	one_line "$ERR" "'--frobnicate'"
+}
+
+# The scripts' own notes, in /run, are the test's.
+own_run()
+{
+	mount -t tmpfs none /run
+	program=("$PROJECT/scripts/load.sh")
+	MADE=$CGROUP_ROOT/made
+	NAME=${MADE#"$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)"/}
+}
+
+@test "load.sh --config: only what the file names is attached, and its cgroups are made" {
+	local config=$BATS_TEST_TMPDIR/config
+
+	own_run
+	printf 'iface v0 # steering\r\ntcp dst 10.0.0.1 pass\n' >"$config"
+	runs 0 --config "$config"
+	shunt -j status | jq -e '.bypass.cgroups == [] and .steer.ifaces[0].name == "v0"'
+	"$PROJECT/scripts/unload.sh"
+
+	printf '#cgroup nope\ncgroup %s=eager\n' "$NAME" >"$config"
+	runs 0 --config "$config" --iface v0
+	shunt -j status | jq -e --arg path "$MADE" '.steer.ifaces[0].name == "v0" and
+		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true }]'
+	"$PROJECT/scripts/unload.sh"
+	[ ! -e "$MADE" ]
+
+	echo 'mark 3' >>"$config"
+	runs 2 --config "$config"
+	grep -qe "--mark '3'" "$ERR"
+	[ ! -e "$MADE" ]
+	[ ! -e "$PIN_DIR" ]
+
+	runs 1 --config "$config.none"
+	one_line "$ERR" "'$config.none'"
+	runs 2 --config -
+	one_line "$ERR" 'standard input'
+}
+
+@test "unload.sh: a cgroup with processes stays, until there are none" {
+	own_run
+	runs 0 --cgroup "$NAME"
+	CGROUP=$MADE spawn idle in_cgroup sleep 1000
+	wait_for grep -q . "$MADE/cgroup.procs"
+	program=("$PROJECT/scripts/unload.sh")
+	runs 0
+	one_line "$ERR" "cgroup $MADE still has processes"
+	[ ! -e "$PIN_DIR" ]
+	end_all
+	wait_for empty "$MADE/cgroup.procs"
+	runs 0
+	[ ! -e "$MADE" ]
+	[ ! -e /run/shunt ]
 }
 
 @test "scripts: no root" {
