@@ -20,6 +20,7 @@
 #include "shunt.h"
 #include "sysctl.h"
 #include "tc.h"
+#include "trace.h"
 
 enum result { OK, NOTE, WARN, FAIL };
 
@@ -229,6 +230,18 @@ static void check_memory(void)
 	      (unsigned long long)(default_pages() * getpagesize() >> 20));
 }
 
+static void check_tracing(void)
+{
+	char path[4200], advice[4300];
+
+	if (!tracing_is_off(path, sizeof(path))) {
+		found(OK, "tracing", NULL, "not switched off");
+		return;
+	}
+	snprintf(advice, sizeof(advice), "echo 1 >%s", path);
+	found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
+}
+
 int cmd_check(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "help")) {
@@ -252,6 +265,7 @@ int cmd_check(int argc, char **argv)
 	check_ifaces();
 	check_foreign();
 	check_memory();
+	check_tracing();
 	if (opt.json)
 		json_close(stdout, ']');
 	return worst == FAIL ? -ENOTSUP : 0;

@@ -626,6 +626,24 @@ fails_by_name()
 	shunt -j check | jq -e 'any(.[]; .name == "bypass" and .result == "ok")'
 }
 
+@test "tracing that is switched off in the kernel is told" {
+	local on=/sys/kernel/tracing/tracing_on
+
+	shunt load --iface v0
+	echo 0 >"$BATS_TEST_TMPDIR/off"
+	mount --bind "$BATS_TEST_TMPDIR/off" $on
+	says "'echo 1 >$on'" trace on
+	spawn follow "$SHUNT" trace follow
+	wait_for grep -q "'echo 1 >$on'" "$BATS_TEST_TMPDIR/follow.err"
+	runs 0 check
+	grep -A 1 '^warn  tracing' "$OUT" | grep -q "echo 1 >$on"
+	echo 1 >"$BATS_TEST_TMPDIR/off"
+	silently trace off
+	silently trace on
+	shunt check | grep -q '^ok    tracing'
+	umount $on
+}
+
 # --- scripts -----------------------------------------------------------------
 
 @test "scripts: help and wrong words" {
