@@ -208,8 +208,9 @@ static void check_foreign_prog(__u32 id, int *n)
 	if (!kind)
 		return;
 	found(WARN, "other users", "keep the two to different cgroups, or unload one",
-	      "%s program '%s' (id %u): two sockmap users on one socket stall each other", kind,
-	      info.name, id);
+	      "%s program '%s' (id %u): two sockmap users on one socket stall each other%s", kind,
+	      info.name, id, info.type != BPF_PROG_TYPE_SOCK_OPS ? "" :
+	      "; one that sets the callback flags without keeping others' leaves pairs on TCP");
 	(*n)++;
 }
 

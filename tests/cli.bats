@@ -626,6 +626,14 @@ fails_by_name()
 	shunt -j check | jq -e 'any(.[]; .name == "bypass" and .result == "ok")'
 }
 
+@test "check: a foreign sock_ops program" {
+	"$PEERS/foreign" sock_ops /sys/fs/bpf/foreign
+	shunt check >"$OUT"
+	rm /sys/fs/bpf/foreign
+	grep "^warn  other users      sock_ops program 'foreign_ops'" "$OUT" |
+		grep "sets the callback flags without keeping others'"
+}
+
 @test "tracing that is switched off in the kernel is told" {
 	local on=/sys/kernel/tracing/tracing_on
 
