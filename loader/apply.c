@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ifaces.h"
 #include "local.h"
 #include "nat.h"
 #include "nat_rule.h"
@@ -56,11 +57,13 @@ static int apply(const struct rule_file *f, bool steer)
 		return error;
 	if (steer)
 		error = rule_file_apply(f, &c);
-	if (error)
+	if (error) {
 		nat_undo();
-	else
-		rule_file_report(&c, &nat);
-	return error;
+		return error;
+	}
+	rule_file_report(&c, &nat);
+	ifaces_warn(f->rule, f->count);
+	return 0;
 }
 
 int cmd_apply(int argc, char **argv)

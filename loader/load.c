@@ -839,8 +839,10 @@ static int load_fresh(const struct request *req)
 		error = attach_verdict(skel);
 	if (!error)
 		error = attach_all(req, &nat);
-	if (!error && req->config.count + req->config.nats)
+	if (!error && req->config.count + req->config.nats) {
 		rule_file_report(&steer, &nat);
+		ifaces_warn(req->config.rule, req->config.count);
+	}
 	shunt_bpf__destroy(skel);
 	return error;
 }

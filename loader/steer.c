@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ifaces.h"
 #include "json.h"
 #include "local.h"
 #include "pins.h"
@@ -35,7 +36,7 @@ static void say_rule(const char *what, const struct shunt_rule *r)
 static int steer_add(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1;
-	const struct shunt_rule *was;
+	const struct shunt_rule *was, *new;
 	struct shunt_rule r;
 	bool added, same;
 	int error;
@@ -53,6 +54,9 @@ static int steer_add(int argc, char **argv)
 		error = rules_add(&r, &added);
 	if (!error && !added)
 		say_rule(same ? "already there" : "replaced by", &r);
+	new = &r;
+	if (!error)
+		ifaces_warn(&new, 1);
 	return error;
 }
 
@@ -119,7 +123,7 @@ static void list_text(const struct shunt_rule **all, __u32 count)
 		rule_format(r, text, sizeof(text));
 		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu%s\n", width, text,
 		       c.packets, c.bytes, c.flows, c.misses,
-		       iface_changed(r) ? " (the interface is gone)" : "");
+		       iface_changed(r) ? " (no such interface)" : "");
 	}
 }
 
