@@ -496,7 +496,13 @@ struct shunt_tally {
 /* What shunt_test is asked, in cb[1] of its packet. */
 enum shunt_question {
 	ASK_RULE = 0,       /* the unit of the rule for the packet, 0: none */
-	ASK_LISTENER,       /* does somebody listen at its destination? */
+	ASK_LISTENER,       /* does somebody listen at its destination: shunt_answer */
+};
+
+enum shunt_answer {
+	LISTENER_NONE = 0,
+	LISTENER_OPAQUE,    /* without IP_TRANSPARENT */
+	LISTENER_THERE,
 };
 
 /* UDP flows given to a listener: key and value of shunt_flows. */
