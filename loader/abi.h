@@ -117,6 +117,7 @@ struct shunt_count {
 	__u64 malformed;
 	__u64 nat_made;       /* flows */
 	__u64 nat_ended;
+	__u64 nat_unanswered; /* of the flows ended, those that nobody answered */
 	__u64 nat_straight;   /* of the flows made, those that go straight to a target */
 	__u64 nat_packets;    /* rewritten, both ways */
 	__u64 nat_refused;    /* packets of new flows dropped for want of room */

@@ -200,11 +200,6 @@ static size_t put_ipv6(__u8 *at, const struct probe *f, size_t payload)
 	return sizeof(h);
 }
 
-static bool is_multicast(int family, const __u8 addr[16])
-{
-	return family == AF_INET ? (addr[0] & 0xf0) == 0xe0 : addr[0] == 0xff;
-}
-
 /* Sent to many hosts? */
 static bool is_group(const struct probe *f)
 {

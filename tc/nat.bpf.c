@@ -384,6 +384,7 @@ static __noinline bool end_idle(const struct shunt_nat_key *key, const struct sh
 	struct shunt_nat_flow *in = flow_get(&back);
 	__u64 now = bpf_ktime_get_ns(), due = out->seen_ns;
 	struct shunt_nat *nat = nat_get();
+	bool unanswered;
 
 	if (!nat)
 		return false;
@@ -392,7 +393,12 @@ static __noinline bool end_idle(const struct shunt_nat_key *key, const struct sh
 	if (in->seen_ns > due)
 		due = in->seen_ns;
 	due += nat->idle_ns[idle_of(out, in, back.proto)];
-	return now >= due && end_flow(key, out);
+	unanswered = !in->packets && in->how != NAT_STRAIGHT;
+	if (now < due || !end_flow(key, out))
+		return false;
+	if (unanswered)
+		COUNT(nat_unanswered, 1);
+	return true;
 }
 
 /* Looks at the flow whose turn it is. */

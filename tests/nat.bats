@@ -1000,6 +1000,52 @@ refuses()
 	refuses "'x'" del tcp dst 10.0.0.10 dport x
 }
 
+@test "rules that could not do anything are refused, and nothing changes" {
+	local range=10.0.0.10:80-90
+
+	shunt load --nat h0
+	refuses "'to 10.0.0.10'.* nothing would change" add tcp dst 10.0.0.10 dport 80 to 10.0.0.10
+	refuses "'to 10.0.0.10:80'.* nothing would change" add tcp dst 10.0.0.10 dport 80 to 10.0.0.10:80
+	refuses "'to $range'.* nothing would change" add tcp dst 10.0.0.10 dport 80-90 to $range
+	refuses "'to 10.0.0.0/24'.* nothing would change" add udp dst 10.0.0.0/24 to 10.0.0.0/24
+	refuses "'to fd00::10'.* nothing would change" add tcp dst fd00::10 to fd00::10
+	refuses "'dst 224.0.0.5'.*multicast" add udp dst 224.0.0.5 to 10.0.0.138
+	refuses "'dst 239.0.0.0/8'.*multicast" add udp dst 239.0.0.0/8 to 10.0.0.138
+	refuses "'to 224.0.0.5:80'.*multicast" add udp dst 10.0.0.10 to 224.0.0.5:80
+	refuses "'to \[?ff02::1\]?:80'.*multicast" add udp dst fd00::10 to '[ff02::1]:80'
+	refuses "'dst 255.255.255.255'.*broadcast" add udp dst 255.255.255.255 to 10.0.0.138
+	refuses "'dst 0.0.0.0'.*no host" add tcp dst 0.0.0.0 to 10.0.0.138
+	refuses "'to 0.0.0.0:80'.*no host" add tcp dst 10.0.0.10 to 0.0.0.0:80
+	refuses "'dst ::'.*no host" add tcp dst :: to fd00::10
+	# these do something
+	shunt nat add tcp dst 10.0.0.10 dport 80 to 10.0.0.10:8080
+	shunt nat add tcp dst 10.0.0.0/24 dport 80-90 to 10.0.0.10:80-90
+	shunt nat add udp dst 10.0.0.10 to 10.0.0.10:80
+	shunt nat add udp dst 0.0.0.0/0 dport 53 to 10.0.0.138
+	[ "$(status nat.rules)" = 4 ]
+}
+
+loopback()
+{
+	serve target here "$1" 127.0.0.1 8080
+	shunt nat add "$1" dst 10.0.0.10 dport 80 to 127.0.0.1:8080
+	answered target "$1" 10.0.0.10 80
+	run -0 "$SHUNT" nat add "$1" dst 127.0.0.5 dport 80 to 127.0.0.1:8080
+	[[ ! $output =~ warning ]]
+	answered target "$1" 127.0.0.5 80
+	stop target
+	run -0 "$SHUNT" nat add "$1" dst 127.0.0.6 dport 80 to 10.0.0.138:8080
+	[[ $output =~ "warning: what this host sends to 127.0.0.6 has a source that can't leave it" ]]
+}
+
+@test "127.0.0.1: as a target; and as the old destination, if the target is on this host" {
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	shunt load --nat h0
+	loopback tcp
+	loopback udp
+}
+
 @test "add, list, del and flush, twice each; what list prints, add reads" {
 	local rules
 
@@ -1061,6 +1107,34 @@ add the rule again" ]
 	[[ ! $output =~ warning ]]
 	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 81 to 10.0.0.1 # this host
 	[[ ! $output =~ warning ]]
+}
+
+@test "a destination without a route: a line says so, and the rule is there" {
+	shunt load --nat h0
+	run -0 "$SHUNT" nat add tcp dst 192.0.2.1 dport 80 to 10.0.0.138:8080
+	[ "$output" = "shunt: warning: this host has no route to the destination 192.0.2.1, and without \
+one nothing sent there gets as far as NAT" ]
+	[ "$(status nat.rules)" = 1 ]
+	printf 'nat tcp dst 192.0.2.%s to 10.0.0.138\n' 1 2 3 | shunt apply - 2>&1 |
+		grep 'no route to the destinations of 3 rules, such as 192.0.2.1,'
+	# of a prefix some address may have one
+	run -0 "$SHUNT" nat add tcp dst 192.0.0.0/16 dport 80 to 10.0.0.138:8080
+	[[ ! $output =~ warning ]]
+}
+
+@test "flows that nobody answers are marked, and counted when they end" {
+	load_quick
+	add udp 10.0.0.10 80 10.1.0.9 8080 # nobody is there
+	nc -u -w 0 10.0.0.10 80 <<<hello
+	shunt nat flows | grep 'in 0 packets 0 bytes  idle [0-9]* s  no answer yet$'
+	serve target far udp 10.1.0.2 8080
+	add udp 10.0.0.10 81 10.1.0.2 8080
+	answered target udp 10.0.0.10 81
+	[ "$(shunt nat flows | grep -c ' to 10.1.0.2:8080 .*no answer')" = 0 ]
+	wait_for flows 0
+	[ "$(status nat.unanswered)" = 1 ]
+	shunt status | grep '1 ended without an answer'
+	metric 'nat_unanswered_total 1'
 }
 
 # metric LINE: Prometheus is told that
