@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <bpf/bpf.h>
+
 #include "attach.h"
 #include "lo.h"
 #include "nat_store.h"
@@ -144,7 +146,7 @@ int nat_attach(struct shunt_state *states, unsigned int ifindex)
 	return error;
 }
 
-int nat_detach(struct shunt_state *states)
+static int detach_all(struct shunt_state *states)
 {
 	int i, error, first = 0;
 
@@ -155,6 +157,32 @@ int nat_detach(struct shunt_state *states)
 		first = first ? first : error;
 	}
 	return first;
+}
+
+bool nat_attached(const struct shunt_state *states)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (nat_is(&states[i]) && states[i].admit)
+			return true;
+	return false;
+}
+
+int nat_rest(struct shunt_state *states)
+{
+	_cleanup_fd_ int flows = -1;
+	struct shunt_nat_key key;
+
+	if (!nat_attached(states) || !nat_store_empty())
+		return 0;
+	flows = pin_open("maps", "shunt_nat_flows");
+	if (flows < 0)
+		return fail(flows, "can't open the flows");
+	if (!bpf_map_get_next_key(flows, NULL, &key))
+		return -EBUSY;
+	nat_store_forget();
+	return detach_all(states);
 }
 
 int nat_forwarding(struct shunt_conf *conf)

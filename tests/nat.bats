@@ -1174,8 +1174,36 @@ nat_ifaces()
 	shunt nat flush 2>&1 | grep -q 'stays attached'
 	[ "$(nat_ifaces)" = "h0 h1" ]
 	wait_for flows 0
-	shunt nat flush
+	[ -z "$(shunt nat list)" ]
 	[ "$(nat_ifaces)" = h0 ]
+	nothing_on h1
+	# the last rule deleted, or by a file
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	shunt nat del tcp dst 10.0.0.10 dport 80
+	shunt nat list
+	[ "$(nat_ifaces)" = h0 ]
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	[ "$(nat_ifaces)" = "h0 h1" ]
+	shunt apply /dev/null
+	[ "$(nat_ifaces)" = h0 ]
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	answered target tcp 10.0.0.10 80
+}
+
+nat_is_on()
+{
+	[ "$(nat_ifaces)" = "$1" ]
+}
+
+@test "the supervisor detaches NAT when the last flow has ended" {
+	load_quick
+	spawn supervisor "$SHUNT" run
+	serve target far tcp 10.1.0.2 8080
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	answered target tcp 10.0.0.10 80
+	shunt nat flush 2>&1 | grep -q 'stays attached until they have ended'
+	wait_for nat_is_on h0
+	flows 0
 	nothing_on h1
 }
 
