@@ -66,7 +66,8 @@ struct request {
 
 static int usage(void)
 {
-	printf("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n                  [--nat NAME]...\n\n"
+	printf("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n"
+	       "                  [--nat NAME]... [--monitor NAME]... [OPTION VALUE]...\n\n"
 	       "  --cgroup PATH        bypass for sockets made in this cgroup (a path, or a name\n"
 	       "                       below the cgroup2 mount) and the ones below it, for pairs that\n"
 	       "                       have earned it ('shunt run' sees to that)\n"

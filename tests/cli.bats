@@ -579,6 +579,17 @@ fails_by_name()
 	one_line "$OUT" 'shunt '
 }
 
+@test "load: help and load.sh know every option" {
+	local option
+
+	runs 0 load help
+	for option in $(grep -o '"--[a-z-]*"' "$PROJECT/loader/load.c" | tr -d '"' | sort -u); do
+		grep -qe "$option" "$OUT"
+		grep -qe "$option" "$PROJECT/scripts/load.sh"
+	done
+	sed -n '1,/^$/p' "$OUT" | grep -qe '--nat NAME.*--monitor NAME'
+}
+
 @test "a bare command is status" {
 	load_both
 	diff <(shunt) <(shunt status)
