@@ -128,8 +128,8 @@ static int see_iface(struct shunt_state *states, const struct if_nameindex *ifac
 	int error = come_back(states, iface);
 
 	strcpy(wanted.name, iface->if_name);
-	if (!error && is_wanted(states, iface->if_name, iface->if_index) && !at_index(states, iface->if_index) &&
-	    !state_find(states, SHUNT_IFACE, iface->if_name)) {
+	if (!error && is_wanted(states, iface->if_name, iface->if_index) &&
+	    !at_index(states, iface->if_index) && !state_find(states, SHUNT_IFACE, iface->if_name)) {
 		error = attach_new(states, &wanted);
 		if (!error)
 			say("attached to '%s'", wanted.name);

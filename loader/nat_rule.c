@@ -90,7 +90,8 @@ static bool is_zero(const __u8 addr[16])
 }
 
 /* Can packets for this address or prefix be sent to a target, or back? */
-static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr, __u8 len)
+static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr,
+			 __u8 len)
 {
 	if (len == address_bits(family) && is_zero(addr))
 		return refuse("'%s %s': no host has this address", name, word);

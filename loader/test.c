@@ -327,8 +327,8 @@ static void listener_text(enum shunt_answer listener)
 	printf("    %s\n", words[listener]);
 }
 
-static void test_text(const struct probe *f, const struct shunt_rule *hit, enum shunt_answer listener,
-		      const struct shunt_rule **others, __u32 count)
+static void test_text(const struct probe *f, const struct shunt_rule *hit,
+		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
 {
 	char text[RULE_TEXT];
 	__u32 i;
@@ -355,8 +355,8 @@ static void json_rule(const struct shunt_rule *r)
 	rule_json_fields(stdout, r, &c);
 }
 
-static void test_json(const struct probe *f, const struct shunt_rule *hit, enum shunt_answer listener,
-		      const struct shunt_rule **others, __u32 count)
+static void test_json(const struct probe *f, const struct shunt_rule *hit,
+		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
 {
 	__u32 i;
 
