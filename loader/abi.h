@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 5
+#define SHUNT_ABI 6
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -117,12 +117,13 @@ struct shunt_count {
 	__u64 malformed;
 	__u64 nat_made;       /* flows */
 	__u64 nat_ended;
+	__u64 nat_unanswered; /* of the flows ended, those that nobody answered */
 	__u64 nat_straight;   /* of the flows made, those that go straight to a target */
 	__u64 nat_packets;    /* rewritten, both ways */
 	__u64 nat_refused;    /* packets of new flows dropped for want of room */
 	__u64 nat_ports;      /* flows that got another source port */
 	__u64 nat_errors;     /* ICMP errors rewritten */
-	__u64 nat_fragments;  /* left alone: they came before the first one */
+	__u64 nat_fragments;  /* of flows, left alone: they came before the first one */
 	__u64 nat_unroutable; /* dropped: no route to the target */
 	__u64 routers_own;    /* first packets that were not steered back to the router */
 	__u64 scratch;        /* of tc/steer.bpf.c */
@@ -496,7 +497,13 @@ struct shunt_tally {
 /* What shunt_test is asked, in cb[1] of its packet. */
 enum shunt_question {
 	ASK_RULE = 0,       /* the unit of the rule for the packet, 0: none */
-	ASK_LISTENER,       /* does somebody listen at its destination? */
+	ASK_LISTENER,       /* does somebody listen at its destination: shunt_answer */
+};
+
+enum shunt_answer {
+	LISTENER_NONE = 0,
+	LISTENER_OPAQUE,    /* without IP_TRANSPARENT */
+	LISTENER_THERE,
 };
 
 /* UDP flows given to a listener: key and value of shunt_flows. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* shunt apply, shunt save: all rules as a file. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "ifaces.h"
 #include "local.h"
 #include "nat.h"
 #include "nat_rule.h"
@@ -45,9 +47,12 @@ static int lock_rules(bool need_steer, bool *ret_steer)
 /* All of it, or nothing. */
 static int apply(const struct rule_file *f, bool steer)
 {
+	struct shunt_state *states = pin_mmap("shunt_state", NULL);
 	struct rule_changes c = {}, nat = {};
 	int error = 0;
 
+	if (!states)
+		return fail(-errno, "can't map the settings");
 	if (rule_file_is_local(f))
 		error = local_begin();
 	if (!error)
@@ -56,11 +61,15 @@ static int apply(const struct rule_file *f, bool steer)
 		return error;
 	if (steer)
 		error = rule_file_apply(f, &c);
-	if (error)
+	if (error) {
 		nat_undo();
-	else
-		rule_file_report(&c, &nat);
-	return error;
+		return error;
+	}
+	if (!f->nats)
+		nat_rest(states);
+	rule_file_report(&c, &nat);
+	ifaces_warn(f->rule, f->count);
+	return 0;
 }
 
 int cmd_apply(int argc, char **argv)

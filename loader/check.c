@@ -20,6 +20,7 @@
 #include "shunt.h"
 #include "sysctl.h"
 #include "tc.h"
+#include "trace.h"
 
 enum result { OK, NOTE, WARN, FAIL };
 
@@ -207,8 +208,9 @@ static void check_foreign_prog(__u32 id, int *n)
 	if (!kind)
 		return;
 	found(WARN, "other users", "keep the two to different cgroups, or unload one",
-	      "%s program '%s' (id %u): two sockmap users on one socket stall each other", kind,
-	      info.name, id);
+	      "%s program '%s' (id %u): two sockmap users on one socket stall each other%s", kind,
+	      info.name, id, info.type != BPF_PROG_TYPE_SOCK_OPS ? "" :
+	      "; one that sets the callback flags without keeping others' leaves pairs on TCP");
 	(*n)++;
 }
 
@@ -227,6 +229,18 @@ static void check_memory(void)
 {
 	found(OK, "tcp_mem", NULL, "nothing is redirected while TCP uses over %llu MiB on this host",
 	      (unsigned long long)(default_pages() * getpagesize() >> 20));
+}
+
+static void check_tracing(void)
+{
+	char path[4200], advice[4300];
+
+	if (!tracing_is_off(path, sizeof(path))) {
+		found(OK, "tracing", NULL, "not switched off");
+		return;
+	}
+	snprintf(advice, sizeof(advice), "echo 1 >%s", path);
+	found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
 }
 
 int cmd_check(int argc, char **argv)
@@ -252,6 +266,7 @@ int cmd_check(int argc, char **argv)
 	check_ifaces();
 	check_foreign();
 	check_memory();
+	check_tracing();
 	if (opt.json)
 		json_close(stdout, ']');
 	return worst == FAIL ? -ENOTSUP : 0;

@@ -71,6 +71,8 @@ static int read_words(int argc, char **argv, struct words *ret)
 		at = strchr(letters, argv[i][1]);
 		if (!at)
 			return refuse("diverter: '%s': no word of the diverter", argv[i]);
+		if (w.value[at - letters])
+			return refuse("diverter: '%s' is given twice", argv[i]);
 		if (++i == argc)
 			return refuse("diverter: '%s': a value is missing", argv[i - 1]);
 		w.value[at - letters] = argv[i];
@@ -115,6 +117,8 @@ static int read_src(const struct words *w, struct shunt_rule *r, bool *ret_never
 	__u8 family;
 	int error;
 
+	if (!word(w, 'o') && word(w, 'n'))
+		return refuse("-n '%s': -o ADDR is missing", word(w, 'n'));
 	if (!word(w, 'o'))
 		return 0;
 	error = read_prefix(w, 'o', 'n', &family, r->src, &r->src_len);
@@ -157,22 +161,28 @@ static int read_ports(const struct words *w, struct shunt_rule *r)
 	return 0;
 }
 
-/* A rule for an interface that is not there waits for it. */
 static int read_iface(const struct words *w, struct shunt_rule *r)
 {
 	const char *name = word(w, 'N');
 
 	if (!name)
 		return 0;
-	if (!*name || strlen(name) >= sizeof(r->ifname))
+	if (!*name || strlen(name) >= sizeof(r->ifname) || strpbrk(name, "/:"))
 		return refuse("-N '%s': not the name of an interface", name);
 	strcpy(r->ifname, name);
-	r->ifindex = if_nametoindex(name);
-	if (!r->ifindex) {
-		r->ifindex = SHUNT_NO_IFINDEX;
-		say("no interface '%s' yet", name);
-	}
 	return 0;
+}
+
+/* A rule for an interface that is not there waits for it. */
+static void find_iface(struct shunt_rule *r)
+{
+	if (!*r->ifname)
+		return;
+	r->ifindex = if_nametoindex(r->ifname);
+	if (r->ifindex)
+		return;
+	r->ifindex = SHUNT_NO_IFINDEX;
+	say("no interface '%s' yet", r->ifname);
 }
 
 static int read_proto(const struct words *w, struct shunt_rule *r)
@@ -200,7 +210,7 @@ static int read_match(const struct words *w, struct shunt_rule *r, bool *ret_nev
 		error = read_ports(w, r);
 	if (!error)
 		error = read_proto(w, r);
-	return error;
+	return error ? error : read_iface(w, r);
 }
 
 static int read_to(const struct words *w, struct shunt_rule *r)
@@ -251,10 +261,9 @@ static int insert(const struct words *w)
 	if (!word(w, 'l') && !word(w, 'h'))
 		return refuse("diverter: -l LOW and -h HIGH are missing");
 	error = read_to(w, &r);
-	if (!error)
-		error = read_iface(w, &r);
 	if (error || never)
 		return error;
+	find_iface(&r);
 	read_service(w, &r);
 	lock = rules_lock();
 	return lock < 0 ? lock : rules_add(&r, &added);
@@ -304,8 +313,6 @@ static int delete(const struct words *w)
 
 	if (error || never)
 		return error;
-	if (word(w, 'N'))
-		snprintf(r.ifname, sizeof(r.ifname), "%s", word(w, 'N'));
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;

@@ -52,7 +52,7 @@ int refuse(const char *fmt, ...)
 {
 	va_list args;
 
-	usage_error = !place;
+	usage_error = true;
 	va_start(args, fmt);
 	message(fmt, args, NULL);
 	va_end(args);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 
 #include "rule.h"
@@ -181,6 +182,8 @@ static int parse_iface(struct parser *p)
 		return error;
 	if (strlen(word) >= sizeof(t.iface))
 		return refuse("filter: iface '%s': too long a name", word);
+	if (!if_nametoindex(word))
+		say("warning: filter: no interface '%s' now", word);
 	strcpy(t.iface, word);
 	return emit(p, &t);
 }

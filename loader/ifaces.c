@@ -13,6 +13,7 @@
 #include "attach.h"
 #include "local.h"
 #include "nat.h"
+#include "pins.h"
 #include "rules.h"
 #include "shunt.h"
 #include "tc.h"
@@ -101,7 +102,7 @@ static int come_back(struct shunt_state *states, const struct if_nameindex *ifac
 	return error;
 }
 
-static struct shunt_state *at_index(struct shunt_state *states, __u32 ifindex)
+static const struct shunt_state *at_index(const struct shunt_state *states, __u32 ifindex)
 {
 	int i;
 
@@ -111,12 +112,12 @@ static struct shunt_state *at_index(struct shunt_state *states, __u32 ifindex)
 	return NULL;
 }
 
-static bool is_wanted(const struct shunt_state *states, const struct if_nameindex *iface)
+static bool is_wanted(const struct shunt_state *states, const char *name, __u32 ifindex)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES && iface->if_index != LOOPBACK; i++)
-		if (states[i].kind == SHUNT_PATTERN && !fnmatch(states[i].name, iface->if_name, 0))
+	for (i = 0; i < SHUNT_STATES && ifindex != LOOPBACK; i++)
+		if (states[i].kind == SHUNT_PATTERN && !fnmatch(states[i].name, name, 0))
 			return true;
 	return false;
 }
@@ -127,8 +128,8 @@ static int see_iface(struct shunt_state *states, const struct if_nameindex *ifac
 	int error = come_back(states, iface);
 
 	strcpy(wanted.name, iface->if_name);
-	if (!error && is_wanted(states, iface) && !at_index(states, iface->if_index) &&
-	    !state_find(states, SHUNT_IFACE, iface->if_name)) {
+	if (!error && is_wanted(states, iface->if_name, iface->if_index) &&
+	    !at_index(states, iface->if_index) && !state_find(states, SHUNT_IFACE, iface->if_name)) {
 		error = attach_new(states, &wanted);
 		if (!error)
 			say("attached to '%s'", wanted.name);
@@ -160,6 +161,44 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 	error = rules_rebind();
 	rules_close();
 	return first ? first : error;
+}
+
+/* Is steering attached where the rule's packets pass, or will be in a moment? */
+static bool is_served(const struct shunt_state *states, const struct shunt_rule *r)
+{
+	int i;
+
+	if (!rule_is_local(r))
+		return !*r->ifname || at_index(states, r->ifindex) ||
+		       (is_wanted(states, r->ifname, r->ifindex) && supervisor_runs());
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_IFACE && states[i].ifindex)
+			return true;
+	return false;
+}
+
+void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
+{
+	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct shunt_rule *first = NULL;
+	__u32 i, last = 0, idle = 0;
+	bool served = true;
+
+	for (i = 0; states && i < count; i++) {
+		if (rules[i]->ifindex != last)
+			served = is_served(states, rules[i]);
+		last = rules[i]->ifindex;
+		if (!served && !idle++)
+			first = rules[i];
+	}
+	if (idle == 1 && rule_is_local(first))
+		say("warning: a rule with 'origin local' has no effect until shunt is attached to an "
+		    "interface");
+	else if (idle == 1)
+		say("warning: a rule has no effect until shunt is attached to '%s'", first->ifname);
+	else if (idle)
+		say("warning: %u rules have no effect until shunt is attached to their interfaces, such "
+		    "as %s", idle, rule_is_local(first) ? "any for 'origin local'" : first->ifname);
 }
 
 int ifaces_watch(void)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "abi.h"
+#include "rule.h"
 
 /* Names it interfaces by a pattern, as 'veth*' does? */
 bool is_pattern(const char *name);
@@ -21,6 +22,10 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states);
 
 /* Is there a pattern or an interface, so that it is worth looking? */
 bool ifaces_wanted(const struct shunt_state *states);
+
+/* Says which of these rules, that are in force, have no effect for want of an
+ * interface that steering is attached to. */
+void ifaces_warn(const struct shunt_rule *const *rules, __u32 count);
 
 /* An fd that is readable when an interface or a routing rule came, changed or
  * went; -errno, unsaid. */

@@ -66,7 +66,8 @@ struct request {
 
 static int usage(void)
 {
-	printf("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n                  [--nat NAME]...\n\n"
+	printf("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n"
+	       "                  [--nat NAME]... [--monitor NAME]... [OPTION VALUE]...\n\n"
 	       "  --cgroup PATH        bypass for sockets made in this cgroup (a path, or a name\n"
 	       "                       below the cgroup2 mount) and the ones below it, for pairs that\n"
 	       "                       have earned it ('shunt run' sees to that)\n"
@@ -839,8 +840,10 @@ static int load_fresh(const struct request *req)
 		error = attach_verdict(skel);
 	if (!error)
 		error = attach_all(req, &nat);
-	if (!error && req->config.count + req->config.nats)
+	if (!error && req->config.count + req->config.nats) {
 		rule_file_report(&steer, &nat);
+		ifaces_warn(req->config.rule, req->config.count);
+	}
 	shunt_bpf__destroy(skel);
 	return error;
 }

@@ -17,8 +17,8 @@ static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
 static const struct command commands[] = {
-	{ "load", cmd_load, "[--cgroup PATH[=proven|eager]]... [--iface NAME]...",
-	  "attach the bypass to cgroups and steering to interfaces" },
+	{ "load", cmd_load, "[--cgroup PATH[=proven|eager]]... [--iface NAME]... [--nat NAME]...",
+	  "attach the bypass to cgroups, steering and NAT to interfaces" },
 	{ "unload", cmd_unload, "[--timeout SEC]",
 	  "drain and remove everything; no queued byte is lost" },
 	{ "run", cmd_run, "", "the supervisor, in the foreground: promotes pairs, follows interfaces" },

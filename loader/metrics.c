@@ -119,9 +119,10 @@ static void print_nat(const struct status *s)
 	metric("nat_flows", c->nat_made - c->nat_ended, "Flows that are alive.");
 	metric("nat_max_flows", s->nat->flows, "Room for flows.");
 	metric("nat_made_total", c->nat_made, "Flows that began.");
+	metric("nat_unanswered_total", c->nat_unanswered, "Flows that ended without an answer.");
 	metric("nat_straight_total", c->nat_straight,
-	       "Of those, flows that go straight to a rule's target.");
-	metric("nat_other_ports_total", c->nat_ports, "Of those, flows that got another source port.");
+	       "Of those made, flows that go straight to a rule's target.");
+	metric("nat_other_ports_total", c->nat_ports, "Of those made, flows that got another source port.");
 	metric("nat_packets_total", c->nat_packets, "Packets rewritten, both ways.");
 	metric("nat_errors_total", c->nat_errors, "ICMP errors rewritten.");
 	metric("nat_refused_total", c->nat_refused,
@@ -129,7 +130,7 @@ static void print_nat(const struct status *s)
 	metric("nat_unroutable_total", c->nat_unroutable,
 	       "Packets dropped for want of a route to the target.");
 	metric("nat_fragments_total", c->nat_fragments,
-	       "Fragments left alone, as they came before the first one.");
+	       "Fragments of flows left alone, as they came before the first one.");
 }
 
 static void print_all(const struct status *s)

@@ -795,6 +795,7 @@ int cmd_monitor(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return usage();
+	home_netns(); /* the filter's interfaces are looked up there */
 	error = parse(argc, argv, &m);
 	if (!error)
 		error = run(&m);

@@ -24,6 +24,7 @@ int nat_lock(void)
 {
 	_cleanup_fd_ int lock = pins_lock(false), prog = -1;
 	const struct shunt_conf *conf;
+	struct shunt_state *states;
 	int error;
 
 	if (lock == -ENOENT)
@@ -31,13 +32,17 @@ int nat_lock(void)
 	if (lock < 0)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);
-	if (!conf || !conf->loaded)
+	states = pin_mmap("shunt_state", NULL);
+	if (!conf || !states || !conf->loaded)
 		return not_loaded();
 	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)
 		return deny(-ENOENT, "NAT is not loaded; give 'shunt load' --nat or --iface");
 	error = nat_store_open();
-	return error ? error : take_fd(&lock);
+	if (error)
+		return error;
+	nat_rest(states);
+	return take_fd(&lock);
 }
 
 static int nat_add(int argc, char **argv)
@@ -96,25 +101,9 @@ static int refuse_words(const char *verb, int argc, char **argv)
 	return refuse("nat %s: '%s' is one word too many", verb, argv[1]);
 }
 
-/* Without rules and flows NAT comes off what it attached itself to. */
-static int detach_idle(void)
-{
-	struct shunt_state *states = pin_mmap("shunt_state", NULL);
-	_cleanup_fd_ int flows = pin_open("maps", "shunt_nat_flows");
-	struct shunt_nat_key key;
-
-	if (!states || flows < 0)
-		return fail(-errno, "can't open the flows");
-	if (bpf_map_get_next_key(flows, NULL, &key)) {
-		nat_store_forget();
-		return nat_detach(states);
-	}
-	say("flows are alive: NAT stays attached for them; flush again when they have ended");
-	return 0;
-}
-
 static int nat_flush(int argc, char **argv)
 {
+	struct shunt_state *states;
 	_cleanup_fd_ int lock = -1;
 	int error = refuse_words("flush", argc, argv);
 
@@ -123,8 +112,16 @@ static int nat_flush(int argc, char **argv)
 	lock = nat_lock();
 	if (lock < 0)
 		return lock;
+	states = pin_mmap("shunt_state", NULL);
+	if (!states)
+		return fail(-errno, "can't map the settings");
 	error = nat_store_flush();
-	return error ? error : detach_idle();
+	if (!error)
+		error = nat_rest(states);
+	if (error != -EBUSY)
+		return error;
+	say("flows are alive: NAT stays attached until they have ended");
+	return 0;
 }
 
 /* --- showing ---------------------------------------------------------------------- */
@@ -206,9 +203,10 @@ static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_fl
 		if (out->how != NAT_STRAIGHT)
 			snprintf(way, sizeof(way), "to %s from port %u", to, out->other.dport);
 		printf("%s %s -> %s %s  iface %s  out %llu packets %llu bytes  in %llu packets %llu "
-		       "bytes  idle %llu s\n", nat_proto_name(key->proto), from, dst, way, name,
+		       "bytes  idle %llu s%s\n", nat_proto_name(key->proto), from, dst, way, name,
 		       out->packets, out->bytes, in->packets, in->bytes,
-		       now > seen ? (now - seen) / 1000000000 : 0);
+		       now > seen ? (now - seen) / 1000000000 : 0,
+		       in->packets ? "" : "  no answer yet");
 		return;
 	}
 	json_open(stdout, '{');
@@ -261,7 +259,7 @@ static const struct command verbs[] = {
 	{ "add", nat_add, "RULE", "add a rule, or change its target" },
 	{ "del", nat_del, "RULE", "delete a rule; 'to' may be left out; its flows go on" },
 	{ "list", nat_list, "", "the rules, with the flows that each has made and refused" },
-	{ "flush", nat_flush, "", "delete all rules; without flows NAT is detached where 'add' attached it" },
+	{ "flush", nat_flush, "", "delete all rules" },
 	{ "flows", nat_flows, "", "the flows that are alive" },
 	{ "help", nat_help, "", "this text" },
 	{ NULL, NULL, NULL, NULL },
@@ -282,7 +280,8 @@ static int nat_help(int argc, char **argv)
 	       "as dport has are counted through, a single one is for all. The longest\n"
 	       "destination prefix wins, then the narrowest dport range. NAT is attached to the\n"
 	       "interfaces of 'shunt load', and to those by which dst and the target are reached\n"
-	       "when the rule is added.\n");
+	       "when the rule is added. When all rules are deleted and the last flow has ended,\n"
+	       "'shunt run' or the next 'shunt nat' detaches it again.\n");
 	return 0;
 }
 

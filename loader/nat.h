@@ -49,13 +49,17 @@ int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_change
 /* Undoes the last nat_replace(). */
 void nat_undo(void);
 
-/* Takes the lock, checks that NAT is loaded and opens the rules: the fd that
- * holds the lock, or -errno, said. */
+/* Takes the lock, checks that NAT is loaded, opens the rules, and detaches what
+ * nobody needs any more: the fd that holds the lock, or -errno, said. */
 int nat_lock(void);
 
-/* Takes NAT off the interfaces that it was attached to by nat_attach(); goes on
- * after a failure and returns the first one, said. */
-int nat_detach(struct shunt_state *states);
+/* Takes NAT off the interfaces that it was attached to by nat_attach(), if there
+ * are no rules and no flows. The caller holds the lock and has opened the rules. 0;
+ * -EBUSY, unsaid, while there are flows; or -errno, said. */
+int nat_rest(struct shunt_state *states);
+
+/* Has it been attached to any? */
+bool nat_attached(const struct shunt_state *states);
 
 /* Lets programs ask for IPv4 routes, by lo's forwarding; conf must be in the
  * pinned map. 0 or -errno, said. */

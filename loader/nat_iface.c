@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <bpf/bpf.h>
+
 #include "attach.h"
 #include "lo.h"
 #include "nat_store.h"
@@ -144,7 +146,7 @@ int nat_attach(struct shunt_state *states, unsigned int ifindex)
 	return error;
 }
 
-int nat_detach(struct shunt_state *states)
+static int detach_all(struct shunt_state *states)
 {
 	int i, error, first = 0;
 
@@ -155,6 +157,32 @@ int nat_detach(struct shunt_state *states)
 		first = first ? first : error;
 	}
 	return first;
+}
+
+bool nat_attached(const struct shunt_state *states)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (nat_is(&states[i]) && states[i].admit)
+			return true;
+	return false;
+}
+
+int nat_rest(struct shunt_state *states)
+{
+	_cleanup_fd_ int flows = -1;
+	struct shunt_nat_key key;
+
+	if (!nat_attached(states) || !nat_store_empty())
+		return 0;
+	flows = pin_open("maps", "shunt_nat_flows");
+	if (flows < 0)
+		return fail(flows, "can't open the flows");
+	if (!bpf_map_get_next_key(flows, NULL, &key))
+		return -EBUSY;
+	nat_store_forget();
+	return detach_all(states);
 }
 
 int nat_forwarding(struct shunt_conf *conf)
@@ -174,8 +202,12 @@ struct reach {
 	bool was_on;             /* conf->nat */
 	unsigned int seen[SEEN]; /* interfaces that have NAT by now */
 	unsigned int n;
-	unsigned int unrouted;   /* rules whose target has no route */
-	const struct shunt_nat_rule *first; /* of them */
+	/* rules whose destination is a single address without a route, whose target
+	 * has no route, and those for loopback addresses whose target is elsewhere */
+	struct trouble {
+		unsigned int rules;
+		const struct shunt_nat_rule *first;
+	} lost, unrouted, stuck;
 };
 
 static struct reach reach;
@@ -194,35 +226,79 @@ static int reach_iface(unsigned int ifindex)
 	return error;
 }
 
-static void warn(void)
+static void note(struct trouble *t, const struct shunt_nat_rule *r)
+{
+	if (!t->rules++)
+		t->first = r;
+}
+
+static void warn_lost(const struct trouble *t)
 {
 	char text[INET6_ADDRSTRLEN];
 
-	if (!reach.unrouted)
+	if (!t->rules)
 		return;
-	inet_ntop(reach.first->family, reach.first->to, text, sizeof(text));
-	if (reach.unrouted == 1)
+	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
+	if (t->rules == 1)
+		say("warning: this host has no route to the destination %s, and without one nothing "
+		    "sent there gets as far as NAT", text);
+	else
+		say("warning: this host has no route to the destinations of %u rules, such as %s, and "
+		    "without one nothing sent there gets as far as NAT", t->rules, text);
+}
+
+static void warn_unrouted(const struct trouble *t)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!t->rules)
+		return;
+	inet_ntop(t->first->family, t->first->to, text, sizeof(text));
+	if (t->rules == 1)
 		say("warning: this host has no route to the target %s; when it has one, add the rule "
 		    "again", text);
 	else
 		say("warning: this host has no route to the targets of %u rules, such as %s; when it "
-		    "has, apply them again", reach.unrouted, text);
+		    "has, apply them again", t->rules, text);
+}
+
+static void warn_stuck(const struct trouble *t)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!t->rules)
+		return;
+	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
+	say("warning: what this host sends to %s has a source that can't leave it, and the target is "
+	    "elsewhere", text);
+}
+
+static bool is_loopback(const struct shunt_nat_rule *r)
+{
+	static const __u8 one[16] = { [15] = 1 };
+
+	return r->family == AF_INET ? r->dst[0] == 127 : !memcmp(r->dst, one, sizeof(one));
 }
 
 static int reach_rule(struct shunt_nat_rule *r)
 {
+	bool single = r->dst_len == (r->family == AF_INET ? 32 : 128);
 	__u32 ifindex;
 	int error = 0;
 
 	if (!route_lookup(r->family, r->dst, &ifindex))
 		error = reach_iface(ifindex);
+	else if (single)
+		note(&reach.lost, r);
 	if (error)
 		return error;
-	if (!route_lookup(r->family, r->to, &r->ifindex))
-		return reach_iface(r->ifindex);
-	if (!reach.unrouted++)
-		reach.first = r;
-	return 0;
+	if (route_lookup(r->family, r->to, &r->ifindex)) {
+		note(&reach.unrouted, r);
+		return 0;
+	}
+	if (is_loopback(r) && r->ifindex != LOOPBACK)
+		note(&reach.stuck, r);
+	return reach_iface(r->ifindex);
 }
 
 int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
@@ -249,11 +325,14 @@ int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 	}
 	for (i = 0; i < n && !error; i++)
 		error = reach_rule(&rules[i]);
-	if (error)
+	if (error) {
 		nat_unreach();
-	else
-		warn();
-	return error;
+		return error;
+	}
+	warn_lost(&reach.lost);
+	warn_unrouted(&reach.unrouted);
+	warn_stuck(&reach.stuck);
+	return 0;
 }
 
 void nat_unreach(void)

@@ -82,6 +82,43 @@ static int check_to(const struct shunt_nat_rule *r, const struct words *w, __u8 
 	return 0;
 }
 
+static bool is_zero(const __u8 addr[16])
+{
+	static const __u8 zero[16];
+
+	return !memcmp(addr, zero, sizeof(zero));
+}
+
+/* Can packets for this address or prefix be sent to a target, or back? */
+static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr,
+			 __u8 len)
+{
+	if (len == address_bits(family) && is_zero(addr))
+		return refuse("'%s %s': no host has this address", name, word);
+	if (is_multicast(family, addr) && len >= (family == AF_INET ? 4 : 8))
+		return refuse("'%s %s': multicast can't be translated", name, word);
+	if (family == AF_INET && !memcmp(addr, "\xff\xff\xff\xff", 4))
+		return refuse("'%s %s': broadcast can't be translated", name, word);
+	return 0;
+}
+
+static bool changes_nothing(const struct shunt_nat_rule *r)
+{
+	return r->to_len == r->dst_len && !memcmp(r->to, r->dst, sizeof(r->to)) &&
+	       (!r->to_low || (r->to_low == r->dport_low && r->to_high == r->dport_high));
+}
+
+static int check_sense(const struct shunt_nat_rule *r, const struct words *w)
+{
+	int error = check_address("dst", w->dst, r->family, r->dst, r->dst_len);
+
+	if (!error)
+		error = check_address("to", w->to, r->family, r->to, r->to_len);
+	if (!error && changes_nothing(r))
+		error = refuse("'to %s': that is 'dst %s', and nothing would change", w->to, w->dst);
+	return error;
+}
+
 int nat_rule_parse(int argc, char **argv, bool match_only, struct shunt_nat_rule *ret)
 {
 	struct shunt_nat_rule r = { .dport_high = 65535 };
@@ -110,6 +147,8 @@ int nat_rule_parse(int argc, char **argv, bool match_only, struct shunt_nat_rule
 		error = parse_to(w.to, &r, &to_family);
 	if (!error && w.to)
 		error = check_to(&r, &w, to_family);
+	if (!error && !match_only)
+		error = check_sense(&r, &w);
 	if (!error)
 		*ret = r;
 	return error;

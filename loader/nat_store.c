@@ -425,11 +425,11 @@ static int repair(void)
 
 int nat_store_open(void)
 {
-	nat = pin_mmap("shunt_nat", NULL);
-	rules = pin_mmap("shunt_nat_rules", NULL);
-	shapes = pin_mmap("shunt_nat_shapes", NULL);
-	ports = pin_mmap("shunt_nat_ports", NULL);
-	match_fd = pin_open("maps", "shunt_nat_match");
+	nat = nat ? nat : pin_mmap("shunt_nat", NULL);
+	rules = rules ? rules : pin_mmap("shunt_nat_rules", NULL);
+	shapes = shapes ? shapes : pin_mmap("shunt_nat_shapes", NULL);
+	ports = ports ? ports : pin_mmap("shunt_nat_ports", NULL);
+	match_fd = match_fd >= 0 ? match_fd : pin_open("maps", "shunt_nat_match");
 	if (!nat || !rules || !shapes || !ports || match_fd < 0)
 		return fail(match_fd < 0 ? match_fd : -errno, "can't open the NAT rules");
 	return nat->changing ? repair() : 0;
@@ -609,8 +609,17 @@ void nat_store_undo(void)
 	put_table(&before);
 }
 
+bool nat_store_empty(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nat->rules; i++)
+		if (rules[i].used)
+			return false;
+	return true;
+}
+
 void nat_store_forget(void)
 {
-	if (!nat->rules)
-		memset(ports, 0, 2 * sizeof(*ports));
+	memset(ports, 0, 2 * sizeof(*ports));
 }

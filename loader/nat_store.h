@@ -12,8 +12,8 @@
 #include "abi.h"
 #include "rule.h"
 
-/* Opens the rules and puts in order what a killed command left; 0 or -errno,
- * said. */
+/* Opens the rules, if they are not open, and puts in order what a killed command
+ * left; 0 or -errno, said. */
 int nat_store_open(void);
 
 /* Adds a rule, or changes what the one with the same match does; *ret_was is
@@ -33,6 +33,8 @@ int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 
 /* Undoes the last nat_store_replace(). */
 void nat_store_undo(void);
+
+bool nat_store_empty(void);
 
 /* Without rules and flows: no port matters any more. */
 void nat_store_forget(void);

@@ -150,6 +150,11 @@ bool mask_address(__u8 addr[16], unsigned int len)
 	return any;
 }
 
+bool is_multicast(__u8 family, const __u8 addr[16])
+{
+	return family == AF_INET ? (addr[0] & 0xf0) == 0xe0 : addr[0] == 0xff;
+}
+
 static void format_address(__u8 family, const __u8 *addr, char text[ADDRESS_TEXT])
 {
 	if (!inet_ntop(family, addr, text, ADDRESS_TEXT))

@@ -98,4 +98,6 @@ bool parse_number(const char *word, unsigned int max, unsigned int *ret);
 /* Clears the bits of addr beyond len; true if any was set. */
 bool mask_address(__u8 addr[16], unsigned int len);
 
+bool is_multicast(__u8 family, const __u8 addr[16]);
+
 #endif

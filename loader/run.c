@@ -27,6 +27,8 @@
 #include "bypass.h"
 #include "ifaces.h"
 #include "listeners.h"
+#include "nat.h"
+#include "nat_store.h"
 #include "notify.h"
 #include "pins.h"
 #include "route.h"
@@ -66,6 +68,8 @@
 
 /* Listeners of fragmented datagrams are looked for at most so often. */
 #define GATHER_MS 500
+/* How often NAT that its rules attached is asked whether it is needed. */
+#define NAT_MS 1000
 
 struct run {
 	struct shunt_conf *conf;
@@ -88,6 +92,7 @@ struct run {
 	int links;         /* tells of interfaces, -1 if none are wanted */
 	bool links_changed;
 	__u64 gathered_ns; /* when listeners were last looked for */
+	__u64 nat_ns;      /* when NAT was last asked */
 };
 
 static __u64 now_ns(void)
@@ -528,6 +533,20 @@ static void find_listeners(struct run *r)
 	listeners_gather();
 }
 
+static void detach_nat(struct run *r)
+{
+	_cleanup_fd_ int lock = -1;
+
+	if (r->stopping || now_ns() - r->nat_ns < NAT_MS * MS)
+		return;
+	r->nat_ns = now_ns();
+	if (!nat_attached(r->states))
+		return;
+	lock = pins_trylock();
+	if (lock >= 0 && r->conf->loaded && !nat_store_open())
+		nat_rest(r->states);
+}
+
 static int event(void *ctx, void *data, size_t size)
 {
 	(void)ctx;
@@ -574,6 +593,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 		ring_buffer__consume(ring);
 		follow_links(r);
 		find_listeners(r);
+		detach_nat(r);
 	}
 	return 0;
 }
@@ -593,8 +613,9 @@ int cmd_run(int argc, char **argv)
 		       "earned the fast path and takes out those that do not profit. Of steering: attaches\n"
 		       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
 		       "makes the routing rule again if somebody removes it, and finds the listeners of\n"
-		       "fragmented datagrams. Ends on SIGTERM, with all its pairs back on TCP, and when\n"
-		       "shunt is unloaded.\n"
+		       "fragmented datagrams. Of NAT: detaches what rules attached when neither rules nor\n"
+		       "flows are left. Ends on SIGTERM, with all its pairs back on TCP, and when shunt is\n"
+		       "unloaded.\n"
 		       "Tells systemd when it is ready (Type=notify).\n");
 		return 0;
 	}

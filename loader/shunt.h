@@ -66,8 +66,7 @@ int refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * adding the system's reason. */
 int deny(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Messages are about this line of a file from now on, and words in it are no
- * words of the command line: the exit code is 1. NULL ends that. */
+/* Messages are about this line of a file from now on; NULL ends that. */
 void message_place(const char *file, unsigned int line);
 
 /* A line on stderr that is no error; nothing with -j. */

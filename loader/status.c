@@ -250,6 +250,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "flows", c->nat_made - c->nat_ended);
 	json_number(stdout, "max_flows", s->nat ? s->nat->flows : 0);
 	json_number(stdout, "made", c->nat_made);
+	json_number(stdout, "unanswered", c->nat_unanswered);
 	json_number(stdout, "straight", c->nat_straight);
 	json_number(stdout, "packets", c->nat_packets);
 	json_number(stdout, "refused", c->nat_refused);
@@ -346,11 +347,12 @@ static void print_text(const struct status *s)
 	if (s->nat_rules || c->nat_made) {
 		printf("nat: %u rules, %llu flows, room for %u\n", s->nat_rules,
 		       ULL(c->nat_made - c->nat_ended), s->nat->flows);
-		printf("  made %llu flows (%llu by another source port, %llu straight to a target), "
-		       "rewrote %llu packets, %llu ICMP errors\n", ULL(c->nat_made),
-		       ULL(c->nat_ports), ULL(c->nat_straight), ULL(c->nat_packets),
-		       ULL(c->nat_errors));
-		printf("  dropped for want of room %llu, of a route %llu; fragments left alone %llu\n",
+		printf("  made %llu flows (%llu by another source port, %llu straight to a target; "
+		       "%llu ended without an answer), rewrote %llu packets, %llu ICMP errors\n",
+		       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight),
+		       ULL(c->nat_unanswered), ULL(c->nat_packets), ULL(c->nat_errors));
+		printf("  dropped for want of room %llu, of a route %llu; left alone %llu fragments "
+		       "that came before their first\n",
 		       ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
 	}
 	if (s->conf->trace)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ifaces.h"
 #include "json.h"
 #include "local.h"
 #include "pins.h"
@@ -35,7 +36,7 @@ static void say_rule(const char *what, const struct shunt_rule *r)
 static int steer_add(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1;
-	const struct shunt_rule *was;
+	const struct shunt_rule *was, *new;
 	struct shunt_rule r;
 	bool added, same;
 	int error;
@@ -53,6 +54,9 @@ static int steer_add(int argc, char **argv)
 		error = rules_add(&r, &added);
 	if (!error && !added)
 		say_rule(same ? "already there" : "replaced by", &r);
+	new = &r;
+	if (!error)
+		ifaces_warn(&new, 1);
 	return error;
 }
 
@@ -86,9 +90,13 @@ static int steer_flush(int argc, char **argv)
 	return rules_flush();
 }
 
-static bool iface_changed(const struct shunt_rule *r)
+/* Why the rule meets no packet, "" if nothing is known to keep them away. */
+static const char *iface_trouble(const struct shunt_rule *r)
 {
-	return *r->ifname && !rule_is_local(r) && if_nametoindex(r->ifname) != r->ifindex;
+	unsigned int now = *r->ifname && !rule_is_local(r) ? if_nametoindex(r->ifname) : r->ifindex;
+
+	return now == r->ifindex ? "" : now ? " (the interface came later)" :
+					      " (no such interface)";
 }
 
 static int widest(const struct shunt_rule **all, __u32 count)
@@ -119,7 +127,7 @@ static void list_text(const struct shunt_rule **all, __u32 count)
 		rule_format(r, text, sizeof(text));
 		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu%s\n", width, text,
 		       c.packets, c.bytes, c.flows, c.misses,
-		       iface_changed(r) ? " (the interface is gone)" : "");
+		       iface_trouble(r));
 	}
 }
 
@@ -193,7 +201,7 @@ static int outlived(const struct shunt_rule *r, __u32 ticks)
 	if (ticks_now() - c.hit < ticks)
 		return 0;
 	listens = rule_listens(r);
-	return listens < 0 ? listens : !listens;
+	return listens < 0 ? listens : listens == LISTENER_NONE;
 }
 
 static int prune(const struct shunt_rule **all, __u32 count, __u32 ticks)

@@ -12,8 +12,8 @@ int steer_test(int argc, char **argv);
 /* Prints rules with what they have done, as text or as a JSON array. */
 void print_rules(const struct shunt_rule **all, __u32 count);
 
-/* Is there a listener where the rule steers to, here and now? 1, 0, or -errno,
- * said. */
+/* Is there a listener where the rule steers to, here and now: enum shunt_answer,
+ * or -errno, said. */
 int rule_listens(const struct shunt_rule *r);
 
 #endif

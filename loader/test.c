@@ -200,11 +200,6 @@ static size_t put_ipv6(__u8 *at, const struct probe *f, size_t payload)
 	return sizeof(h);
 }
 
-static bool is_multicast(int family, const __u8 addr[16])
-{
-	return family == AF_INET ? (addr[0] & 0xf0) == 0xe0 : addr[0] == 0xff;
-}
-
 /* Sent to many hosts? */
 static bool is_group(const struct probe *f)
 {
@@ -321,8 +316,19 @@ static const char *why_hit(const struct probe *f, const struct shunt_rule *hit,
 	return count ? rule_won(hit, others[0]) : "the only rule that matches";
 }
 
+static void listener_text(enum shunt_answer listener)
+{
+	static const char *const words[] = {
+		[LISTENER_NONE] = "no listener: the packet passes",
+		[LISTENER_OPAQUE] = "the listener lacks IP_TRANSPARENT: the packet passes",
+		[LISTENER_THERE] = "the listener is there",
+	};
+
+	printf("    %s\n", words[listener]);
+}
+
 static void test_text(const struct probe *f, const struct shunt_rule *hit,
-		      const struct shunt_rule **others, __u32 count)
+		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
 {
 	char text[RULE_TEXT];
 	__u32 i;
@@ -333,6 +339,8 @@ static void test_text(const struct probe *f, const struct shunt_rule *hit,
 	}
 	rule_format(hit, text, sizeof(text));
 	printf("%s\n    %s\n", text, why_hit(f, hit, others, count));
+	if (hit->action == SHUNT_STEER)
+		listener_text(listener);
 	for (i = 0; i < count; i++) {
 		rule_format(others[i], text, sizeof(text));
 		printf("not %s\n    %s\n", text, rule_lost(hit, others[i]));
@@ -348,7 +356,7 @@ static void json_rule(const struct shunt_rule *r)
 }
 
 static void test_json(const struct probe *f, const struct shunt_rule *hit,
-		      const struct shunt_rule **others, __u32 count)
+		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
 {
 	__u32 i;
 
@@ -362,6 +370,10 @@ static void test_json(const struct probe *f, const struct shunt_rule *hit,
 		fputs("\"rule\":null,", stdout);
 	}
 	json_string(stdout, "why", why_hit(f, hit, others, count));
+	if (hit && hit->action == SHUNT_STEER) {
+		json_bool(stdout, "listener", listener != LISTENER_NONE);
+		json_bool(stdout, "transparent", listener == LISTENER_THERE);
+	}
 	json_open_in(stdout, "others", '[');
 	for (i = 0; hit && i < count; i++) {
 		json_open(stdout, '{');
@@ -428,7 +440,7 @@ int steer_test(int argc, char **argv)
 	const struct shunt_rule *hit;
 	struct probe f = {};
 	__u32 index = 0, count = 0;
-	int error;
+	int error, listener = LISTENER_NONE;
 
 	if (argc == 2 && !strcmp(argv[1], "-"))
 		return steer_test_lines();
@@ -444,10 +456,14 @@ int steer_test(int argc, char **argv)
 	if (error)
 		return error;
 	hit = rules_at(index);
+	if (hit && hit->action == SHUNT_STEER)
+		listener = rule_listens(hit);
+	if (listener < 0)
+		return listener;
 	count = keep_others(all, count, &f, hit);
 	if (opt.json)
-		test_json(&f, hit, all, count);
+		test_json(&f, hit, listener, all, count);
 	else
-		test_text(&f, hit, all, count);
+		test_text(&f, hit, listener, all, count);
 	return 0;
 }

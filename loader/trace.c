@@ -12,8 +12,52 @@
 #include "json.h"
 #include "pins.h"
 #include "shunt.h"
+#include "trace.h"
 
 #define TRACEFS "/sys/kernel/tracing"
+
+static bool tracefs_mounted(char *ret, size_t size)
+{
+	FILE *mounts = setmntent("/proc/mounts", "r");
+	struct mntent *m;
+	bool found = false;
+
+	while (!found && mounts && (m = getmntent(mounts)))
+		if (!strcmp(m->mnt_type, "tracefs")) {
+			snprintf(ret, size, "%s", m->mnt_dir);
+			found = true;
+		}
+	if (mounts)
+		endmntent(mounts);
+	return found;
+}
+
+bool tracing_is_off(char *ret, size_t size)
+{
+	char dir[4096], path[4200];
+	FILE *f = NULL;
+	int on = 1;
+
+	if (tracefs_mounted(dir, sizeof(dir))) {
+		snprintf(path, sizeof(path), "%s/tracing_on", dir);
+		f = fopen(path, "re");
+	}
+	if (!f)
+		return false;
+	if (fscanf(f, "%d", &on) == 1 && !on)
+		snprintf(ret, size, "%s", path);
+	fclose(f);
+	return !on;
+}
+
+static void warn(void)
+{
+	char path[4200];
+
+	if (tracing_is_off(path, sizeof(path)))
+		say("warning: tracing is switched off in the kernel, and no line will come; "
+		    "'echo 1 >%s' switches it on", path);
+}
 
 static int set(bool on)
 {
@@ -30,6 +74,8 @@ static int set(bool on)
 	if (!!conf->trace == on)
 		say("trace is %s already", on ? "on" : "off");
 	conf->trace = on;
+	if (on)
+		warn();
 	return 0;
 }
 
@@ -45,18 +91,7 @@ static int trace_off(int argc, char **argv)
 
 static int tracefs_dir(char *ret, size_t size)
 {
-	FILE *mounts = setmntent("/proc/mounts", "r");
-	struct mntent *m;
-	bool found = false;
-
-	while (!found && mounts && (m = getmntent(mounts)))
-		if (!strcmp(m->mnt_type, "tracefs")) {
-			snprintf(ret, size, "%s", m->mnt_dir);
-			found = true;
-		}
-	if (mounts)
-		endmntent(mounts);
-	if (found)
+	if (tracefs_mounted(ret, size))
 		return 0;
 	if (mount("tracefs", TRACEFS, "tracefs", 0, NULL))
 		return fail(-errno, "can't mount tracefs at '%s'", TRACEFS);
@@ -112,6 +147,7 @@ static int trace_follow(int argc, char **argv)
 	pipe = fdopen(fd, "r");
 	if (!pipe)
 		return fail(-errno, "can't open '%s'", path);
+	warn();
 	while (fgets(line, sizeof(line), pipe)) {
 		event = strstr(line, "shunt: ");
 		if (!event)

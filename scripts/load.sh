@@ -15,12 +15,20 @@ usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]... [OPTION VALUE]...
                  the cgroup to accelerate, below the cgroup2 mount; made if it
                  is missing (default: shunt, unless other things are to be attached);
                  =eager if you vouch for the programs in it
+  --config FILE  options, a line for each ('iface eth0'), and rules
   --iface NAME   steer what arrives on this interface, or on those of a pattern
                  ('veth*')
   --nat NAME, --monitor NAME
                  translate, or count, what passes this interface
   OPTION VALUE   any other option of 'shunt load', as --exclude port:5432
 END
+}
+
+# in_config OPTION|OPTION...: the values that these have in the --config file
+in_config() {
+	awk -v options="^($1)\$" '
+		{ gsub(/\r/, " "); sub(/(^|[ \t])#.*/, "") }
+		NF == 2 && $1 ~ options { print $2 }' "$config"
 }
 
 # cgroup-tools can make a cgroup without controllers only in newer versions
@@ -61,6 +69,7 @@ start_supervisor() {
 }
 
 verify=
+config=/dev/null
 cgroups=()
 ifaces=()
 args=()
@@ -77,20 +86,28 @@ while [ $# -gt 0 ]; do
 	--max-rules | --max-flows | --router-cgroup | --router-mark | --nat-flows | --nat-idle)
 		[ $# -gt 1 ] || { echo "load.sh: $1: a value is missing" >&2; exit 2; }
 		args+=("$1" "$2")
+		[ "$1" != --config ] || config=$2
 		shift
 		;;
+	--force) args+=("$1") ;;
 	-h | --help | help) usage; exit 0 ;;
 	*) echo "load.sh: unknown word '$1'; see load.sh --help" >&2; exit 2 ;;
 	esac
 	shift
 done
-[ ${#cgroups[@]} -gt 0 ] || [ ${#ifaces[@]} -gt 0 ] || cgroups=(shunt)
+[ "$config" != - ] || { echo "load.sh: --config -: standard input can't be read twice" >&2; exit 2; }
+[ -r "$config" ] || die "can't read '$config'"
+[ ${#cgroups[@]} -gt 0 ] || [ ${#ifaces[@]} -gt 0 ] ||
+	[ -n "$(in_config 'cgroup|iface|nat|monitor')" ] || cgroups=(shunt)
 
 need_root
 "$root/scripts/deps.sh"
 make -s -C "$root" all
 
 trap remove_cgroups EXIT
+for cgroup in $(in_config cgroup); do
+	make_cgroup "${cgroup%=*}"
+done
 for cgroup in "${cgroups[@]}"; do
 	make_cgroup "${cgroup%=*}"
 	args+=(--cgroup "$cgroup")

@@ -112,6 +112,16 @@ struct shunt_nat_pieces_map {
 };
 MAP(shunt_nat_pieces);
 
+/* How many fragments of a datagram have come before the first one, by the same
+ * key: most are of none that NAT is for. */
+struct shunt_nat_early_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct shunt_nat_key);
+	__type(value, __u64);
+};
+MAP(shunt_nat_early);
+
 struct shunt_nat_turn {
 	struct shunt_nat_key key;
 	__u16 id; /* the flow's; another one has taken its place if they differ */
@@ -374,6 +384,7 @@ static __noinline bool end_idle(const struct shunt_nat_key *key, const struct sh
 	struct shunt_nat_flow *in = flow_get(&back);
 	__u64 now = bpf_ktime_get_ns(), due = out->seen_ns;
 	struct shunt_nat *nat = nat_get();
+	bool unanswered;
 
 	if (!nat)
 		return false;
@@ -382,7 +393,12 @@ static __noinline bool end_idle(const struct shunt_nat_key *key, const struct sh
 	if (in->seen_ns > due)
 		due = in->seen_ns;
 	due += nat->idle_ns[idle_of(out, in, back.proto)];
-	return now >= due && end_flow(key, out);
+	unanswered = !in->packets && in->how != NAT_STRAIGHT;
+	if (now < due || !end_flow(key, out))
+		return false;
+	if (unanswered)
+		COUNT(nat_unanswered, 1);
+	return true;
 }
 
 /* Looks at the flow whose turn it is. */
@@ -935,13 +951,31 @@ static __always_inline bool still_holds(const struct shunt_nat_key *key, const s
 	return out->how != NAT_STRAIGHT || still_straight(key, pkt, out);
 }
 
-/* This flow's datagram has more fragments. */
-static __always_inline void remember_piece(const struct shunt_nat_key *key)
+/* This flow's datagram has more fragments; some may have been left alone. */
+static __noinline void remember_piece(const struct shunt_nat_key *key)
 {
 	struct draft *draft = draft_get();
+	__u64 *early;
 
-	if (draft)
-		bpf_map_update_elem(&shunt_nat_pieces, &draft->piece, key, BPF_ANY);
+	if (!draft)
+		return;
+	bpf_map_update_elem(&shunt_nat_pieces, &draft->piece, key, BPF_ANY);
+	early = bpf_map_lookup_elem(&shunt_nat_early, &draft->piece);
+	if (!early)
+		return;
+	COUNT(nat_fragments, *early);
+	bpf_map_delete_elem(&shunt_nat_early, &draft->piece);
+}
+
+/* A fragment of a datagram whose first one is not known to be a flow's. */
+static __always_inline void note_early(const struct shunt_nat_key *piece)
+{
+	__u64 one = 1, *early = bpf_map_lookup_elem(&shunt_nat_early, piece);
+
+	if (early)
+		__sync_fetch_and_add(early, 1);
+	else
+		bpf_map_update_elem(&shunt_nat_early, piece, &one, BPF_ANY);
 }
 
 /* What a target on this host answers to a packet that was forwarded leaves by
@@ -1073,7 +1107,7 @@ static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
 	of = bpf_map_lookup_elem(&shunt_nat_pieces, &draft->piece);
 	flow = of ? flow_get(of) : NULL;
 	if (!flow) {
-		COUNT(nat_fragments, 1);
+		note_early(&draft->piece);
 		return NEXT;
 	}
 	COUNT(nat_packets, 1);

@@ -48,14 +48,20 @@ int shunt_steer(struct __sk_buff *skb)
 	return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
 }
 
-static __always_inline bool listens(struct __sk_buff *skb, const struct packet *pkt, int proto)
+static __always_inline enum shunt_answer listens(struct __sk_buff *skb, const struct packet *pkt,
+						 int proto)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
-	bool yes = sk && (proto == IPPROTO_UDP || sk->state == TCP_LISTEN);
+	enum shunt_answer answer = LISTENER_NONE;
 
-	if (sk)
-		bpf_sk_release(sk);
-	return yes;
+	if (!sk)
+		return answer;
+	if (proto == IPPROTO_UDP)
+		answer = udp_transparent(sk) ? LISTENER_THERE : LISTENER_OPAQUE;
+	else if (sk->state == TCP_LISTEN)
+		answer = tcp_transparent(sk, TCP_LISTEN) ? LISTENER_THERE : LISTENER_OPAQUE;
+	bpf_sk_release(sk);
+	return answer;
 }
 
 /*

@@ -142,7 +142,7 @@ bad_lines()
 	while IFS='|' read -r line word; do
 		printf 'tcp dst 10.0.0.7 pass\n# second\n%s\ntcp dst 10.0.0.8 pass\n' "$line" >"$RULES"
 		echo "# $line"
-		run -1 shunt apply "$RULES"
+		run "-$([ "$word" = nosuch0 ] && echo 1 || echo 2)" shunt apply "$RULES"
 		[[ $output == "shunt: $RULES:3: "*"$word"* ]]
 		count=$((count + 1))
 	done < <(bad_lines)
@@ -152,10 +152,10 @@ bad_lines()
 
 @test "a zero byte, a line of many words, a folder, no file, no permission to say nothing" {
 	printf 'tcp dst 10.0.0.1 \0 pass\n' >"$RULES"
-	run -1 shunt apply "$RULES"
+	run -2 shunt apply "$RULES"
 	[[ $output == *"$RULES:1: "* ]]
 	printf 'tcp %0100d\n' 0 | sed 's/0/dst 10.0.0.1 /g' >"$RULES"
-	run -1 shunt apply "$RULES"
+	run -2 shunt apply "$RULES"
 	[[ $output == *"$RULES:1: "* ]]
 	run -1 shunt apply "$BATS_TEST_TMPDIR"
 	[[ $output == *"$BATS_TEST_TMPDIR"* ]]
@@ -165,14 +165,14 @@ bad_lines()
 	run -2 shunt apply a b
 	run -2 shunt save a
 	head -c 100000 /dev/urandom >"$RULES"
-	run -1 shunt apply "$RULES"
+	run -2 shunt apply "$RULES"
 	[ "$(status steer.rules)" = 0 ]
 	shunt -j apply "$RULES" | jq -e .error || shunt -j apply "$RULES.none" | jq -e .error
 }
 
 @test "rules for the same packets: the message has both lines" {
 	printf 'tcp dst 10.0.0.1 pass\n\nudp dst 10.0.0.1 pass\ntcp dst 10.0.0.1/32 dport 1-65535 to 127.0.0.1:9\n' >"$RULES"
-	run -1 shunt apply "$RULES"
+	run -2 shunt apply "$RULES"
 	[[ $output == "shunt: $RULES:4: "*"line 1 "* ]]
 }
 
@@ -219,15 +219,22 @@ bad_lines()
 }
 
 @test "load --config: errors name the line, and nothing is loaded" {
-	local line
+	local code line
 
 	unload
-	for line in "iface nosuch0" "mark 3" "mark x" "max-rules 0" "cgroup /nosuch" "tcp dst 10.0.0.1 drop"; do
+	while read -r code line; do
 		printf 'iface lo\n%s\n' "$line" >"$RULES"
-		run -1 shunt load --config "$RULES"
+		run "-$code" shunt load --config "$RULES"
 		[[ $output == "shunt: $RULES:2: "* ]]
 		nothing_pinned
-	done
+	done <<-END
+		1 iface nosuch0
+		1 cgroup /nosuch
+		2 mark 3
+		2 mark x
+		2 max-rules 0
+		2 tcp dst 10.0.0.1 drop
+	END
 	echo "tcp dst 10.0.0.1 pass" >"$RULES"
 	run ! shunt load --config "$RULES"
 	[[ $output == *"--iface"* ]]
@@ -332,7 +339,7 @@ bad_nat_lines()
 	while IFS='|' read -r line word; do
 		printf 'nat tcp dst 10.0.0.7 to 10.0.0.2\n# second\n%s\ntcp dst 10.0.0.8 pass\n' "$line" >"$RULES"
 		echo "# $line"
-		run -1 shunt apply "$RULES"
+		run -2 shunt apply "$RULES"
 		[[ $output == "shunt: $RULES:3: "*"$word"* ]]
 		[ "${#lines[@]}" = 1 ]
 	done < <(bad_nat_lines)

@@ -33,6 +33,7 @@ teardown()
 	done
 	clean_up
 	diff "$BATS_TEST_TMPDIR/before" <(host_state)
+	[ -z "${MADE:-}" ] || umount /run
 }
 
 OUT=$BATS_TEST_TMPDIR/out
@@ -578,6 +579,17 @@ fails_by_name()
 	one_line "$OUT" 'shunt '
 }
 
+@test "load: help and load.sh know every option" {
+	local option
+
+	runs 0 load help
+	for option in $(grep -o '"--[a-z-]*"' "$PROJECT/loader/load.c" | tr -d '"' | sort -u); do
+		grep -qe "$option" "$OUT"
+		grep -qe "$option" "$PROJECT/scripts/load.sh"
+	done
+	sed -n '1,/^$/p' "$OUT" | grep -qe '--nat NAME.*--monitor NAME'
+}
+
 @test "a bare command is status" {
 	load_both
 	diff <(shunt) <(shunt status)
@@ -625,6 +637,32 @@ fails_by_name()
 	shunt -j check | jq -e 'any(.[]; .name == "bypass" and .result == "ok")'
 }
 
+@test "check: a foreign sock_ops program" {
+	"$PEERS/foreign" sock_ops /sys/fs/bpf/foreign
+	shunt check >"$OUT"
+	rm /sys/fs/bpf/foreign
+	grep "^warn  other users      sock_ops program 'foreign_ops'" "$OUT" |
+		grep "sets the callback flags without keeping others'"
+}
+
+@test "tracing that is switched off in the kernel is told" {
+	local on=/sys/kernel/tracing/tracing_on
+
+	shunt load --iface v0
+	echo 0 >"$BATS_TEST_TMPDIR/off"
+	mount --bind "$BATS_TEST_TMPDIR/off" $on
+	says "'echo 1 >$on'" trace on
+	spawn follow "$SHUNT" trace follow
+	wait_for grep -q "'echo 1 >$on'" "$BATS_TEST_TMPDIR/follow.err"
+	runs 0 check
+	grep -A 1 '^warn  tracing' "$OUT" | grep -q "echo 1 >$on"
+	echo 1 >"$BATS_TEST_TMPDIR/off"
+	silently trace off
+	silently trace on
+	shunt check | grep -q '^ok    tracing'
+	umount $on
+}
+
 # --- scripts -----------------------------------------------------------------
 
 @test "scripts: help and wrong words" {
@@ -641,6 +679,59 @@ fails_by_name()
 	program=("$PROJECT/scripts/deps.sh")
 	runs 2 --frobnicate
 	one_line "$ERR" "'--frobnicate'"
+}
+
+# The scripts' own notes, in /run, are the test's.
+own_run()
+{
+	mount -t tmpfs none /run
+	program=("$PROJECT/scripts/load.sh")
+	MADE=$CGROUP_ROOT/made
+	NAME=${MADE#"$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)"/}
+}
+
+@test "load.sh --config: only what the file names is attached, and its cgroups are made" {
+	local config=$BATS_TEST_TMPDIR/config
+
+	own_run
+	printf 'iface v0 # steering\r\ntcp dst 10.0.0.1 pass\n' >"$config"
+	runs 0 --config "$config"
+	shunt -j status | jq -e '.bypass.cgroups == [] and .steer.ifaces[0].name == "v0"'
+	"$PROJECT/scripts/unload.sh"
+
+	printf '#cgroup nope\ncgroup %s=eager\n' "$NAME" >"$config"
+	runs 0 --config "$config" --iface v0
+	shunt -j status | jq -e --arg path "$MADE" '.steer.ifaces[0].name == "v0" and
+		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true }]'
+	"$PROJECT/scripts/unload.sh"
+	[ ! -e "$MADE" ]
+
+	echo 'mark 3' >>"$config"
+	runs 2 --config "$config"
+	grep -qe "--mark '3'" "$ERR"
+	[ ! -e "$MADE" ]
+	[ ! -e "$PIN_DIR" ]
+
+	runs 1 --config "$config.none"
+	one_line "$ERR" "'$config.none'"
+	runs 2 --config -
+	one_line "$ERR" 'standard input'
+}
+
+@test "unload.sh: a cgroup with processes stays, until there are none" {
+	own_run
+	runs 0 --cgroup "$NAME"
+	CGROUP=$MADE spawn idle in_cgroup sleep 1000
+	wait_for grep -q . "$MADE/cgroup.procs"
+	program=("$PROJECT/scripts/unload.sh")
+	runs 0
+	one_line "$ERR" "cgroup $MADE still has processes"
+	[ ! -e "$PIN_DIR" ]
+	end_all
+	wait_for empty "$MADE/cgroup.procs"
+	runs 0
+	[ ! -e "$MADE" ]
+	[ ! -e /run/shunt ]
 }
 
 @test "scripts: no root" {

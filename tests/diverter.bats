@@ -161,6 +161,28 @@ rules()
 		-c 10.1.2.3|-I
 	END
 	[ "$(status steer.rules)" = 0 ]
+	# and deletions that make no sense delete nothing
+	insert 10.1.2.3 32 tcp 80 80 33001 a
+	while IFS='|' read -r line word; do
+		# shellcheck disable=SC2086 # words
+		run -2 diverter -D $line
+		echo "$line: $output"
+		[[ $output == *"$word"* ]]
+		[ ${#lines[@]} = 1 ]
+	done <<-END
+		-m 32|-c ADDR
+		-c nope|-c 'nope'
+		-c 10.1.2.3 -m x|-m 'x'
+		-c 10.1.2.3 -c 10.1.2.3|'-c' is given twice
+		-c 10.1.2.3 -p icmp|-p 'icmp'
+		-c 10.1.2.3 -p tcp -n 0|-o ADDR
+		-c 10.1.2.3 -p tcp -o x|-o 'x'
+		-c 10.1.2.3 -p tcp -l 80 -h x|-h 'x'
+		-c 10.1.2.3 -p tcp -l 80 -h 80 -N interface-names-end-here|'interface-names-end-here'
+		-c 10.1.2.3 -p tcp -l 80 -h 80 -N a/b|'a/b'
+	END
+	run -2 diverter -D -c 10.1.2.3 -p tcp -l 80 -h 80 -N ''
+	[ "$(status steer.rules)" = 1 ]
 	unload
 	run ! insert 10.1.2.3 32 tcp 80 80 33001 a
 	[[ $output == *"not loaded"* ]]

@@ -154,6 +154,39 @@ not_listed()
 	[ "$(counter rules)" = 1 ]
 }
 
+# told WORD...: what 'steer add' says
+told()
+{
+	shunt steer add "$@" 2>&1
+}
+
+@test "a rule for an interface that steering is not attached to has no effect, and is told" {
+	local rule
+
+	reload_steer --iface 'late*'
+	ip link add other0 type veth peer name other1
+	rule='tcp dst 10.1.2.0/24 iface other0 pass'
+	# shellcheck disable=SC2086 # words
+	[ "$(told $rule)" = "shunt: warning: a rule has no effect until shunt is attached to 'other0'" ]
+	[ "$(told tcp dst 10.1.2.4 origin local pass)" = "shunt: warning: a rule with 'origin local' has \
+no effect until shunt is attached to an interface" ]
+	shunt -j steer add tcp dst 10.1.2.5 origin local pass
+	shunt save | shunt apply - 2>&1 | grep -c 'warning: 3 rules have no effect'
+	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.9.0 -m 24 -p tcp -l 1 -h 2 -t 3 -N other0 \
+		>"$BATS_TEST_TMPDIR/said" 2>&1
+	[ ! -s "$BATS_TEST_TMPDIR/said" ]
+	make_link late0 4
+	told udp dst 10.1.2.0/24 iface late0 pass | grep "attached to 'late0'"
+	supervise
+	wait_for is_attached late0
+	[ -z "$(told udp dst 10.1.2.0/25 iface late0 pass)" ]
+	[ -z "$(told tcp dst 10.1.2.6 origin local pass)" ]
+	ip link add late1 type veth peer name other2 # the supervisor will see it
+	[ -z "$(told udp dst 10.1.2.0/26 iface late1 pass)" ]
+	ip link del other0
+	shunt steer list | grep 'iface other0' | grep -F '(no such interface)'
+}
+
 @test "what this host sends on an interface that came later" {
 	mkdir -p "$CGROUP_ROOT/router"
 	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it

@@ -317,6 +317,12 @@ refused()
 	refused "$(printf '(%.0s' {1..1000})"
 }
 
+@test "filter: an interface that is not there is told, and may come" {
+	shunt monitor --once --iface v1 iface nope 2>"$BATS_TEST_TMPDIR/err"
+	[ "$(cat "$BATS_TEST_TMPDIR/err")" = "shunt: warning: filter: no interface 'nope' now" ]
+	[ -z "$(shunt monitor --once --iface v1 iface v1 2>&1 >/dev/null)" ]
+}
+
 # --- coming and going --------------------------------------------------------
 
 nothing_of_it()

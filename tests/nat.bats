@@ -498,6 +498,37 @@ large_datagram()
 @test "fragmented datagrams, both ways" {
 	shunt load --nat h0
 	both_families large_datagram
+	[ "$(status nat.fragments)" = 0 ]
+}
+
+# fragment ID first|later DST: one of a datagram to port 80; ID and DST in
+# hexadecimal
+fragment()
+{
+	local offset=2000 rest=0fa00050001800000000000000000000
+
+	[ "$2" = first ] || offset=0002 rest=0000000000000000
+	"$PEERS/raw" h0 02:00:00:00:00:99 \
+		"450000$(printf %02x $((20 + ${#rest} / 2)))$1${offset}40110000""0a000001$3$rest"
+}
+
+@test "fragments that come before the first one of a flow are counted, and no others" {
+	shunt load --nat h0
+	add udp 10.0.0.10 80 10.0.0.138 8080
+	fragment 0001 first 0a00000a
+	fragment 0001 later 0a00000a
+	[ "$(status nat.packets)" = 2 ]
+	fragment 0002 later 0a00000b
+	fragment 0002 first 0a00000b
+	fragment 0003 later 0a00000b
+	[ "$(status nat.fragments)" = 0 ]
+	fragment 0004 later 0a00000a
+	fragment 0004 later 0a00000a
+	fragment 0004 first 0a00000a
+	[ "$(status nat.fragments)" = 2 ]
+	fragment 0004 later 0a00000a
+	[ "$(status nat.packets)" = 4 ]
+	[ "$(status nat.fragments)" = 2 ]
 }
 
 refused_with_an_error()
@@ -969,6 +1000,52 @@ refuses()
 	refuses "'x'" del tcp dst 10.0.0.10 dport x
 }
 
+@test "rules that could not do anything are refused, and nothing changes" {
+	local range=10.0.0.10:80-90
+
+	shunt load --nat h0
+	refuses "'to 10.0.0.10'.* nothing would change" add tcp dst 10.0.0.10 dport 80 to 10.0.0.10
+	refuses "'to 10.0.0.10:80'.* nothing would change" add tcp dst 10.0.0.10 dport 80 to 10.0.0.10:80
+	refuses "'to $range'.* nothing would change" add tcp dst 10.0.0.10 dport 80-90 to $range
+	refuses "'to 10.0.0.0/24'.* nothing would change" add udp dst 10.0.0.0/24 to 10.0.0.0/24
+	refuses "'to fd00::10'.* nothing would change" add tcp dst fd00::10 to fd00::10
+	refuses "'dst 224.0.0.5'.*multicast" add udp dst 224.0.0.5 to 10.0.0.138
+	refuses "'dst 239.0.0.0/8'.*multicast" add udp dst 239.0.0.0/8 to 10.0.0.138
+	refuses "'to 224.0.0.5:80'.*multicast" add udp dst 10.0.0.10 to 224.0.0.5:80
+	refuses "'to \[?ff02::1\]?:80'.*multicast" add udp dst fd00::10 to '[ff02::1]:80'
+	refuses "'dst 255.255.255.255'.*broadcast" add udp dst 255.255.255.255 to 10.0.0.138
+	refuses "'dst 0.0.0.0'.*no host" add tcp dst 0.0.0.0 to 10.0.0.138
+	refuses "'to 0.0.0.0:80'.*no host" add tcp dst 10.0.0.10 to 0.0.0.0:80
+	refuses "'dst ::'.*no host" add tcp dst :: to fd00::10
+	# these do something
+	shunt nat add tcp dst 10.0.0.10 dport 80 to 10.0.0.10:8080
+	shunt nat add tcp dst 10.0.0.0/24 dport 80-90 to 10.0.0.10:80-90
+	shunt nat add udp dst 10.0.0.10 to 10.0.0.10:80
+	shunt nat add udp dst 0.0.0.0/0 dport 53 to 10.0.0.138
+	[ "$(status nat.rules)" = 4 ]
+}
+
+loopback()
+{
+	serve target here "$1" 127.0.0.1 8080
+	shunt nat add "$1" dst 10.0.0.10 dport 80 to 127.0.0.1:8080
+	answered target "$1" 10.0.0.10 80
+	run -0 "$SHUNT" nat add "$1" dst 127.0.0.5 dport 80 to 127.0.0.1:8080
+	[[ ! $output =~ warning ]]
+	answered target "$1" 127.0.0.5 80
+	stop target
+	run -0 "$SHUNT" nat add "$1" dst 127.0.0.6 dport 80 to 10.0.0.138:8080
+	[[ $output =~ "warning: what this host sends to 127.0.0.6 has a source that can't leave it" ]]
+}
+
+@test "127.0.0.1: as a target; and as the old destination, if the target is on this host" {
+	# shellcheck disable=SC2034 # for serve
+	here=()
+	shunt load --nat h0
+	loopback tcp
+	loopback udp
+}
+
 @test "add, list, del and flush, twice each; what list prints, add reads" {
 	local rules
 
@@ -1032,6 +1109,34 @@ add the rule again" ]
 	[[ ! $output =~ warning ]]
 }
 
+@test "a destination without a route: a line says so, and the rule is there" {
+	shunt load --nat h0
+	run -0 "$SHUNT" nat add tcp dst 192.0.2.1 dport 80 to 10.0.0.138:8080
+	[ "$output" = "shunt: warning: this host has no route to the destination 192.0.2.1, and without \
+one nothing sent there gets as far as NAT" ]
+	[ "$(status nat.rules)" = 1 ]
+	printf 'nat tcp dst 192.0.2.%s to 10.0.0.138\n' 1 2 3 | shunt apply - 2>&1 |
+		grep 'no route to the destinations of 3 rules, such as 192.0.2.1,'
+	# of a prefix some address may have one
+	run -0 "$SHUNT" nat add tcp dst 192.0.0.0/16 dport 80 to 10.0.0.138:8080
+	[[ ! $output =~ warning ]]
+}
+
+@test "flows that nobody answers are marked, and counted when they end" {
+	load_quick
+	add udp 10.0.0.10 80 10.1.0.9 8080 # nobody is there
+	nc -u -w 0 10.0.0.10 80 <<<hello
+	shunt nat flows | grep 'in 0 packets 0 bytes  idle [0-9]* s  no answer yet$'
+	serve target far udp 10.1.0.2 8080
+	add udp 10.0.0.10 81 10.1.0.2 8080
+	answered target udp 10.0.0.10 81
+	[ "$(shunt nat flows | grep -c ' to 10.1.0.2:8080 .*no answer')" = 0 ]
+	wait_for flows 0
+	[ "$(status nat.unanswered)" = 1 ]
+	shunt status | grep '1 ended without an answer'
+	metric 'nat_unanswered_total 1'
+}
+
 # metric LINE: Prometheus is told that
 metric()
 {
@@ -1069,8 +1174,36 @@ nat_ifaces()
 	shunt nat flush 2>&1 | grep -q 'stays attached'
 	[ "$(nat_ifaces)" = "h0 h1" ]
 	wait_for flows 0
-	shunt nat flush
+	[ -z "$(shunt nat list)" ]
 	[ "$(nat_ifaces)" = h0 ]
+	nothing_on h1
+	# the last rule deleted, or by a file
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	shunt nat del tcp dst 10.0.0.10 dport 80
+	shunt nat list
+	[ "$(nat_ifaces)" = h0 ]
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	[ "$(nat_ifaces)" = "h0 h1" ]
+	shunt apply /dev/null
+	[ "$(nat_ifaces)" = h0 ]
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	answered target tcp 10.0.0.10 80
+}
+
+nat_is_on()
+{
+	[ "$(nat_ifaces)" = "$1" ]
+}
+
+@test "the supervisor detaches NAT when the last flow has ended" {
+	load_quick
+	spawn supervisor "$SHUNT" run
+	serve target far tcp 10.1.0.2 8080
+	add tcp 10.0.0.10 80 10.1.0.2 8080
+	answered target tcp 10.0.0.10 80
+	shunt nat flush 2>&1 | grep -q 'stays attached until they have ended'
+	wait_for nat_is_on h0
+	flows 0
 	nothing_on h1
 }
 

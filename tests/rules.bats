@@ -226,10 +226,11 @@ listen()
 	shunt steer add udp dst 10.0.0.1 iface w0 to 127.0.0.1:9
 	shunt steer add udp dst 10.0.0.1 iface lo pass
 	ip link del w0
-	shunt steer list | grep 'iface w0.*gone'
+	shunt steer list | grep 'iface w0.*(no such interface)'
 	ip link add w0 index 77 type veth peer name w1
+	shunt steer list | grep 'iface w0.*(the interface came later)'
 	shunt steer add udp dst 10.0.0.1 iface w0 to 127.0.0.1:9 2>/dev/null
-	run ! grep gone <(shunt steer list)
+	run ! grep -F '(' <(shunt steer list)
 	rules_are 2
 	shunt steer test udp src 10.9.9.9 dst 10.0.0.1:5 iface w0 | grep 'to 127.0.0.1:9'
 	shunt steer del udp dst 10.0.0.1 iface w0

@@ -382,6 +382,36 @@ shared()
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/shared")" = 24 ]
 }
 
+listener_tested()
+{
+	local word
+
+	for word in "$@"; do
+		shunt steer test "$word" src 198.18.0.2 dst 10.1.2.3:80
+	done
+}
+
+@test "steer test tells whether the listener is there" {
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	add udp dst 10.1.2.3 to 127.0.0.1:9001
+	add tcp dst 10.1.2.4 pass
+	[ "$(listener_tested tcp udp | grep -c '^    no listener: the packet passes$')" = 2 ]
+	serve_router router 9001
+	[ "$(listener_tested tcp udp | grep -c '^    the listener is there$')" = 2 ]
+	shunt -j steer test tcp src 198.18.0.2 dst 10.1.2.3:80 | jq -e '.listener and .transparent'
+	stops router
+	spawn plain socat TCP4-LISTEN:9001,bind=127.0.0.1,reuseaddr EXEC:cat
+	wait_for listens 9001
+	listener_tested tcp | grep 'the listener lacks IP_TRANSPARENT: the packet passes'
+	shunt -j steer test tcp src 198.18.0.2 dst 10.1.2.3:80 |
+		jq -e '.listener and (.transparent | not)'
+	shunt -j steer test udp src 198.18.0.2 dst 10.1.2.3:80 | jq -e '.listener | not'
+	[ "$(shunt steer test tcp src 198.18.0.2 dst 10.1.2.4:80 | grep -c listener)" = 0 ]
+	shunt -j steer test tcp src 198.18.0.2 dst 10.1.2.4:80 | jq -e 'has("listener") | not'
+	[ "$(echo tcp src 198.18.0.2 dst 10.1.2.3:80 | shunt steer test -)" = \
+		"tcp dst 10.1.2.3 to 127.0.0.1:9001" ]
+}
+
 @test "listeners with SO_REUSEPORT share the flows; before Linux 6.6 they get none" {
 	serve_router one --reuseport --name=one 9001
 	serve_router two --reuseport --name=two 9001

@@ -2,8 +2,9 @@
 /*
  * foreign prog PIN        a tc program of somebody else's, for tc to attach
  * foreign tcx IFACE PIN   the same, attached by a tcx link
+ * foreign sock_ops PIN    a sock_ops program, which does nothing
  *
- * The program sets bit 2 (4) in the mark of every packet and lets others go on.
+ * The tc program sets bit 2 (4) in the mark of every packet and lets others go on.
  */
 #include "peer.h"
 
@@ -15,6 +16,20 @@
 
 #define TCX_INGRESS 46 /* BPF_TCX_INGRESS; not in 6.1's headers */
 #define MARK 4
+
+static int load_sock_ops(void)
+{
+	static const struct bpf_insn program[] = {
+		{ BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1 },
+		{ BPF_JMP | BPF_EXIT, 0, 0, 0, 0 },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "foreign_ops", "GPL", program,
+			       sizeof(program) / sizeof(program[0]), NULL);
+
+	if (fd < 0)
+		die("load");
+	return fd;
+}
 
 static int load(void)
 {
@@ -39,12 +54,14 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "prog")) {
 		fd = load();
+	} else if (argc == 3 && !strcmp(argv[1], "sock_ops")) {
+		fd = load_sock_ops();
 	} else if (argc == 4 && !strcmp(argv[1], "tcx")) {
 		fd = bpf_link_create(load(), if_nametoindex(argv[2]), TCX_INGRESS, NULL);
 		if (fd < 0 && errno == EINVAL)
 			leave(SKIP, "this kernel has no tcx");
 	} else {
-		leave(2, "usage: foreign prog PIN | foreign tcx IFACE PIN");
+		leave(2, "usage: foreign prog|sock_ops PIN | foreign tcx IFACE PIN");
 	}
 	if (fd < 0 || bpf_obj_pin(fd, argv[argc - 1]))
 		die(argv[1]);
