@@ -40,7 +40,7 @@
 /* LEAVING, while the reader reads but always has more to read. */
 #define SOFT_MS 1000
 /* The same for one that splices. */
-#define SOFT_PASSES 20
+#define SOFT_SPLICE_MS 20
 /* Passes to wait for a quiet moment. */
 #define MAX_TRIES 100
 #define WATCH_MS 1000
@@ -383,7 +383,7 @@ static bool may_empty(const struct shunt_pair *p)
 	if (!p->end[0].queued && !p->end[1].queued)
 		return p->tries > 1;
 	if (splices(p))
-		return p->tries > SOFT_PASSES;
+		return now_ns() - p->since_ns > SOFT_SPLICE_MS * MS;
 	return now_ns() - p->since_ns > SOFT_MS * MS && !p->end[0].stalled && !p->end[1].stalled;
 }
 
@@ -415,6 +415,13 @@ static void settle(struct run *r)
 		}
 }
 
+static bool is_stuck(const struct shunt_pair *p)
+{
+	return (p->stage == STAGE_LEAVING || p->stage == STAGE_EMPTYING) &&
+	       (p->end[0].queued || p->end[1].queued) &&
+	       now_ns() - p->since_ns > STUCK_AFTER_MS * MS;
+}
+
 static void step_all(struct run *r)
 {
 	__u32 splicers = r->conf->splicers;
@@ -432,8 +439,7 @@ static void step_all(struct run *r)
 		r->active += p->stage == STAGE_ACTIVE;
 		r->moving += p->stage == STAGE_JOINING || p->stage == STAGE_LEAVING ||
 			     p->stage == STAGE_EMPTYING;
-		r->stuck += (p->stage == STAGE_LEAVING || p->stage == STAGE_EMPTYING) &&
-			    now_ns() - p->since_ns > STUCK_AFTER_MS * MS;
+		r->stuck += is_stuck(p);
 	}
 	settle(r);
 }

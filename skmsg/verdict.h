@@ -67,8 +67,7 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
 	return WHY_REDIRECTED;
 }
 
-static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s,
-						 const struct tcp_sock *p, bool vouched)
+static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s, const struct tcp_sock *p)
 {
 	__u8 state = READ_SK(p, __sk_common.skc_state);
 
@@ -78,14 +77,20 @@ static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s,
 		return WHY_TCP_BYTES;
 	if (READ_SK(p, sk_shutdown) & RCV_SHUTDOWN)
 		return WHY_PEER_STATE;
+	if (READ(p, inet_conn.icsk_ulp_ops))
+		return WHY_ULP;
+	return WHY_REDIRECTED;
+}
+
+/* Would the reader notice? */
+static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, bool vouched)
+{
 	if (READ_SK(p, sk_rcvlowat) > 1)
 		return WHY_LOWAT;
 	if (READ_SK(p, sk_peek_off) >= 0)
 		return WHY_OPTION;
 	if (READ_BITS(p, recvmsg_inq))
 		return WHY_INQ;
-	if (READ(p, inet_conn.icsk_ulp_ops))
-		return WHY_ULP;
 	if (!vouched && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
 		return WHY_BLOCKING;
 	return WHY_REDIRECTED;
@@ -160,13 +165,19 @@ static __always_inline enum shunt_why within_bounds(const struct shunt_conf *con
 	return WHY_REDIRECTED;
 }
 
+/* Behind redirected bytes it notices already, and a splice may come next. */
 static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf,
 						   struct shunt_sk *st, const struct tcp_sock *s,
 						   __u64 peer, __u32 size)
 {
 	const struct tcp_sock *p = TCP_SOCK(peer);
-	enum shunt_why why = peer_ready(s, p, st->vouched);
+	enum shunt_why why = peer_ready(s, p);
 
+	if (!why) {
+		why = reader_ready(p, st->vouched);
+		if (why && !peer_queue_empty(st))
+			why = WHY_REDIRECTED;
+	}
 	return why ? why : within_bounds(conf, st, s, p, size);
 }
 

@@ -235,6 +235,12 @@ stalls()
 	corner hoard
 }
 
+@test "a reader that blocks for a while, and then splices, gets no later bytes" {
+	load_proven
+	supervise
+	corner block-splice
+}
+
 @test "a member that listens now holds nothing up" {
 	load_proven
 	supervise

@@ -17,6 +17,7 @@
  *   stall  the same when the rest, and the end, come later: "sent" is said, a line awaited
  *   late-splice  then a splice, that must not get what came later
  *   hoard  a splice, and all that can be sent to who then reads no more
+ *   block-splice  the reader blocks for a while, then a splice must not get what came then
  *   urgent ten bytes with MSG_OOB
  *   listen a socket is disconnected with bytes unread, and listens until the next line
  *   splice from another connection, while this one goes on until the next line
@@ -230,6 +231,15 @@ static void hoard(void)
 		leave(FAIL, "%zd bytes were taken", total);
 }
 
+static void block_splice(void)
+{
+	send_all(server, "earlier.", 8);
+	set_nonblocking(client, false);
+	send_all(server, "later...", 8);
+	set_nonblocking(client, true);
+	expect("splice", splice_from(client, 8), -1);
+}
+
 static void urgent(void)
 {
 	struct pollfd p = { .fd = client, .events = POLLPRI };
@@ -320,7 +330,8 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
 		      { "hangup", hangup }, { "stall", stall }, { "late-splice", late_splice },
-		      { "hoard", hoard }, { "urgent", urgent }, { "listen", listen_again },
+		      { "hoard", hoard }, { "block-splice", block_splice },
+		      { "urgent", urgent }, { "listen", listen_again },
 		      { "splice", splice_elsewhere },
 		      { "adopt", nothing },
 		      { "reconnect", nothing } };
@@ -341,5 +352,6 @@ int main(int argc, char **argv)
 			cases[i].run();
 			return PASS;
 		}
-	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|urgent|listen|splice|adopt|thread|reconnect");
+	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|urgent|"
+		 "listen|splice|adopt|thread|reconnect");
 }
