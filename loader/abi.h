@@ -187,7 +187,7 @@ enum shunt_why {
 	WHY_UNREAD,        /* bytes sent by TCP stay unread */
 	WHY_TAINTED,       /* the reading process spliced lately */
 	WHY_EXCLUDED,      /* the operator said so */
-	WHY_OPTION,        /* time stamps, SO_PEEK_OFF or a filter */
+	WHY_OPTION,        /* time stamps, SO_PEEK_OFF, a filter or a pacing rate */
 	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel gets wrong */
 	WHY_MEMCG,         /* the reader's control group is near its memory limit */
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
@@ -219,8 +219,10 @@ struct shunt_end {
 	__u8 queued;       /* redirected bytes were unread at that pass */
 	__u8 fault;        /* enum shunt_why: rules the pair out */
 	__u8 reset;        /* to be reset by shunt_reset */
-	__u8 pad[3];
+	__u8 stalled;      /* the same bytes were unread at the pass before */
+	__u8 pad[2];
 	__u32 score;       /* of what it sent by TCP as a member: see skmsg/verdict.h */
+	__u32 first;       /* of its redirected bytes, while they are looked at: where they are */
 };
 
 /* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;
@@ -232,7 +234,7 @@ struct shunt_pair {
 	__u32 why;         /* enum shunt_why: of the last LEAVING */
 	__u64 retry_ns;    /* CLOCK_MONOTONIC */
 	__u32 patience_ms;
-	__u32 tries;       /* passes spent JOINING */
+	__u32 tries;       /* passes spent JOINING, LEAVING */
 	__u64 since_ns;    /* of this stage */
 	struct shunt_end end[2]; /* 0: the end that connected */
 };

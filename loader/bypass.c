@@ -339,7 +339,7 @@ const char *why_text(unsigned int why)
 		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
 		[WHY_TAINTED] = "the reading process spliced lately",
 		[WHY_EXCLUDED] = "the operator excluded the process",
-		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF or a filter",
+		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate",
 		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
 		[WHY_MEMCG] = "the reader's control group is near its memory limit",
 		[WHY_CORK] = "the sender corked the socket",

@@ -153,6 +153,7 @@ struct sock {
 	__u32 sk_tsflags;
 	int sk_peek_off;
 	void *sk_filter;
+	unsigned long sk_max_pacing_rate;
 	__u8 sk_shutdown;
 	struct timer_list sk_timer;
 };

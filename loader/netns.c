@@ -38,31 +38,46 @@ __u64 own_netns_inode(void)
 	return stat(OWN, &st) ? 0 : st.st_ino;
 }
 
-/* Calls meet() with each until it says that it is enough; did it? The same one
- * may come up many times. */
-static bool meet_netns(bool (*meet)(int fd, __u64 inode, void *data), void *data)
+typedef bool (*meet_fn)(int fd, __u64 inode, void *data);
+
+static bool meet_below(const char *path, const char *file, meet_fn meet, void *data)
 {
-	static const char *const dirs[] = { "/run/netns", "/proc" };
-	bool enough = false;
+	DIR *dir = opendir(path);
 	struct dirent *entry;
-	char path[300];
-	int i;
+	bool enough = false;
+	char name[600];
 
-	for (i = 0; i < 2; i++) {
-		DIR *dir = opendir(dirs[i]);
+	while (dir && !enough && (entry = readdir(dir))) {
+		_cleanup_fd_ int fd = -1;
+		struct stat st;
 
-		while (dir && !enough && (entry = readdir(dir))) {
-			_cleanup_fd_ int fd = -1;
-			struct stat st;
-
-			snprintf(path, sizeof(path), "%s/%s%s", dirs[i], entry->d_name, i ? "/ns/net" : "");
-			fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-			if (fd >= 0 && !fstat(fd, &st))
-				enough = meet(fd, st.st_ino, data);
-		}
-		if (dir)
-			closedir(dir);
+		snprintf(name, sizeof(name), "%s/%s%s", path, entry->d_name, file);
+		fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd >= 0 && !fstat(fd, &st))
+			enough = meet(fd, st.st_ino, data);
 	}
+	if (dir)
+		closedir(dir);
+	return enough;
+}
+
+/* Calls meet() with each, those of threads too, until it says that it is enough;
+ * did it? The same one may come up many times. */
+static bool meet_netns(meet_fn meet, void *data)
+{
+	bool enough = meet_below("/run/netns", "", meet, data);
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	char tasks[300];
+
+	while (dir && !enough && (entry = readdir(dir))) {
+		if (*entry->d_name < '1' || *entry->d_name > '9')
+			continue;
+		snprintf(tasks, sizeof(tasks), "/proc/%s/task", entry->d_name);
+		enough = meet_below(tasks, "/ns/net", meet, data);
+	}
+	if (dir)
+		closedir(dir);
 	return enough;
 }
 

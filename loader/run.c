@@ -39,8 +39,10 @@
 
 /* Clean receive calls that prove a reader. */
 #define CLEAN_RECVS 64
-/* Passes that LEAVING may last. */
-#define SOFT_PASSES 20
+/* LEAVING, while the reader reads but always has more to read. */
+#define SOFT_MS 1000
+/* The same for one that splices. */
+#define SOFT_SPLICE_MS 20
 /* Passes to wait for a quiet moment. */
 #define MAX_TRIES 100
 #define WATCH_MS 1000
@@ -60,7 +62,7 @@
 #define PASS_SHARE 50
 #define HURRY_SHARE 4
 
-/* EMPTYING that takes longer waits for a reader, and is not hurried. */
+/* LEAVING or EMPTYING that takes longer waits for a reader, and is not hurried. */
 #define STUCK_AFTER_MS 200
 
 /* How long redirected bytes may wait for a reader that splices. */
@@ -363,7 +365,8 @@ static void step(struct run *r, struct shunt_pair *p)
 			step_active(r, p);
 		break;
 	case STAGE_LEAVING:
-		p->tries++;
+		if (!p->tries++)
+			p->since_ns = now_ns();
 		break;
 	case STAGE_EMPTYING:
 		step_emptying(r, p);
@@ -376,11 +379,17 @@ static bool splices(const struct shunt_pair *p)
 	return p->end[0].fault == WHY_SPLICE || p->end[1].fault == WHY_SPLICE;
 }
 
-/* Seen with nothing queued, or not so for too long. */
+/* Seen with nothing queued, or not so for too long. Behind what nobody reads
+ * nothing goes by TCP: see may_queue_up(). */
 static bool may_empty(const struct shunt_pair *p)
 {
-	return p->stage == STAGE_LEAVING &&
-	       ((p->tries > 1 && !p->end[0].queued && !p->end[1].queued) || p->tries > SOFT_PASSES);
+	if (p->stage != STAGE_LEAVING)
+		return false;
+	if (!p->end[0].queued && !p->end[1].queued)
+		return p->tries > 1;
+	if (splices(p))
+		return now_ns() - p->since_ns > SOFT_SPLICE_MS * MS;
+	return now_ns() - p->since_ns > SOFT_MS * MS && !p->end[0].stalled && !p->end[1].stalled;
 }
 
 /* Redirects that began before their pair was EMPTYING are over after a wait, one
@@ -411,6 +420,13 @@ static void settle(struct run *r)
 		}
 }
 
+static bool is_stuck(const struct shunt_pair *p)
+{
+	return (p->stage == STAGE_LEAVING || p->stage == STAGE_EMPTYING) &&
+	       (p->end[0].queued || p->end[1].queued) &&
+	       now_ns() - p->since_ns > STUCK_AFTER_MS * MS;
+}
+
 static void step_all(struct run *r)
 {
 	__u32 splicers = r->conf->splicers;
@@ -428,7 +444,7 @@ static void step_all(struct run *r)
 		r->active += p->stage == STAGE_ACTIVE;
 		r->moving += p->stage == STAGE_JOINING || p->stage == STAGE_LEAVING ||
 			     p->stage == STAGE_EMPTYING;
-		r->stuck += p->stage == STAGE_EMPTYING && now_ns() - p->since_ns > STUCK_AFTER_MS * MS;
+		r->stuck += is_stuck(p);
 	}
 	settle(r);
 }

@@ -17,18 +17,13 @@
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
 
-/* Urgent data is a byte or a few; only the system call's flags tell. Redirected
- * it would lose its urgency. */
-#define URGENT_SIZE 8
-
-static __always_inline bool urgent(__u32 size)
+/* The last byte is; redirected it would lose its urgency. Only the system call's
+ * flags tell. */
+static __always_inline bool urgent(void)
 {
-	struct pt_regs *regs;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	long nr;
 
-	if (size > URGENT_SIZE)
-		return false;
-	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	if (!bpf_core_field_exists(regs->orig_ax))
 		return false; /* flags are where x86 has them */
 	nr = regs->orig_ax;
@@ -52,7 +47,7 @@ static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
  * bytes end would look like the end of all (POLLHUP).
  */
 static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
-						   const struct shunt_sk *st, __u32 size)
+						   const struct shunt_sk *st)
 {
 	__u8 state = sk_of(s).__sk_common.skc_state;
 
@@ -67,13 +62,12 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
 		return WHY_ZEROCOPY;
 	if (BPF_CORE_READ_BITFIELD(s, nonagle) & TCP_NAGLE_CORK)
 		return WHY_CORK;
-	if (urgent(size))
+	if (urgent())
 		return WHY_URGENT;
 	return WHY_REDIRECTED;
 }
 
-static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s,
-						 const struct tcp_sock *p, bool vouched)
+static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s, const struct tcp_sock *p)
 {
 	__u8 state = READ_SK(p, __sk_common.skc_state);
 
@@ -83,14 +77,20 @@ static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s,
 		return WHY_TCP_BYTES;
 	if (READ_SK(p, sk_shutdown) & RCV_SHUTDOWN)
 		return WHY_PEER_STATE;
+	if (READ(p, inet_conn.icsk_ulp_ops))
+		return WHY_ULP;
+	return WHY_REDIRECTED;
+}
+
+/* Would the reader notice? */
+static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, bool vouched)
+{
 	if (READ_SK(p, sk_rcvlowat) > 1)
 		return WHY_LOWAT;
 	if (READ_SK(p, sk_peek_off) >= 0)
 		return WHY_OPTION;
 	if (READ_BITS(p, recvmsg_inq))
 		return WHY_INQ;
-	if (READ(p, inet_conn.icsk_ulp_ops))
-		return WHY_ULP;
 	if (!vouched && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
 		return WHY_BLOCKING;
 	return WHY_REDIRECTED;
@@ -165,13 +165,19 @@ static __always_inline enum shunt_why within_bounds(const struct shunt_conf *con
 	return WHY_REDIRECTED;
 }
 
+/* Behind redirected bytes it notices already, and a splice may come next. */
 static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf,
 						   struct shunt_sk *st, const struct tcp_sock *s,
 						   __u64 peer, __u32 size)
 {
 	const struct tcp_sock *p = TCP_SOCK(peer);
-	enum shunt_why why = peer_ready(s, p, st->vouched);
+	enum shunt_why why = peer_ready(s, p);
 
+	if (!why) {
+		why = reader_ready(p, st->vouched);
+		if (why && !peer_queue_empty(st))
+			why = WHY_REDIRECTED;
+	}
 	return why ? why : within_bounds(conf, st, s, p, size);
 }
 
@@ -305,8 +311,8 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 /*
  * A splice reads what came by TCP and passes over what was redirected. So while
  * redirected bytes wait for a reader that splices, later ones queue up behind
- * them: by TCP they would be read first. (A reader that never receives again
- * is reset in the end: loader/run.c.)
+ * them: by TCP they would be read first. At a bound the send fails (EACCES). A
+ * reader that never receives again is reset in the end: loader/run.c.
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
@@ -343,7 +349,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	s = bpf_skc_to_tcp_sock(msg->sk);
 	if (!st || !s)
 		return SK_PASS;
-	why = sender_ready(s, st, size);
+	why = sender_ready(s, st);
 	if (!why && conf->passing)
 		why = WHY_DRAINING;
 	if (!st->vouched)
@@ -357,15 +363,19 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		pair_leave(pair, why);
 		why = WHY_LEAVING;
 	}
-	if (why && may_queue_up(why, conf, pair, st))
-		why = WHY_REDIRECTED;
-	if (why && !must_queue_up(pair, st))
-		return pass(st, why, size);
 
 	/* The remembered peer may be gone and its memory reused: what is read
 	 * of it counts only if the map still holds the same socket. */
-	if (st->peer && !why) {
-		why = may_redirect(conf, st, s, st->peer, size);
+	if (must_queue_up(pair, st)) {
+		if (s->write_seq != READ(TCP_SOCK(st->peer), copied_seq))
+			return pass(st, WHY_TCP_BYTES, size);
+		if (within_bounds(conf, st, s, TCP_SOCK(st->peer), size))
+			return SK_DROP;
+	} else {
+		if (why && may_queue_up(why, conf, pair, st))
+			why = WHY_REDIRECTED;
+		if (!why && st->peer)
+			why = may_redirect(conf, st, s, st->peer, size);
 		if (why)
 			return pass(st, why, size);
 	}

@@ -46,11 +46,14 @@ int shunt_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* One that shunt_reset ended: nobody is going to read what it holds. */
-static __always_inline bool was_reset(const struct shunt_sk *st)
+/* One that shunt_reset ended, or that listens after its connection: nobody is
+ * going to read what it holds. */
+static __always_inline bool forsaken(const struct sock *sk, const struct shunt_sk *st)
 {
 	const struct shunt_pair *pair = st ? pair_get(st) : NULL;
 
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		return true;
 	return pair && pair->end[!st->active].reset;
 }
 
@@ -69,7 +72,7 @@ int shunt_drain(struct bpf_iter__sockmap *ctx)
 		return 0;
 	cookie = *key;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
-	if (was_reset(st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
+	if (forsaken(sk, st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
 		return 0;
 	fill_row(&row, sk, 0, true);
 	row.sk.cookie = cookie;

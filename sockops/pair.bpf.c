@@ -66,6 +66,9 @@ static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
 
 	if (!meet || !listener || is_mptcp(listener))
 		return;
+	/* With NAT between the two, the client knows other addresses. */
+	if (excluded((const struct sock *)req))
+		return;
 	/* Under 'proven' its children show it in time. */
 	if (admit == SHUNT_EAGER && (in_kernel_use(listener) || has_ulp(listener)))
 		return;

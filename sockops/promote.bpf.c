@@ -70,12 +70,12 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 		return WHY_ZEROCOPY;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
 		return WHY_INQ;
-	/* Time stamps, an offset for peeks, a filter. */
+	/* Time stamps, an offset for peeks, a filter, a pacing rate. */
 	if (BPF_CORE_READ(sk, __sk_common.skc_flags) &
 	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_RCVTSTAMP)))
 		return WHY_OPTION;
 	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) || BPF_CORE_READ(sk, sk_peek_off) >= 0 ||
-	    BPF_CORE_READ(sk, sk_filter))
+	    BPF_CORE_READ(sk, sk_filter) || BPF_CORE_READ(sk, sk_max_pacing_rate) != ~0UL)
 		return WHY_OPTION;
 	if (!(BPF_CORE_READ(sk, sk_socket, file, f_flags) & O_NONBLOCK))
 		return WHY_BLOCKING;
@@ -125,8 +125,13 @@ static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
 static __always_inline void look(const struct sock *sk, struct shunt_end *end)
 {
 	const struct sk_psock *psock = psock_of(sk);
+	__u32 first = 0;
 
 	end->queued = end->member && psock && !queue_empty(psock);
+	if (end->queued)
+		first = (__u64)BPF_CORE_READ(psock, ingress_msg.next);
+	end->stalled = first && first == end->first;
+	end->first = first;
 }
 
 /* Out of the map, once empty; but as long as a peer that splices has redirected

@@ -124,7 +124,8 @@ static __always_inline void note_splicer(struct shunt_conf *conf)
 
 static __always_inline void rule_out(struct shunt_pair *pair, struct shunt_end *end, __u8 fault)
 {
-	if (!end->fault)
+	/* must_queue_up() has to know of a splice, whatever came before */
+	if (!end->fault || fault == WHY_SPLICE)
 		end->fault = fault;
 	pair_leave(pair, end->fault);
 }

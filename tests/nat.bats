@@ -1326,6 +1326,17 @@ lo_forwards()
 	[ "$(status nat.flows)" = 1 ]
 }
 
+@test "with bypass: a port that is excluded is so behind NAT, at either end" {
+	mkdir -p "$CGROUP"
+	shunt load --cgroup "$CGROUP=eager" --exclude port:8080 --nat h0 --iface h1
+	add tcp 10.0.0.10 80 10.0.0.1 8080
+	spawn target in_cgroup socat TCP4-LISTEN:8080,fork,reuseaddr 'SYSTEM:echo target; cat'
+	wait_for serving tcp 8080
+	spawn client in_cgroup nc 10.0.0.10 80
+	wait_for has_said client target
+	no_sockets
+}
+
 # What near sends is steered to the router; its connection onwards is sent to a
 # service on this host, and those two bypass the stack.
 @test "steering, NAT and bypass in one path" {

@@ -111,6 +111,12 @@ never()
 	never lowat SO_RCVLOWAT
 }
 
+@test "a sender with a pacing rate never is" {
+	load_proven
+	supervise
+	never paced 'pacing rate'
+}
+
 @test "a reader that splices never is" {
 	load_proven
 	supervise
@@ -180,6 +186,73 @@ corner()
 	corner hangup
 }
 
+@test "urgent bytes are so at the end of a longer message" {
+	load_proven
+	supervise
+	corner urgent
+}
+
+passes()
+{
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.pass'
+}
+
+passed_by()
+{
+	[ "$(passes)" -ge "$1" ]
+}
+
+# stalls CASE: redirected bytes wait for a reader while the supervisor makes its passes
+stalls()
+{
+	spawn "$1" peer corner "$1"
+	wait_for state_is active
+	tell "$1"
+	said "$1" sent
+	wait_for state_is leaving
+	wait_for passed_by $(($(passes) + 60))
+	tell "$1"
+	reap "$1"
+}
+
+@test "behind a reader that stalls: a short read and POLLHUP are the end" {
+	load_proven
+	supervise
+	stalls stall
+	wait_for maps_empty
+}
+
+@test "behind a reader that stalls: a splice gets no later bytes" {
+	load_proven
+	supervise
+	stalls late-splice
+	wait_for maps_empty
+}
+
+@test "what waits for a reader that splices is bounded" {
+	load_proven
+	supervise
+	corner hoard
+}
+
+@test "a reader that blocks for a while, and then splices, gets no later bytes" {
+	load_proven
+	supervise
+	corner block-splice
+}
+
+@test "a member that listens now holds nothing up" {
+	load_proven
+	supervise
+	spawn corner peer corner listen
+	wait_for state_is active
+	tell corner
+	said corner listens
+	unload
+	tell corner
+	reap corner
+}
+
 # bytes_of NUMBER: of 32 bits, the lowest first
 bytes_of()
 {
@@ -233,6 +306,16 @@ bytes_of()
 	wait_for state_is active
 	tell epoll
 	reap epoll
+}
+
+@test "a connection older than the load, where only a thread is, is adopted" {
+	spawn corner peer corner thread
+	said corner hot
+	load_proven
+	supervise
+	wait_for state_is active
+	tell corner
+	reap corner
 }
 
 no_handshake_left()

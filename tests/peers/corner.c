@@ -12,10 +12,22 @@
  *   burst  200 messages without an answer are read, or peeked at, at once
  *   hangup a reader that takes a short read and POLLHUP for the end gets all
  *   adopt  nothing more, but "once" is said after one turn, and then a line awaited
+ *   thread nothing more, but in a network namespace that only a thread is in
  *   reconnect nothing more, but what was the server connects to a new one first
+ *   stall  the same when the rest, and the end, come later: "sent" is said, a line awaited
+ *   late-splice  then a splice, that must not get what came later
+ *   hoard  a splice, and all that can be sent to who then reads no more
+ *   block-splice  the reader blocks for a while, then a splice must not get what came then
+ *   urgent ten bytes with MSG_OOB
+ *   listen a socket is disconnected with bytes unread, and listens until the next line
  *   splice from another connection, while this one goes on until the next line
  */
 #include "peer.h"
+
+#include <net/if.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 
 /* Above those that clients get. */
 #define SERVER_PORT 61500
@@ -62,6 +74,13 @@ static bool readable(int fd, int ms)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	return poll(&p, 1, ms) > 0;
+}
+
+static bool hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
 }
 
 static void expect(const char *what, ssize_t got, ssize_t due)
@@ -127,7 +146,6 @@ static void burst(void)
 /* What libuv does. More messages than the fast path takes unread. */
 static void hangup(void)
 {
-	struct pollfd p = { .fd = client, .events = POLLIN };
 	static char got[65536];
 	char message[40] = "";
 	ssize_t n, total = 0;
@@ -140,12 +158,106 @@ static void hangup(void)
 	for (i = 0; i < 2300; i++)
 		send_all(server, message, sizeof(message));
 	close(server);
-	until(poll(&p, 1, 0) > 0 && p.revents & POLLHUP);
+	until(hung_up(client));
 	do {
 		n = recv(client, got, sizeof(got), 0);
 		total += n > 0 ? n : 0;
 	} while (n == sizeof(got));
 	expect("bytes", total, 2300 * sizeof(message));
+}
+
+#define BURST 200
+
+/* Redirected bytes wait for the client, and "sent" is said. */
+static void send_burst(void)
+{
+	int i;
+
+	for (i = 0; i < BURST; i++)
+		send_all(server, "earlier.", 8);
+	say("sent");
+}
+
+static void stall(void)
+{
+	static char got[65536];
+	ssize_t n, total = 0;
+	int i;
+
+	send_burst();
+	await_line();
+	for (i = 0; i < BURST; i++)
+		send_all(server, "later...", 8);
+	shutdown(client, SHUT_WR);
+	until(!recv(server, got, 1, 0));
+	close(server);
+	until(hung_up(client));
+	do {
+		n = recv(client, got, sizeof(got), 0);
+		total += n > 0 ? n : 0;
+	} while (n == sizeof(got));
+	expect("bytes", total, 2 * BURST * 8);
+}
+
+static ssize_t splice_from(int fd, size_t size)
+{
+	int pipes[2];
+
+	if (pipe(pipes))
+		die("pipe");
+	return splice(fd, NULL, pipes[1], NULL, size, SPLICE_F_NONBLOCK);
+}
+
+static void late_splice(void)
+{
+	send_burst();
+	await_line();
+	send_all(server, "later...", 8);
+	expect("splice", splice_from(client, 8), -1);
+}
+
+#define TOO_MUCH (64 << 20)
+
+static void hoard(void)
+{
+	static char bytes[65536];
+	ssize_t n, total = 0;
+
+	send_all(server, "earlier.", 8);
+	expect("splice", splice_from(client, 8), -1);
+	while ((n = send(server, bytes, sizeof(bytes), MSG_NOSIGNAL)) > 0 && total < TOO_MUCH)
+		total += n;
+	if (total >= TOO_MUCH)
+		leave(FAIL, "%zd bytes were taken", total);
+}
+
+static void block_splice(void)
+{
+	send_all(server, "earlier.", 8);
+	set_nonblocking(client, false);
+	send_all(server, "later...", 8);
+	set_nonblocking(client, true);
+	expect("splice", splice_from(client, 8), -1);
+}
+
+static void urgent(void)
+{
+	struct pollfd p = { .fd = client, .events = POLLPRI };
+
+	if (send(server, "0123456789", 10, MSG_OOB) != 10)
+		die("MSG_OOB");
+	until(poll(&p, 1, 0) == 1 && p.revents & POLLPRI);
+}
+
+static void listen_again(void)
+{
+	union address any = {};
+
+	send_all(server, "unread", 6);
+	if (connect(client, &any.sa, sizeof(any.in)) || listen(client, 1))
+		die("listen");
+	say("listens");
+	await_line();
 }
 
 static void splice_elsewhere(void)
@@ -188,6 +300,25 @@ static void reconnect(void)
 	set_nonblocking(client, true);
 }
 
+static void *live_apart(void *unused)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+
+	if (unshare(CLONE_NEWNET) || ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFFLAGS, &lo))
+		die("a namespace");
+	connect_pair();
+	heat_up();
+	return unused;
+}
+
+static void thread(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, live_apart, NULL) || pthread_join(t, NULL))
+		die("a thread");
+}
+
 static void nothing(void)
 {
 }
@@ -198,12 +329,18 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
-		      { "hangup", hangup },
+		      { "hangup", hangup }, { "stall", stall }, { "late-splice", late_splice },
+		      { "hoard", hoard }, { "block-splice", block_splice },
+		      { "urgent", urgent }, { "listen", listen_again },
 		      { "splice", splice_elsewhere },
 		      { "adopt", nothing },
 		      { "reconnect", nothing } };
 	size_t i;
 
+	if (argc == 2 && !strcmp(argv[1], "thread")) {
+		thread();
+		return PASS;
+	}
 	connect_pair();
 	if (argc == 2 && !strcmp(argv[1], "adopt"))
 		take_one_turn();
@@ -215,5 +352,6 @@ int main(int argc, char **argv)
 			cases[i].run();
 			return PASS;
 		}
-	leave(2, "usage: corner cork|peek|inq|burst|hangup|splice|adopt|reconnect");
+	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|urgent|"
+		 "listen|splice|adopt|thread|reconnect");
 }

@@ -14,6 +14,7 @@
  *   splice    splice through a pipe, non-blocking
  *   late      epoll for half of the time, then splice
  *   lowat     SO_RCVLOWAT of 2, non-blocking
+ *   paced     SO_MAX_PACING_RATE, non-blocking
  *   stream    after some turns writes of 512 bytes one way, the server reads
  *
  * Ends after SECONDS, or when a line comes on stdin. Fails when a byte is wrong
@@ -160,7 +161,7 @@ static void serve(int listener)
 static int dial(const struct sockaddr_in *addr)
 {
 	struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
-	int fd = socket(AF_INET, SOCK_STREAM, 0), two = 2;
+	int fd = socket(AF_INET, SOCK_STREAM, 0), two = 2, rate = 1 << 30;
 
 	if (connect(fd, (const void *)addr, sizeof(*addr)))
 		die("connect");
@@ -168,6 +169,8 @@ static int dial(const struct sockaddr_in *addr)
 		die("SO_RCVTIMEO");
 	if (is("lowat") && setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &two, sizeof(two)))
 		die("SO_RCVLOWAT");
+	if (is("paced") && setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)))
+		die("SO_MAX_PACING_RATE");
 	if (!is("blocking") && !is("timeout") && fcntl(fd, F_SETFL, O_NONBLOCK))
 		die("O_NONBLOCK");
 	return fd;
