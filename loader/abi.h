@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 6
+#define SHUNT_ABI 7
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -192,6 +192,7 @@ enum shunt_why {
 	WHY_MEMCG,         /* the reader's control group is near its memory limit */
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_CORK,          /* the sender set TCP_CORK */
+	WHY_LARGER,        /* more without an answer than ever before */
 	WHY_COUNT,
 };
 
@@ -274,10 +275,11 @@ struct shunt_sk {
 	__u64 old_msgs;
 	__u64 new_bytes;
 	__u64 new_msgs;
-	__u64 run_bytes;    /* sent since the peer last sent something */
-	__u64 peer_msgs;    /* messages of the peer when that run began */
+	__u64 peer_msgs;    /* messages of the peer when the last run began */
 	__u64 passed_jiffies; /* when one last went by TCP */
-	__u32 run_msgs;
+	__u32 run_msgs;     /* a run: sent since the peer last sent something */
+	__u32 run_bytes;    /* of it; little more than STREAM_BYTES at most */
+	__u32 shown_bytes;  /* the longest run that the peer has answered */
 	__u32 slot;         /* in shunt_pairs, 0 if none */
 	__u32 segs;         /* received by both ends at the last pass */
 	__u8 vouched;       /* blocking readers are allowed */

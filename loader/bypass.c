@@ -343,6 +343,7 @@ const char *why_text(unsigned int why)
 		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
 		[WHY_MEMCG] = "the reader's control group is near its memory limit",
 		[WHY_CORK] = "the sender corked the socket",
+		[WHY_LARGER] = "more without an answer than ever before",
 		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
 	};
 

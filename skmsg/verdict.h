@@ -200,6 +200,7 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 	case WHY_PEER_STATE:
 	case WHY_PEER_ABSENT:
 	case WHY_REFRESH:
+	case WHY_LARGER:
 		break;
 	case WHY_TCP_BYTES:
 	case WHY_MAX_BYTES:
@@ -253,7 +254,12 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
  */
 #define REFRESH_JIFFIES 30000
 
-/* What only pairs under 'proven' have to show. */
+/*
+ * What only pairs under 'proven' have to show. Programs that receive small answers
+ * may splice large ones (HAProxy, from 4 KiB on). So what is more than ever before
+ * goes by TCP, unless it would come behind redirected bytes; when it is answered, it
+ * was read as all before was, or the pair is on its way out (sockops/watch.bpf.c).
+ */
 static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct shunt_sk *st,
 						 __u32 size)
 {
@@ -271,6 +277,8 @@ static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct
 		return WHY_WATCHED;
 	self->msgs++;
 	if (other->msgs != st->peer_msgs) {
+		if (st->run_bytes > st->shown_bytes)
+			st->shown_bytes = st->run_bytes;
 		st->peer_msgs = other->msgs;
 		st->run_msgs = 0;
 		st->run_bytes = 0;
@@ -278,9 +286,9 @@ static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct
 	st->run_msgs++;
 	st->run_bytes += size;
 	if (st->run_bytes > STREAM_BYTES ||
-	    (st->run_msgs > STREAM_MSGS && st->run_bytes < (__u64)st->run_msgs * STREAM_MEAN))
+	    (st->run_msgs > STREAM_MSGS && st->run_bytes < st->run_msgs * STREAM_MEAN))
 		return WHY_STREAM;
-	return WHY_REDIRECTED;
+	return st->run_bytes > st->shown_bytes ? WHY_LARGER : WHY_REDIRECTED;
 }
 
 /*
@@ -328,7 +336,7 @@ static __always_inline bool must_queue_up(const struct shunt_pair *pair, const s
 static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
 					 const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	return ((why == WHY_DRAINING && conf->passing == PASSING_SOFT) ||
+	return (why == WHY_LARGER || (why == WHY_DRAINING && conf->passing == PASSING_SOFT) ||
 		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
 	       st->peer && !peer_queue_empty(st);
 }

@@ -186,6 +186,12 @@ corner()
 	corner hangup
 }
 
+@test "an answer larger than all before goes by TCP, and may be spliced" {
+	load_proven
+	supervise
+	corner grow
+}
+
 @test "urgent bytes are so at the end of a longer message" {
 	load_proven
 	supervise

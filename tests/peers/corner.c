@@ -18,6 +18,7 @@
  *   late-splice  then a splice, that must not get what came later
  *   hoard  a splice, and all that can be sent to who then reads no more
  *   block-splice  the reader blocks for a while, then a splice must not get what came then
+ *   grow   an answer larger than all before is spliced
  *   urgent ten bytes with MSG_OOB
  *   listen a socket is disconnected with bytes unread, and listens until the next line
  *   splice from another connection, while this one goes on until the next line
@@ -137,6 +138,7 @@ static void burst(void)
 	char got[1000];
 	int i;
 
+	send_one_way(client, server);
 	for (i = 0; i < 200; i++)
 		send_all(server, "x", 1);
 	until(recv(client, got, sizeof(got), MSG_PEEK) == 200);
@@ -152,6 +154,7 @@ static void hangup(void)
 	int i;
 
 	set_option(client, SOL_SOCKET, SO_RCVBUF, 1 << 20);
+	send_one_way(client, server);
 	shutdown(client, SHUT_WR);
 	until(!recv(server, got, 1, 0));
 	set_nonblocking(server, false);
@@ -173,6 +176,7 @@ static void send_burst(void)
 {
 	int i;
 
+	send_one_way(client, server);
 	for (i = 0; i < BURST; i++)
 		send_all(server, "earlier.", 8);
 	say("sent");
@@ -223,6 +227,7 @@ static void hoard(void)
 	static char bytes[65536];
 	ssize_t n, total = 0;
 
+	send_one_way(client, server);
 	send_all(server, "earlier.", 8);
 	expect("splice", splice_from(client, 8), -1);
 	while ((n = send(server, bytes, sizeof(bytes), MSG_NOSIGNAL)) > 0 && total < TOO_MUCH)
@@ -233,11 +238,32 @@ static void hoard(void)
 
 static void block_splice(void)
 {
+	send_one_way(client, server);
 	send_all(server, "earlier.", 8);
 	set_nonblocking(client, false);
 	send_all(server, "later...", 8);
 	set_nonblocking(client, true);
 	expect("splice", splice_from(client, 8), -1);
+}
+
+static void grow(void)
+{
+	static char bytes[65536];
+	ssize_t n, total = 0;
+	int pipes[2];
+
+	if (pipe(pipes))
+		die("pipe");
+	send_one_way(client, server);
+	memset(bytes, 'x', sizeof(bytes));
+	send_all(server, bytes, sizeof(bytes));
+	while (total < (ssize_t)sizeof(bytes)) {
+		until(readable(client, 0));
+		n = splice(client, NULL, pipes[1], NULL, sizeof(bytes), SPLICE_F_NONBLOCK);
+		if (n <= 0 || read(pipes[0], bytes, n) != n || memchr(bytes, 0, n))
+			die("splice");
+		total += n;
+	}
 }
 
 static void urgent(void)
@@ -253,6 +279,7 @@ static void listen_again(void)
 {
 	union address any = {};
 
+	send_one_way(client, server);
 	send_all(server, "unread", 6);
 	if (connect(client, &any.sa, sizeof(any.in)) || listen(client, 1))
 		die("listen");
@@ -331,7 +358,7 @@ int main(int argc, char **argv)
 	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
 		      { "hangup", hangup }, { "stall", stall }, { "late-splice", late_splice },
 		      { "hoard", hoard }, { "block-splice", block_splice },
-		      { "urgent", urgent }, { "listen", listen_again },
+		      { "grow", grow }, { "urgent", urgent }, { "listen", listen_again },
 		      { "splice", splice_elsewhere },
 		      { "adopt", nothing },
 		      { "reconnect", nothing } };
