@@ -345,7 +345,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 {
 	struct shunt_conf *conf = conf_get();
 	struct shunt_pair *pair = NULL;
-	const struct tcp_sock *s;
+	const struct tcp_sock *s, *p;
 	__u32 size = msg->size;
 	struct shunt_sk *st;
 	enum shunt_why why;
@@ -375,9 +375,10 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	/* The remembered peer may be gone and its memory reused: what is read
 	 * of it counts only if the map still holds the same socket. */
 	if (must_queue_up(pair, st)) {
-		if (s->write_seq != READ(TCP_SOCK(st->peer), copied_seq))
+		p = TCP_SOCK(st->peer);
+		if (s->write_seq != READ(p, copied_seq))
 			return pass(st, WHY_TCP_BYTES, size);
-		if (within_bounds(conf, st, s, TCP_SOCK(st->peer), size))
+		if (within_bounds(conf, st, s, p, size))
 			return SK_DROP;
 	} else {
 		if (why && may_queue_up(why, conf, pair, st))
