@@ -129,7 +129,7 @@ static int add_cgroup(struct request *req, char *arg)
 	if (!s)
 		return refuse("--cgroup '%s': more than %d attachments", arg, SHUNT_STATES);
 	if (mode && strcmp(mode, "=proven") && strcmp(mode, "=eager"))
-		return refuse("--cgroup '%s': unknown admission '%s'", arg, mode + 1);
+		return refuse("--cgroup '%s': unknown admission '%s'; 'proven' or 'eager'", arg, mode + 1);
 	s->admit = mode && !strcmp(mode, "=eager") ? SHUNT_EAGER : SHUNT_PROVEN;
 	if (mode)
 		*mode = '\0';
@@ -418,8 +418,19 @@ static int read_config(struct request *req, const char *name)
 	return error;
 }
 
+static const char *excluded_process(const struct request *req)
+{
+	__u32 i;
+
+	for (i = 0; i < req->conf.excludes; i++)
+		if (req->excludes[i].kind == EXCLUDE_PROCESS)
+			return req->excludes[i].comm;
+	return NULL;
+}
+
 static int parse(int argc, char **argv, struct request *req)
 {
+	const char *process;
 	int i, error = 0;
 
 	defaults(&req->conf);
@@ -445,6 +456,11 @@ static int parse(int argc, char **argv, struct request *req)
 	if (!error && req->config.nats && !req->steer && !req->nat)
 		return refuse("load: '%s' has NAT rules, but there is no --nat and no --iface",
 			      req->config.name);
+	if (!error && req->conf.excludes && !req->bypass)
+		return refuse("load: --exclude keeps pairs off the fast path, but there is no --cgroup");
+	if (!error && !req->proven && (process = excluded_process(req)))
+		return refuse("--exclude 'process:%s': is for 'proven', and 'eager' vouches for all "
+			      "programs in a cgroup", process);
 	if (!error && !req->n)
 		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");
 	monitors_last(req);

@@ -51,10 +51,11 @@ static const struct command aliases[] = {
 
 static int cmd_help(int argc, char **argv)
 {
+	char *help[] = { argc > 1 ? argv[1] : NULL, (char *)"help", NULL };
 	const struct command *c;
 
-	(void)argc;
-	(void)argv;
+	if (argc > 1 && strcmp(argv[1], "help"))
+		return run_command("", commands, 2, help);
 	printf("usage: shunt [-j] [-v] [--pin-dir DIR] COMMAND ...\n\n");
 	for (c = commands; c->name; c++)
 		printf("  %-8s %s\n           %s\n", c->name, c->usage, c->help);
@@ -133,6 +134,8 @@ static int take_options(int argc, char **argv)
 			if (++i == argc)
 				return refuse("--pin-dir: a directory is missing");
 			opt.pin_dir = argv[i];
+		} else if (!strcmp(a, "--help")) {
+			argv[kept++] = (char *)"help";
 		} else {
 			argv[kept++] = argv[i];
 		}
@@ -158,7 +161,7 @@ int main(int argc, char **argv)
 		return exit_code(alias->run(argc, argv));
 	if (argc > 1 && !strcmp(argv[1], "--version"))
 		argv[1] = (char *)"version";
-	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")))
+	if (argc > 1 && !strcmp(argv[1], "-h"))
 		argv[1] = (char *)"help";
 	error = argc > 1 ? run_command("", commands, argc - 1, argv + 1) : cmd_status(1, status);
 	if (fflush(stdout) && !error)

@@ -99,13 +99,22 @@ static void go_back(int own)
 		exit(1);
 }
 
+static bool moved;
+
+bool netns_moved(void)
+{
+	return moved;
+}
+
 int enter_netns(__u64 inode, __u64 cookie)
 {
 	_cleanup_fd_ int own = open(OWN, O_RDONLY | O_CLOEXEC);
 	struct home home = { .inode = inode, .cookie = cookie };
 
-	if (own >= 0 && meet_netns(enter, &home))
+	if (own >= 0 && meet_netns(enter, &home)) {
+		moved = true;
 		return 0;
+	}
 	if (own >= 0)
 		go_back(own); /* from one that has the number now */
 	return -ENOENT;

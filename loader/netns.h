@@ -3,6 +3,8 @@
 #ifndef SHUNT_NETNS_H
 #define SHUNT_NETNS_H
 
+#include <stdbool.h>
+
 #include <linux/types.h>
 
 /* Cookie of the caller's, which no other ever has; 0 if it can't be told. */
@@ -14,6 +16,9 @@ __u64 own_netns_inode(void);
 /* Moves the caller to the one with this inode number, if that has this cookie;
  * 0 or -ENOENT. */
 int enter_netns(__u64 inode, __u64 cookie);
+
+/* Has enter_netns() moved it? */
+bool netns_moved(void);
 
 /* Calls visit(data) in each of them once, and comes back to the caller's. */
 void each_netns(void (*visit)(void *data), void *data);

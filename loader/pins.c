@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,9 +50,38 @@ static void parent_of(const char *dir, char parent[PIN_PATH])
 		strcpy(parent, slash ? "/" : ".");
 }
 
+/* 'ip netns exec' mounts a /sys of its own, with the name of the namespace as its
+ * source. A mount below it would be gone with the command, and with it the way to
+ * what is pinned there. */
+static bool by_ip_netns_exec(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	char path[PIN_PATH] = "";
+	struct mntent *m;
+
+	while (mounts && (m = getmntent(mounts)))
+		if (!strcmp(m->mnt_dir, "/sys"))
+			snprintf(path, sizeof(path), "/run/netns/%s", m->mnt_fsname);
+	if (mounts)
+		endmntent(mounts);
+	return *path && !access(path, F_OK);
+}
+
+int pins_reachable(void)
+{
+	char parent[PIN_PATH];
+
+	parent_of(opt.pin_dir, parent);
+	if (on_bpffs(parent) || !by_ip_netns_exec())
+		return 0;
+	return deny(-ENOENT, "'ip netns exec' hides the bpf file system; use 'nsenter "
+		    "--net=/run/netns/NAME'");
+}
+
 static int ensure_bpffs(void)
 {
 	char parent[PIN_PATH];
+	int error;
 
 	parent_of(opt.pin_dir, parent);
 	if (on_bpffs(parent))
@@ -59,6 +89,9 @@ static int ensure_bpffs(void)
 	if (strcmp(parent, BPFFS))
 		return deny(-EINVAL, "'%s' is not on a bpf file system; mount one or choose another --pin-dir",
 			    opt.pin_dir);
+	error = pins_reachable();
+	if (error)
+		return error;
 	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700"))
 		return fail(-errno, "can't mount the bpf file system at '%s'", BPFFS);
 	say("mounted the bpf file system at %s", BPFFS);
@@ -195,7 +228,10 @@ int at_home(void)
 
 int not_loaded(void)
 {
-	return deny(-ENOENT, "not loaded (nothing is pinned in '%s')", opt.pin_dir);
+	int error = pins_reachable();
+
+	return error ? error : deny(-ENOENT, "not loaded (nothing is pinned in '%s'); 'shunt load' "
+				    "loads", opt.pin_dir);
 }
 
 int pin_open(const char *kind, const char *name)

@@ -40,7 +40,10 @@ int home_gone(void);
 /* Both: for what makes no sense elsewhere. */
 int at_home(void);
 
-/* Says that nothing is loaded; returns -ENOENT. */
+/* 0, or -ENOENT, said, where what is pinned can't be seen. */
+int pins_reachable(void);
+
+/* Says that nothing is loaded, or can't be seen; returns -ENOENT. */
 int not_loaded(void);
 
 /* Path of an object below the pin directory; kind is maps, progs or links. */

@@ -319,8 +319,9 @@ static int add_family(int family, __u32 mark, __u32 table)
 
 	error = change_route(&w, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 	if (error == -EEXIST)
-		return deny(error, "routing table %u is in use, perhaps by another shunt; "
-			    "choose another with --table", table);
+		return deny(error, "routing table %u (%s) is in use, perhaps by another shunt; "
+			    "choose another with --table, or 'ip %s route flush table %u'", table,
+			    family_name(family), family == AF_INET6 ? "-6" : "-4", table);
 	if (error)
 		return explain_add(&w, error);
 	error = change_rule(&w, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "netns.h"
 #include "shunt.h"
 
 #define ADDRESS_TEXT INET6_ADDRSTRLEN
@@ -325,7 +326,8 @@ static int check_draft(const struct draft *d, bool match_only)
 	if (!d->given[WORD_TO] && !d->given[WORD_PASS])
 		return refuse("a rule needs 'to ADDR:PORT' or 'pass'");
 	if (d->given[WORD_IFACE] && !d->rule.ifindex)
-		return deny(-ENODEV, "'%s': no such interface", d->given[WORD_IFACE]);
+		return deny(-ENODEV, "'%s': no such interface%s", d->given[WORD_IFACE],
+			    netns_moved() ? " in the network namespace that shunt is loaded in" : "");
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "bypass.h"
 #include "json.h"
 #include "nat.h"
+#include "netns.h"
 #include "pins.h"
 #include "route.h"
 #include "rules.h"
@@ -97,7 +98,7 @@ int status_read(struct status *s)
 	*s = (struct status){ .pairs = 0 };
 	uname(&s->host);
 	if (lock == -ENOENT)
-		return 0;
+		return pins_reachable();
 	return lock < 0 ? lock : read_loaded(s);
 }
 
@@ -276,6 +277,9 @@ static const char *why_not(const struct status *s, unsigned int i)
 static void print_attached(const struct status *s)
 {
 	unsigned int i;
+
+	if (netns_moved())
+		printf("  in another network namespace than this command\n");
 
 	for (i = 0; i < SHUNT_STATES; i++) {
 		const struct shunt_state *a = &s->states[i];

@@ -17,6 +17,7 @@
 
 #include "json.h"
 #include "load.h"
+#include "netns.h"
 #include "pins.h"
 #include "route.h"
 #include "rules.h"
@@ -73,7 +74,8 @@ static int flow_iface(const char *word, struct probe *f)
 		return refuse("'iface' is given twice");
 	f->ifindex = if_nametoindex(word);
 	if (!f->ifindex)
-		return deny(-ENODEV, "'%s': no such interface", word);
+		return deny(-ENODEV, "'%s': no such interface%s", word,
+			    netns_moved() ? " in the network namespace that shunt is loaded in" : "");
 	return 0;
 }
 

@@ -49,8 +49,10 @@ int cmd_unload(int argc, char **argv)
 		return error;
 	lock = pins_lock(false);
 	if (lock == -ENOENT) {
-		say("nothing is loaded");
-		return 0;
+		error = pins_reachable();
+		if (!error)
+			say("nothing is loaded");
+		return error;
 	}
 	if (lock < 0)
 		return lock;

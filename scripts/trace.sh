@@ -6,9 +6,14 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
+[ $# = 0 ] || {
+	echo "usage: trace.sh: prints a line for each pair, bypassed message and steered flow"
+	case $1 in -h | --help | help) exit ;; *) exit 2 ;; esac
+}
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
 "$shunt" trace on
-trap '"$shunt" trace off' EXIT
+trap 'kill $! 2>/dev/null || true; "$shunt" trace off' EXIT
 trap 'exit 0' INT TERM
-"$shunt" trace follow
+"$shunt" trace follow & # a trap has to wait for what is in the foreground
+wait $!

@@ -6,6 +6,7 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
+case ${1:-} in -h | --help | help) exec "$shunt" unload help ;; esac
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
 loaded=$("$shunt" -j status | grep -E '"(loaded|draining)":true' || true)

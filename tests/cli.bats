@@ -361,6 +361,38 @@ fails_by_name()
 	fails 1 "'nope'" steer test tcp src 10.0.0.1 dst 10.0.0.2:80 iface nope
 }
 
+@test "excludes that would have no effect" {
+	fails 2 "'process:nginx'" load --cgroup "$CGROUP=eager" --exclude process:nginx
+	fails 2 'no --cgroup' load --iface v0 --exclude port:80
+	runs 0 load --cgroup "$CGROUP=eager" --exclude port:80
+}
+
+@test "'ip netns exec' hides the bpf file system" {
+	mkdir -p /run/netns
+	[ -e /run/netns/shunt-test ] || ip netns add shunt-test
+	program=(timeout 30 ip netns exec shunt-test "$SHUNT")
+	fails 1 nsenter load --iface lo
+	fails 1 nsenter steer list
+	fails 1 nsenter status
+	fails 1 nsenter unload
+	ip netns del shunt-test
+}
+
+@test "in another network namespace a command says where it looks" {
+	netns apart
+	load_both
+	program=(timeout 30 nsenter --net="$BATS_TEST_TMPDIR/netns-apart" -- "$SHUNT")
+	runs 0 status
+	grep -q 'in another network namespace' "$OUT"
+	fails 1 "'nope': no such interface in the network namespace that shunt is loaded in" \
+		steer add tcp dst 10.0.0.0/8 iface nope pass
+	runs 0 steer add tcp dst 10.0.0.0/8 iface v0 pass
+	program=(timeout 30 "$SHUNT")
+	runs 0 status
+	[ "$(grep -c 'in another network namespace' "$OUT")" = 0 ]
+	remove_netns
+}
+
 @test "nothing is loaded" {
 	fails 1 'not loaded' steer add tcp dst 10.0.0.0/8 pass
 	fails 1 'not loaded' steer del tcp dst 10.0.0.0/8
@@ -440,11 +472,11 @@ fails_by_name()
 
 	for add in 'ip route' 'ip -6 route'; do
 		$add add local default dev lo table 20560
-		fails 1 'routing table 20560 is in use' load --iface v0
+		fails 1 'routing table 20560 (' load --iface v0
 		$add del local default dev lo table 20560
 	done
 	shunt --pin-dir /sys/fs/bpf/other load --iface v0
-	fails 1 'routing table 20560 is in use' load --iface v0 --mark 0x2000000
+	fails 1 'routing table 20560 (' load --iface v0 --mark 0x2000000
 	shunt --pin-dir /sys/fs/bpf/other unload
 	shunt load --iface v0
 }
@@ -569,12 +601,20 @@ fails_by_name()
 		runs 0 $verb help
 		empty "$ERR"
 		grep -q "^usage: shunt $verb" "$OUT"
+		mv "$OUT" "$OUT.help"
+		runs 0 $verb --help
+		diff "$OUT.help" "$OUT"
+		runs 0 help $verb
+		diff "$OUT.help" "$OUT"
 	done
-	for verb in help --help -h; do
+	fails 2 "'nope'" help nope
+	for verb in help --help -h 'help help'; do
+		# shellcheck disable=SC2086 # words
 		runs 0 $verb
 		empty "$ERR"
 		grep -q '^usage: shunt' "$OUT"
 	done
+	runs 0 diverter --help
 	runs 0 --version
 	one_line "$OUT" 'shunt '
 }
@@ -750,6 +790,17 @@ own_run()
 	done
 	rmdir "$scratch"
 	[ -z "$left" ] || { echo "leave a directory behind:$left"; return 1; }
+}
+
+@test "scripts: trace.sh ends when it is told to, and switches tracing off" {
+	program=("$PROJECT/scripts/trace.sh")
+	runs 0 --help
+	load_both
+	spawn trace "${program[@]}"
+	wait_for status_is trace = true
+	kill "$(cat "$BATS_TEST_TMPDIR/trace.pid")"
+	wait_for ended trace
+	[ "$(status trace)" = false ]
 }
 
 @test "scripts: what is named as a command can be run" {

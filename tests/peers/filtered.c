@@ -10,6 +10,7 @@
 #include "err.c"
 #include "filter.c"
 #include "json.c"
+#include "netns.c"
 #include "rule.c"
 
 #include <err.h>
