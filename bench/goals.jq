@@ -21,8 +21,11 @@ def share($contender; $other):
 	.contenders[$contender].samples as $a | .contenders[$other].samples as $b |
 	if $a == null or $b == null then empty else $a | stats::ratio($b) end;
 
+def rows($parts; $part; $workload; $figure; $cpus):
+	$parts[$part].rows // [] | .[] | select(.cpus == $cpus and .figure == $figure and (.workload | test($workload)));
+
 def rows($parts; $part; $workload; $figure):
-	$parts[$part].rows // [] | .[] | select(.cpus == "0" and .figure == $figure and (.workload | test($workload)));
+	rows($parts; $part; $workload; $figure; "0");
 
 def value($contender):
 	.contenders[$contender] | select(. != null) | {median, unsure: false};
@@ -84,6 +87,16 @@ line("steering, established packet, 100,000 rules"; "–"; "≤"; 150; " ns";
 	rows($all; "packets"; "^100000"; "packet") | value("est.")),
 line("steering, first packet, 100,000 rules for addresses"; "–"; "≤"; 500; " ns";
 	rows($all; "packets"; "^100000 rules, hosts"; "packet") | value("SYN")),
+line("steering, 1 rule, two CPUs: connections"; "nftables TPROXY"; "≥"; 1; "×";
+	rows($all; "tproxy"; "^1 rule"; "connections"; "0,1") | times("shunt"; "nftables")),
+line("the same: datagrams"; "nftables TPROXY"; "≥"; 1; "×";
+	rows($all; "tproxy"; "^1 rule"; "datagrams", "new flows"; "0,1") | times("shunt"; "nftables")),
+line("steering, 10,000 rules: connections, datagrams"; "the same in a set"; "≥"; 1; "×";
+	rows($all; "tproxy"; "^10000"; "connections", "datagrams", "new flows"; "0,1") | times("shunt"; "nft. set")),
+line("the same"; "10,000 nftables rules"; "≥"; 5; "×";
+	rows($all; "tproxy"; "^10000"; "connections", "datagrams", "new flows"; "0,1") | times("shunt"; "nftables")),
+line("NAT: connections, datagrams"; "nftables DNAT"; "≥"; 1; "×";
+	rows($all; "nat"; "."; "connections", "datagrams", "answered"; "0,1") | times("shunt"; "nftables")),
 line("sk_msg verdict, less an empty program"; "–"; "≤"; 80; " ns";
 	rows($all; "cost"; "^sk_msg, round trip"; "run") |
 	.contenders | .empty.median as $empty | (.proven, .eager | select(. != null)) |
