@@ -18,7 +18,7 @@ UNITS=${UNITS:-'unit/type/string unit/type/list unit/type/hash unit/type/zset un
 	integration/redis-benchmark integration/redis-cli integration/replication-buffer'}
 for unit in $UNITS; do
 	[ -e "tests/$unit.tcl" ] || continue
-	timeout -k 5 200 ./runtest --clients 1 --skip-till "" --single "$unit" >log 2>&1
+	timeout -k 5 500 ./runtest --clients 1 --skip-till "" --single "$unit" >log 2>&1
 	result "$unit" "exit $?"
 	sed 's/\x1b\[[0-9;]*m//g' log | grep -E '^\[(ok|err|exception|skip|ignore)\]' |
 		sed -E 's/ \([0-9]+ ms\)//' | awk -v u="$unit" '
