@@ -348,7 +348,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	const struct tcp_sock *s, *p;
 	__u32 size = msg->size;
 	struct shunt_sk *st;
-	enum shunt_why why;
+	enum shunt_why why, full = WHY_REDIRECTED;
 	__u64 peer;
 
 	if (!msg->sk || !conf)
@@ -378,8 +378,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		p = TCP_SOCK(st->peer);
 		if (s->write_seq != READ(p, copied_seq))
 			return pass(st, WHY_TCP_BYTES, size);
-		if (within_bounds(conf, st, s, p, size))
-			return SK_DROP;
+		full = within_bounds(conf, st, s, p, size);
 	} else {
 		if (why && may_queue_up(why, conf, pair, st))
 			why = WHY_REDIRECTED;
@@ -396,6 +395,8 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		why = may_redirect(conf, st, s, peer, size);
 		if (why)
 			return pass_instead(msg, st, why, size);
+	} else if (full) {
+		return SK_DROP;
 	}
 
 	if (pair)

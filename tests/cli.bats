@@ -33,7 +33,7 @@ teardown()
 	done
 	clean_up
 	diff "$BATS_TEST_TMPDIR/before" <(host_state)
-	[ -z "${MADE:-}" ] || umount /run
+	[ -z "${MADE:-}" ] || umount -R /run
 }
 
 OUT=$BATS_TEST_TMPDIR/out
@@ -368,8 +368,8 @@ fails_by_name()
 }
 
 @test "'ip netns exec' hides the bpf file system" {
-	mkdir -p /run/netns
-	[ -e /run/netns/shunt-test ] || ip netns add shunt-test
+	own_run
+	ip netns add shunt-test
 	program=(timeout 30 ip netns exec shunt-test "$SHUNT")
 	fails 1 nsenter load --iface lo
 	fails 1 nsenter steer list
