@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 7
+#define SHUNT_ABI 8
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -28,6 +28,8 @@ enum shunt_passing {
 /* Families that have shunt's rule and route. */
 #define SHUNT_ROUTED_V4 1
 #define SHUNT_ROUTED_V6 2
+
+#define SHUNT_FLOW_WORDS 10 /* of 4 bytes, in what names a flow beside the family */
 
 /* Settings that every program reads: shunt_conf[0]. */
 struct shunt_conf {
@@ -66,6 +68,9 @@ struct shunt_conf {
 	__u32 wanted;     /* shunt_wanted has new entries for shunt_gather */
 	__u32 routed;     /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
+	__u32 flow_buckets; /* of shunt_flows: a power of two */
+	__u32 pad;
+	__u64 flow_keys[2][SHUNT_FLOW_WORDS + 2]; /* secret: no flow can pose as another */
 };
 
 /* One attachment, written before it is made: shunt_state[]. */
@@ -510,7 +515,7 @@ enum shunt_answer {
 	LISTENER_THERE,
 };
 
-/* UDP flows given to a listener: key and value of shunt_flows. */
+/* UDP flows given to a listener, if load is not told otherwise. */
 #define SHUNT_FLOWS 65536
 #define SHUNT_UDP_IDLE 60 /* ticks after which a UDP flow is a new one */
 
@@ -526,13 +531,25 @@ struct shunt_flow {
 	__u32 ifindex;
 };
 
+/* A flow, told by a keyed hash, and its listener. A reader may meet an entry that is
+ * being written: check is the flow's hash and a sum of the entry's words. */
 struct shunt_given {
-	__u32 seen;         /* tick */
+	__u64 check;
 	__u32 tally;        /* of the rule, as in shunt_rule */
 	__u32 birth;        /* of that tally: a rule that is gone has no flows */
-	__u16 to_port;
-	__u16 pad;
 	__u8 to[16];
+	__u16 to_port;
+	__u16 tag;          /* of the flow's hash; 0: free */
+	__u32 seen;         /* tick */
+};
+
+/* shunt_flows[part of the flow's hash], two cache lines. With a flow to each on
+ * average, one of fifty has more than there is room for. */
+#define SHUNT_FLOW_WAYS 3
+
+struct shunt_givens {
+	struct shunt_given way[SHUNT_FLOW_WAYS];
+	__u64 pad;
 };
 
 /* Fragmented UDP. */
@@ -743,7 +760,7 @@ struct shunt_nat_flow {
 	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 168, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 368, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
@@ -765,7 +782,8 @@ _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
 _Static_assert(sizeof(struct shunt_fragment) == 40, "shunt_fragment");
 _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
 _Static_assert(sizeof(struct shunt_whole) == 32, "shunt_whole");
-_Static_assert(sizeof(struct shunt_given) == 32, "shunt_given");
+_Static_assert(sizeof(struct shunt_given) == 40, "shunt_given");
+_Static_assert(sizeof(struct shunt_givens) == 128, "shunt_givens");
 _Static_assert(sizeof(struct shunt_seen) == 64, "shunt_seen");
 _Static_assert(sizeof(struct shunt_bucket) == 64, "shunt_bucket");
 _Static_assert(sizeof(struct shunt_monitor) == 104, "shunt_monitor");

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <bpf/bpf.h>
@@ -40,7 +41,6 @@
 #define DEFAULT_MARK 0x1000000
 #define DEFAULT_TABLE 20560
 #define DEFAULT_RULES (1U << 20)
-#define DEFAULT_FLOWS SHUNT_FLOWS
 /* A queued message pins about 1 KiB of slab besides its bytes. */
 #define MSG_COST 1024
 
@@ -51,7 +51,6 @@ struct request {
 	struct shunt_conf conf;
 	struct rule_file config;
 	char router[SHUNT_NAME]; /* path of its cgroup, "" if it was not told */
-	__u32 flows;
 	struct shunt_nat nat_conf;
 	bool bypass;
 	bool steer;
@@ -303,6 +302,13 @@ static void set_shards(struct shunt_conf *c)
 	c->shared = cpus > c->shards;
 }
 
+static void set_flows(struct shunt_conf *c, __u32 flows)
+{
+	c->flow_buckets = 1;
+	while (c->flow_buckets < flows)
+		c->flow_buckets *= 2;
+}
+
 static void defaults(struct shunt_conf *conf)
 {
 	*conf = (struct shunt_conf){
@@ -318,6 +324,7 @@ static void defaults(struct shunt_conf *conf)
 	conf->netns_inode = own_netns_inode();
 	conf->host_msgs = conf->max_pages * getpagesize() / MSG_COST;
 	set_shards(conf);
+	set_flows(conf, SHUNT_FLOWS);
 }
 
 static int set_limit(struct request *req, const char *option, const char *text)
@@ -353,7 +360,7 @@ static int set_limit(struct request *req, const char *option, const char *text)
 	} else if (!strcmp(option, "--max-flows")) {
 		error = number(option, text, 1, 1U << 24, &n);
 		if (!error)
-			req->flows = n;
+			set_flows(c, n);
 	} else if (!strcmp(option, "--nat-idle")) {
 		error = nat_set_idle(&req->nat_conf, text);
 	} else if (!strcmp(option, "--nat-flows")) {
@@ -434,8 +441,9 @@ static int parse(int argc, char **argv, struct request *req)
 	int i, error = 0;
 
 	defaults(&req->conf);
-	req->flows = DEFAULT_FLOWS;
 	nat_defaults(&req->nat_conf);
+	if (getrandom(req->conf.flow_keys, sizeof(req->conf.flow_keys), 0) < 0)
+		return fail(-errno, "no random numbers");
 	for (i = 1; i < argc && !error; i += 2) {
 		bool config = !strcmp(argv[i], "--config");
 
@@ -490,6 +498,7 @@ static bool same(const struct request *req, struct shunt_state *states,
 	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
 	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark ||
 	    conf->table != req->conf.table || conf->max_rules != req->conf.max_rules ||
+	    conf->flow_buckets != req->conf.flow_buckets ||
 	    conf->router_mark != req->conf.router_mark ||
 	    conf->router_cgroup != req->conf.router_cgroup)
 		return false;
@@ -570,7 +579,7 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_whole, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_gather, req->steer);
 	/* without steering they are of no use, but belong to the object */
-	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->flows ? req->flows : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->conf.flow_buckets ? req->conf.flow_buckets : 1);
 	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
 	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
 	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->all);

@@ -19,6 +19,8 @@ struct work {
 	struct shunt_fragment datagram;
 	struct shunt_flow flow;
 	struct shunt_whole whole;
+	struct shunt_given given;
+	__u64 hash;             /* of a UDP flow, when steer_given() has asked for it */
 	struct verdict rule;
 	__u32 tick;
 };
@@ -262,21 +264,21 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 static __always_inline bool steer_given(struct __sk_buff *skb, const struct packet *pkt,
 					const struct shunt_conf *conf)
 {
-	struct shunt_given *given = flow_given(pkt);
+	struct work *w = work_get();
 	struct shunt_tally *t;
-	__u32 tick = now();
 
-	if (!given)
+	if (!w)
 		return false;
-	t = tally_at(conf, given->tally);
-	if (!t || t->birth != given->birth)
+	w->hash = flow_hash(pkt, conf);
+	if (!flow_given(w->hash, conf, &w->given))
 		return false;
-	if (!assign(skb, pkt, IPPROTO_UDP, given->to, given->to_port))
+	t = tally_at(conf, w->given.tally);
+	if (!t || t->birth != w->given.birth)
 		return false;
-	if (given->seen != tick)
-		given->seen = tick;
+	if (!assign(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port))
+		return false;
 	tally_packet(conf, t, skb->len);
-	t->hit = tick;
+	t->hit = now();
 	deliver(skb, conf);
 	return true;
 }
@@ -289,9 +291,11 @@ static __always_inline void tally_miss(const struct shunt_conf *conf, struct shu
 }
 
 static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
-				     int proto, const struct verdict *rule,
+				     int proto, const struct work *w,
 				     struct shunt_tally *t, const struct shunt_conf *conf)
 {
+	const struct verdict *rule = &w->rule;
+
 	if (!assign(skb, pkt, proto, rule->to, rule->to_port)) {
 		tally_miss(conf, t);
 		return;
@@ -301,7 +305,7 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 	COUNT(steered_flows, 1);
 	deliver(skb, conf);
 	if (proto == IPPROTO_UDP)
-		flow_begins(pkt, rule, t);
+		flow_begins(w->hash, rule, t, conf);
 	if (conf->trace)
 		TRACE(pkt, rule);
 }
@@ -320,7 +324,7 @@ static __always_inline void steer_new(struct __sk_buff *skb, const struct packet
 	if (is_first(pkt, proto)) {
 		tally_packet(conf, t, skb->len);
 		if (w->rule.action == SHUNT_STEER)
-			steer_to(skb, pkt, proto, &w->rule, t, conf);
+			steer_to(skb, pkt, proto, w, t, conf);
 	} else if (w->rule.action == SHUNT_STEER &&
 		   assign(skb, pkt, proto, w->rule.to, w->rule.to_port)) {
 		tally_packet(conf, t, skb->len);

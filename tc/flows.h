@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What rules have done, and the UDP flows that they gave to a listener. */
+/*
+ * What rules have done, and the UDP flows that they gave to a listener. These are
+ * in buckets, which nobody locks; when one is full, the flow in it that has been
+ * idle for longest gives way, and its next packet asks the rules again.
+ */
 #ifndef SHUNT_FLOWS_H
 #define SHUNT_FLOWS_H
 
 #include "rules.h"
 
+/* load sets the size */
 struct shunt_flows_map {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, SHUNT_FLOWS);
-	__type(key, struct shunt_flow);
-	__type(value, struct shunt_given);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shunt_givens);
 };
 MAP(shunt_flows);
 
@@ -53,32 +58,125 @@ static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow 
 	ret->ifindex = pkt->ifindex;
 }
 
-/* A rule's tally has an odd birth while the rule lives. */
-static __always_inline void flow_begins(const struct packet *pkt, const struct verdict *v,
-					const struct shunt_tally *t)
+/* Multilinear hashing with secret keys, the upper halves of two sums: that two
+ * flows have the same is as likely as a guess of 64 bits. */
+static __always_inline __u64 flow_hash(const struct packet *pkt, const struct shunt_conf *conf)
 {
-	struct shunt_given given = {
-		.seen = now(), .tally = v->tally, .birth = t->birth, .to_port = v->to_port,
-	};
-	struct shunt_flow flow;
+	const __u32 *src = (const __u32 *)pkt->src, *dst = (const __u32 *)pkt->dst;
+	__u64 a, b;
+	int i;
 
-	flow_of(pkt, &flow);
-	__builtin_memcpy(given.to, v->to, 16);
-	if (given.birth & 1)
-		bpf_map_update_elem(&shunt_flows, &flow, &given, BPF_ANY);
+#define ADD(key, word) (a += conf->flow_keys[0][key] * (word), b += conf->flow_keys[1][key] * (word))
+	a = conf->flow_keys[0][SHUNT_FLOW_WORDS + (pkt->family == AF_INET6)];
+	b = conf->flow_keys[1][SHUNT_FLOW_WORDS + (pkt->family == AF_INET6)];
+	ADD(0, src[0]);
+	ADD(1, dst[0]);
+	ADD(2, (__u32)pkt->sport << 16 | pkt->dport);
+	ADD(3, pkt->ifindex);
+	if (pkt->family == AF_INET6) {
+#pragma unroll
+		for (i = 1; i < 4; i++) {
+			ADD(3 + i, src[i]);
+			ADD(6 + i, dst[i]);
+		}
+	}
+#undef ADD
+	return (a & ~0ULL << 32) | b >> 32;
 }
 
-/* The listener that has the flow, NULL if none, or not any more. */
-static __always_inline struct shunt_given *flow_given(const struct packet *pkt)
+/* The bucket in which the flow is kept, if it is. */
+static __always_inline struct shunt_givens *givens_of(__u64 hash, const struct shunt_conf *conf)
 {
-	struct shunt_given *given;
-	struct shunt_flow flow;
+	__u32 i = (__u32)hash & (conf->flow_buckets - 1);
 
-	flow_of(pkt, &flow);
-	given = bpf_map_lookup_elem(&shunt_flows, &flow);
-	if (given && now() - given->seen > SHUNT_UDP_IDLE)
-		return NULL;
-	return given;
+	return bpf_map_lookup_elem(&shunt_flows, &i);
+}
+
+static __always_inline __u16 flow_tag(__u64 hash)
+{
+	return hash >> 48 | 1;
+}
+
+static __always_inline __u64 given_check(__u64 hash, __u64 tally_birth, __u64 to, __u64 to_rest,
+					 __u64 to_port)
+{
+	return hash ^ (tally_birth * 0x9e3779b97f4a7c15ULL + to * 0xbf58476d1ce4e5b9ULL +
+		       to_rest * 0x94d049bb133111ebULL + to_port * 0xd6e8feb86659fd93ULL);
+}
+
+/* The way for a new flow: that of its tag, a free one, or the one whose flow has
+ * been idle for longest. */
+static __always_inline struct shunt_given *way_for(struct shunt_givens *b, __u16 tag, __u32 tick)
+{
+	struct shunt_given *ret = &b->way[0];
+	__u32 i, age, most = 0;
+
+#pragma unroll
+	for (i = 0; i < SHUNT_FLOW_WAYS; i++) {
+		if (b->way[i].tag == tag)
+			return &b->way[i];
+		age = b->way[i].tag ? tick - b->way[i].seen : ~0U;
+		if (age >= most) {
+			most = age;
+			ret = &b->way[i];
+		}
+	}
+	return ret;
+}
+
+/* A rule's tally has an odd birth while the rule lives. */
+static __noinline __attribute__((unused)) void flow_begins(__u64 hash, const struct verdict *v,
+							    const struct shunt_tally *t,
+							    const struct shunt_conf *conf)
+{
+	__u64 to[2];
+	struct shunt_givens *b = givens_of(hash, conf);
+	__u32 tick = now(), birth = t->birth;
+	struct shunt_given *way;
+
+	if (!b || !(birth & 1))
+		return;
+	way = way_for(b, flow_tag(hash), tick);
+	__builtin_memcpy(to, v->to, 16);
+	way->check = given_check(hash, (__u64)v->tally << 32 | birth, to[0], to[1], v->to_port);
+	way->tally = v->tally;
+	way->birth = birth;
+	__builtin_memcpy(way->to, to, 16);
+	way->to_port = v->to_port;
+	way->tag = flow_tag(hash);
+	way->seen = tick;
+}
+
+/* Sets *ret to the listener that has the flow; false if none has, or not any more. */
+static __always_inline bool flow_given(__u64 hash, const struct shunt_conf *conf,
+				       struct shunt_given *ret)
+{
+	struct shunt_givens *b = givens_of(hash, conf);
+	const volatile struct shunt_given *way;
+	__u32 i, tick;
+
+	if (!b)
+		return false;
+#pragma unroll
+	for (i = 0; i < SHUNT_FLOW_WAYS; i++)
+		if (b->way[i].tag == flow_tag(hash))
+			break;
+	if (i == SHUNT_FLOW_WAYS)
+		return false;
+	way = &b->way[i];
+	ret->tally = way->tally;
+	ret->birth = way->birth;
+	((__u64 *)ret->to)[0] = ((const volatile __u64 *)way->to)[0];
+	((__u64 *)ret->to)[1] = ((const volatile __u64 *)way->to)[1];
+	ret->to_port = way->to_port;
+	tick = now();
+	if (way->check != given_check(hash, (__u64)ret->tally << 32 | ret->birth,
+				      ((__u64 *)ret->to)[0], ((__u64 *)ret->to)[1], ret->to_port) ||
+	    tick - way->seen > SHUNT_UDP_IDLE)
+		return false;
+	if (way->seen != tick)
+		b->way[i].seen = tick;
+	return true;
 }
 
 #endif

@@ -120,18 +120,17 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 static __always_inline bool take_first(struct __sk_buff *skb, const struct packet *pkt,
 				       struct shunt_conf *conf, struct work *w)
 {
-	struct shunt_given *given;
 	struct shunt_tally *t;
 	bool router = false;
 
 	if (is_connected(skb, pkt, &router))
 		return router;
-	given = flow_given(pkt);
-	t = given ? tally_at(conf, given->tally) : NULL;
-	if (given && t && t->birth == given->birth) {
-		w->whole.tally = given->tally;
-		w->whole.birth = given->birth;
-		if (!name_listener(skb, pkt, given->to, given->to_port, conf, w))
+	w->hash = flow_hash(pkt, conf);
+	t = flow_given(w->hash, conf, &w->given) ? tally_at(conf, w->given.tally) : NULL;
+	if (t && t->birth == w->given.birth) {
+		w->whole.tally = w->given.tally;
+		w->whole.birth = w->given.birth;
+		if (!name_listener(skb, pkt, w->given.to, w->given.to_port, conf, w))
 			return false;
 		tally_packet(conf, t, skb->len);
 		return true;
@@ -149,7 +148,7 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 	TALLY(conf, t, flows, 1);
 	t->hit = w->tick;
 	COUNT(steered_flows, 1);
-	flow_begins(pkt, &w->rule, t);
+	flow_begins(w->hash, &w->rule, t, conf);
 	if (conf->trace)
 		TRACE(pkt, &w->rule);
 	return true;

@@ -75,15 +75,15 @@ static __always_inline enum taken ask_listener(struct __sk_buff *skb, const stru
 static __always_inline enum taken ask_given(struct __sk_buff *skb, const struct packet *pkt,
 					    const struct shunt_conf *conf)
 {
-	struct shunt_given *given = flow_given(pkt);
+	struct work *w = work_get();
 	struct shunt_tally *t;
 
-	if (!given)
+	if (!w || !flow_given(flow_hash(pkt, conf), conf, &w->given))
 		return TAKEN_NO;
-	t = tally_at(conf, given->tally);
-	if (!t || t->birth != given->birth)
+	t = tally_at(conf, w->given.tally);
+	if (!t || t->birth != w->given.birth)
 		return TAKEN_NO;
-	return ask_listener(skb, pkt, IPPROTO_UDP, given->to, given->to_port, conf);
+	return ask_listener(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port, conf);
 }
 
 /* A packet that is taken counts where it arrives, others here. */

@@ -128,3 +128,60 @@ applied()
 	serve_router router 9001 9002
 	each_family applied udp
 }
+
+# --- how many ----------------------------------------------------------------
+
+crowded()
+{
+	local i
+
+	add udp dst 10.1.0.0/16 to 127.0.0.1:9001
+	for i in 1 2 3 4; do
+		talk "flow$i$family" udp 10.1.2.3 80
+		said "flow$i$family" 'via=9001 by=listener'
+	done
+	add udp dst 10.1.2.3 dport 80 to 127.0.0.1:9002
+	for i in 1 2 3 4; do
+		exchange "flow$i$family" via=900
+	done
+	# three had room
+	[ "$(cat "$BATS_TEST_TMPDIR"/flow?"$family".out | grep -c via=9002)" -ge 1 ]
+	del udp dst 10.1.2.3 dport 80
+	del udp dst 10.1.0.0/16
+}
+
+@test "UDP flows for which there is no room ask the rules for each packet" {
+	reload_steer --iface r0 --max-flows 1
+	serve_router router 9001 9002
+	each_family crowded udp
+}
+
+counts()
+{
+	tell "$1" report
+	said "$1" 'took='
+	output_of "$1" | sed -n 's/^took=//p' | tail -n 1
+}
+
+# All flows are in one bucket, which two CPUs write to and read from at once.
+@test "40,000 UDP flows in one place: no datagram goes to another's listener" {
+	local i
+
+	reload_steer --iface r0 --max-flows 1
+	shunt steer add udp dst 10.1.0.0/16 dport 81 to 127.0.0.1:9001
+	shunt steer add udp dst 10.1.0.0/16 dport 82 to 127.0.0.1:9002
+	for i in 1 2; do
+		spawn "take$i" "$PEERS/crowd" take 127.0.0.1 "900$i" "for $i"
+		said "take$i" listens
+	done
+	for i in 1 2; do
+		spawn "send$i" "${client[@]}" "$PEERS/crowd" send 20000 10.1.2.3 81 'for 1' 82 'for 2'
+	done
+	for i in 1 2; do
+		reap "send$i"
+		said "send$i" sent=60000
+	done
+	for i in 1 2; do
+		wait_for eval "[ \"\$(counts take$i)\" = '120000 wrong=0' ]"
+	done
+}
