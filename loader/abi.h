@@ -336,18 +336,30 @@ struct shunt_unit {
 
 /* Unit 0: what a search begins with. */
 #define SHUNT_TABLES 4
+#define SHUNT_FIXED 3 /* units 0 to 2 */
 
 struct shunt_head {
 	__u64 seed;
 	__u32 levels[SHUNT_TABLES]; /* of each table, see loader/index.h: bit k says
 				     * that it has prefixes of 4k + 1 to 4k + 4 bits */
-	__u32 any[SHUNT_TABLES];    /* the table has prefixes of length 0 */
+	__u8 any[SHUNT_TABLES];     /* the table has prefixes of length 0 */
+	__u8 few[SHUNT_TABLES];     /* of so few lengths that a search tries them all */
 	__u32 filter;               /* first unit of the prefix filter */
 	__u32 filter_mask;          /* its units - 1 */
 	__u32 index;                /* first unit of the index */
 	__u32 index_mask;
 	__u32 scopes;               /* first unit of an array of struct shunt_scope */
 	__u32 scope_count;
+	__u32 pad[2];
+};
+
+/* Unit 1: which lengths the prefixes of each table have. Bit i of hi is for i + 1
+ * bits, of lo for i + 65. */
+struct shunt_lengths {
+	struct {
+		__u64 hi;
+		__u64 lo;
+	} of[SHUNT_TABLES];
 };
 
 /* An interface that rules name, as it was then. */
@@ -357,7 +369,7 @@ struct shunt_scope {
 	__u32 pad[3];
 };
 
-/* Unit 1: what the loader needs to go on from there. */
+/* Unit 2: what the loader needs to go on from there. */
 struct shunt_book {
 	__u32 units;       /* in all */
 	__u32 top;         /* units from here on were never used */
@@ -772,6 +784,7 @@ _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
 _Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 _Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
+_Static_assert(sizeof(struct shunt_lengths) == SHUNT_UNIT, "shunt_lengths");
 _Static_assert(sizeof(struct shunt_book) == SHUNT_UNIT, "shunt_book");
 _Static_assert(sizeof(struct shunt_bin) == SHUNT_UNIT, "shunt_bin");
 _Static_assert(sizeof(struct shunt_list) == SHUNT_UNIT, "shunt_list");

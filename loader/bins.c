@@ -72,6 +72,26 @@ static struct bits aligned_bits(const __u8 addr[16])
 	return bits_of(copy);
 }
 
+static unsigned int ones(__u64 n)
+{
+	return __builtin_popcountll(n);
+}
+
+/* Trying all lengths takes a probe each, the filter one for each level and for
+ * each prefix that it finds. */
+static void length_known(struct store *s, __u32 table, __u32 len)
+{
+	__u64 *hi = &s->lengths->of[table].hi, *lo = &s->lengths->of[table].lo;
+
+	if (len > 64)
+		__atomic_store_n(lo, *lo | 1ULL << (len - 65), __ATOMIC_RELEASE);
+	else if (len)
+		__atomic_store_n(hi, *hi | 1ULL << (len - 1), __ATOMIC_RELEASE);
+	else
+		s->head->any[table] = 1;
+	s->head->few[table] = ones(*hi) + ones(*lo) <= ones(s->head->levels[table]) + 1;
+}
+
 static struct bin_key dst_key(const struct shunt_rule *r)
 {
 	return (struct bin_key){
@@ -200,8 +220,7 @@ static int dst_bin(struct store *s, const struct shunt_rule *r, struct place *re
 	error = prefix_known(s, &k, r->family == AF_INET6, &s->head->levels[k.context]);
 	if (error)
 		return error;
-	if (!k.len)
-		s->head->any[k.context] = 1;
+	length_known(s, k.context, k.len);
 	*ret = bin_new(s, &k);
 	return *ret ? 0 : -EAGAIN;
 }

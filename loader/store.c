@@ -20,8 +20,9 @@ static int store_map(struct store *ret, int fd)
 
 	if (error)
 		return error;
-	s.head = store_at(&s, 0, 2);
-	s.book = (void *)(s.head + 1);
+	s.head = store_at(&s, 0, SHUNT_FIXED);
+	s.lengths = (void *)(s.head + 1);
+	s.book = (void *)(s.lengths + 1);
 	*ret = s;
 	return 0;
 }
@@ -51,7 +52,7 @@ static __u32 table_units(__u32 entries)
 int store_create(struct store *ret, __u32 units, __u32 filter_entries, __u32 index_entries)
 {
 	__u32 filter = table_units(filter_entries), index = table_units(index_entries);
-	__u32 first = 2 + filter + index;
+	__u32 first = SHUNT_FIXED + filter + index;
 	struct store s;
 	int fd, error;
 
@@ -63,9 +64,9 @@ int store_create(struct store *ret, __u32 units, __u32 filter_entries, __u32 ind
 		return fail(error, "can't map the rules");
 	if (getrandom(&s.head->seed, sizeof(s.head->seed), GRND_NONBLOCK) < 0)
 		s.head->seed = (uintptr_t)&s ^ getpid();
-	s.head->filter = 2;
+	s.head->filter = SHUNT_FIXED;
 	s.head->filter_mask = filter - 1;
-	s.head->index = 2 + filter;
+	s.head->index = SHUNT_FIXED + filter;
 	s.head->index_mask = index - 1;
 	s.book->units = first + units;
 	s.book->top = first;

@@ -14,6 +14,7 @@
 struct store {
 	struct region region;
 	struct shunt_head *head;
+	struct shunt_lengths *lengths;
 	struct shunt_book *book;
 };
 

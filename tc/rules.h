@@ -484,6 +484,7 @@ struct verdict {
 static __always_inline void search(struct hand *h, const struct packet *pkt)
 {
 	const struct shunt_head *head = unit_at(h->store, 0);
+	const struct shunt_lengths *lengths;
 	__u32 table = table_of(pkt->family, pkt->proto);
 	struct search *s = h->s;
 
@@ -506,7 +507,13 @@ static __always_inline void search(struct hand *h, const struct packet *pkt)
 	s->table = table;
 	s->any = head->any[table];
 	s->lens.hi = s->lens.lo = 0;
-	find_lengths(h, table, head->levels[table]);
+	lengths = unit_at(h->store, 1);
+	if (head->few[table] && lengths) {
+		s->lens.hi = lengths->of[table].hi;
+		s->lens.lo = lengths->of[table].lo;
+	} else {
+		find_lengths(h, table, head->levels[table]);
+	}
 	if (s->any || s->lens.hi || s->lens.lo)
 		bpf_loop(BINS_MAX, search_step, h, 0);
 }
