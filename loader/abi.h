@@ -69,7 +69,7 @@ struct shunt_conf {
 	__u32 routed;     /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
 	__u32 flow_buckets; /* of shunt_flows: a power of two */
-	__u32 pad;
+	__u32 cookies;    /* tick when a listener may have sent a SYN cookie last; 0: never */
 	__u64 flow_keys[2][SHUNT_FLOW_WORDS + 2]; /* secret: no flow can pose as another */
 };
 

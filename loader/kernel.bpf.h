@@ -94,6 +94,18 @@ struct socket {
 
 struct sock;
 
+struct netns_ipv4 {
+	__u8 sysctl_tcp_syncookies;
+};
+
+struct net {
+	struct netns_ipv4 ipv4;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
@@ -104,6 +116,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	struct proto *skc_prot;
+	possible_net_t skc_net;
 	atomic64_t skc_cookie;
 	refcount_t skc_refcnt;
 	unsigned long skc_flags;
@@ -156,6 +169,7 @@ struct sock {
 	unsigned long sk_max_pacing_rate;
 	__u8 sk_shutdown;
 	struct timer_list sk_timer;
+	__u32 sk_max_ack_backlog;
 };
 
 struct inet_sock {
@@ -168,8 +182,13 @@ struct inet_sock___bits {
 	__u8 transparent : 1;
 };
 
+struct request_sock_queue {
+	atomic_t qlen;
+};
+
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	struct request_sock_queue icsk_accept_queue;
 	void *icsk_ulp_ops;
 	struct timer_list icsk_retransmit_timer;
 	struct timer_list icsk_delack_timer;

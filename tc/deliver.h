@@ -203,6 +203,30 @@ static __always_inline bool is_routers(struct bpf_sock *sk, int proto)
 	return transparent;
 }
 
+/* Longer than a SYN cookie is good for: two minutes, TCP_SYNCOOKIE_VALID and
+ * MAX_SYNCOOKIE_AGE in include/net/tcp.h. */
+#define COOKIE_TICKS 128
+
+/* Notes if the listener may answer with SYN cookies, inet_csk_reqsk_queue_is_full()
+ * or always. Half full counts: other CPUs fill it meanwhile. */
+static __always_inline void note_cookies(struct bpf_sock *listener)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(listener);
+	struct shunt_conf *conf = conf_get();
+	const struct sock *sk;
+	__u32 tick;
+
+	if (!tp || !conf)
+		return;
+	sk = &tp->inet_conn.icsk_inet.sk;
+	if (2U * tp->inet_conn.icsk_accept_queue.qlen.counter < sk->sk_max_ack_backlog &&
+	    sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_syncookies != 2)
+		return;
+	tick = now();
+	if (conf->cookies != tick)
+		conf->cookies = tick;
+}
+
 /* Under SYN cookies nothing but the client's answer tells of the connection. */
 static __always_inline bool answers_cookie(struct bpf_sock *sk, const struct packet *pkt)
 {
@@ -238,8 +262,15 @@ static __always_inline bool is_first(const struct packet *pkt, int proto)
 /* Is the packet one that sk, found by address, may take as a router's listener? */
 static __always_inline bool takes_packet(struct bpf_sock *sk, const struct packet *pkt, int proto)
 {
-	return (proto != IPPROTO_TCP || sk->state == TCP_LISTEN) &&
-	       (is_first(pkt, proto) || answers_cookie(sk, pkt)) && is_routers(sk, proto);
+	if (proto == IPPROTO_TCP && sk->state != TCP_LISTEN)
+		return false;
+	if (!is_first(pkt, proto))
+		return answers_cookie(sk, pkt) && is_routers(sk, proto);
+	if (!is_routers(sk, proto))
+		return false;
+	if (proto == IPPROTO_TCP)
+		note_cookies(sk);
+	return true;
 }
 
 /* Gives the packet to the listener at this address; false if it can't be. */
@@ -334,11 +365,13 @@ static __always_inline void steer_new(struct __sk_buff *skb, const struct packet
 
 /* Rules are for first packets. A TCP packet that neither asks for a connection
  * nor belongs to a socket may be of a connection that is forwarded: it is left
- * alone, unless it answers a SYN cookie of the listener. */
-static __always_inline bool may_ask_rules(const struct packet *pkt, int proto)
+ * alone, unless it answers a SYN cookie of a listener. */
+static __always_inline bool may_ask_rules(const struct packet *pkt, int proto,
+					  const struct shunt_conf *conf)
 {
 	return is_first(pkt, proto) ||
-	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+	       (conf->cookies && now() - conf->cookies <= COOKIE_TICKS &&
+		(pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK);
 }
 
 static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
@@ -348,7 +381,7 @@ static __always_inline void steer_flow(struct __sk_buff *skb, const struct packe
 		return;
 	if (proto == IPPROTO_UDP && steer_given(skb, pkt, conf))
 		return;
-	if (may_ask_rules(pkt, proto))
+	if (may_ask_rules(pkt, proto, conf))
 		steer_new(skb, pkt, proto, conf);
 }
 

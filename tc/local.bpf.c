@@ -126,7 +126,7 @@ static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk
 	taken = ask_known(skb, pkt, proto);
 	if (taken == TAKEN_NO && proto == IPPROTO_UDP)
 		taken = ask_given(skb, pkt, conf);
-	if (taken == TAKEN_NO && may_ask_rules(pkt, proto))
+	if (taken == TAKEN_NO && may_ask_rules(pkt, proto, conf))
 		taken = ask_rules(skb, pkt, proto, conf);
 	return taken == TAKEN_YES;
 }
