@@ -298,10 +298,7 @@ static __always_inline bool steer_given(struct __sk_buff *skb, const struct pack
 	struct work *w = work_get();
 	struct shunt_tally *t;
 
-	if (!w)
-		return false;
-	w->hash = flow_hash(pkt, conf);
-	if (!flow_given(w->hash, conf, &w->given))
+	if (!w || !flow_given(pkt, conf, &w->hash, &w->given))
 		return false;
 	t = tally_at(conf, w->given.tally);
 	if (!t || t->birth != w->given.birth)

@@ -9,6 +9,9 @@
 
 #include "rules.h"
 
+/* Its stack is not its caller's, which has none to spare. */
+#define NOT_INLINED __noinline __attribute__((unused))
+
 /* load sets the size */
 struct shunt_flows_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -125,9 +128,8 @@ static __always_inline struct shunt_given *way_for(struct shunt_givens *b, __u16
 }
 
 /* A rule's tally has an odd birth while the rule lives. */
-static __noinline __attribute__((unused)) void flow_begins(__u64 hash, const struct verdict *v,
-							    const struct shunt_tally *t,
-							    const struct shunt_conf *conf)
+static NOT_INLINED void flow_begins(__u64 hash, const struct verdict *v,
+				    const struct shunt_tally *t, const struct shunt_conf *conf)
 {
 	__u64 to[2];
 	struct shunt_givens *b = givens_of(hash, conf);
@@ -147,10 +149,12 @@ static __noinline __attribute__((unused)) void flow_begins(__u64 hash, const str
 	way->seen = tick;
 }
 
-/* Sets *ret to the listener that has the flow; false if none has, or not any more. */
-static __always_inline bool flow_given(__u64 hash, const struct shunt_conf *conf,
-				       struct shunt_given *ret)
+/* Sets *ret_hash to that of the flow, and *ret to the listener that has it; false if
+ * none has, or not any more. */
+static NOT_INLINED bool flow_given(const struct packet *pkt, const struct shunt_conf *conf,
+				   __u64 *ret_hash, struct shunt_given *ret)
 {
+	__u64 hash = *ret_hash = flow_hash(pkt, conf);
 	struct shunt_givens *b = givens_of(hash, conf);
 	const volatile struct shunt_given *way;
 	__u32 i, tick;

@@ -125,8 +125,7 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 
 	if (is_connected(skb, pkt, &router))
 		return router;
-	w->hash = flow_hash(pkt, conf);
-	t = flow_given(w->hash, conf, &w->given) ? tally_at(conf, w->given.tally) : NULL;
+	t = flow_given(pkt, conf, &w->hash, &w->given) ? tally_at(conf, w->given.tally) : NULL;
 	if (t && t->birth == w->given.birth) {
 		w->whole.tally = w->given.tally;
 		w->whole.birth = w->given.birth;

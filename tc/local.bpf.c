@@ -78,7 +78,7 @@ static __always_inline enum taken ask_given(struct __sk_buff *skb, const struct 
 	struct work *w = work_get();
 	struct shunt_tally *t;
 
-	if (!w || !flow_given(flow_hash(pkt, conf), conf, &w->given))
+	if (!w || !flow_given(pkt, conf, &w->hash, &w->given))
 		return TAKEN_NO;
 	t = tally_at(conf, w->given.tally);
 	if (!t || t->birth != w->given.birth)

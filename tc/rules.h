@@ -481,10 +481,21 @@ struct verdict {
 	__u8 to[16];
 };
 
+/* Where the filter would take longer than trying them. */
+static __always_inline void all_lengths(struct hand *h)
+{
+	const struct shunt_lengths *lengths = unit_at(h->store, 1);
+	struct search *s = h->s;
+
+	if (!lengths)
+		return;
+	s->lens.hi = lengths->of[s->table & (SHUNT_TABLES - 1)].hi;
+	s->lens.lo = lengths->of[s->table & (SHUNT_TABLES - 1)].lo;
+}
+
 static __always_inline void search(struct hand *h, const struct packet *pkt)
 {
 	const struct shunt_head *head = unit_at(h->store, 0);
-	const struct shunt_lengths *lengths;
 	__u32 table = table_of(pkt->family, pkt->proto);
 	struct search *s = h->s;
 
@@ -507,13 +518,11 @@ static __always_inline void search(struct hand *h, const struct packet *pkt)
 	s->table = table;
 	s->any = head->any[table];
 	s->lens.hi = s->lens.lo = 0;
-	lengths = unit_at(h->store, 1);
-	if (head->few[table] && lengths) {
-		s->lens.hi = lengths->of[table].hi;
-		s->lens.lo = lengths->of[table].lo;
-	} else {
-		find_lengths(h, table, head->levels[table]);
-	}
+	s->levels = head->few[table] ? 0 : head->levels[table];
+	if (s->levels)
+		find_lengths(h, table, s->levels);
+	else
+		all_lengths(h);
 	if (s->any || s->lens.hi || s->lens.lo)
 		bpf_loop(BINS_MAX, search_step, h, 0);
 }
