@@ -478,36 +478,70 @@ static int parse(int argc, char **argv, struct request *req)
 	return error;
 }
 
-/* Is what is loaded just what is asked for? */
-static bool same(const struct request *req, struct shunt_state *states,
-		 const struct shunt_conf *conf)
+/* Did load's words ask for it? Else shunt found the interface by itself. */
+static bool was_asked_for(const struct shunt_state *s)
+{
+	return s->kind == SHUNT_CGROUP || s->kind == SHUNT_PATTERN || is_monitor(s) ||
+	       (s->kind == SHUNT_IFACE && !s->found) || (nat_is(s) && !s->admit);
+}
+
+static const char *option_of(const struct shunt_state *s)
+{
+	if (s->kind == SHUNT_CGROUP)
+		return "--cgroup";
+	if (is_monitor(s))
+		return "--monitor";
+	return nat_is(s) ? "--nat" : "--iface";
+}
+
+static bool same_excludes(const struct request *req)
+{
+	const struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
+
+	return excludes && !memcmp(excludes, req->excludes,
+				   req->conf.excludes * sizeof(*excludes));
+}
+
+/* The option that says something else than what is loaded, NULL if none does. */
+static const char *other_option(struct request *req, struct shunt_state *states,
+				const struct shunt_conf *conf)
 {
 	const struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
-	struct shunt_state *s;
-	unsigned int i, n = 0;
+	const struct shunt_conf *asked = &req->conf;
+	const struct shunt_state *s;
+	unsigned int i;
 
-	if (!nat || nat->flows != req->nat_conf.flows ||
-	    memcmp(nat->idle_ns, req->nat_conf.idle_ns, sizeof(nat->idle_ns)))
-		return false;
-	for (i = 0; i < SHUNT_STATES; i++)
-		n += states[i].kind == SHUNT_CGROUP || states[i].kind == SHUNT_PATTERN ||
-		     is_monitor(&states[i]) ||
-		     (states[i].kind == SHUNT_IFACE && !states[i].found) ||
-		     (nat_is(&states[i]) && !states[i].admit);
-	if (n != req->n || conf->max_bytes != req->conf.max_bytes ||
-	    conf->max_msgs != req->conf.max_msgs || conf->max_pages != req->conf.max_pages ||
-	    conf->excludes != req->conf.excludes || conf->mark != req->conf.mark ||
-	    conf->table != req->conf.table || conf->max_rules != req->conf.max_rules ||
-	    conf->flow_buckets != req->conf.flow_buckets ||
-	    conf->router_mark != req->conf.router_mark ||
-	    conf->router_cgroup != req->conf.router_cgroup)
-		return false;
 	for (i = 0; i < req->n; i++) {
 		s = find_state(states, &req->states[i]);
 		if (!s || s->admit != req->states[i].admit)
-			return false;
+			return option_of(&req->states[i]);
 	}
-	return true;
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (was_asked_for(&states[i]) && !find_state(req->states, &states[i]))
+			return option_of(&states[i]);
+	if (!nat || nat->flows != req->nat_conf.flows)
+		return "--nat-flows";
+	if (memcmp(nat->idle_ns, req->nat_conf.idle_ns, sizeof(nat->idle_ns)))
+		return "--nat-idle";
+	if (conf->max_bytes != asked->max_bytes)
+		return "--max-bytes";
+	if (conf->max_msgs != asked->max_msgs)
+		return "--max-messages";
+	if (conf->max_pages != asked->max_pages)
+		return "--host-bytes";
+	if (conf->excludes != asked->excludes || !same_excludes(req))
+		return "--exclude";
+	if (conf->mark != asked->mark)
+		return "--mark";
+	if (conf->table != asked->table)
+		return "--table";
+	if (conf->max_rules != asked->max_rules)
+		return "--max-rules";
+	if (conf->flow_buckets != asked->flow_buckets)
+		return "--max-flows";
+	if (conf->router_mark != asked->router_mark)
+		return "--router-mark";
+	return conf->router_cgroup != asked->router_cgroup ? "--router-cgroup" : NULL;
 }
 
 static bool kernel_has(const char *name, __u32 kind)
@@ -880,6 +914,7 @@ static int load(struct request *req)
 	bool fionread = true;
 	struct shunt_conf *conf;
 	struct shunt_state *states;
+	const char *other;
 	int error;
 
 	if (lock < 0)
@@ -890,9 +925,10 @@ static int load(struct request *req)
 		if (conf->netns != own_netns())
 			return home_netns() ? home_gone() : deny(-EEXIST, "already loaded in another network namespace; unload first, or "
 				    "choose another --pin-dir");
-		if (!same(req, states, conf))
-			return deny(-EEXIST, "already loaded with other options ('shunt status' shows "
-				    "them); unload first");
+		other = other_option(req, states, conf);
+		if (other)
+			return deny(-EEXIST, "already loaded with other options: another %s ('shunt "
+				    "status' shows what is loaded); unload first", other);
 		if (req->config.count + req->config.nats)
 			say("rules are left as they are: 'shunt apply' changes them");
 		error = attach_again(req, conf, states);

@@ -404,15 +404,43 @@ fails_by_name()
 	fails 1 'not loaded' trace off
 }
 
+# other OPTION WORD...: load names the option that differs
+other()
+{
+	fails 1 "already loaded with other options: another $1 " load "${@:2}"
+}
+
 @test "a second load with other options" {
+	local both=(--iface v0 --cgroup "$CGROUP=eager")
+
 	load_both
-	fails 1 'already loaded with other options' load --iface v0
-	fails 1 'already loaded with other options' load --cgroup "$CGROUP=eager"
-	fails 1 'already loaded with other options' load --iface v1 --cgroup "$CGROUP=eager"
-	fails 1 'already loaded with other options' load --iface v0 --iface v1 --cgroup "$CGROUP=eager"
-	fails 1 'already loaded with other options' load --iface v0 --cgroup "$CGROUP=eager" --max-bytes 4096
-	fails 1 'already loaded with other options' load --iface v0 --cgroup "$CGROUP=eager" --mark 0x2000000
-	fails 1 'already loaded with other options' load --iface v0 --cgroup "$CGROUP=eager" --table 1
+	other --cgroup --iface v0
+	other --iface --cgroup "$CGROUP=eager"
+	other --iface --iface v1 --cgroup "$CGROUP=eager"
+	other --iface --iface v0 --iface v1 --cgroup "$CGROUP=eager"
+	other --cgroup --iface v0 --cgroup "$CGROUP"
+	other --monitor "${both[@]}" --monitor v0
+	other --nat "${both[@]}" --nat v0
+	other --max-bytes "${both[@]}" --max-bytes 4096
+	other --max-messages "${both[@]}" --max-messages 7
+	other --host-bytes "${both[@]}" --host-bytes 4096000
+	other --mark "${both[@]}" --mark 0x2000000
+	other --table "${both[@]}" --table 1
+	other --exclude "${both[@]}" --exclude port:22
+	other --max-rules "${both[@]}" --max-rules 7
+	other --max-flows "${both[@]}" --max-flows 7
+	other --nat-flows "${both[@]}" --nat-flows 7
+	other --nat-idle "${both[@]}" --nat-idle udp=7
+	other --router-mark "${both[@]}" --router-mark 7
+	other --router-cgroup "${both[@]}" --router-cgroup "$CGROUP"
+	shunt load "${both[@]}"
+}
+
+@test "a second load with other excludes" {
+	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
+	other --exclude --cgroup "$CGROUP" --exclude port:23 --exclude process:nginx
+	other --exclude --cgroup "$CGROUP" --exclude port:22
+	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
 }
 
 @test "no root" {
