@@ -69,9 +69,9 @@ int deny(int error, const char *fmt, ...)
 	return error;
 }
 
-static void note(const char *fmt, va_list args)
+static void note(const char *kind, const char *fmt, va_list args)
 {
-	fputs("shunt: ", stderr);
+	fprintf(stderr, "shunt: %s", kind);
 	vfprintf(stderr, fmt, args);
 	fputc('\n', stderr);
 }
@@ -83,7 +83,16 @@ void say(const char *fmt, ...)
 	if (opt.json)
 		return;
 	va_start(args, fmt);
-	note(fmt, args);
+	note("", fmt, args);
+	va_end(args);
+}
+
+void warn(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	note("warning: ", fmt, args);
 	va_end(args);
 }
 
@@ -94,7 +103,7 @@ void debug(const char *fmt, ...)
 	if (!opt.verbose)
 		return;
 	va_start(args, fmt);
-	note(fmt, args);
+	note("", fmt, args);
 	va_end(args);
 }
 

@@ -183,7 +183,7 @@ static int parse_iface(struct parser *p)
 	if (strlen(word) >= sizeof(t.iface))
 		return refuse("filter: iface '%s': too long a name", word);
 	if (!if_nametoindex(word))
-		say("warning: filter: no interface '%s' now", word);
+		warn("filter: no interface '%s' now", word);
 	strcpy(t.iface, word);
 	return emit(p, &t);
 }

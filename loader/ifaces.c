@@ -192,13 +192,13 @@ void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
 			first = rules[i];
 	}
 	if (idle == 1 && rule_is_local(first))
-		say("warning: a rule with 'origin local' has no effect until shunt is attached to an "
-		    "interface");
+		warn("a rule with 'origin local' has no effect until shunt is attached to an "
+		     "interface");
 	else if (idle == 1)
-		say("warning: a rule has no effect until shunt is attached to '%s'", first->ifname);
+		warn("a rule has no effect until shunt is attached to '%s'", first->ifname);
 	else if (idle)
-		say("warning: %u rules have no effect until shunt is attached to their interfaces, such "
-		    "as %s", idle, rule_is_local(first) ? "any for 'origin local'" : first->ifname);
+		warn("%u rules have no effect until shunt is attached to their interfaces, such "
+		     "as %s", idle, rule_is_local(first) ? "any for 'origin local'" : first->ifname);
 }
 
 int ifaces_watch(void)

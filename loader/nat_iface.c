@@ -240,11 +240,11 @@ static void warn_lost(const struct trouble *t)
 		return;
 	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
 	if (t->rules == 1)
-		say("warning: this host has no route to the destination %s, and without one nothing "
-		    "sent there gets as far as NAT", text);
+		warn("this host has no route to the destination %s, and without one nothing "
+		     "sent there gets as far as NAT", text);
 	else
-		say("warning: this host has no route to the destinations of %u rules, such as %s, and "
-		    "without one nothing sent there gets as far as NAT", t->rules, text);
+		warn("this host has no route to the destinations of %u rules, such as %s, and "
+		     "without one nothing sent there gets as far as NAT", t->rules, text);
 }
 
 static void warn_unrouted(const struct trouble *t)
@@ -255,11 +255,11 @@ static void warn_unrouted(const struct trouble *t)
 		return;
 	inet_ntop(t->first->family, t->first->to, text, sizeof(text));
 	if (t->rules == 1)
-		say("warning: this host has no route to the target %s; when it has one, add the rule "
-		    "again", text);
+		warn("this host has no route to the target %s; when it has one, add the rule "
+		     "again", text);
 	else
-		say("warning: this host has no route to the targets of %u rules, such as %s; when it "
-		    "has, apply them again", t->rules, text);
+		warn("this host has no route to the targets of %u rules, such as %s; when it "
+		     "has, apply them again", t->rules, text);
 }
 
 static void warn_stuck(const struct trouble *t)
@@ -269,8 +269,8 @@ static void warn_stuck(const struct trouble *t)
 	if (!t->rules)
 		return;
 	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
-	say("warning: what this host sends to %s has a source that can't leave it, and the target is "
-	    "elsewhere", text);
+	warn("what this host sends to %s has a source that can't leave it, and the target is "
+	     "elsewhere", text);
 }
 
 static bool is_loopback(const struct shunt_nat_rule *r)

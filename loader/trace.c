@@ -50,13 +50,13 @@ bool tracing_is_off(char *ret, size_t size)
 	return !on;
 }
 
-static void warn(void)
+static void warn_if_off(void)
 {
 	char path[4200];
 
 	if (tracing_is_off(path, sizeof(path)))
-		say("warning: tracing is switched off in the kernel, and no line will come; "
-		    "'echo 1 >%s' switches it on", path);
+		warn("tracing is switched off in the kernel, and no line will come; "
+		     "'echo 1 >%s' switches it on", path);
 }
 
 static int set(bool on)
@@ -75,7 +75,7 @@ static int set(bool on)
 		say("trace is %s already", on ? "on" : "off");
 	conf->trace = on;
 	if (on)
-		warn();
+		warn_if_off();
 	return 0;
 }
 
@@ -147,7 +147,7 @@ static int trace_follow(int argc, char **argv)
 	pipe = fdopen(fd, "r");
 	if (!pipe)
 		return fail(-errno, "can't open '%s'", path);
-	warn();
+	warn_if_off();
 	while (fgets(line, sizeof(line), pipe)) {
 		event = strstr(line, "shunt: ");
 		if (!event)

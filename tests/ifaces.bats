@@ -172,6 +172,7 @@ told()
 no effect until shunt is attached to an interface" ]
 	shunt -j steer add tcp dst 10.1.2.5 origin local pass
 	shunt save | shunt apply - 2>&1 | grep -c 'warning: 3 rules have no effect'
+	shunt save | shunt -j apply - 2>&1 >/dev/null | grep -c 'warning: 3 rules have no effect'
 	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.9.0 -m 24 -p tcp -l 1 -h 2 -t 3 -N other0 \
 		>"$BATS_TEST_TMPDIR/said" 2>&1
 	[ ! -s "$BATS_TEST_TMPDIR/said" ]
