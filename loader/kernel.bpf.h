@@ -115,6 +115,7 @@ struct sock_common {
 	__u16 skc_num;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned char skc_reuseport : 1;
 	struct proto *skc_prot;
 	possible_net_t skc_net;
 	atomic64_t skc_cookie;

@@ -94,7 +94,7 @@ static int usage(void)
 	       "  --max-rules N        more are refused (1048576); memory is taken as they come,\n"
 	       "                       about 300 bytes for each, and 64 for each CPU up to 4\n"
 	       "  --max-flows N        flows given to listeners that are kept in mind (65536),\n"
-	       "                       about 160 bytes for each\n");
+	       "                       rounded up to a power of two, 128 bytes for each\n");
 	nat_usage();
 	return 0;
 }
@@ -819,6 +819,8 @@ static int attach_all(const struct request *req, struct rule_changes *ret_nat)
 	*conf = req->conf;
 	*nat = req->nat_conf;
 	conf->sees_flags = sees_flags();
+	/* those that an earlier load steered may be on their way */
+	conf->cookies = ticks_now();
 	if (req->monitor)
 		error = prepare_monitor(conf->mark);
 	if (!error && req->steer)

@@ -207,8 +207,11 @@ static __always_inline bool is_routers(struct bpf_sock *sk, int proto)
  * MAX_SYNCOOKIE_AGE in include/net/tcp.h. */
 #define COOKIE_TICKS 128
 
-/* Notes if the listener may answer with SYN cookies, inet_csk_reqsk_queue_is_full()
- * or always. Half full counts: other CPUs fill it meanwhile. */
+/* A burst passes here before the listener has seen any of it. */
+#define COOKIE_BURST 1024U
+
+/* Notes if the listener may answer with SYN cookies: inet_csk_reqsk_queue_is_full() or
+ * always. Which of a group with SO_REUSEPORT will answer is not known yet. */
 static __always_inline void note_cookies(struct bpf_sock *listener)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(listener);
@@ -219,7 +222,8 @@ static __always_inline void note_cookies(struct bpf_sock *listener)
 	if (!tp || !conf)
 		return;
 	sk = &tp->inet_conn.icsk_inet.sk;
-	if (2U * tp->inet_conn.icsk_accept_queue.qlen.counter < sk->sk_max_ack_backlog &&
+	if (tp->inet_conn.icsk_accept_queue.qlen.counter + COOKIE_BURST < sk->sk_max_ack_backlog &&
+	    !BPF_CORE_READ_BITFIELD(&sk->__sk_common, skc_reuseport) &&
 	    sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_syncookies != 2)
 		return;
 	tick = now();
@@ -296,17 +300,22 @@ static __always_inline bool steer_given(struct __sk_buff *skb, const struct pack
 					const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
+	struct shunt_given *way;
 	struct shunt_tally *t;
+	__u32 tick;
 
-	if (!w || !flow_given(pkt, conf, &w->hash, &w->given))
+	way = w ? flow_given(pkt, conf, &w->hash, &w->given) : NULL;
+	if (!way)
 		return false;
 	t = tally_at(conf, w->given.tally);
 	if (!t || t->birth != w->given.birth)
 		return false;
 	if (!assign(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port))
 		return false;
+	tick = now();
+	flow_goes_on(way, tick);
 	tally_packet(conf, t, skb->len);
-	t->hit = now();
+	t->hit = tick;
 	deliver(skb, conf);
 	return true;
 }
@@ -319,7 +328,7 @@ static __always_inline void tally_miss(const struct shunt_conf *conf, struct shu
 }
 
 static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
-				     int proto, const struct work *w,
+				     int proto, struct work *w,
 				     struct shunt_tally *t, const struct shunt_conf *conf)
 {
 	const struct verdict *rule = &w->rule;
@@ -333,7 +342,7 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 	COUNT(steered_flows, 1);
 	deliver(skb, conf);
 	if (proto == IPPROTO_UDP)
-		flow_begins(w->hash, rule, t, conf);
+		flow_begins(&w->given, w->hash, rule, t, conf);
 	if (conf->trace)
 		TRACE(pkt, rule);
 }

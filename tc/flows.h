@@ -84,7 +84,12 @@ static __always_inline __u64 flow_hash(const struct packet *pkt, const struct sh
 		}
 	}
 #undef ADD
-	return (a & ~0ULL << 32) | b >> 32;
+	/* Ports and addresses in a row give sums in a row: mixed, they are not
+	 * in few buckets. */
+	a = (a & ~0ULL << 32) | b >> 32;
+	a = (a ^ a >> 32) * 0xbf58476d1ce4e5b9ULL;
+	a = (a ^ a >> 29) * 0x94d049bb133111ebULL;
+	return a ^ a >> 32;
 }
 
 /* The bucket in which the flow is kept, if it is. */
@@ -97,7 +102,9 @@ static __always_inline struct shunt_givens *givens_of(__u64 hash, const struct s
 
 static __always_inline __u16 flow_tag(__u64 hash)
 {
-	return hash >> 48 | 1;
+	__u16 tag = hash >> 48;
+
+	return tag ? tag : 1;
 }
 
 static __always_inline __u64 given_check(__u64 hash, __u64 tally_birth, __u64 to, __u64 to_rest,
@@ -107,18 +114,52 @@ static __always_inline __u64 given_check(__u64 hash, __u64 tally_birth, __u64 to
 		       to_rest * 0x94d049bb133111ebULL + to_port * 0xd6e8feb86659fd93ULL);
 }
 
-/* The way for a new flow: that of its tag, a free one, or the one whose flow has
- * been idle for longest. */
-static __always_inline struct shunt_given *way_for(struct shunt_givens *b, __u16 tag, __u32 tick)
+/* Copies to *ret what the entry says of its listener; false if it is another flow's,
+ * or was written by two at once. */
+static __always_inline bool given_read(const volatile struct shunt_given *way, __u64 hash,
+				       struct shunt_given *ret)
+{
+	const volatile __u64 *to = (const volatile __u64 *)way->to;
+
+	if (way->tag != flow_tag(hash))
+		return false;
+	ret->tally = way->tally;
+	ret->birth = way->birth;
+	((__u64 *)ret->to)[0] = to[0];
+	((__u64 *)ret->to)[1] = to[1];
+	ret->to_port = way->to_port;
+	ret->seen = way->seen;
+	return way->check == given_check(hash, (__u64)ret->tally << 32 | ret->birth,
+					 ((__u64 *)ret->to)[0], ((__u64 *)ret->to)[1],
+					 ret->to_port);
+}
+
+/* The entry of the flow; NULL if it has none. */
+static __always_inline struct shunt_given *given_find(struct shunt_givens *b, __u64 hash,
+						      struct shunt_given *ret)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < SHUNT_FLOW_WAYS; i++)
+		if (given_read(&b->way[i], hash, ret))
+			return &b->way[i];
+	return NULL;
+}
+
+/* A free entry, or that of the flow that has been idle for longest; if several have,
+ * not the same one for all. */
+static __always_inline struct shunt_given *given_oldest(struct shunt_givens *b, __u16 tag,
+							__u32 tick)
 {
 	struct shunt_given *ret = &b->way[0];
-	__u32 i, age, most = 0;
+	__u64 age, most = 0;
+	__u32 i;
 
 #pragma unroll
 	for (i = 0; i < SHUNT_FLOW_WAYS; i++) {
-		if (b->way[i].tag == tag)
-			return &b->way[i];
 		age = b->way[i].tag ? tick - b->way[i].seen : ~0U;
+		age = age << 2 | ((tag + tick + i) & 3);
 		if (age >= most) {
 			most = age;
 			ret = &b->way[i];
@@ -128,17 +169,20 @@ static __always_inline struct shunt_given *way_for(struct shunt_givens *b, __u16
 }
 
 /* A rule's tally has an odd birth while the rule lives. */
-static NOT_INLINED void flow_begins(__u64 hash, const struct verdict *v,
-				    const struct shunt_tally *t, const struct shunt_conf *conf)
+static NOT_INLINED void flow_begins(struct shunt_given *scratch, __u64 hash,
+				    const struct verdict *v, const struct shunt_tally *t,
+				    const struct shunt_conf *conf)
 {
-	__u64 to[2];
 	struct shunt_givens *b = givens_of(hash, conf);
 	__u32 tick = now(), birth = t->birth;
 	struct shunt_given *way;
+	__u64 to[2];
 
 	if (!b || !(birth & 1))
 		return;
-	way = way_for(b, flow_tag(hash), tick);
+	way = given_find(b, hash, scratch);
+	if (!way)
+		way = given_oldest(b, flow_tag(hash), tick);
 	__builtin_memcpy(to, v->to, 16);
 	way->check = given_check(hash, (__u64)v->tally << 32 | birth, to[0], to[1], v->to_port);
 	way->tally = v->tally;
@@ -149,38 +193,27 @@ static NOT_INLINED void flow_begins(__u64 hash, const struct verdict *v,
 	way->seen = tick;
 }
 
-/* Sets *ret_hash to that of the flow, and *ret to the listener that has it; false if
- * none has, or not any more. */
-static NOT_INLINED bool flow_given(const struct packet *pkt, const struct shunt_conf *conf,
-				   __u64 *ret_hash, struct shunt_given *ret)
+/* The entry of the flow, and in *ret the listener that has it; NULL if none has, or
+ * not any more. Who gives it the packet says so by flow_goes_on(). *ret_hash is the
+ * flow's in any case. */
+static NOT_INLINED struct shunt_given *flow_given(const struct packet *pkt,
+						  const struct shunt_conf *conf,
+						  __u64 *ret_hash, struct shunt_given *ret)
 {
 	__u64 hash = *ret_hash = flow_hash(pkt, conf);
 	struct shunt_givens *b = givens_of(hash, conf);
-	const volatile struct shunt_given *way;
-	__u32 i, tick;
+	struct shunt_given *way;
 
 	if (!b)
-		return false;
-#pragma unroll
-	for (i = 0; i < SHUNT_FLOW_WAYS; i++)
-		if (b->way[i].tag == flow_tag(hash))
-			break;
-	if (i == SHUNT_FLOW_WAYS)
-		return false;
-	way = &b->way[i];
-	ret->tally = way->tally;
-	ret->birth = way->birth;
-	((__u64 *)ret->to)[0] = ((const volatile __u64 *)way->to)[0];
-	((__u64 *)ret->to)[1] = ((const volatile __u64 *)way->to)[1];
-	ret->to_port = way->to_port;
-	tick = now();
-	if (way->check != given_check(hash, (__u64)ret->tally << 32 | ret->birth,
-				      ((__u64 *)ret->to)[0], ((__u64 *)ret->to)[1], ret->to_port) ||
-	    tick - way->seen > SHUNT_UDP_IDLE)
-		return false;
+		return NULL;
+	way = given_find(b, hash, ret);
+	return way && now() - ret->seen <= SHUNT_UDP_IDLE ? way : NULL;
+}
+
+static __always_inline void flow_goes_on(struct shunt_given *way, __u32 tick)
+{
 	if (way->seen != tick)
-		b->way[i].seen = tick;
-	return true;
+		way->seen = tick;
 }
 
 #endif

@@ -120,17 +120,20 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 static __always_inline bool take_first(struct __sk_buff *skb, const struct packet *pkt,
 				       struct shunt_conf *conf, struct work *w)
 {
+	struct shunt_given *way;
 	struct shunt_tally *t;
 	bool router = false;
 
 	if (is_connected(skb, pkt, &router))
 		return router;
-	t = flow_given(pkt, conf, &w->hash, &w->given) ? tally_at(conf, w->given.tally) : NULL;
-	if (t && t->birth == w->given.birth) {
+	way = flow_given(pkt, conf, &w->hash, &w->given);
+	t = way ? tally_at(conf, w->given.tally) : NULL;
+	if (way && t && t->birth == w->given.birth) {
 		w->whole.tally = w->given.tally;
 		w->whole.birth = w->given.birth;
 		if (!name_listener(skb, pkt, w->given.to, w->given.to_port, conf, w))
 			return false;
+		flow_goes_on(way, w->tick);
 		tally_packet(conf, t, skb->len);
 		return true;
 	}
@@ -147,7 +150,7 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 	TALLY(conf, t, flows, 1);
 	t->hit = w->tick;
 	COUNT(steered_flows, 1);
-	flow_begins(w->hash, &w->rule, t, conf);
+	flow_begins(&w->given, w->hash, &w->rule, t, conf);
 	if (conf->trace)
 		TRACE(pkt, &w->rule);
 	return true;

@@ -185,3 +185,58 @@ counts()
 		wait_for eval "[ \"\$(counts take$i)\" = '120000 wrong=0' ]"
 	done
 }
+
+# Ports in a row are as well spread as any, whatever the keys of this load.
+@test "UDP flows from 3,000 ports in a row keep their places, where there is room for 12,288" {
+	local i new
+
+	spawn take "$PEERS/crowd" take 127.0.0.1 9001 x
+	said take listens
+	for i in $(seq 8); do
+		reload_steer --iface r0 --max-flows 4096
+		shunt steer add udp dst 10.1.0.0/16 dport 81 to 127.0.0.1:9001
+		spawn "hold$i" "${client[@]}" "$PEERS/crowd" hold 3000 10.1.2.3 81 x
+		said "hold$i" holds
+		tell "hold$i" send
+		said "hold$i" sent
+		wait_for status_is steer.steered_packets -ge 3000
+		tell "hold$i" again
+		wait_for status_is steer.steered_packets -ge 6000
+		new=$(($(status steer.steered_flows) - 3000))
+		echo "$new of 3000 had no place"
+		[ "$new" -lt 100 ]
+		kill "$(cat "$BATS_TEST_TMPDIR/hold$i.pid")"
+	done
+}
+
+# last_seen: the tick of the only flow
+last_seen()
+{
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_flows" |
+		jq '[.[].formatted.value.way[] | select(.tag != 0)] | .[0].seen, length' | paste -sd' '
+}
+
+two_ticks_after()
+{
+	awk -v from="$1" '{ exit !($1 / 1.073741824 > from + 2) }' /proc/uptime
+}
+
+@test "packets that no listener takes do not keep a UDP flow" {
+	local seen
+
+	reload_steer --iface r0 --max-flows 1
+	serve_router router 9001
+	add udp dst 10.1.0.0/16 to 127.0.0.1:9001
+	talk flow udp 10.1.2.3 80
+	said flow 'via=9001 by=listener'
+	stops router
+	seen=$(last_seen)
+	[[ $seen == *' 1' ]]
+	wait_for two_ticks_after "${seen% *}"
+	exchange flow via=beyond
+	[ "$(last_seen)" = "$seen" ]
+	# but these do
+	serve_router again 9001
+	exchange flow 'via=9001 by=listener'
+	[ "$(last_seen)" != "$seen" ]
+}

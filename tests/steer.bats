@@ -667,11 +667,29 @@ cookies()
 	nstat -asz | awk -v name="TcpExtSyncookies$1" '$1 == name { print $2 }'
 }
 
+# The settings, as bytes and by name.
+settings()
+{
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" | jq -r ".[0].$1"
+}
+
+# As if load were minutes ago: no listener has sent a cookie since.
+no_cookies_yet()
+{
+	local value
+
+	value=$(settings 'value | .[172:176] = ["0", "0", "0", "0"] | join(" ")')
+	# shellcheck disable=SC2086 # bytes
+	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value $value
+	[ "$(settings formatted.value.cookies)" = 0 ]
+}
+
 by_cookie()
 {
 	local before
 
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	no_cookies_yet
 	before=$(cookies Recv)
 	meets 9001 tcp 10.1.2.3 80
 	[ "$(cookies Recv)" = $((before + 1)) ]
@@ -687,6 +705,7 @@ by_cookie()
 	sysctl -qw net.ipv4.tcp_syncookies=1 || skip "no SYN cookies in this kernel"
 	serve_router router 9001
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	no_cookies_yet
 	talk flow tcp 10.1.2.3 80
 	said flow via=9001
 	"${client[@]}" "$PEERS/raw" c0 "$ROUTER_MAC" syn 10.1.2.3 80
@@ -695,6 +714,31 @@ by_cookie()
 	exchange flow on
 	[ "$(cookies Sent)" -gt 1000 ]
 	[ "$(counter steered_flows)" -ge 2000 ]
+}
+
+# notes WHETHER OPTION...: of a router so started
+notes()
+{
+	serve_router router "${@:2}" 9001
+	no_cookies_yet
+	meets 9001 tcp 10.1.2.3 80
+	[ "$(settings 'formatted.value.cookies > 0')" = "$1" ]
+	stops router
+}
+
+# A burst passes shunt before the listener has seen any of it, and which member of a
+# group will answer is not known.
+@test "the rules are asked for the answers to cookies, if a listener may have sent any" {
+	sysctl -qw net.ipv4.tcp_syncookies=1 || skip "no SYN cookies in this kernel"
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	notes true --backlog=5
+	notes true --backlog=1000
+	notes false --backlog=4096
+	sysctl -qw net.ipv4.tcp_syncookies=2
+	notes true --backlog=4096
+	sysctl -qw net.ipv4.tcp_syncookies=1
+	# bpf_sk_assign() refuses them before
+	kernel_before 606 || notes true --backlog=4096 --reuseport --name=9001
 }
 
 # --- whole programs ----------------------------------------------------------

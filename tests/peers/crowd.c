@@ -7,10 +7,15 @@
  * crowd send FLOWS HOST PORT TEXT [PORT TEXT]...
  *                                       three datagrams from each of FLOWS sockets
  *                                       to each PORT; "sent=NUMBER" to each
+ * crowd hold FLOWS HOST PORT TEXT       at each line of its input, a datagram from
+ *                                       each of FLOWS ports in a row; "sent"
  */
 #include "peer.h"
 
+#include <sys/resource.h>
+
 #define BURST 3
+#define FIRST_PORT 10000
 
 static void read_all(int fd, const char *text, unsigned long *took, unsigned long *wrong)
 {
@@ -78,12 +83,39 @@ static void send_all_flows(unsigned long flows, const char *host, char **to, int
 	say("sent=%lu", flows * BURST);
 }
 
+static void hold(int flows, const char *host, int port, const char *text)
+{
+	struct rlimit files = { flows + 64, flows + 64 };
+	int *fds = calloc(flows, sizeof(*fds)), i;
+	union address to = address_of(host, port), from;
+
+	if (!fds || setrlimit(RLIMIT_NOFILE, &files))
+		die("files");
+	for (i = 0; i < flows; i++) {
+		from = address_of(to.sa.sa_family == AF_INET ? "0.0.0.0" : "::", FIRST_PORT + i);
+		fds[i] = socket(to.sa.sa_family, SOCK_DGRAM, 0);
+		if (fds[i] < 0 || bind(fds[i], &from.sa, address_len(&from)))
+			die("bind");
+	}
+	say("holds");
+	for (;;) {
+		await_line();
+		for (i = 0; i < flows; i++)
+			if (sendto(fds[i], text, strlen(text), 0, &to.sa, address_len(&to)) < 0)
+				die("sendto");
+		say("sent");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "take"))
 		take(argv[2], atoi(argv[3]), argv[4]);
+	if (argc == 6 && !strcmp(argv[1], "hold"))
+		hold(atoi(argv[2]), argv[3], atoi(argv[4]), argv[5]);
 	if (argc < 6 || argc % 2 || strcmp(argv[1], "send"))
-		leave(2, "usage: crowd take HOST PORT TEXT | send FLOWS HOST PORT TEXT...");
+		leave(2, "usage: crowd take HOST PORT TEXT | hold FLOWS HOST PORT TEXT |"
+			 " send FLOWS HOST PORT TEXT...");
 	send_all_flows(strtoul(argv[2], NULL, 10), argv[3], argv + 4, (argc - 4) / 2);
 	return 0;
 }

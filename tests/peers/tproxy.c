@@ -11,6 +11,7 @@
  *   --reuseport       the same for the listeners
  *   --plain           without IP_TRANSPARENT
  *   --name NAME       what to answer as, instead of the listener's port
+ *   --backlog NUMBER  of the TCP listeners (16)
  *
  * A connection is greeted with a line and then echoed, until a line "bye"; a
  * datagram is answered with that line, and with which socket it came to:
@@ -30,9 +31,10 @@ static struct option_flags {
 	int connect;
 	int flow_reuseport;
 	int reuseport;
+	int backlog;
 	int plain;
 	const char *name;
-} opt;
+} opt = { .backlog = 16 };
 
 static struct one {
 	enum kind kind;
@@ -113,7 +115,7 @@ static void start(const char *proto, const char *host, const char *port)
 			   v6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR, 1);
 	if (bind(fd, &a.sa, address_len(&a)))
 		die("bind");
-	if (tcp && listen(fd, 16))
+	if (tcp && listen(fd, opt.backlog))
 		die("listen");
 	keep(fd, tcp ? LISTENER : UDP_LISTENER, port_of(&a));
 }
@@ -262,6 +264,7 @@ static void read_options(int argc, char **argv)
 		{ "reuseport", no_argument, &opt.reuseport, 1 },
 		{ "plain", no_argument, &opt.plain, 1 },
 		{ "name", required_argument, NULL, 'n' },
+		{ "backlog", required_argument, NULL, 'b' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -269,6 +272,8 @@ static void read_options(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (c == 'n')
 			opt.name = optarg;
+		else if (c == 'b')
+			opt.backlog = atoi(optarg);
 		else if (c)
 			exit(2);
 	}
