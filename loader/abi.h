@@ -140,14 +140,13 @@ struct shunt_count {
 #define SHUNT_MEETS 2048
 
 struct shunt_meet {
-	struct bpf_spin_lock lock;
-	__u32 client_isn;
-	__u32 server_isn;
-	__u8 admit;       /* enum shunt_admit of the listener's cgroup */
-	__u8 pad[3];
 	__u64 server;     /* cookie the accepted socket will have; 0: empty */
+	__u64 check;      /* see meet_check(), of the server's part */
 	__u64 client;     /* cookie; 0 until the client is established */
 	__u64 client_sk;  /* its address */
+	__u64 client_check; /* of the client's part */
+	__u32 client_isn;
+	__u32 admit;      /* enum shunt_admit of the listener's cgroup */
 };
 
 /* A pair under 'proven' admission whose server has received next to nothing, as
@@ -156,8 +155,7 @@ struct shunt_meet {
 #define SHUNT_PROOFS 8192
 
 struct shunt_proof {
-	struct bpf_spin_lock lock;
-	__u32 pad;
+	__u64 check;      /* see proof_check() */
 	__u64 server;     /* cookies; 0: empty */
 	__u64 client;
 	__u64 server_sk;  /* addresses */
@@ -774,7 +772,7 @@ struct shunt_nat_flow {
 
 _Static_assert(sizeof(struct shunt_conf) == 368, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
-_Static_assert(sizeof(struct shunt_meet) == 40, "shunt_meet");
+_Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");

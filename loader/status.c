@@ -232,6 +232,8 @@ static void print_json(const struct status *s)
 	json_number(stdout, "table", s->conf ? s->conf->table : 0);
 	json_bool(stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
 	json_number(stdout, "rules", s->rules);
+	json_number(stdout, "max_rules", s->conf ? s->conf->max_rules : 0);
+	json_number(stdout, "max_flows", s->conf ? s->conf->flow_buckets : 0);
 	json_number(stdout, "steered_packets", c->steered_packets);
 	json_number(stdout, "steered_flows", c->steered_flows);
 	json_number(stdout, "no_listener", c->no_listener);

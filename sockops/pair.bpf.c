@@ -54,6 +54,24 @@ static __always_inline struct shunt_meet *meeting_place(__u32 client_isn, __u32 
 	return bpf_map_lookup_elem(&shunt_meet, &place);
 }
 
+/*
+ * Nobody locks a place. Who reads it proves by a sum over what he knows of the
+ * handshake and over what he read that all of it is of this handshake, and was not
+ * written by two at once.
+ */
+static __always_inline __u64 meet_check(__u32 client_isn, __u32 server_isn, __u64 a, __u64 b)
+{
+	return ((__u64)client_isn << 32 | server_isn) * 0x9e3779b97f4a7c15ULL +
+	       a * 0xbf58476d1ce4e5b9ULL + b * 0x94d049bb133111ebULL;
+}
+
+static __always_inline __u64 proof_check(__u64 server, __u64 client, __u64 server_sk,
+					 __u64 client_sk)
+{
+	return server * 0x9e3779b97f4a7c15ULL + client * 0xbf58476d1ce4e5b9ULL +
+	       server_sk * 0x94d049bb133111ebULL + client_sk * 0xd6e8feb86659fd93ULL;
+}
+
 /* The server answers a SYN: leave word for the client. */
 static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
 {
@@ -73,59 +91,49 @@ static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
 	if (admit == SHUNT_EAGER && (in_kernel_use(listener) || has_ulp(listener)))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	bpf_spin_lock(&meet->lock);
 	meet->client_isn = client_isn;
-	meet->server_isn = server_isn;
 	meet->admit = admit;
-	meet->server = cookie;
 	meet->client = 0;
-	bpf_spin_unlock(&meet->lock);
+	meet->check = meet_check(client_isn, server_isn, cookie, admit);
+	meet->server = cookie;
 }
 
 /* The client's part: leaves its cookie, takes the server's; false if no server
  * on this host is in the same handshake. */
 static __always_inline bool meet_server(__u32 client_isn, __u32 server_isn, __u64 cookie,
-					const struct sock *sk, struct shunt_meet *ret)
+					__u64 sk, struct shunt_meet *ret)
 {
-	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
-	bool met = false;
+	volatile struct shunt_meet *meet = meeting_place(client_isn, server_isn);
 
 	if (!meet)
 		return false;
-	bpf_spin_lock(&meet->lock);
-	if (meet->server && meet->client_isn == client_isn && meet->server_isn == server_isn &&
-	    !meet->client) {
-		meet->client = cookie;
-		meet->client_sk = (__u64)sk;
-		ret->server = meet->server;
-		ret->admit = meet->admit;
-		met = true;
-	}
-	bpf_spin_unlock(&meet->lock);
-	return met;
+	ret->server = meet->server;
+	ret->admit = meet->admit;
+	if (!ret->server || meet->client ||
+	    meet->check != meet_check(client_isn, server_isn, ret->server, ret->admit))
+		return false;
+	meet->client_sk = sk;
+	meet->client_check = meet_check(client_isn, server_isn, cookie, sk);
+	meet->client = cookie;
+	return true;
 }
 
 /* The server's part: takes the client's cookie and clears the place. */
 static __always_inline bool meet_client(__u32 client_isn, __u32 server_isn, __u64 cookie,
 					struct shunt_meet *ret)
 {
-	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
-	bool met = false;
+	volatile struct shunt_meet *meet = meeting_place(client_isn, server_isn);
 
-	if (!meet)
+	if (!meet || meet->server != cookie)
 		return false;
-	bpf_spin_lock(&meet->lock);
-	if (meet->server == cookie && meet->client_isn == client_isn &&
-	    meet->server_isn == server_isn) {
-		ret->client = meet->client;
-		ret->client_sk = meet->client_sk;
-		ret->admit = meet->admit;
-		met = meet->client;
-		meet->server = 0;
-		meet->client = 0;
-	}
-	bpf_spin_unlock(&meet->lock);
-	return met;
+	ret->admit = meet->admit;
+	if (meet->check != meet_check(client_isn, server_isn, cookie, ret->admit))
+		return false;
+	ret->client = meet->client;
+	ret->client_sk = meet->client_sk;
+	meet->server = 0;
+	return ret->client && meet->client_check == meet_check(client_isn, server_isn,
+							       ret->client, ret->client_sk);
 }
 
 static __noinline void trace_pair(const struct sock *sk, bool active)
@@ -218,36 +226,32 @@ static __always_inline bool keep_proof(struct bpf_sock_ops *ops, __u64 cookie,
 
 	if (!proof || (proof->server && established(proof->server_sk, proof->server)))
 		return false;
-	bpf_spin_lock(&proof->lock);
-	proof->server = cookie;
 	proof->client = meet->client;
 	proof->server_sk = sk;
 	proof->client_sk = meet->client_sk;
-	bpf_spin_unlock(&proof->lock);
+	proof->check = proof_check(cookie, meet->client, sk, meet->client_sk);
+	proof->server = cookie;
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
 	return true;
 }
 
 static __always_inline void server_heard(struct bpf_sock_ops *ops)
 {
-	struct shunt_proof *proof, taken = {};
-	__u64 cookie;
+	volatile struct shunt_proof *proof;
+	__u64 cookie, client, client_sk;
 
 	if (ops->data_segs_in < 2)
 		return;
 	cookie = bpf_get_socket_cookie(ops);
 	proof = proof_place(cookie);
-	if (!proof)
+	if (!proof || proof->server != cookie)
 		return;
-	bpf_spin_lock(&proof->lock);
-	if (proof->server == cookie) {
-		taken.client = proof->client;
-		taken.client_sk = proof->client_sk;
-		proof->server = 0;
-	}
-	bpf_spin_unlock(&proof->lock);
-	if (taken.client)
-		admit_end(ops, cookie, taken.client, taken.client_sk, false, false);
+	client = proof->client;
+	client_sk = proof->client_sk;
+	if (proof->check != proof_check(cookie, client, proof->server_sk, client_sk))
+		return;
+	proof->server = 0;
+	admit_end(ops, cookie, client, client_sk, false, false);
 }
 
 static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 admit)
@@ -269,7 +273,7 @@ static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 ad
 	if (excluded(sk))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	if (!meet_server(client_isn, server_isn, cookie, sk, &meet))
+	if (!meet_server(client_isn, server_isn, cookie, (__u64)kernel_sk(ops), &meet))
 		return;
 	if (admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER)
 		admit_end(ops, cookie, meet.server, 0, true, true);
