@@ -12,9 +12,12 @@
  */
 #include "peer.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #define BURST 3
+#define BATCH 64
 #define FIRST_PORT 10000
 
 static void read_all(int fd, const char *text, unsigned long *took, unsigned long *wrong)
@@ -83,6 +86,15 @@ static void send_all_flows(unsigned long flows, const char *host, char **to, int
 	say("sent=%lu", flows * BURST);
 }
 
+static int unsent(int fd)
+{
+	int bytes;
+
+	if (ioctl(fd, SIOCOUTQ, &bytes))
+		die("SIOCOUTQ");
+	return bytes;
+}
+
 static void hold(int flows, const char *host, int port, const char *text)
 {
 	struct rlimit files = { flows + 64, flows + 64 };
@@ -100,9 +112,12 @@ static void hold(int flows, const char *host, int port, const char *text)
 	say("holds");
 	for (;;) {
 		await_line();
-		for (i = 0; i < flows; i++)
+		for (i = 0; i < flows; i++) {
 			if (sendto(fds[i], text, strlen(text), 0, &to.sa, address_len(&to)) < 0)
 				die("sendto");
+			if (i % BATCH == 0) /* the receiver's queue is short */
+				until(!unsent(fds[i]));
+		}
 		say("sent");
 	}
 }
