@@ -57,6 +57,15 @@ static void take(const char *host, int port, const char *text)
 	}
 }
 
+static int unsent(int fd)
+{
+	int bytes;
+
+	if (ioctl(fd, SIOCOUTQ, &bytes))
+		die("SIOCOUTQ");
+	return bytes;
+}
+
 static void send_burst(int fd, const union address *to, const char *text)
 {
 	int i;
@@ -81,18 +90,11 @@ static void send_all_flows(unsigned long flows, const char *host, char **to, int
 			at = address_of(host, atoi(to[2 * j]));
 			send_burst(fd, &at, to[2 * j + 1]);
 		}
+		if (i % BATCH == 0) /* the receiver's queue is short */
+			until(!unsent(fd));
 		close(fd);
 	}
 	say("sent=%lu", flows * BURST);
-}
-
-static int unsent(int fd)
-{
-	int bytes;
-
-	if (ioctl(fd, SIOCOUTQ, &bytes))
-		die("SIOCOUTQ");
-	return bytes;
 }
 
 static void hold(int flows, const char *host, int port, const char *text)
@@ -115,7 +117,7 @@ static void hold(int flows, const char *host, int port, const char *text)
 		for (i = 0; i < flows; i++) {
 			if (sendto(fds[i], text, strlen(text), 0, &to.sa, address_len(&to)) < 0)
 				die("sendto");
-			if (i % BATCH == 0) /* the receiver's queue is short */
+			if (i % BATCH == 0)
 				until(!unsent(fds[i]));
 		}
 		say("sent");
