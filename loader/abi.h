@@ -155,7 +155,7 @@ struct shunt_meet {
 #define SHUNT_PROOFS 8192
 
 struct shunt_proof {
-	__u64 check;      /* see proof_check() */
+	__u64 check;      /* of the rest: check_sum() */
 	__u64 server;     /* cookies; 0: empty */
 	__u64 client;
 	__u64 server_sk;  /* addresses */

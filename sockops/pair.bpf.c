@@ -61,15 +61,7 @@ static __always_inline struct shunt_meet *meeting_place(__u32 client_isn, __u32 
  */
 static __always_inline __u64 meet_check(__u32 client_isn, __u32 server_isn, __u64 a, __u64 b)
 {
-	return ((__u64)client_isn << 32 | server_isn) * 0x9e3779b97f4a7c15ULL +
-	       a * 0xbf58476d1ce4e5b9ULL + b * 0x94d049bb133111ebULL;
-}
-
-static __always_inline __u64 proof_check(__u64 server, __u64 client, __u64 server_sk,
-					 __u64 client_sk)
-{
-	return server * 0x9e3779b97f4a7c15ULL + client * 0xbf58476d1ce4e5b9ULL +
-	       server_sk * 0x94d049bb133111ebULL + client_sk * 0xd6e8feb86659fd93ULL;
+	return check_sum((__u64)client_isn << 32 | server_isn, a, b, 0);
 }
 
 /* The server answers a SYN: leave word for the client. */
@@ -229,7 +221,7 @@ static __always_inline bool keep_proof(struct bpf_sock_ops *ops, __u64 cookie,
 	proof->client = meet->client;
 	proof->server_sk = sk;
 	proof->client_sk = meet->client_sk;
-	proof->check = proof_check(cookie, meet->client, sk, meet->client_sk);
+	proof->check = check_sum(cookie, meet->client, sk, meet->client_sk);
 	proof->server = cookie;
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
 	return true;
@@ -248,7 +240,7 @@ static __always_inline void server_heard(struct bpf_sock_ops *ops)
 		return;
 	client = proof->client;
 	client_sk = proof->client_sk;
-	if (proof->check != proof_check(cookie, client, proof->server_sk, client_sk))
+	if (proof->check != check_sum(cookie, client, proof->server_sk, client_sk))
 		return;
 	proof->server = 0;
 	admit_end(ops, cookie, client, client_sk, false, false);

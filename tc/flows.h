@@ -110,8 +110,7 @@ static __always_inline __u16 flow_tag(__u64 hash)
 static __always_inline __u64 given_check(__u64 hash, __u64 tally_birth, __u64 to, __u64 to_rest,
 					 __u64 to_port)
 {
-	return hash ^ (tally_birth * 0x9e3779b97f4a7c15ULL + to * 0xbf58476d1ce4e5b9ULL +
-		       to_rest * 0x94d049bb133111ebULL + to_port * 0xd6e8feb86659fd93ULL);
+	return hash ^ check_sum(tally_birth, to, to_rest, to_port);
 }
 
 /* Copies to *ret what the entry says of its listener; false if it is another flow's,
