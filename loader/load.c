@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -502,12 +503,26 @@ static bool same_excludes(const struct request *req)
 				   req->conf.excludes * sizeof(*excludes));
 }
 
+#define SETTING(field, option) \
+	{ offsetof(struct shunt_conf, field), sizeof(((struct shunt_conf *)0)->field), option }
+
+static const struct {
+	size_t at;
+	size_t size;
+	const char *option;
+} settings[] = {
+	SETTING(max_bytes, "--max-bytes"), SETTING(max_msgs, "--max-messages"),
+	SETTING(max_pages, "--host-bytes"), SETTING(mark, "--mark"),
+	SETTING(table, "--table"), SETTING(max_rules, "--max-rules"),
+	SETTING(flow_buckets, "--max-flows"), SETTING(router_mark, "--router-mark"),
+	SETTING(router_cgroup, "--router-cgroup"),
+};
+
 /* The option that says something else than what is loaded, NULL if none does. */
 static const char *other_option(struct request *req, struct shunt_state *states,
 				const struct shunt_conf *conf)
 {
 	const struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
-	const struct shunt_conf *asked = &req->conf;
 	const struct shunt_state *s;
 	unsigned int i;
 
@@ -523,25 +538,13 @@ static const char *other_option(struct request *req, struct shunt_state *states,
 		return "--nat-flows";
 	if (memcmp(nat->idle_ns, req->nat_conf.idle_ns, sizeof(nat->idle_ns)))
 		return "--nat-idle";
-	if (conf->max_bytes != asked->max_bytes)
-		return "--max-bytes";
-	if (conf->max_msgs != asked->max_msgs)
-		return "--max-messages";
-	if (conf->max_pages != asked->max_pages)
-		return "--host-bytes";
-	if (conf->excludes != asked->excludes || !same_excludes(req))
+	if (conf->excludes != req->conf.excludes || !same_excludes(req))
 		return "--exclude";
-	if (conf->mark != asked->mark)
-		return "--mark";
-	if (conf->table != asked->table)
-		return "--table";
-	if (conf->max_rules != asked->max_rules)
-		return "--max-rules";
-	if (conf->flow_buckets != asked->flow_buckets)
-		return "--max-flows";
-	if (conf->router_mark != asked->router_mark)
-		return "--router-mark";
-	return conf->router_cgroup != asked->router_cgroup ? "--router-cgroup" : NULL;
+	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+		if (memcmp((const char *)conf + settings[i].at,
+			   (const char *)&req->conf + settings[i].at, settings[i].size))
+			return settings[i].option;
+	return NULL;
 }
 
 static bool kernel_has(const char *name, __u32 kind)
@@ -581,6 +584,7 @@ static void choose_maps(struct shunt_bpf *skel, const struct request *req)
 
 static int open_programs(const struct request *req, struct shunt_bpf **ret)
 {
+	__u32 buckets = req->conf.flow_buckets ? req->conf.flow_buckets : 1;
 	bool casts = kernel_casts();
 	struct shunt_bpf *skel;
 	int error;
@@ -613,7 +617,7 @@ static int open_programs(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_whole, req->steer);
 	bpf_program__set_autoload(skel->progs.shunt_gather, req->steer);
 	/* without steering they are of no use, but belong to the object */
-	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer && req->conf.flow_buckets ? req->conf.flow_buckets : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer ? buckets : 1);
 	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
 	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
 	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->all);
