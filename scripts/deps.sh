@@ -20,7 +20,7 @@ declare -A groups=(
 	[programs]='curl haproxy iperf3 jq liburing-dev nginx openssl postgresql
 		postgresql-contrib python3 redis-server redis-tools tcl varnish wrk'
 	[bench]='gnuplot-nox haproxy iperf3 iptables jq nftables nginx postgresql
-		postgresql-contrib redis-server redis-tools wrk'
+		postgresql-contrib procps redis-server redis-tools wrk'
 )
 daemons='haproxy nginx postgresql redis-server squid varnish'
 
