@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 8
+#define SHUNT_ABI 9
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -210,6 +210,9 @@ enum shunt_stage {
 	STAGE_EMPTYING,    /* none; out of the map once empty */
 };
 
+/* A process's name: TASK_COMM_LEN. */
+#define SHUNT_COMM 16
+
 /* One end of such a pair, as a reader. */
 struct shunt_end {
 	__u64 cookie;
@@ -227,6 +230,7 @@ struct shunt_end {
 	__u8 pad[2];
 	__u32 score;       /* of what it sent by TCP as a member: see skmsg/verdict.h */
 	__u32 first;       /* of its redirected bytes, while they are looked at: where they are */
+	char comm[SHUNT_COMM]; /* that process's name */
 };
 
 /* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;
@@ -245,7 +249,6 @@ struct shunt_pair {
 
 /* What the operator keeps off the fast path: shunt_exclude[]. */
 #define SHUNT_EXCLUDES 64
-#define SHUNT_COMM 16
 
 enum shunt_exclude_kind { EXCLUDE_PORT = 1, EXCLUDE_PREFIX, EXCLUDE_PROCESS };
 
@@ -776,8 +779,8 @@ _Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
 _Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
-_Static_assert(sizeof(struct shunt_end) == 48, "shunt_end");
-_Static_assert(sizeof(struct shunt_pair) == 128, "shunt_pair");
+_Static_assert(sizeof(struct shunt_end) == 64, "shunt_end");
+_Static_assert(sizeof(struct shunt_pair) == 160, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
 _Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");

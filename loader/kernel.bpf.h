@@ -57,6 +57,11 @@ typedef struct {
 	atomic_t refs;
 } refcount_t;
 
+struct task_struct {
+	struct task_struct *group_leader;
+	char comm[16];
+};
+
 struct list_head {
 	struct list_head *next, *prev;
 };
@@ -226,6 +231,7 @@ struct inet_request_sock {
 
 struct tcp_request_sock {
 	struct inet_request_sock req;
+	bool is_mptcp;
 	__u32 rcv_isn;
 	__u32 snt_isn;
 };

@@ -185,24 +185,13 @@ static bool tainted(const struct run *r, __u32 tgid)
 	       now_ns() - at_ns < SPLICE_PATIENCE_MS * MS;
 }
 
-static bool excluded(const struct run *r, __u32 tgid)
+static bool excluded(const struct run *r, const struct shunt_end *end)
 {
-	char path[64], comm[SHUNT_COMM + 1] = "";
 	__u32 i;
-	FILE *f;
 
-	if (!tgid || !r->conf->excludes)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%u/comm", tgid);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (!fgets(comm, sizeof(comm), f))
-		*comm = '\0';
-	fclose(f);
-	comm[strcspn(comm, "\n")] = '\0';
 	for (i = 0; i < r->conf->excludes; i++)
-		if (r->excludes[i].kind == EXCLUDE_PROCESS && !strcmp(r->excludes[i].comm, comm))
+		if (r->excludes[i].kind == EXCLUDE_PROCESS &&
+		    !strncmp(r->excludes[i].comm, end->comm, SHUNT_COMM))
 			return true;
 	return false;
 }
@@ -248,7 +237,7 @@ static __u32 owner_fault(const struct run *r, const struct shunt_pair *p)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		if (excluded(r, p->end[i].tgid))
+		if (excluded(r, &p->end[i]))
 			return WHY_EXCLUDED;
 		if (r->conf->fionread_faulty && !bpf_map_lookup_elem(r->asks, &p->end[i].tgid, &one))
 			return WHY_FIONREAD;

@@ -122,6 +122,20 @@ static __always_inline void note_splicer(struct shunt_conf *conf)
 		*at = now;
 }
 
+/* Who reads at this end. The supervisor can't ask /proc for the name: it may live
+ * in another PID namespace. */
+static __always_inline void note_reader(struct shunt_end *end)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	const struct task_struct *task;
+
+	if (end->tgid == tgid && end->recvs)
+		return;
+	task = bpf_get_current_task_btf();
+	BPF_CORE_READ_INTO(&end->comm, task, group_leader, comm);
+	end->tgid = tgid;
+}
+
 static __always_inline void rule_out(struct shunt_pair *pair, struct shunt_end *end, __u8 fault)
 {
 	/* must_queue_up() has to know of a splice, whatever came before */
@@ -141,7 +155,7 @@ int shunt_recv(__u64 *ctx)
 
 	if (!end || flags & MSG_ERRQUEUE)
 		return 0;
-	end->tgid = bpf_get_current_pid_tgid() >> 32;
+	note_reader(end);
 	if (flags_fault(flags))
 		rule_out(pair, end, flags_fault(flags));
 	else if (ret > 0)
@@ -177,10 +191,10 @@ int shunt_read(__u64 *ctx)
 	if (!end)
 		return 0;
 	if (how != READS_RECEIVING) {
-		end->tgid = bpf_get_current_pid_tgid() >> 32;
+		note_reader(end);
 		rule_out(pair, end, WHY_SPLICE);
 	} else if (!conf->sees_flags) {
-		end->tgid = bpf_get_current_pid_tgid() >> 32;
+		note_reader(end);
 		end->recvs++;
 	}
 	return 0;

@@ -343,6 +343,17 @@ no_handshake_left()
 	never epoll excluded
 }
 
+@test "excluded by process, by a supervisor that sees other process numbers" {
+	load_proven --exclude process:style
+	# its first child is the first process of the namespace
+	spawn supervisor unshare --pid --mount sh -c '
+		sh -c "mount -t proc proc /proc && exec \"\$0\" run" "$0" &
+		trap "kill -9 $!" TERM
+		wait' "$SHUNT"
+	wait_for supervised
+	never epoll excluded
+}
+
 @test "no supervisor: nothing is promoted, status says so" {
 	load_proven
 	peer style epoll 1
