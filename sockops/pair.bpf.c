@@ -64,29 +64,58 @@ static __always_inline __u64 meet_check(__u32 client_isn, __u32 server_isn, __u6
 	return check_sum((__u64)client_isn << 32 | server_isn, a, b, 0);
 }
 
+static __always_inline bool unvouchable(const struct tcp_request_sock *req)
+{
+	const struct sock *listener = BPF_CORE_READ(req, req.req.__req_common.skc_listener);
+
+	return in_kernel_use(listener) || has_ulp(listener);
+}
+
+/* What pairing needs of a request. Each read is a call, so they are few. */
+struct request {
+	__u32 client_isn, server_isn;
+	bool mptcp; /* of an MPTCP listener: route_req marks all its requests */
+};
+
+static __always_inline void read_request(const struct tcp_request_sock *req, struct request *ret)
+{
+	const __u32 client = bpf_core_field_offset(req->rcv_isn);
+	__u32 isn[2];
+
+	if (bpf_core_field_offset(req->snt_isn) == client + 4) {
+		bpf_probe_read_kernel(isn, sizeof(isn), (const void *)req + client);
+		ret->client_isn = isn[0];
+		ret->server_isn = isn[1];
+	} else {
+		ret->client_isn = BPF_CORE_READ(req, rcv_isn);
+		ret->server_isn = BPF_CORE_READ(req, snt_isn);
+	}
+	ret->mptcp = bpf_core_field_exists(req->is_mptcp) && BPF_CORE_READ(req, is_mptcp);
+}
+
 /* The server answers a SYN: leave word for the client. */
 static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
 {
 	const struct tcp_request_sock *req = (const void *)kernel_sk(ops);
-	const struct sock *listener = BPF_CORE_READ(req, req.req.__req_common.skc_listener);
-	__u32 client_isn = BPF_CORE_READ(req, rcv_isn);
-	__u32 server_isn = BPF_CORE_READ(req, snt_isn);
-	struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	struct shunt_meet *meet;
+	struct request r;
 	__u64 cookie;
 
-	if (!meet || !listener || is_mptcp(listener))
+	read_request(req, &r);
+	meet = meeting_place(r.client_isn, r.server_isn);
+	if (!meet || r.mptcp)
 		return;
 	/* With NAT between the two, the client knows other addresses. */
 	if (excluded((const struct sock *)req))
 		return;
 	/* Under 'proven' its children show it in time. */
-	if (admit == SHUNT_EAGER && (in_kernel_use(listener) || has_ulp(listener)))
+	if (admit == SHUNT_EAGER && unvouchable(req))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	meet->client_isn = client_isn;
+	meet->client_isn = r.client_isn;
 	meet->admit = admit;
 	meet->client = 0;
-	meet->check = meet_check(client_isn, server_isn, cookie, admit);
+	meet->check = meet_check(r.client_isn, r.server_isn, cookie, admit);
 	meet->server = cookie;
 }
 
@@ -295,15 +324,20 @@ static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 ad
  * in the map, with bytes of the old connection still queued. */
 static __always_inline void forget(struct bpf_sock_ops *ops)
 {
-	__u64 cookie = bpf_get_socket_cookie(ops);
-	struct shunt_proof *proof = proof_place(cookie);
 	struct bpf_sock *sk = ops->sk;
+	const struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+	struct shunt_proof *proof;
 	struct shunt_sk *st;
+	__u64 cookie;
 
+	if (!tp)
+		return;
+	cookie = tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
+	if (!cookie) /* what was paired has one */
+		return;
+	proof = proof_place(cookie);
 	if (proof && proof->server == cookie)
 		proof->server = 0;
-	if (!sk)
-		return;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
 	if (!st)
 		return;
