@@ -128,14 +128,16 @@ static void release(struct run *r, struct shunt_pair *p)
 	memset(p, 0, sizeof(*p));
 }
 
+/* What was clean but too little the last time counts on. */
 static void watch(struct shunt_pair *p)
 {
+	bool on = p->why == WHY_WATCHED;
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		p->end[i].recvs = 0;
+		p->end[i].recvs = on ? p->end[i].recvs : 0;
+		p->end[i].quiet = on && p->end[i].quiet;
 		p->end[i].fault = 0;
-		p->end[i].quiet = 0;
 	}
 	p->tries = 0;
 	set_stage(p, STAGE_WATCHED);

@@ -329,6 +329,17 @@ no_handshake_left()
 	[ -n "$(ss -Htn state established)" ]
 }
 
+@test "messages too few for one look are counted over several" {
+	load_proven
+	supervise
+	spawn slow peer style slow 60
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt 0
+	tell slow
+	reap slow
+	wait_for maps_empty
+}
+
 @test "excluded by port, prefix and process" {
 	for what in port:1-65535 127.0.0.0/8; do
 		load_proven --exclude "$what"

@@ -15,6 +15,7 @@
  *   late      epoll for half of the time, then splice
  *   lowat     SO_RCVLOWAT of 2, non-blocking
  *   paced     SO_MAX_PACING_RATE, non-blocking
+ *   slow      epoll, 40 turns a second
  *   stream    after some turns writes of 512 bytes one way, the server reads
  *
  * Ends after SECONDS, or when a line comes on stdin. Fails when a byte is wrong
@@ -208,7 +209,7 @@ int main(int argc, char **argv)
 	fd = dial(&addr);
 	half_ms = clock_ms() + seconds * 500;
 	deadline_ms = clock_ms() + seconds * 1000;
-	for (turn = 0; clock_ms() < deadline_ms && (turn % 256 || !told()); turn++) {
+	for (turn = 0; clock_ms() < deadline_ms && ((turn % 256 && !is("slow")) || !told()); turn++) {
 		for (i = 0; i < SIZE; i++)
 			out[i] = turn * 31 + i * 7;
 		if (is("stream") && turn >= ANSWERED) {
@@ -216,6 +217,8 @@ int main(int argc, char **argv)
 				write_all(fd, out + i, 512);
 			continue;
 		}
+		if (is("slow"))
+			usleep(25000);
 		write_all(fd, out, SIZE);
 		read_all(fd, in, SIZE);
 		if (memcmp(in, out, SIZE)) {
