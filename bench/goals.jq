@@ -61,10 +61,10 @@ line("the same: CPU for each byte"; "plain TCP"; "≤"; 0.6; "×";
 	rows($all; "bypass"; $large; "cpu") | share("eager"; "plain")),
 line("stream, writes below 16 KiB, `proven`"; "plain TCP"; "≥"; 1; "×";
 	rows($all; "bypass"; $tiny; "rate") | times("proven"; "plain")),
-line("connect, request, close, `proven`"; "plain TCP"; "≥"; 0.98; "×";
-	rows($all; "bypass"; "^connect"; "p50") | times("proven"; "plain")),
+line("connect, request, close, `proven`: connections a second"; "plain TCP"; "≥"; 0.98; "×";
+	rows($all; "bypass"; "^connect"; "turn") | times("proven"; "plain")),
 line("flow to a remote peer"; "without shunt"; "≥"; 0.99; "×";
-	rows($all; "bystanders"; "^remote"; "p50", "rate") | times("shunt"; "without")),
+	(rows($all; "bystanders"; "^remote, \\d+ B"; "p50"), rows($all; "bystanders"; "^remote"; "turn", "rate")) | times("shunt"; "without")),
 line("a pair that is never promoted"; "without shunt"; "≥"; 0.99; "×";
 	rows($all; "bystanders"; "^blocking"; "p50", "rate") | times("shunt"; "without")),
 line("redis-benchmark, 1 client, no pipeline, `proven`"; "plain TCP"; "≥"; 1.3; "×";
@@ -78,7 +78,7 @@ line("wrk on nginx, keep-alive, `proven`"; "plain TCP"; "≥"; 1.15; "×";
 line("request/response, `eager`"; "naive sockmap"; "≥"; 1; "×";
 	rows($all; "bypass"; "^round trip"; "p50") | times("eager"; "naive")),
 line("streams and connections, `proven`"; "naive sockmap"; "≥"; 1; "×";
-	(rows($all; "bypass"; "^stream"; "rate"), rows($all; "bypass"; "^connect"; "p50")) | times("proven"; "naive")),
+	(rows($all; "bypass"; "^stream"; "rate"), rows($all; "bypass"; "^connect"; "turn")) | times("proven"; "naive")),
 line("the programs above, `proven`"; "naive sockmap"; "≥"; 1; "×";
 	rows($all; "programs"; "."; "rate", "p50") | times("proven"; "naive")),
 line("slow reader: kernel memory, `proven` and `eager`"; "naive sockmap"; "≤"; 0.01; "×";

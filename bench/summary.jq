@@ -12,7 +12,7 @@ def rounds:
 to_entries | map(.value + {at: .key}) |
 {
 	part: $part, baseline: $baseline, mode: $mode, kernel: $kernel, cpu: $cpu, cpus: $cpus,
-	load: $load, seconds: $seconds, rounds: (map(.round) | max + 1),
+	load: $load, seconds: $seconds, rounds: (.[0].workload as $first | map(select(.workload == $first).round) | max + 1),
 	rows: (group_by([.cpus, .workload, .figure, .unit]) | sort_by(map(.at) | min) | map(
 		(map(select(.contender == $baseline)) | rounds) as $base |
 		(.[0] | {cpus, workload, figure, unit}) + {

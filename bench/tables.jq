@@ -7,7 +7,7 @@ def title:
 	{
 		"p50 us": "a round trip or connection, median, us",
 		"p99 us": "the slowest of a hundred, us",
-		"turn us": "time for each round trip, all connections together, us",
+		"turn us": "time for each round trip or connection, all together, us",
 		"cpu us": "CPU time for each, both ends, us",
 		"rate Gbit/s": "Gbit/s",
 		"cpu s/GB": "CPU time, both ends, s for 10^9 bytes",

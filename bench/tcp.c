@@ -23,7 +23,7 @@
  * Each line of the output is a figure, its unit and its value:
  *
  *   p50, p99  of the times of a round trip
- *   turn      time for each round trip, all connections together, if there are more
+ *   turn      time for each, all together: with -n, and of crr
  *   cpu       of both processes, for a round trip or 10^9 bytes
  *   rate      bits
  *   written, memory  bytes; memory is TCP's and the kernel's slab
@@ -364,16 +364,16 @@ static void count(double since, double t)
 	trips++;
 }
 
-static void report_trips(void)
+static void report_trips(bool crr)
 {
 	unsigned long n = trips < MAX_TIMES ? trips : MAX_TIMES;
 	double took = now() - from;
 
 	used = cpu_seconds() - used;
 	qsort(times, n, sizeof(*times), compare);
-	if (connections > 1)
+	if (connections > 1 || crr)
 		printf("turn us %.3f\n", took * 1e6 / trips);
-	else
+	if (connections == 1)
 		printf("p50 us %.3f\n", times[n / 2] / 1e3);
 	printf("p99 us %.3f\ncpu us %.3f\n", times[n * 99 / 100] / 1e3, used * 1e6 / trips);
 }
@@ -654,11 +654,13 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "stall")) {
 		stall();
 	} else {
+		bool crr = !strcmp(mode, "crr");
+
 		if (connections > 1)
 			trips_of_many();
 		else
-			trips_of_one(!strcmp(mode, "crr"));
-		report_trips();
+			trips_of_one(crr);
+		report_trips(crr);
 	}
 	return 0;
 }

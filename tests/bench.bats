@@ -85,7 +85,7 @@ figures()
 		# shellcheck disable=SC2086
 		[ "$(figures stream -s 20000 $way)" = 'rate cpu ' ]
 	done
-	[ "$(figures crr)" = 'p50 p99 cpu ' ]
+	[ "$(figures crr)" = 'turn p50 p99 cpu ' ]
 	[ "$(figures rr -n 50 -i 20 -s 20000)" = 'turn p99 cpu ' ]
 	# what others free meanwhile may outweigh the memory
 	[ "$(figures stall -s 65536 -m 1 | grep -o written)" = written ]
