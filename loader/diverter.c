@@ -173,18 +173,6 @@ static int read_iface(const struct words *w, struct shunt_rule *r)
 	return 0;
 }
 
-/* A rule for an interface that is not there waits for it. */
-static void find_iface(struct shunt_rule *r)
-{
-	if (!*r->ifname)
-		return;
-	r->ifindex = if_nametoindex(r->ifname);
-	if (r->ifindex)
-		return;
-	r->ifindex = SHUNT_NO_IFINDEX;
-	say("no interface '%s' yet", r->ifname);
-}
-
 static int read_proto(const struct words *w, struct shunt_rule *r)
 {
 	const char *proto = word(w, 'p');
@@ -263,7 +251,10 @@ static int insert(const struct words *w)
 	error = read_to(w, &r);
 	if (error || never)
 		return error;
-	find_iface(&r);
+	if (*r.ifname)
+		rule_find_iface(&r);
+	if (r.ifindex == SHUNT_NO_IFINDEX)
+		say("no interface '%s' yet", r.ifname);
 	read_service(w, &r);
 	lock = rules_lock();
 	return lock < 0 ? lock : rules_add(&r, &added);

@@ -194,6 +194,8 @@ void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
 	if (idle == 1 && rule_is_local(first))
 		warn("a rule with 'origin local' has no effect until shunt is attached to an "
 		     "interface");
+	else if (idle == 1 && first->ifindex == SHUNT_NO_IFINDEX)
+		warn("a rule waits: there is no interface '%s' yet", first->ifname);
 	else if (idle == 1)
 		warn("a rule has no effect until shunt is attached to '%s'", first->ifname);
 	else if (idle)

@@ -105,7 +105,7 @@ static void print_steer(const struct status *s)
 	       "Of those, packets whose listener lacks IP_TRANSPARENT.");
 	metric("steer_reuseport_total", c->reuseport,
 	       "Of those, packets whose listener shares its port by SO_REUSEPORT.");
-	metric("steer_fragments_total", c->fragments, "Fragments, left alone.");
+	metric("steer_fragments_total", c->fragments, "Fragments seen, steered or not.");
 	metric("steer_malformed_total", c->malformed, "Malformed packets, left alone.");
 	metric("steer_local", s->conf->local, "Is what this host sends steered, too?");
 	metric("steer_routers_own_total", c->routers_own, "Packets of the router itself, left alone.");

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "json.h"
-#include "netns.h"
 #include "shunt.h"
 
 #define ADDRESS_TEXT INET6_ADDRSTRLEN
@@ -206,12 +205,19 @@ static int set_sport(struct draft *d, const char *word)
 	return parse_range(word, &d->rule.sport_low, &d->rule.sport_high);
 }
 
+void rule_find_iface(struct shunt_rule *r)
+{
+	unsigned int ifindex = if_nametoindex(r->ifname);
+
+	r->ifindex = ifindex ? ifindex : SHUNT_NO_IFINDEX;
+}
+
 static int set_iface(struct draft *d, const char *word)
 {
 	if (!*word || strlen(word) >= sizeof(d->rule.ifname) || strpbrk(word, "/:"))
 		return refuse("'%s': not the name of an interface", word);
 	strcpy(d->rule.ifname, word);
-	d->rule.ifindex = if_nametoindex(word);
+	rule_find_iface(&d->rule);
 	return 0;
 }
 
@@ -325,9 +331,6 @@ static int check_draft(const struct draft *d, bool match_only)
 		return 0;
 	if (!d->given[WORD_TO] && !d->given[WORD_PASS])
 		return refuse("a rule needs 'to ADDR:PORT' or 'pass'");
-	if (d->given[WORD_IFACE] && !d->rule.ifindex)
-		return deny(-ENODEV, "'%s': no such interface%s", d->given[WORD_IFACE],
-			    netns_moved() ? " in the network namespace that shunt is loaded in" : "");
 	return 0;
 }
 

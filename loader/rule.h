@@ -56,6 +56,10 @@ int rule_parse_match(int argc, char **argv, struct shunt_rule *ret);
 /* Writes the shortest words that rule_parse() reads as r. */
 void rule_format(const struct shunt_rule *r, char *text, size_t size);
 
+/* Sets ifindex to that of the interface ifname, or to SHUNT_NO_IFINDEX: the rule
+ * waits until there is one. */
+void rule_find_iface(struct shunt_rule *r);
+
 /* Is it for what this host itself sends? */
 bool rule_is_local(const struct shunt_rule *r);
 

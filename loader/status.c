@@ -341,8 +341,8 @@ static void print_text(const struct status *s)
 		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),
 		       ULL(c->steered_flows));
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
-		       "%llu fragments, %llu malformed\n", ULL(c->no_listener), ULL(c->not_transparent),
-		       ULL(c->fragments), ULL(c->malformed));
+		       "%llu malformed; %llu fragments seen\n", ULL(c->no_listener),
+		       ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));
 		if (c->reuseport)
 			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
 			       ULL(c->reuseport));

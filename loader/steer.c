@@ -17,6 +17,7 @@
 #include "tally.h"
 
 #define PRUNE_SEC 3600
+#define MAX_PRUNE_SEC 31536000U
 
 static int refuse_words(const char *verb, int argc, char **argv)
 {
@@ -183,8 +184,9 @@ static int parse_age(int argc, char **argv, __u32 *ret_ticks)
 		return refuse("--older-than: a value is missing");
 	if (argc > 3)
 		return refuse("steer prune: '%s' is one word too many", argv[3]);
-	if (argc == 3 && !parse_number(argv[2], 99999, &sec))
-		return refuse("--older-than '%s': not a number of seconds from 0 to 99999", argv[2]);
+	if (argc == 3 && !parse_number(argv[2], MAX_PRUNE_SEC, &sec))
+		return refuse("--older-than '%s': not a number of seconds from 0 to %u (a year)", argv[2],
+			      MAX_PRUNE_SEC);
 	*ret_ticks = SHUNT_TICKS(sec * 1000000000ULL);
 	return 0;
 }

@@ -138,6 +138,8 @@ static int trace_follow(int argc, char **argv)
 		return error;
 	snprintf(path, sizeof(path), "%s/trace_pipe", dir);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == EBUSY)
+		return deny(-EBUSY, "another program reads '%s', and only one can", path);
 	if (fd < 0)
 		return fail(-errno, "can't open '%s'", path);
 	/* What is there is old. */

@@ -31,17 +31,20 @@ in_config() {
 		NF == 2 && $1 ~ options { print $2 }' "$config"
 }
 
-# cgroup-tools can make a cgroup without controllers only in newer versions
-# and on pure cgroup2 hosts; a plain mkdir does everywhere.
+# A plain mkdir: not every version of cgcreate makes one without controllers.
 make_cgroup() {
-	local dir
-	dir=$(cgroup2)
-	[ -n "$dir" ] || die "no cgroup2 file system is mounted"
-	case $1 in "$dir"/*) dir=$1 ;; *) dir=$dir/$1 ;; esac
+	local mount dir
+	mount=$(cgroup2)
+	[ -n "$mount" ] || die "no cgroup2 file system is mounted"
+	case $1 in
+	"$mount"/*) dir=$1 ;;
+	/*) die "--cgroup '$1': not below $mount, where cgroup2 is mounted" ;;
+	*) dir=$mount/$1 ;;
+	esac
 	[ ! -d "$dir" ] || return 0
-	cgcreate -g ":$1" 2>/dev/null || true
-	[ -d "$dir" ] || mkdir -p "$dir" || die "can't make cgroup '$1'"
-	new+=("$dir")
+	[ -d "${dir%/*}" ] || make_cgroup "${dir%/*}"
+	mkdir "$dir" || die "can't make cgroup '$1'"
+	new=("$dir" "${new[@]}") # what is inside goes first
 	echo "load.sh: made cgroup $dir"
 }
 
@@ -55,7 +58,9 @@ remove_cgroups() {
 keep_cgroups() {
 	[ ${#new[@]} -gt 0 ] || return 0
 	mkdir -p "${made%/*}"
-	printf '%s\n' "${new[@]}" >>"$made"
+	touch "$made"
+	printf '%s\n' "${new[@]}" | cat - "$made" >"$made.new"
+	mv "$made.new" "$made"
 }
 
 supervised() { "$shunt" -j status | grep -q '"supervised":true'; }

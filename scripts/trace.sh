@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Prints a line for each pair, bypassed message and steered flow, until
-# interrupted; tracing is off again afterwards.
+# interrupted; tracing is what it was afterwards.
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
@@ -12,8 +12,9 @@ set -eu
 }
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
+on=$("$shunt" -j status | grep '"trace":true' || true)
 "$shunt" trace on
-trap 'kill $! 2>/dev/null || true; "$shunt" trace off' EXIT
+trap 'kill $! 2>/dev/null || true; [ -n "$on" ] || "$shunt" trace off' EXIT
 trap 'exit 0' INT TERM
 "$shunt" trace follow & # a trap has to wait for what is in the foreground
 wait $!

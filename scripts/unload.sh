@@ -21,8 +21,7 @@ fi
 left=
 while read -r dir; do
 	[ -d "$dir" ] || continue
-	cgdelete -g ":${dir##*/}" 2>/dev/null || true
-	[ ! -d "$dir" ] || rmdir "$dir" 2>/dev/null ||
+	rmdir "$dir" 2>/dev/null ||
 		{ left=1; echo "unload.sh: cgroup $dir still has processes; the next unload.sh removes it" >&2; }
 done <"$made"
 [ -n "$left" ] || rm -f "$made"

@@ -52,6 +52,7 @@ listens() { # tcp|udp PORT [PREFIX...]
 
 # Shows and counts the trace lines that match; fails without any.
 show() {
+	kill -0 "$follower" 2>/dev/null || fail "the trace can't be read: see above"
 	grep -m 1 -E "$1" "$dir/trace" || fail "no trace line like '$1'"
 }
 
@@ -135,6 +136,7 @@ dir=$(mktemp -d)
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 background "$shunt" trace follow >"$dir/trace"
+follower=$!
 
 echo "bypass, in a cgroup of its own:"
 bypass

@@ -394,7 +394,7 @@ fails_by_name()
 	runs 0 status
 	grep -q 'in another network namespace' "$OUT"
 	fails 1 "'nope': no such interface in the network namespace that shunt is loaded in" \
-		steer add tcp dst 10.0.0.0/8 iface nope pass
+		steer test tcp dst 10.0.0.1:80 iface nope
 	runs 0 steer add tcp dst 10.0.0.0/8 iface v0 pass
 	program=(timeout 30 "$SHUNT")
 	runs 0 status
@@ -795,6 +795,21 @@ own_run()
 	one_line "$ERR" 'standard input'
 }
 
+@test "load.sh: a cgroup in a cgroup; none is left behind, and none is made elsewhere" {
+	own_run
+	runs 0 --cgroup "$NAME/in/it"
+	[ -d "$MADE/in/it" ]
+	"$PROJECT/scripts/unload.sh"
+	[ ! -e "$MADE" ]
+	[ ! -e /run/shunt ]
+	runs 2 --cgroup "$NAME/in=fast"
+	[ ! -e "$MADE" ]
+	runs 1 --cgroup /nowhere/shunt
+	one_line "$ERR" "'/nowhere/shunt': not below"
+	[ ! -e "${MADE%"$NAME"}/nowhere" ]
+	[ ! -e "$PIN_DIR" ]
+}
+
 @test "unload.sh: a cgroup with processes stays, until there are none" {
 	own_run
 	runs 0 --cgroup "$NAME"
@@ -838,6 +853,26 @@ own_run()
 	kill "$(cat "$BATS_TEST_TMPDIR/trace.pid")"
 	wait_for ended trace
 	[ "$(status trace)" = false ]
+}
+
+@test "scripts: a second trace.sh leaves the first one's tracing on" {
+	program=("$PROJECT/scripts/trace.sh")
+	load_both
+	spawn trace "${program[@]}"
+	wait_for status_is trace = true
+	PATIENCE=5 wait_for only_reader || skip "this kernel lets several read trace_pipe"
+	runs 1
+	grep -q 'another program reads' "$ERR"
+	[ "$(status trace)" = true ]
+	kill "$(cat "$BATS_TEST_TMPDIR/trace.pid")"
+	wait_for ended trace
+}
+
+# Does the kernel refuse another reader of trace_pipe by now?
+only_reader()
+{
+	! timeout 1 "$SHUNT" trace follow 2>&1 | grep -q . || return 0
+	return 1
 }
 
 @test "scripts: what is named as a command can be run" {

@@ -221,6 +221,23 @@ listen()
 	done
 }
 
+@test "an interface that is not there: the rule waits, and what save prints is read" {
+	shunt steer add udp dst 10.0.0.2 iface late9 pass 2>&1 | grep "no interface 'late9' yet"
+	shunt steer list | grep 'iface late9.*(no such interface)'
+	shunt save >"$BATS_TEST_TMPDIR/rules"
+	shunt steer flush
+	shunt apply "$BATS_TEST_TMPDIR/rules" 2>&1 | grep "no interface 'late9' yet"
+	rules_are 1
+	shunt steer add udp dst 10.0.0.2 iface late9 pass 2>/dev/null
+	rules_are 1
+	ip link add late9 type veth peer name late8
+	shunt apply "$BATS_TEST_TMPDIR/rules" 2>/dev/null
+	run ! grep -F '(' <(shunt steer list)
+	ip link del late9
+	shunt steer del udp dst 10.0.0.2 iface late9
+	rules_are 0
+}
+
 @test "an interface that is made anew: the rule moves to it" {
 	ip link add w0 type veth peer name w1
 	shunt steer add udp dst 10.0.0.1 iface w0 to 127.0.0.1:9
