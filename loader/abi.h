@@ -210,6 +210,9 @@ enum shunt_stage {
 	STAGE_EMPTYING,    /* none; out of the map once empty */
 };
 
+/* Clean receive calls that prove a reader. */
+#define SHUNT_CLEAN_RECVS 64
+
 /* A process's name: TASK_COMM_LEN. */
 #define SHUNT_COMM 16
 

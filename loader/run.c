@@ -37,8 +37,8 @@
 
 #define MS 1000000ULL
 
-/* Clean receive calls that prove a reader. */
-#define CLEAN_RECVS 64
+/* Of the clean receive calls that prove a reader, so many are the last ones. */
+#define LATE_RECVS 16
 /* LEAVING, while the reader reads but always has more to read. */
 #define SOFT_MS 1000
 /* The same for one that splices. */
@@ -121,23 +121,30 @@ static void set_slot(struct run *r, __u64 cookie, __u32 slot)
 		bpf_map_delete_elem(r->slots, &cookie);
 }
 
+/* A socket that connected again may be in another pair by now. */
 static void release(struct run *r, struct shunt_pair *p)
 {
-	set_slot(r, p->end[0].cookie, 0);
-	set_slot(r, p->end[1].cookie, 0);
+	__u32 slot;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (!bpf_map_lookup_elem(r->slots, &p->end[i].cookie, &slot) && slot == p - r->pairs)
+			set_slot(r, p->end[i].cookie, 0);
 	memset(p, 0, sizeof(*p));
 }
 
-/* What was clean but too little the last time counts on. */
+/* What was clean but too little the last time counts on, but for what has to be
+ * seen now. */
 static void watch(struct shunt_pair *p)
 {
-	bool on = p->why == WHY_WATCHED;
+	const __u32 most = p->why == WHY_WATCHED ? SHUNT_CLEAN_RECVS - LATE_RECVS : 0;
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		p->end[i].recvs = on ? p->end[i].recvs : 0;
-		p->end[i].quiet = on && p->end[i].quiet;
+		if (p->end[i].recvs > most)
+			p->end[i].recvs = most;
 		p->end[i].fault = 0;
+		p->end[i].quiet = 0;
 	}
 	p->tries = 0;
 	set_stage(p, STAGE_WATCHED);
@@ -250,7 +257,7 @@ static __u32 owner_fault(const struct run *r, const struct shunt_pair *p)
 /* Bytes one way, so many that a reader never has none to read. */
 static bool streams(const struct shunt_end *reader, const struct shunt_end *sender)
 {
-	return reader->recvs >= CLEAN_RECVS && !sender->recvs && !reader->quiet;
+	return reader->recvs >= SHUNT_CLEAN_RECVS && !sender->recvs && !reader->quiet;
 }
 
 static void step_watched(struct run *r, struct shunt_pair *p)
@@ -262,8 +269,8 @@ static void step_watched(struct run *r, struct shunt_pair *p)
 		wait_longer(p, why);
 	else if (streams(&e[0], &e[1]) || streams(&e[1], &e[0]))
 		wait_longer(p, WHY_STREAM);
-	else if ((e[0].recvs >= CLEAN_RECVS || !e[0].recvs) &&
-		 (e[1].recvs >= CLEAN_RECVS || !e[1].recvs) && (e[0].recvs || e[1].recvs))
+	else if ((e[0].recvs >= SHUNT_CLEAN_RECVS || !e[0].recvs) &&
+		 (e[1].recvs >= SHUNT_CLEAN_RECVS || !e[1].recvs) && (e[0].recvs || e[1].recvs))
 		(why = owner_fault(r, p)) ? wait_longer(p, why) : set_stage(p, STAGE_JOINING);
 	else if (now_ns() - p->since_ns > WATCH_MS * MS)
 		wait_longer(p, WHY_WATCHED);
@@ -342,8 +349,10 @@ static void step(struct run *r, struct shunt_pair *p)
 		release(r, p);
 		return;
 	}
-	if (r->stopping && (p->stage == STAGE_ACTIVE || p->stage == STAGE_JOINING))
+	if (r->stopping && (p->stage == STAGE_ACTIVE || p->stage == STAGE_JOINING)) {
+		p->why = WHY_PATIENCE;
 		set_stage(p, STAGE_LEAVING);
+	}
 	switch (p->stage) {
 	case STAGE_WATCHED:
 		step_watched(r, p);

@@ -338,6 +338,7 @@ static __always_inline void forget(struct bpf_sock_ops *ops)
 	proof = proof_place(cookie);
 	if (proof && proof->server == cookie)
 		proof->server = 0;
+	bpf_map_delete_elem(&shunt_slot, &cookie);
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
 	if (!st)
 		return;

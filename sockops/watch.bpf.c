@@ -123,13 +123,13 @@ static __always_inline void note_splicer(struct shunt_conf *conf)
 }
 
 /* Who reads at this end. The supervisor can't ask /proc for the name: it may live
- * in another PID namespace. */
+ * in another PID namespace. By the last receives the process may have another one. */
 static __always_inline void note_reader(struct shunt_end *end)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	const struct task_struct *task;
 
-	if (end->tgid == tgid && end->recvs)
+	if (end->tgid == tgid && end->recvs + 1 < SHUNT_CLEAN_RECVS)
 		return;
 	task = bpf_get_current_task_btf();
 	BPF_CORE_READ_INTO(&end->comm, task, group_leader, comm);

@@ -104,7 +104,7 @@ bad_lines()
 		tcp dst 10.0.0.1 src fd00::1 pass|fd00::1
 		tcp dst fd00::1 src 10.0.0.1 pass|10.0.0.1
 		tcp dst 10.0.0.1 src pass|pass
-		tcp dst 10.0.0.1 iface nosuch0 pass|nosuch0
+		tcp dst 10.0.0.1 iface no/such pass|no/such
 		tcp dst 10.0.0.1 iface an-interface-name-too-long pass|an-interface-name-too-long
 		tcp dst 10.0.0.1 iface|iface
 		tcp dst 10.0.0.1 to 127.0.0.1|127.0.0.1
@@ -142,7 +142,7 @@ bad_lines()
 	while IFS='|' read -r line word; do
 		printf 'tcp dst 10.0.0.7 pass\n# second\n%s\ntcp dst 10.0.0.8 pass\n' "$line" >"$RULES"
 		echo "# $line"
-		run "-$([ "$word" = nosuch0 ] && echo 1 || echo 2)" shunt apply "$RULES"
+		run -2 shunt apply "$RULES"
 		[[ $output == "shunt: $RULES:3: "*"$word"* ]]
 		count=$((count + 1))
 	done < <(bad_lines)

@@ -366,7 +366,6 @@ fails_by_name()
 	fails 1 "'interface-names-end-here'" load --iface interface-names-end-here
 	load_both
 	fails 1 "'nope'" load --iface nope
-	fails 1 "'nope'" steer add tcp dst 10.0.0.0/8 iface nope pass
 	fails 1 "'nope'" steer test tcp src 10.0.0.1 dst 10.0.0.2:80 iface nope
 }
 

@@ -335,8 +335,24 @@ no_handshake_left()
 	spawn slow peer style slow 60
 	wait_for state_is active
 	wait_for status_is bypass.redirected_messages -gt 0
+	# what counted on is over when it was promoted
+	kill "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	reap supervisor
+	why_is 'left the fast path'
 	tell slow
 	reap slow
+	wait_for maps_empty
+}
+
+@test "a client that connects again while it is watched is promoted" {
+	load_proven
+	supervise
+	spawn again peer style again 60
+	wait_for state_is watched
+	tell again
+	wait_for status_is bypass.promoted -gt 0
+	tell again
+	reap again
 	wait_for maps_empty
 }
 
@@ -352,6 +368,12 @@ no_handshake_left()
 	load_proven --exclude process:style
 	supervise
 	never epoll excluded
+}
+
+@test "excluded by a name that the process took while it was watched" {
+	load_proven --exclude process:renamed
+	supervise
+	never renamed excluded
 }
 
 @test "excluded by process, by a supervisor that sees other process numbers" {

@@ -16,6 +16,8 @@
  *   lowat     SO_RCVLOWAT of 2, non-blocking
  *   paced     SO_MAX_PACING_RATE, non-blocking
  *   slow      epoll, 40 turns a second
+ *   renamed   the same; the process gets the name 'renamed' after some turns
+ *   again     the same; at the first line on stdin it disconnects and connects again
  *   stream    after some turns writes of 512 bytes one way, the server reads
  *
  * Ends after SECONDS, or when a line comes on stdin. Fails when a byte is wrong
@@ -136,6 +138,7 @@ static void write_all(int fd, const char *buf, size_t size)
 
 static void serve(int listener)
 {
+	bool again = is("again");
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 	char buf[65536];
 	size_t done = 0;
@@ -143,6 +146,12 @@ static void serve(int listener)
 
 	for (;;) {
 		n = recv(fd, buf, sizeof(buf), 0);
+		if (n < 0 && errno == ECONNRESET && again) {
+			/* the old one stays open */
+			fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+			again = false;
+			continue;
+		}
 		if (!n)
 			_exit(0);
 		if (n > 0 && (!is("stream") || done < ANSWERED * SIZE))
@@ -185,8 +194,22 @@ static bool told(void)
 	return poll(&in, 1, 0) == 1 && in.revents & POLLIN;
 }
 
+static void connect_again(int fd, const struct sockaddr_in *addr)
+{
+	struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	char line[16];
+
+	if (read(0, line, sizeof(line)) < 1 || connect(fd, &nowhere, sizeof(nowhere)))
+		die("disconnect");
+	if (connect(fd, (const void *)addr, sizeof(*addr)) &&
+	    (errno != EINPROGRESS || poll(&p, 1, PATIENCE_MS) != 1))
+		die("connect again");
+}
+
 int main(int argc, char **argv)
 {
+	bool again = false, slow;
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof(addr);
 	char out[SIZE], in[SIZE];
@@ -198,6 +221,7 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	style = argv[1];
+	slow = is("slow") || is("renamed") || is("again");
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (bind(listener, (void *)&addr, len) || listen(listener, 1) ||
 	    getsockname(listener, (void *)&addr, &len) || pipe2(pipes, O_NONBLOCK))
@@ -209,7 +233,13 @@ int main(int argc, char **argv)
 	fd = dial(&addr);
 	half_ms = clock_ms() + seconds * 500;
 	deadline_ms = clock_ms() + seconds * 1000;
-	for (turn = 0; clock_ms() < deadline_ms && ((turn % 256 && !is("slow")) || !told()); turn++) {
+	for (turn = 0; clock_ms() < deadline_ms && ((turn % 256 && !slow) || !told() || (is("again") && !again)); turn++) {
+		if (is("again") && !again && told()) {
+			connect_again(fd, &addr);
+			again = true;
+		}
+		if (is("renamed") && turn == 24 && prctl(PR_SET_NAME, style))
+			die("PR_SET_NAME");
 		for (i = 0; i < SIZE; i++)
 			out[i] = turn * 31 + i * 7;
 		if (is("stream") && turn >= ANSWERED) {
@@ -217,7 +247,7 @@ int main(int argc, char **argv)
 				write_all(fd, out + i, 512);
 			continue;
 		}
-		if (is("slow"))
+		if (slow)
 			usleep(25000);
 		write_all(fd, out, SIZE);
 		read_all(fd, in, SIZE);
