@@ -87,6 +87,17 @@ void say(const char *fmt, ...)
 	va_end(args);
 }
 
+void say_missing(const char *what, int argc, char **argv)
+{
+	char words[512] = "";
+	size_t len = 0;
+	int i;
+
+	for (i = 0; i < argc && len < sizeof(words); i++)
+		len += snprintf(words + len, sizeof(words) - len, " %s", argv[i]);
+	say("no such %s:%s; nothing to delete", what, words);
+}
+
 void warn(const char *fmt, ...)
 {
 	va_list args;

@@ -97,7 +97,7 @@ static bool made_for(const struct shunt_rule *r, const struct shunt_rule *match)
 }
 
 /* Deletes the rules of one prefix, the first to be tried last. */
-static int delete_prefix(const struct shunt_rule *match)
+static int delete_prefix(const struct shunt_rule *match, char **argv)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
 	bool any = false;
@@ -110,7 +110,7 @@ static int delete_prefix(const struct shunt_rule *match)
 			any = true;
 		}
 	if (!error && !any)
-		say("no such entry; nothing to delete");
+		say_missing("entry", 2, argv + 1);
 	return error;
 }
 
@@ -131,5 +131,5 @@ int cmd_map_delete_elem(int argc, char **argv)
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;
-	return delete_prefix(&match);
+	return delete_prefix(&match, argv);
 }

@@ -90,7 +90,7 @@ static int nat_del(int argc, char **argv)
 	error = nat_store_del(&match);
 	if (error != -ENOENT)
 		return error;
-	say("no such rule; nothing to delete");
+	say_missing("rule", argc - 1, argv + 1);
 	return 0;
 }
 

@@ -72,6 +72,9 @@ void message_place(const char *file, unsigned int line);
 /* A line on stderr that is no error; nothing with -j. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Says that there is no WHAT of these words to be deleted. */
+void say_missing(const char *what, int argc, char **argv);
+
 /* A line on stderr, with -j too, of what was done but may not do what is meant. */
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

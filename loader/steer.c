@@ -74,7 +74,7 @@ static int steer_del(int argc, char **argv)
 	if (lock < 0)
 		return lock;
 	if (rules_del(&match))
-		say("no such rule; nothing to delete");
+		say_missing("rule", argc - 1, argv + 1);
 	return 0;
 }
 

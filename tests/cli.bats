@@ -554,7 +554,7 @@ other()
 	one_line "$ERR" 'replaced by: tcp dst 10.1.0.0/16 pass'
 	[ "$(status steer.rules)" = 1 ]
 	silently steer del tcp dst 10.1.0.0/16
-	says 'no such rule' steer del tcp dst 10.1.0.0/16
+	says 'no such rule: tcp dst 10.1.0.0/16; nothing to delete' steer del tcp dst 10.1.0.0/16
 	silently steer flush
 	silently steer flush
 

@@ -1072,7 +1072,7 @@ loopback()
 	shunt nat add tcp dst 10.0.0.10 dport 80 to 10.0.0.138:9 2>&1 | grep -q 'replaced by'
 	[ "$(status nat.rules)" = 5 ]
 	shunt nat del tcp dst 10.0.0.10 dport 80
-	shunt nat del tcp dst 10.0.0.10 dport 80 2>&1 | grep -q 'no such rule'
+	shunt nat del tcp dst 10.0.0.10 dport 80 2>&1 | grep -q 'no such rule: tcp dst 10.0.0.10 dport 80;'
 	[ "$(status nat.rules)" = 4 ]
 	shunt nat flush
 	shunt nat flush
