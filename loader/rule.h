@@ -50,7 +50,7 @@ struct rule_counts {
 int rule_parse(int argc, char **argv, struct shunt_rule *ret);
 
 /* The same for a rule to be looked up: it need not say what happens to the
- * packets, and its interface need not be there. */
+ * packets. */
 int rule_parse_match(int argc, char **argv, struct shunt_rule *ret);
 
 /* Writes the shortest words that rule_parse() reads as r. */
