@@ -64,7 +64,7 @@ $(B)/shunt.skel.h: $(B)/shunt.bpf.o
 	$(call SAY,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name shunt_bpf > $@
 
-$(B)/loader/load.o: $(B)/shunt.skel.h
+$(B)/loader/load.o $(B)/loader/programs.o: $(B)/shunt.skel.h
 
 $(B)/%.o: %.c
 	$(call SAY,CC,$<)

@@ -15,7 +15,8 @@
 
 #include "cgroup.h"
 #include "json.h"
-#include "load.h"
+#include "programs.h"
+#include "request.h"
 #include "selftest.h"
 #include "shunt.h"
 #include "sysctl.h"

@@ -16,9 +16,9 @@
 #include "bypass.h"
 #include "filter.h"
 #include "json.h"
-#include "load.h"
 #include "marks.h"
 #include "pins.h"
+#include "programs.h"
 #include "rule.h"
 #include "screen.h"
 #include "seen.h"
@@ -437,7 +437,7 @@ static void proto_text(char text[8], const struct shunt_seen *s)
 		const char *name;
 	} names[] = {
 		{ AF_INET, IPPROTO_TCP, "tcp" }, { AF_INET, IPPROTO_UDP, "udp" },
-		{ AF_INET, IPPROTO_ICMP, "icmp" }, { AF_INET, IPPROTO_ICMPV6, "icmp" },
+		{ AF_INET, IPPROTO_ICMP, "icmp" }, { AF_INET, IPPROTO_ICMPV6, "icmp6" },
 		{ AF_INET, IPPROTO_SCTP, "sctp" }, { AF_INET, IPPROTO_GRE, "gre" },
 		{ AF_INET, IPPROTO_ESP, "esp" }, { AF_INET, IPPROTO_IGMP, "igmp" },
 		{ 0, 0x806, "arp" }, { 0, 0x88cc, "lldp" },

@@ -8,6 +8,7 @@
 
 #include "json.h"
 #include "nat_rule.h"
+#include "request.h"
 #include "rules.h"
 #include "shunt.h"
 

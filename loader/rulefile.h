@@ -29,9 +29,6 @@ struct rule_file {
 	unsigned int *option_line; /* one for each two */
 };
 
-/* Is it an option of 'shunt load' that a file may name? */
-bool is_load_option(const char *word);
-
 /* Reads a file, '-' for stdin. Two rules with the same match are an error.
  * 0 or -errno, said with the line. */
 int rule_file_read(const char *name, struct rule_file *ret);

@@ -21,7 +21,7 @@
 #include <bpf/bpf.h>
 
 #include "abi.h"
-#include "load.h"
+#include "programs.h"
 #include "shunt.h"
 
 #define WAIT_MS 1000

@@ -43,14 +43,15 @@ static const char *why(const struct shunt_row *r)
 static void json_direction(const char *name, const struct shunt_row *from,
 			   const struct shunt_row *to)
 {
+	static const struct shunt_row none; /* closed, or gone from shunt's sight */
+	const struct shunt_row *r = from ? from : &none;
+
 	json_open_in(stdout, name, '{');
-	if (from) {
-		json_number(stdout, "redirected_bytes", from->sk.redirected_bytes);
-		json_number(stdout, "redirected_messages", from->sk.redirected_msgs);
-		json_number(stdout, "passed_bytes", from->sk.passed_bytes);
-		json_number(stdout, "passed_messages", from->sk.passed_msgs);
-		json_string(stdout, "why", why(from));
-	}
+	json_number(stdout, "redirected_bytes", r->sk.redirected_bytes);
+	json_number(stdout, "redirected_messages", r->sk.redirected_msgs);
+	json_number(stdout, "passed_bytes", r->sk.passed_bytes);
+	json_number(stdout, "passed_messages", r->sk.passed_msgs);
+	json_string(stdout, "why", from ? why(from) : "closed");
 	json_number(stdout, "queued_bytes", to ? to->queued : 0);
 	json_close(stdout, '}');
 }

@@ -16,9 +16,9 @@
 #include <bpf/bpf.h>
 
 #include "json.h"
-#include "load.h"
 #include "netns.h"
 #include "pins.h"
+#include "programs.h"
 #include "route.h"
 #include "rules.h"
 #include "shunt.h"

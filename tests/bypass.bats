@@ -177,6 +177,17 @@ streams()
 	[ "$(status bypass.pairs)" = 0 ]
 }
 
+@test "sockets shows an end that has closed, with all its fields" {
+	spawn pair peer pair closed
+	said pair ready
+	[ "$(sockets | jq -c '.[0] | [.to_server | .why, .redirected_bytes, .queued_bytes]')" = \
+		'["closed",0,4096]' ]
+	[ "$(sockets | jq -c '.[0] | (.to_server | keys) == (.to_client | keys)')" = true ]
+	tell pair
+	reap pair
+	wait_for maps_empty
+}
+
 # traces LISTEN-ADDRESS CONNECT-ADDRESS HOST: a line each way, as regular
 # expression HOST prints
 traces()

@@ -130,7 +130,7 @@ talk_tcp()
 	# neighbours are found by ICMPv6, and by ARP
 	"${far[@]}" ip neigh flush all
 	spawn once socat -T 1 -u - UDP4:10.88.0.2:9 </dev/null
-	wait_for reads 'any(.flows[]; .proto == "icmp" and (has("sport") | not))'
+	wait_for reads 'any(.flows[]; .proto == "icmp6" and (has("sport") | not))'
 	reads 'all(.flows[]; .proto != "arp" or (has("src") | not))'
 }
 

@@ -10,6 +10,7 @@
  *   tls              kTLS is set up on the client
  *   fast-open        data in the SYN
  *   disconnected     the client disconnects and connects anew
+ *   closed           the client sends more and closes; "ready" is said then
  */
 #include "peer.h"
 
@@ -107,8 +108,13 @@ int main(int argc, char **argv)
 		carry(client, server, i * SIZE);
 		carry(server, client, i * SIZE);
 	}
+	if (!strcmp(kind, "closed")) {
+		send_all(client, stream_at(1, 0), SIZE);
+		close(client);
+	}
 	say("ready");
 	await_line();
-	carry(client, server, 0);
+	if (strcmp(kind, "closed"))
+		carry(client, server, 0);
 	return PASS;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef SHUNT_LOAD_H
-#define SHUNT_LOAD_H
+#ifndef SHUNT_PROGRAMS_H
+#define SHUNT_PROGRAMS_H
 
 #include <stdbool.h>
 
@@ -8,8 +8,19 @@
 
 #include "seen.h"
 
+struct request;
 struct shunt_bpf;
 struct shunt_conf;
+
+/* Opens and loads what the request needs. 0 or -errno, said; *ret is the
+ * caller's to destroy. */
+int programs_open(const struct request *req, struct shunt_bpf **ret);
+
+/* Pins all that was loaded. 0 or -errno, said. */
+int programs_pin(struct shunt_bpf *skel);
+
+/* Has the verdict run on the map of sockets. 0 or -errno, said. */
+int attach_verdict(struct shunt_bpf *skel);
 
 /*
  * Opens a pinned program of a half that is loaded. Those that few need, and that
@@ -47,10 +58,10 @@ struct private_monitor {
 int private_monitor_open(struct private_monitor *ret);
 void private_monitor_close(struct private_monitor *m);
 
-/* Default of --host-bytes, in pages. */
-__u64 default_pages(void);
-
 /* Can programs look into the peer with plain loads (6.2 and later)? */
 bool kernel_casts(void);
+
+/* Does a tracepoint tell with what flags a program receives? Not on 6.1. */
+bool kernel_sees_flags(void);
 
 #endif

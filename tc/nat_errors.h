@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* NAT: ICMP errors, which quote the packet that they are about. */
+#ifndef SHUNT_NAT_ERRORS_H
+#define SHUNT_NAT_ERRORS_H
+
+#include "nat_packets.h"
+
+#define IPPROTO_ICMP 1
+#define IPPROTO_ICMPV6 58
+#define ICMP_HEADER 8
+#define ICMP_CHECK 2
+
+static __always_inline bool is_error(struct __sk_buff *skb, const struct packet *pkt)
+{
+	__u8 type;
+
+	if (!LOAD(skb, pkt->at, &type))
+		return false;
+	if (pkt->family == AF_INET) /* unreachable, time exceeded, parameter problem */
+		return pkt->proto == IPPROTO_ICMP && (type == 3 || type == 11 || type == 12);
+	return pkt->proto == IPPROTO_ICMPV6 && type >= 1 && type <= 4;
+}
+
+/* Reads the packet that an error quotes; quote->at is where its ports are. */
+static __always_inline bool read_quote(struct __sk_buff *skb, const struct packet *pkt,
+				       struct packet *quote)
+{
+	__u32 base = pkt->at + ICMP_HEADER;
+	struct ipv4_header v4;
+	struct ipv6_header v6;
+	__be16 ports[2];
+
+	quote->family = pkt->family;
+	if (pkt->family == AF_INET) {
+		if (!LOAD(skb, base, &v4) || v4.frag_off & bpf_htons(IP_OFFSET))
+			return false;
+		quote->proto = v4.protocol;
+		quote->at = base + (v4.version_ihl & 0xf) * 4;
+		__builtin_memcpy(quote->src, v4.src, 4);
+		__builtin_memcpy(quote->dst, v4.dst, 4);
+	} else {
+		if (!LOAD(skb, base, &v6))
+			return false;
+		quote->proto = v6.next;
+		quote->at = base + sizeof(v6);
+		__builtin_memcpy(quote->src, v6.src, 16);
+		__builtin_memcpy(quote->dst, v6.dst, 16);
+	}
+	if ((quote->proto != IPPROTO_TCP && quote->proto != IPPROTO_UDP) ||
+	    !LOAD(skb, quote->at, &ports))
+		return false;
+	quote->sport = bpf_ntohs(ports[0]);
+	quote->dport = bpf_ntohs(ports[1]);
+	return true;
+}
+
+/* Puts an address in the place of another inside the quoted packet. The quoted
+ * header of IPv4 sums up to nothing; the rest is data to ICMP's checksum. */
+static __always_inline long put_quoted(struct __sk_buff *skb, __u8 family, __u32 base, __u32 at,
+				       __u32 check, const __u8 *old, const __u8 *new)
+{
+	if (family == AF_INET)
+		return bpf_l3_csum_replace(skb, base + IPV4_CHECK, *(const __u32 *)old,
+					   *(const __u32 *)new, 4) |
+		       bpf_skb_store_bytes(skb, at, new, 4, 0);
+	return bpf_l4_csum_replace(skb, check, 0,
+				   bpf_csum_diff((__be32 *)old, 16, (__be32 *)new, 16, 0), 0) |
+	       bpf_skb_store_bytes(skb, at, new, 16, 0);
+}
+
+/* Someone on the way answers a packet that went out with an error; or this host
+ * does, for a target that it has itself, and the error leaves. */
+static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+			       bool leaves)
+{
+	struct packet quote = {};
+	struct shunt_nat_flow *in;
+	struct shunt_nat_key key;
+	bool v4 = pkt->family == AF_INET;
+	__u32 base = l2 + pkt->at + ICMP_HEADER, check = l2 + pkt->at + ICMP_CHECK;
+	long error;
+
+	if (!is_error(skb, pkt) || !read_quote(skb, pkt, &quote))
+		return NEXT;
+	answer_key(&key, &quote, NAT_IN);
+	in = flow_get(&key);
+	if (!in || in->how == NAT_STRAIGHT)
+		return NEXT;
+	COUNT(nat_errors, 1);
+	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, in->other.sport);
+	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, in->other.dport);
+	error |= put_quoted(skb, pkt->family, base, base + (v4 ? IPV4_DST : IPV6_DST), check,
+			    quote.dst, in->other.dst);
+	/* the target itself, or a router before it */
+	if (same_address(pkt->src, quote.dst))
+		error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_SRC : IPV6_SRC),
+				     v4 ? 0 : check, 0, pkt->src, in->other.dst);
+	if (error)
+		return DROP;
+	return leaves ? NEXT : come_back(skb, in, l2);
+}
+
+/* This host answers a packet that came back with an error. */
+static __noinline int out_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2)
+{
+	struct packet quote = {};
+	struct shunt_nat_flow *out;
+	struct shunt_nat_key key;
+	bool v4 = pkt->family == AF_INET;
+	__u32 base = l2 + pkt->at + ICMP_HEADER, check = l2 + pkt->at + ICMP_CHECK;
+	long error;
+
+	if (!is_error(skb, pkt) || !read_quote(skb, pkt, &quote))
+		return NEXT;
+	answer_key(&key, &quote, NAT_OUT);
+	out = flow_get(&key);
+	if (!out || out->how == NAT_STRAIGHT || !same_address(pkt->dst, quote.src))
+		return NEXT;
+	COUNT(nat_errors, 1);
+	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, out->other.sport);
+	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, out->other.dport);
+	error |= put_quoted(skb, pkt->family, base, base + (v4 ? IPV4_SRC : IPV6_SRC), check,
+			    quote.src, out->other.src);
+	error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_DST : IPV6_DST), v4 ? 0 : check, 0,
+			     pkt->dst, out->other.src);
+	return error ? DROP : send_on(skb, out, l2);
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* NAT: what the programs know, rules and flows. */
+#ifndef SHUNT_NAT_MAPS_H
+#define SHUNT_NAT_MAPS_H
+
+#include "packet.h"
+
+#define NEXT (-1) /* TC_ACT_UNSPEC, TCX_NEXT: other programs go on */
+#define DROP 2    /* TC_ACT_SHOT */
+
+#define LOOPBACK 1 /* ifindex */
+#define SECOND 1000000000ULL
+
+#define TCP_RST 0x04
+
+#define ETHERNET 14
+#define IPV4_CHECK 10
+#define IPV4_SRC 12
+#define IPV4_DST 16
+#define IPV6_SRC 8
+#define IPV6_DST 24
+
+struct shunt_nat_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_nat);
+};
+MAP(shunt_nat);
+
+struct shunt_nat_rules_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_NAT_RULES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_nat_rule);
+};
+MAP(shunt_nat_rules);
+
+struct shunt_nat_match_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SHUNT_NAT_MATCHES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct shunt_nat_match);
+	__type(value, struct shunt_nat_target);
+};
+MAP(shunt_nat_match);
+
+struct shunt_nat_shapes_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * NAT_GROUPS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_nat_shapes);
+};
+MAP(shunt_nat_shapes);
+
+struct shunt_nat_ports_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_nat_ports);
+};
+MAP(shunt_nat_ports);
+
+/* load sets the size */
+struct shunt_nat_flows_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct shunt_nat_key);
+	__type(value, struct shunt_nat_flow);
+};
+MAP(shunt_nat_flows);
+
+/* Datagrams of flows whose first fragment has come, by their addresses and
+ * identification in the place of ports; later ones carry no ports. */
+struct shunt_nat_pieces_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct shunt_nat_key);
+	__type(value, struct shunt_nat_key);
+};
+MAP(shunt_nat_pieces);
+
+/* How many fragments of a datagram have come before the first one, by the same
+ * key: most are of none that NAT is for. */
+struct shunt_nat_early_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct shunt_nat_key);
+	__type(value, __u64);
+};
+MAP(shunt_nat_early);
+
+struct shunt_nat_turn {
+	struct shunt_nat_key key;
+	__u16 id; /* the flow's; another one has taken its place if they differ */
+	__u16 pad;
+};
+
+/* the entries out of all flows, in the order in which to look whether they have
+ * ended; load sets the size */
+struct shunt_nat_queue_map {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1);
+	__type(value, struct shunt_nat_turn);
+};
+MAP(shunt_nat_queue);
+
+struct shunt_nat_sweep {
+	struct bpf_timer timer;
+	__u32 running;
+	__u32 flows; /* in the queue */
+};
+
+struct shunt_nat_sweep_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shunt_nat_sweep);
+};
+MAP(shunt_nat_sweep);
+
+/* What is to become of a packet that no flow is known for. */
+enum fate {
+	FATE_NONE,       /* nothing */
+	FATE_TARGET,     /* it goes to a rule's target */
+	FATE_STRAIGHT,   /* it goes to a target by itself: that is kept in mind */
+	FATE_OTHER_PORT, /* likewise, but a flow has the same two ends */
+};
+
+/* What is too much for the stack, or for the verifier. */
+struct draft {
+	struct packet pkt;            /* the verifier forgets how it was read */
+	struct shunt_nat_flow flow;   /* that is being made */
+	struct shunt_nat_key back;    /* of its entry for what comes back */
+	struct shunt_nat_target target;
+	enum fate fate;
+	__u32 changes;                /* of the rules, when they were asked */
+	struct shunt_nat_key piece;   /* of the datagram of a first fragment */
+};
+
+struct shunt_nat_draft_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct draft);
+};
+MAP(shunt_nat_draft);
+
+static __always_inline struct shunt_nat *nat_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_nat, &zero);
+}
+
+static __always_inline struct shunt_nat_sweep *sweep_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
+}
+
+static __always_inline struct draft *draft_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_nat_draft, &zero);
+}
+
+static __always_inline struct shunt_nat_rule *rule_get(__u32 index)
+{
+	return bpf_map_lookup_elem(&shunt_nat_rules, &index);
+}
+
+static __always_inline struct shunt_nat_flow *flow_get(const struct shunt_nat_key *key)
+{
+	return bpf_map_lookup_elem(&shunt_nat_flows, key);
+}
+
+#endif

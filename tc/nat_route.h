@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * NAT: the way to the target. Routing took place before egress, for the old
+ * destination: it is looked up again. A packet that is redirected comes through
+ * egress a second time, told by its tc_index.
+ */
+#ifndef SHUNT_NAT_ROUTE_H
+#define SHUNT_NAT_ROUTE_H
+
+#include "nat_flows.h"
+
+#define ROUTE_NS SECOND
+#define NAT_DONE 0x5348 /* in tc_index: rewritten */
+
+static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *out)
+{
+	const struct shunt_nat_key *back = &out->other;
+	struct bpf_fib_lookup fib = {
+		.family = back->family,
+		.l4_protocol = back->proto,
+		.sport = bpf_htons(back->dport),
+		.dport = bpf_htons(back->sport),
+		.ifindex = LOOPBACK, /* what this host sends */
+	};
+	long result;
+	__u8 mac[6];
+	int i;
+
+	__builtin_memcpy(fib.ipv6_src, back->dst, 16);
+	__builtin_memcpy(fib.ipv6_dst, back->src, 16);
+	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	switch (result) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		break;
+	case BPF_FIB_LKUP_RET_NOT_FWDED:
+		return NAT_LOCAL;
+	case BPF_FIB_LKUP_RET_BLACKHOLE:
+	case BPF_FIB_LKUP_RET_UNREACHABLE:
+	case BPF_FIB_LKUP_RET_PROHIBIT:
+		return NAT_UNROUTED;
+	default:
+		out->oif = out->fallback ? out->fallback : skb->ifindex;
+		return out->oif == LOOPBACK ? NAT_LOCAL : NAT_NEIGHBOR;
+	}
+	out->oif = fib.ifindex;
+	if (out->raw && fib.ifindex == skb->ifindex)
+		return NAT_PASS; /* nothing there depends on the next hop */
+	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
+		return NAT_NEIGHBOR;
+	__builtin_memcpy(out->macs, fib.dmac, 6);
+	__builtin_memcpy(out->macs + 6, fib.smac, 6);
+	if (fib.ifindex != skb->ifindex || bpf_skb_load_bytes(skb, 0, mac, 6))
+		return NAT_MAC;
+	for (i = 0; i < 6; i++)
+		if (mac[i] != fib.dmac[i])
+			return NAT_MAC;
+	return NAT_PASS;
+}
+
+static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_nat_flow *out,
+				    __u32 l2, bool fresh)
+{
+	__be16 proto = skb->protocol;
+
+	if (!l2 && (bpf_skb_change_head(skb, ETHERNET, 0) ||
+		    bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
+		return DROP;
+	if (out->how == NAT_LOCAL)
+		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
+	/* With the next hop told, the kernel would send what has to wait for
+	 * its address by the old route. */
+	if (out->how == NAT_NEIGHBOR || !fresh)
+		return bpf_redirect_neigh(out->oif, NULL, 0, 0);
+	if (bpf_skb_store_bytes(skb, 0, out->macs, 12, 0))
+		return DROP;
+	return out->oif == skb->ifindex ? NEXT : bpf_redirect(out->oif, 0);
+}
+
+/* Once a second the kernel sends a packet itself: so it keeps asking whether
+ * the neighbour is alive. */
+static __noinline int send_on(struct __sk_buff *skb, struct shunt_nat_flow *out, __u32 l2)
+{
+	bool fresh = out->seen_ns < out->route_ns;
+
+	skb->tc_index = NAT_DONE;
+	if (!fresh) {
+		out->how = ask_route(skb, out);
+		out->route_ns = out->seen_ns + ROUTE_NS;
+	}
+	if (out->how == NAT_PASS)
+		return NEXT;
+	if (out->how == NAT_UNROUTED) {
+		COUNT(nat_unroutable, 1);
+		return DROP;
+	}
+	return redirect(skb, out, l2, fresh);
+}
+
+#endif
