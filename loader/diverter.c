@@ -290,12 +290,10 @@ static int delete_meant(const struct words *w, const struct shunt_rule *like)
 			copy[found++] = *all[i];
 	for (i = found; i && !error; i--) /* the first to be tried last */
 		error = rules_del(&copy[i - 1]);
-	if (!found)
-		say("no such rule; nothing to delete");
-	return error;
+	return error || found ? error : -ENOENT;
 }
 
-static int delete(const struct words *w)
+static int delete(const struct words *w, int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1;
 	struct shunt_rule r = {};
@@ -308,11 +306,13 @@ static int delete(const struct words *w)
 	if (lock < 0)
 		return lock;
 	if (!r.proto || (!word(w, 'l') && !word(w, 'h')))
-		return delete_meant(w, &r);
-	error = rules_del(&r);
-	if (error == -ENOENT)
-		say("no such rule; nothing to delete");
-	return error == -ENOENT ? 0 : error;
+		error = delete_meant(w, &r);
+	else
+		error = rules_del(&r);
+	if (error != -ENOENT)
+		return error;
+	say_missing("rule", argc - 1, argv + 1);
+	return 0;
 }
 
 static int list(const struct words *w)
@@ -357,7 +357,7 @@ int cmd_diverter(int argc, char **argv)
 	case 'I':
 		return insert(&w);
 	case 'D':
-		return delete(&w);
+		return delete(&w, argc, argv);
 	case 'L':
 		return list(&w);
 	default:

@@ -64,7 +64,7 @@ rules()
 	delete 10.1.2.3 32 tcp 80 80
 	diverter -D -c 10.1.0.0 -m 16 -p udp -o 192.168.1.0 -n 24 -l 1 -h 65535
 	[ -z "$(rules)" ]
-	delete 10.1.2.3 32 tcp 80 80 2>&1 | grep 'nothing to delete'
+	delete 10.1.2.3 32 tcp 80 80 2>&1 | grep 'no such rule: -D .*-c 10.1.2.3 .*; nothing to delete'
 }
 
 @test "several services on one prefix, overlapping ranges, host bits" {
