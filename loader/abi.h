@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 9
+#define SHUNT_ABI 10
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -250,6 +250,12 @@ struct shunt_pair {
 	struct shunt_end end[2]; /* 0: the end that connected */
 };
 
+/* Of a pair that is vouched for: so many messages in some passes, while the other
+ * end sends a sixteenth at most, and below so many bytes in the mean. */
+#define SHUNT_STREAM_MSGS 1024
+#define SHUNT_STREAM_SHARE 16
+#define SHUNT_STREAM_MEAN 8192
+
 /* What the operator keeps off the fast path: shunt_exclude[]. */
 #define SHUNT_EXCLUDES 64
 
@@ -291,7 +297,9 @@ struct shunt_sk {
 	__u32 shown_bytes;  /* the longest run that the peer has answered */
 	__u32 slot;         /* in shunt_pairs, 0 if none */
 	__u32 segs;         /* received by both ends at the last pass */
-	__u8 vouched;       /* blocking readers are allowed */
+	__u8 vouched;       /* blocking readers are allowed; a run is what was sent between
+			     * two passes, at the last of which segs messages and
+			     * shown_bytes bytes (modulo 2^32) had been sent */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
 	__u8 kick;          /* to be told again that it is readable */

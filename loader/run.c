@@ -150,8 +150,8 @@ static void watch(struct shunt_pair *p)
 	set_stage(p, STAGE_WATCHED);
 }
 
-/* A plain pair that got busy; its entry, if there is room for one. */
-static void watch_new(struct run *r, const struct shunt_row *row)
+/* A new entry, if there is room for one, else NULL. */
+static struct shunt_pair *pair_new(struct run *r, const struct shunt_row *row)
 {
 	struct shunt_pair *p;
 	__u32 i;
@@ -159,18 +159,18 @@ static void watch_new(struct run *r, const struct shunt_row *row)
 	for (i = 1; i < SHUNT_PAIRS && r->pairs[i].stage != STAGE_FREE; i++)
 		;
 	if (i == SHUNT_PAIRS)
-		return;
+		return NULL;
 	p = &r->pairs[i];
 	memset(p, 0, sizeof(*p));
 	p->patience_ms = PATIENCE_MS;
 	p->end[!row->sk.active].cookie = row->sk.cookie;
 	p->end[!!row->sk.active].cookie = row->sk.peer_cookie;
 	p->end[0].seen = p->end[1].seen = r->conf->pass;
-	watch(p);
 	set_slot(r, row->sk.cookie, i);
 	set_slot(r, row->sk.peer_cookie, i);
 	if (i >= r->top)
 		r->top = i + 1;
+	return p;
 }
 
 static void wait_longer(struct shunt_pair *p, __u32 why)
@@ -449,12 +449,41 @@ static void step_all(struct run *r)
 	settle(r);
 }
 
-/* What the pass printed: plain pairs that are busy. */
+/* Small messages one way, of a pair that is vouched for. */
+static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct shunt_sk *sk)
+{
+	size_t i;
+
+	if (sk->run_msgs < SHUNT_STREAM_MSGS || sk->run_bytes / SHUNT_STREAM_MEAN >= sk->run_msgs)
+		return false;
+	for (i = 0; i < n; i++)
+		if (rows[i].sk.cookie == sk->peer_cookie)
+			return rows[i].sk.run_msgs <= sk->run_msgs / SHUNT_STREAM_SHARE;
+	return true;
+}
+
+/* Out of the map, though who vouched for it did so for good: TCP is faster. Its
+ * readers were to take what comes, so it need not wait for a quiet moment. */
+static bool leave_stream(struct run *r, const struct shunt_row *row)
+{
+	struct shunt_pair *p = pair_new(r, row);
+
+	if (!p)
+		return false;
+	p->end[0].member = p->end[1].member = 1;
+	p->why = WHY_STREAM;
+	set_stage(p, STAGE_LEAVING);
+	p->since_ns -= SOFT_MS * MS;
+	p->tries = 1;
+	return true;
+}
+
+/* What the pass printed: plain pairs that are busy, and vouched ones. */
 static void consider(struct run *r, const struct shunt_row *rows, size_t n)
 {
 	_cleanup_free_ struct shunt_row *none = NULL;
 	struct shunt_pair *p;
-	bool assign = false;
+	bool assign = false, watched = false;
 	size_t i, ignored;
 	__u32 slot;
 
@@ -466,14 +495,19 @@ static void consider(struct run *r, const struct shunt_row *rows, size_t n)
 			if (p->stage == STAGE_WAITING && p->end[!sk->active].cookie == sk->cookie &&
 			    now_ns() >= p->retry_ns)
 				watch(p);
-		} else if (bpf_map_lookup_elem(r->slots, &sk->cookie, &slot)) {
-			watch_new(r, &rows[i]);
-			assign = true;
+		} else if (!bpf_map_lookup_elem(r->slots, &sk->cookie, &slot)) {
+			continue;
+		} else if (sk->vouched) {
+			assign |= is_small_stream(rows, n, sk) && leave_stream(r, &rows[i]);
+		} else if ((p = pair_new(r, &rows[i]))) {
+			watch(p);
+			assign = watched = true;
 		}
 	}
 	if (!assign)
 		return;
-	r->conf->watching = 1;
+	if (watched)
+		r->conf->watching = 1;
 	r->conf->assign = 1;
 	iter_run(r->scan, &none, &ignored);
 	r->conf->assign = 0;
@@ -625,8 +659,8 @@ int cmd_run(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt run\n\n"
-		       "The supervisor, in the foreground. Of 'proven' admission: promotes pairs that have\n"
-		       "earned the fast path and takes out those that do not profit. Of steering: attaches\n"
+		       "The supervisor, in the foreground. Of the bypass: promotes pairs that have earned\n"
+		       "the fast path and takes out those that do not profit. Of steering: attaches\n"
 		       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
 		       "makes the routing rule again if somebody removes it, and finds the listeners of\n"
 		       "fragmented datagrams. Of NAT: detaches what rules attached when neither rules nor\n"

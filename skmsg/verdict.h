@@ -245,7 +245,6 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
  * CPU's cache (measured: bench/).
  */
 #define STREAM_MSGS 64
-#define STREAM_MEAN 8192
 #define STREAM_BYTES (4 << 20)
 
 /*
@@ -286,7 +285,7 @@ static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct
 	st->run_msgs++;
 	st->run_bytes += size;
 	if (st->run_bytes > STREAM_BYTES ||
-	    (st->run_msgs > STREAM_MSGS && st->run_bytes < st->run_msgs * STREAM_MEAN))
+	    (st->run_msgs > STREAM_MSGS && st->run_bytes < st->run_msgs * SHUNT_STREAM_MEAN))
 		return WHY_STREAM;
 	return st->run_bytes > st->shown_bytes ? WHY_LARGER : WHY_REDIRECTED;
 }

@@ -218,7 +218,7 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 		bpf_sk_storage_delete(&shunt_sk, sk);
 		return;
 	}
-	if (!vouched && conf->idle) {
+	if (conf->idle) {
 		conf->idle = 0;
 		wake(EVENT_PAIRED);
 	}

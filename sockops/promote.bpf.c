@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One pass over the paired sockets under 'proven' admission, run by the
- * supervisor (loader/run.c). Plain sockets that got busy since the last pass
- * are printed; the others move on to where the stage of their pair wants them.
+ * One pass over the paired sockets, run by the supervisor (loader/run.c). Plain
+ * sockets that got busy since the last pass are printed, and vouched ones that
+ * sent much; the others move on to where the stage of their pair wants them.
  */
 #include "endpoint.bpf.h"
 #include "member.h"
@@ -54,6 +54,35 @@ static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, cons
 	else if (conf->pass % BUSY_PASSES)
 		return;
 	st->segs = segs;
+}
+
+/* An end that is vouched for. What it sent shows the supervisor a stream of small
+ * messages, which from then on is like a pair under 'proven', and leaves. */
+static __always_inline void vouched(struct bpf_iter__bpf_sk_storage_map *ctx, struct shunt_sk *st,
+				    const struct shunt_conf *conf)
+{
+	__u32 msgs = st->redirected_msgs + st->passed_msgs;
+	__u32 bytes = st->redirected_bytes + st->passed_bytes;
+	__u64 cookie = st->cookie;
+	__u32 *slot;
+
+	if (conf->assign) {
+		slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
+		if (!slot)
+			return;
+		st->slot = *slot;
+		st->shown_bytes = 0;
+		st->vouched = 0;
+		return;
+	}
+	if (conf->pass % BUSY_PASSES)
+		return;
+	st->run_msgs = msgs - st->segs;
+	st->run_bytes = bytes - st->shown_bytes;
+	st->segs = msgs;
+	st->shown_bytes = bytes;
+	if (st->run_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE)
+		print(ctx, st);
 }
 
 /* What rules a reader out that only its socket tells. */
@@ -163,10 +192,14 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct shunt_pair *pair;
 	struct shunt_end *end;
 
-	if (!sk || !st || !conf || st->vouched)
+	if (!sk || !st || !conf)
 		return 0;
 	tp = (const struct tcp_sock *)sk;
 	conf->met++;
+	if (st->vouched) {
+		vouched(ctx, st, conf);
+		return 0;
+	}
 	pair = pair_get(st);
 	if (!pair) {
 		st->slot = 0;

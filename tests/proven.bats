@@ -166,6 +166,34 @@ corner()
 	wait_for maps_empty
 }
 
+@test "a stream of small messages leaves, even if it is vouched for" {
+	shunt load --cgroup "$CGROUP=eager"
+	supervise
+	spawn stream peer style stream 60
+	wait_for state_is active
+	wait_for why_is 'stream'
+	wait_for state_is plain
+	[ "$(sockets | jq -r '.[0].admit')" = proven ]
+	wait_for status_is bypass.demoted -gt 0
+	before=$(status bypass.redirected_messages)
+	tell stream
+	reap stream
+	[ "$(status bypass.redirected_messages)" = "$before" ]
+	wait_for maps_empty
+}
+
+@test "turns that are vouched for stay" {
+	shunt load --cgroup "$CGROUP=eager"
+	supervise
+	spawn turns peer style blocking 60
+	wait_for status_is bypass.redirected_messages -gt 20000
+	state_is active
+	[ "$(status bypass.demoted)" = 0 ]
+	tell turns
+	reap turns
+	wait_for maps_empty
+}
+
 @test "corked bytes wait, SO_PEEK_OFF and TCP_INQ tell the truth" {
 	load_proven
 	supervise
