@@ -196,6 +196,7 @@ enum shunt_why {
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_CORK,          /* the sender set TCP_CORK */
 	WHY_LARGER,        /* more without an answer than ever before */
+	WHY_UNHEARD,       /* the server has not answered twice: see shunt_proof */
 	WHY_COUNT,
 };
 

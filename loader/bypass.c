@@ -110,19 +110,41 @@ static int walk(const char *prog, const char *map, struct shunt_row **ret, size_
 	return link < 0 ? link : iter_run(link, ret, ret_n);
 }
 
+struct visit {
+	const char *prog;
+	struct shunt_row *rows; /* what was printed anywhere */
+	size_t n;
+	int error;
+};
+
 static void visit_sockets(void *data)
 {
-	_cleanup_fd_ int link = iter_link(data, NULL);
-	_cleanup_free_ void *none = NULL;
-	size_t size;
+	struct visit *v = data;
+	_cleanup_fd_ int link = iter_link(v->prog, NULL);
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	struct shunt_row *all;
+	size_t n = 0;
 
-	if (link >= 0)
-		iter_read(link, &none, &size);
+	if (link < 0 || iter_run(link, &rows, &n))
+		v->error = -EIO;
+	if (!n)
+		return;
+	all = reallocarray(v->rows, v->n + n, sizeof(*all));
+	if (!all) {
+		v->error = -ENOMEM;
+		return;
+	}
+	memcpy(all + v->n, rows, n * sizeof(*all));
+	v->rows = all;
+	v->n += n;
 }
 
 void iter_everywhere(const char *prog)
 {
-	each_netns(visit_sockets, (void *)prog);
+	struct visit v = { .prog = prog };
+
+	each_netns(visit_sockets, &v);
+	free(v.rows);
 }
 
 void bypass_kick(struct shunt_conf *conf)
@@ -141,8 +163,7 @@ int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b)
 	return a->sk.cookie == b->sk.peer_cookie && b->sk.cookie == a->sk.peer_cookie;
 }
 
-/* Entry of the supervisor's for a pair; NULL for one that is vouched for. */
-static const struct shunt_pair *watched_pair(const struct shunt_row *r)
+const struct shunt_pair *bypass_pair(const struct shunt_row *r)
 {
 	static const struct shunt_pair *pairs;
 
@@ -157,7 +178,7 @@ static const struct shunt_pair *watched_pair(const struct shunt_row *r)
 
 const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
 {
-	const struct shunt_pair *p = watched_pair(a);
+	const struct shunt_pair *p = bypass_pair(a);
 
 	*ret_why = WHY_PEER_ABSENT;
 	if (a->state != TCP_ESTABLISHED || (a->sk.vouched && !b))
@@ -165,7 +186,7 @@ const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, u
 	*ret_why = WHY_REDIRECTED;
 	if (a->sk.vouched)
 		return a->member && b->member ? "active" : "plain";
-	*ret_why = WHY_NEW;
+	*ret_why = a->sk.why == WHY_UNHEARD ? WHY_UNHEARD : WHY_NEW;
 	switch (p ? p->stage : STAGE_FREE) {
 	case STAGE_WATCHED:
 		*ret_why = WHY_WATCHED;
@@ -230,6 +251,21 @@ int bypass_list(struct shunt_row **ret, size_t *ret_n)
 	int error = bypass_read(ret, ret_n);
 
 	return error ? fail(error, "can't list the paired sockets") : 0;
+}
+
+int bypass_list_all(struct shunt_row **ret, size_t *ret_n)
+{
+	struct visit v = { .prog = "shunt_unheard" };
+
+	v.error = walk("shunt_list", "shunt_sk", &v.rows, &v.n);
+	if (!v.error)
+		each_netns(visit_sockets, &v);
+	*ret = v.rows;
+	if (v.error)
+		return fail(v.error, "can't list the paired sockets");
+	*ret_n = drop_closed(v.rows, v.n);
+	qsort(v.rows, *ret_n, sizeof(*v.rows), compare_rows);
+	return 0;
 }
 
 /* How long redirects may go on behind others while everything drains. */
@@ -344,6 +380,7 @@ const char *why_text(unsigned int why)
 		[WHY_MEMCG] = "the reader's control group is near its memory limit",
 		[WHY_CORK] = "the sender corked the socket",
 		[WHY_LARGER] = "more without an answer than ever before",
+		[WHY_UNHEARD] = "one way so far, or hardly used: the accepting end has not answered twice",
 		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
 	};
 

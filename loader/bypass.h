@@ -28,11 +28,18 @@ void bypass_kick(struct shunt_conf *conf);
  * connecting end first. The caller frees *ret. 0 or -errno, said. */
 int bypass_list(struct shunt_row **ret, size_t *ret_n);
 
-/* The same, unsaid. */
+/* With the pairs whose accepting end has not answered twice, too: of them there
+ * is a proof, but nothing in storage. */
+int bypass_list_all(struct shunt_row **ret, size_t *ret_n);
+
+/* bypass_list(), unsaid. */
 int bypass_read(struct shunt_row **ret, size_t *ret_n);
 
 /* Are rows a and b the two ends of one connection? */
 int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b);
+
+/* The supervisor's entry for the pair; NULL if it has none. Not to be written to. */
+const struct shunt_pair *bypass_pair(const struct shunt_row *r);
 
 /* Do both redirect? */
 int bypass_active(const struct shunt_row *a, const struct shunt_row *b);

@@ -216,7 +216,7 @@ static int load(struct request *req)
 				    "unload first, or choose another --pin-dir");
 		other = request_other(req, states, conf);
 		if (other)
-			return deny(-EEXIST, "already loaded with other options: another %s ('shunt "
+			return deny(-EEXIST, "already loaded with other options: %s differs ('shunt "
 				    "status' shows what is loaded); unload first", other);
 		if (req->config.count + req->config.nats)
 			say("rules are left as they are: 'shunt apply' changes them");

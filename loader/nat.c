@@ -37,7 +37,7 @@ int nat_lock(void)
 		return not_loaded();
 	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)
-		return deny(-ENOENT, "NAT is not loaded; give 'shunt load' --nat or --iface");
+		return deny(-ENOENT, "NAT is not loaded; unload, and give 'shunt load' --nat or --iface, too");
 	error = nat_store_open();
 	if (error)
 		return error;

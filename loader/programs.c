@@ -80,6 +80,7 @@ int programs_open(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && kernel_sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_send, req->bypass && kernel_sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_unheard, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
 	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);

@@ -117,6 +117,9 @@ static int read_line(struct rule_file *f, unsigned int number, char *line, size_
 	snprintf(option, sizeof(option), "--%s", word[0]);
 	if (is_load_option(option))
 		return read_option(f, number, count, word);
+	if (strcmp(word[0], "tcp") && strcmp(word[0], "udp"))
+		return refuse("'%s': neither an option of 'shunt load' nor a rule, which begins with "
+			      "tcp or udp", word[0]);
 	return read_rule(f, number, count, word);
 }
 

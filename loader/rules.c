@@ -376,7 +376,7 @@ int rules_lock(void)
 		return lock == -ENOENT ? not_loaded() : lock;
 	prog = pin_open("progs", "shunt_steer");
 	if (prog == -ENOENT)
-		return deny(prog, "steering is not loaded; 'shunt load --iface NAME' loads it");
+		return deny(prog, "steering is not loaded; unload, and give 'shunt load' --iface, too");
 	if (prog < 0)
 		return fail(prog, "can't open the steering program in '%s'", opt.pin_dir);
 	error = rules_open();

@@ -240,16 +240,16 @@ static __u32 fault(const struct run *r, const struct shunt_pair *p)
 }
 
 /* The same for what need not be asked at every pass. */
-static __u32 owner_fault(const struct run *r, const struct shunt_pair *p)
+static __u32 owner_fault(const struct run *r, struct shunt_pair *p)
 {
 	__u32 one;
 	int i;
 
 	for (i = 0; i < 2; i++) {
 		if (excluded(r, &p->end[i]))
-			return WHY_EXCLUDED;
+			return p->end[i].fault = WHY_EXCLUDED;
 		if (r->conf->fionread_faulty && !bpf_map_lookup_elem(r->asks, &p->end[i].tgid, &one))
-			return WHY_FIONREAD;
+			return p->end[i].fault = WHY_FIONREAD;
 	}
 	return 0;
 }

@@ -33,17 +33,21 @@ static const char *state(const struct pair *p, unsigned int *ret_why)
 	return bypass_state(one, p->client ? p->server : NULL, ret_why);
 }
 
-static const char *why(const struct shunt_row *r)
+static bool has_sent(const struct shunt_row *r)
 {
-	if (!r->sk.redirected_msgs && !r->sk.passed_msgs)
-		return "nothing sent as a member";
-	return why_text(r->sk.why);
+	return r->sk.redirected_msgs || r->sk.passed_msgs;
 }
 
-static void json_direction(const char *name, const struct shunt_row *from,
-			   const struct shunt_row *to)
+static const char *why(const struct shunt_row *r)
 {
-	static const struct shunt_row none; /* closed, or gone from shunt's sight */
+	return has_sent(r) ? why_text(r->sk.why) : "nothing sent on the fast path";
+}
+
+/* Of a plain pair only the server's end may be known. */
+static void json_direction(const char *name, const struct shunt_row *from,
+			   const struct shunt_row *to, bool closing)
+{
+	static const struct shunt_row none;
 	const struct shunt_row *r = from ? from : &none;
 
 	json_open_in(stdout, name, '{');
@@ -51,9 +55,63 @@ static void json_direction(const char *name, const struct shunt_row *from,
 	json_number(stdout, "redirected_messages", r->sk.redirected_msgs);
 	json_number(stdout, "passed_bytes", r->sk.passed_bytes);
 	json_number(stdout, "passed_messages", r->sk.passed_msgs);
-	json_string(stdout, "why", from ? why(from) : "closed");
+	json_string(stdout, "why", !from && closing ? "closed" : why(r));
 	json_number(stdout, "queued_bytes", to ? to->queued : 0);
 	json_close(stdout, '}');
+}
+
+static const char *const end_names[2] = { "client", "server" };
+
+/* The processes that were seen to receive, and whose fault the reason is. */
+static void json_readers(const struct shunt_row *any, unsigned int reason)
+{
+	const struct shunt_pair *entry = bypass_pair(any);
+	int i;
+
+	for (i = 0; entry && i < 2; i++) {
+		if (!entry->end[i].tgid)
+			continue;
+		json_open_in(stdout, i ? "server_process" : "client_process", '{');
+		json_number(stdout, "pid", entry->end[i].tgid);
+		json_string(stdout, "name", entry->end[i].comm);
+		json_close(stdout, '}');
+	}
+	for (i = 0; entry && i < 2; i++)
+		if (reason && entry->end[i].fault == reason) {
+			json_string(stdout, "end", end_names[i]);
+			break;
+		}
+}
+
+/* A process may call itself anything. */
+static void print_name(const char *comm)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_COMM && comm[i]; i++)
+		putchar(comm[i] >= ' ' && comm[i] <= '~' ? comm[i] : '?');
+}
+
+/* " (client: wrk, pid 17)" */
+static void print_reader(const struct shunt_row *any, unsigned int reason)
+{
+	const struct shunt_pair *entry = bypass_pair(any);
+	int i;
+
+	for (i = 0; entry && i < 2; i++) {
+		const struct shunt_end *e = &entry->end[i];
+
+		if (!reason || e->fault != reason)
+			continue;
+		printf(" (%s", end_names[i]);
+		if (e->tgid) {
+			printf(": ");
+			print_name(e->comm);
+			printf(", pid %u", e->tgid);
+		}
+		printf(")");
+		return;
+	}
 }
 
 static void print_json(const struct pair *p)
@@ -61,24 +119,27 @@ static void print_json(const struct pair *p)
 	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
 	const struct shunt_row *any = p->client ? p->client : p->server;
 	unsigned int reason;
+	const char *stage = state(p, &reason);
+	bool closing = !strcmp(stage, "closing");
 
 	names(p, client, server);
 	json_open(stdout, '{');
 	json_string(stdout, "client", client);
 	json_string(stdout, "server", server);
-	json_string(stdout, "state", state(p, &reason));
+	json_string(stdout, "state", stage);
 	json_string(stdout, "why", why_text(reason));
 	json_string(stdout, "admit", any->sk.vouched ? "eager" : "proven");
-	json_direction("to_server", p->client, p->server);
-	json_direction("to_client", p->server, p->client);
+	json_readers(any, reason);
+	json_direction("to_server", p->client, p->server, closing);
+	json_direction("to_client", p->server, p->client, closing);
 	json_close(stdout, '}');
 }
 
 static void print_direction(const char *arrow, const struct shunt_row *from,
 			    const struct shunt_row *to)
 {
-	if (!from) {
-		if (to && to->queued)
+	if (!from || !has_sent(from)) {
+		if (!from && to && to->queued)
 			printf("  %s closed; %llu bytes wait to be read\n", arrow, ULL(to->queued));
 		return;
 	}
@@ -90,14 +151,16 @@ static void print_direction(const char *arrow, const struct shunt_row *from,
 
 static void print_text(const struct pair *p)
 {
+	const struct shunt_row *any = p->client ? p->client : p->server;
 	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
 	unsigned int reason;
 	const char *stage = state(p, &reason);
 
 	names(p, client, server);
-	printf("%s <-> %s %s (%s): %s\n", client, server, stage,
-	       (p->client ? p->client : p->server)->sk.vouched ? "eager" : "proven",
+	printf("%s <-> %s %s (%s): %s", client, server, stage, any->sk.vouched ? "eager" : "proven",
 	       why_text(reason));
+	print_reader(any, reason);
+	printf("\n");
 	print_direction("->", p->client, p->server);
 	print_direction("<-", p->server, p->client);
 }
@@ -131,9 +194,11 @@ int cmd_sockets(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt sockets\n\n"
-		       "One connection each, the connecting end first: bytes and messages bypassed and\n"
-		       "passed to TCP in both directions, bytes queued, and why the last message went\n"
-		       "the way it did.\n");
+		       "One connection each, the connecting end first: where it is on its way to the fast\n"
+		       "path, and why. Of those that have been there, in both directions: bytes and\n"
+		       "messages bypassed and, while there, passed to TCP, bytes queued, and why the last\n"
+		       "message went the way it did. Excluded connections and those to other hosts are\n"
+		       "not listed.\n");
 		return 0;
 	}
 	if (argc > 1)
@@ -145,8 +210,8 @@ int cmd_sockets(int argc, char **argv)
 		return lock;
 	list = pin_open("progs", "shunt_list");
 	if (list < 0)
-		return deny(-ENOENT, "the bypass is not loaded; 'shunt load --cgroup PATH=eager' loads it");
-	error = bypass_list(&rows, &n);
+		return deny(-ENOENT, "the bypass is not loaded; unload, and give 'shunt load' --cgroup, too");
+	error = bypass_list_all(&rows, &n);
 	if (error)
 		return error;
 	if (opt.json)

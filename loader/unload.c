@@ -51,7 +51,7 @@ int cmd_unload(int argc, char **argv)
 	if (lock == -ENOENT) {
 		error = pins_reachable();
 		if (!error)
-			say("nothing is loaded");
+			say("nothing is loaded in '%s'", opt.pin_dir);
 		return error;
 	}
 	if (lock < 0)

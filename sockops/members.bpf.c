@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Walks over the paired sockets: to list them, and to take them out. */
-#include "endpoint.bpf.h"
+#include "eligible.h"
 #include "member.h"
 
 /* Kernels without msg_tot_len count bytes that came by TCP too. */
@@ -42,6 +42,30 @@ int shunt_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk || !st)
 		return 0;
 	fill_row(&row, sk, st, psock_of(sk));
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+/* One row for each server's end whose proof is kept, but nothing else yet: it has
+ * not answered twice. For 'shunt sockets'. */
+SEC("iter/tcp")
+int shunt_unheard(struct bpf_iter__tcp *ctx)
+{
+	const struct sock *sk = (const struct sock *)ctx->sk_common;
+	const struct shunt_proof *proof;
+	struct shunt_row row;
+	__u64 cookie;
+
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
+		return 0;
+	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	proof = cookie ? proof_place(cookie) : NULL;
+	if (!proof || proof->server != cookie)
+		return 0;
+	fill_row(&row, sk, 0, false);
+	row.sk.cookie = cookie;
+	row.sk.peer_cookie = proof->client;
+	row.sk.why = WHY_UNHEARD;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

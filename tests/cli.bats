@@ -415,7 +415,7 @@ fails_by_name()
 # other OPTION WORD...: load names the option that differs
 other()
 {
-	fails 1 "already loaded with other options: another $1 " load "${@:2}"
+	fails 1 "already loaded with other options: $1 differs " load "${@:2}"
 }
 
 @test "a second load with other options" {

@@ -152,6 +152,30 @@ never()
 	wait_for maps_empty
 }
 
+@test "sockets tells of a connection whose server only listens" {
+	load_proven
+	spawn pair peer pair one-way
+	said pair ready
+	[ "$(sockets | jq length)" = 1 ]
+	state_is plain
+	why_is 'one way so far'
+	tell pair
+	reap pair
+	wait_for no_sockets
+}
+
+@test "sockets tells which process keeps a pair off the fast path" {
+	load_proven
+	supervise
+	spawn blocking peer style blocking 60
+	wait_for why_is 'the reader blocks'
+	[ "$(sockets | jq -c '.[0] | [.end, .client_process.name, .server_process.name]')" = \
+		'["client","style","style"]' ]
+	shunt sockets | grep -q 'the reader blocks (client: style, pid [0-9]*)$'
+	tell blocking
+	reap blocking
+}
+
 # corner CASE: goes as over TCP on a pair that was promoted
 corner()
 {

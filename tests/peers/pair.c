@@ -10,6 +10,7 @@
  *   tls              kTLS is set up on the client
  *   fast-open        data in the SYN
  *   disconnected     the client disconnects and connects anew
+ *   one-way          only the client sends
  *   closed           the client sends more and closes; "ready" is said then
  */
 #include "peer.h"
@@ -106,7 +107,8 @@ int main(int argc, char **argv)
 
 	for (i = 0; i < 4; i++) {
 		carry(client, server, i * SIZE);
-		carry(server, client, i * SIZE);
+		if (strcmp(kind, "one-way"))
+			carry(server, client, i * SIZE);
 	}
 	if (!strcmp(kind, "closed")) {
 		send_all(client, stream_at(1, 0), SIZE);
