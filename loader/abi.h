@@ -174,7 +174,7 @@ enum shunt_why {
 	WHY_LOWAT,         /* SO_RCVLOWAT above one */
 	WHY_ULP,           /* an upper layer protocol such as kTLS */
 	WHY_ZEROCOPY,      /* the sender set SO_ZEROCOPY */
-	WHY_URGENT,        /* sent with MSG_OOB */
+	WHY_URGENT,        /* sent with MSG_OOB, or by a 32-bit program */
 	WHY_MAX_BYTES,     /* the reader's queue is at its bound */
 	WHY_MAX_MSGS,      /* the same, in messages */
 	WHY_HOST_MEMORY,   /* TCP memory in use is over the budget */

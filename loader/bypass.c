@@ -359,7 +359,7 @@ const char *why_text(unsigned int why)
 		[WHY_LOWAT] = "the reader set SO_RCVLOWAT",
 		[WHY_ULP] = "an upper layer protocol (kTLS) is on",
 		[WHY_ZEROCOPY] = "the sender set SO_ZEROCOPY",
-		[WHY_URGENT] = "sent with MSG_OOB",
+		[WHY_URGENT] = "sent with MSG_OOB, or by a 32-bit program",
 		[WHY_MAX_BYTES] = "the reader's queue is at its bound in bytes",
 		[WHY_MAX_MSGS] = "the reader's queue is at its bound in messages",
 		[WHY_HOST_MEMORY] = "TCP memory on this host is over the budget",

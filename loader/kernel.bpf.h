@@ -34,6 +34,7 @@ enum {
 	TCP_FIN_WAIT1 = 4,
 	TCP_FIN_WAIT2 = 5,
 	TCP_TIME_WAIT = 6,
+	TCP_CLOSE = 7,
 	TCP_CLOSE_WAIT = 8,
 	TCP_LISTEN = 10,
 	TCP_NEW_SYN_RECV = 12,
@@ -57,7 +58,12 @@ typedef struct {
 	atomic_t refs;
 } refcount_t;
 
+struct thread_info {
+	__u32 status; /* x86 */
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	struct task_struct *group_leader;
 	char comm[16];
 };

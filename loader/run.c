@@ -61,6 +61,7 @@
  * is watched, the second. */
 #define PASS_SHARE 50
 #define HURRY_SHARE 4
+#define LONGEST_MS 1000
 
 /* LEAVING or EMPTYING that takes longer waits for a reader, and is not hurried. */
 #define STUCK_AFTER_MS 200
@@ -97,12 +98,17 @@ struct run {
 	__u64 nat_ns;      /* when NAT was last asked */
 };
 
-static __u64 now_ns(void)
+static __u64 clock_ns(clockid_t id)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(id, &t);
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static __u64 now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 /* entries of shunt_pairs */
@@ -513,11 +519,11 @@ static void consider(struct run *r, const struct shunt_row *rows, size_t n)
 	r->conf->assign = 0;
 }
 
-/* One pass; returns how long it took, in ns. */
+/* One pass; returns what it took of a CPU, in ns. */
 static __u64 pass(struct run *r)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
-	__u64 start = now_ns();
+	__u64 start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	size_t n = 0;
 
 	r->conf->pass++;
@@ -528,13 +534,15 @@ static __u64 pass(struct run *r)
 	bypass_kick(r->conf);
 	consider(r, rows, n);
 	set_tracepoints(r);
-	return now_ns() - start;
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 static int longer(int ms, __u64 took_ns, int share)
 {
 	__u64 least = took_ns * share / MS;
 
+	if (least > LONGEST_MS)
+		return LONGEST_MS;
 	return least > (__u64)ms ? (int)least : ms;
 }
 

@@ -17,15 +17,20 @@
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
 
+#define TS_COMPAT 2 /* a system call of a 32-bit program */
+
 /* The last byte is; redirected it would lose its urgency. Only the system call's
- * flags tell. */
+ * flags tell; those of 32-bit programs are elsewhere, so they always are. */
 static __always_inline bool urgent(void)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	long nr;
 
 	if (!bpf_core_field_exists(regs->orig_ax))
 		return false; /* flags are where x86 has them */
+	if (bpf_core_field_exists(task->thread_info.status) && task->thread_info.status & TS_COMPAT)
+		return true;
 	nr = regs->orig_ax;
 	/* sendto and sendmmsg, sendmsg */
 	return ((nr == 44 || nr == 307) && regs->r10 & MSG_OOB) || (nr == 46 && regs->dx & MSG_OOB);
@@ -189,19 +194,19 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 
 /*
  * A 'proven' pair whose messages go by TCP does not profit, and leaves. At a
- * bound they do so for a while; that counts only when it goes on. An end that
- * closes leaves by itself.
+ * bound they do so for a while; that counts only when it goes on, as it does when
+ * one end has shut its side and the other streams.
  */
 static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *self,
 				  enum shunt_why why, __u32 size)
 {
 	switch (why) {
-	case WHY_SENDER_STATE:
-	case WHY_PEER_STATE:
-	case WHY_PEER_ABSENT:
 	case WHY_REFRESH:
 	case WHY_LARGER:
 		break;
+	case WHY_SENDER_STATE:
+	case WHY_PEER_STATE:
+	case WHY_PEER_ABSENT:
 	case WHY_TCP_BYTES:
 	case WHY_MAX_BYTES:
 	case WHY_MAX_MSGS:

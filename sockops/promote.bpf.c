@@ -85,6 +85,18 @@ static __always_inline void vouched(struct bpf_iter__bpf_sk_storage_map *ctx, st
 		print(ctx, st);
 }
 
+/* The connection is over, but not its socket: from now on TCP's own calls answer.
+ * What was redirected before a reset can still be read; a disconnect (it forgets
+ * the port) discards it. */
+static __always_inline void end_member(const struct sock *sk, const struct shunt_sk *st)
+{
+	const struct sk_psock *psock = psock_of(sk);
+	__u64 cookie = st->cookie;
+
+	if (psock && (queue_empty(psock) || !BPF_CORE_READ(sk, __sk_common.skc_dport)))
+		bpf_map_delete_elem(&shunt_socks, &cookie);
+}
+
 /* What rules a reader out that only its socket tells. */
 static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 {
@@ -196,6 +208,8 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	tp = (const struct tcp_sock *)sk;
 	conf->met++;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		end_member(sk, st);
 	if (st->vouched) {
 		vouched(ctx, st, conf);
 		return 0;
@@ -208,6 +222,8 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 	}
 	end = &pair->end[!st->active];
 	end->seen = conf->pass;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE && !psock_of(sk))
+		end->member = 0;
 	switch (pair->stage) {
 	case STAGE_WATCHED:
 	case STAGE_JOINING:

@@ -311,6 +311,36 @@ stalls()
 	reap corner
 }
 
+@test "a member that was reset says EPIPE, like TCP" {
+	load_proven
+	supervise
+	corner reset
+}
+
+@test "a member that was disconnected has no bytes of before" {
+	load_proven
+	supervise
+	spawn corner peer corner forget
+	wait_for state_is active
+	tell corner
+	said corner disconnected
+	wait_for maps_empty
+	tell corner
+	reap corner
+}
+
+@test "a stream to an end that has shut its own side leaves" {
+	load_proven
+	supervise
+	spawn corner peer corner half
+	wait_for state_is active
+	tell corner
+	wait_for status_is bypass.demoted -gt 0
+	[ "$(map_entries shunt_socks)" = 0 ]
+	tell corner
+	reap corner
+}
+
 # bytes_of NUMBER: of 32 bits, the lowest first
 bytes_of()
 {

@@ -21,6 +21,9 @@
  *   grow   an answer larger than all before is spliced
  *   urgent ten bytes with MSG_OOB
  *   listen a socket is disconnected with bytes unread, and listens until the next line
+ *   reset  the other end resets: a send says so once, and EPIPE from then on
+ *   forget a socket is disconnected with bytes unread: they are gone
+ *   half   the client shuts its side, the server streams until the next line
  *   splice from another connection, while this one goes on until the next line
  */
 #include "peer.h"
@@ -289,6 +292,54 @@ static void listen_again(void)
 	await_line();
 }
 
+static bool sends(int error)
+{
+	return send(client, "x", 1, MSG_NOSIGNAL) < 0 && errno == error;
+}
+
+static void reset(void)
+{
+	struct linger hard = { .l_onoff = 1 };
+
+	if (setsockopt(server, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)) || close(server))
+		die("reset");
+	until(hung_up(client));
+	if (!sends(ECONNRESET))
+		die("send after a reset");
+	until(sends(EPIPE));
+}
+
+static bool receives(int error)
+{
+	char got[16];
+
+	return recv(client, got, sizeof(got), 0) < 0 && errno == error;
+}
+
+static void forget(void)
+{
+	union address any = {};
+
+	send_all(server, "unread", 6);
+	if (connect(client, &any.sa, sizeof(any.in)))
+		die("disconnect");
+	say("disconnected");
+	await_line();
+	if (!receives(ECONNRESET) && errno != ENOTCONN)
+		leave(FAIL, "what was sent before is still there");
+	until(receives(ENOTCONN));
+}
+
+static void half(void)
+{
+	struct pollfd line = { .fd = 0, .events = POLLIN };
+
+	if (shutdown(client, SHUT_WR))
+		die("shutdown");
+	while (!poll(&line, 1, 0))
+		send_one_way(server, client);
+}
+
 static void splice_elsewhere(void)
 {
 	int from = server, to = client, pipes[2];
@@ -361,6 +412,7 @@ int main(int argc, char **argv)
 		      { "hangup", hangup }, { "stall", stall }, { "late-splice", late_splice },
 		      { "hoard", hoard }, { "block-splice", block_splice },
 		      { "grow", grow }, { "urgent", urgent }, { "listen", listen_again },
+		      { "reset", reset }, { "forget", forget }, { "half", half },
 		      { "splice", splice_elsewhere },
 		      { "adopt", nothing },
 		      { "reconnect", nothing } };
@@ -382,5 +434,5 @@ int main(int argc, char **argv)
 			return PASS;
 		}
 	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|grow|"
-		 "urgent|listen|splice|adopt|thread|reconnect");
+		 "urgent|listen|reset|forget|half|splice|adopt|thread|reconnect");
 }
