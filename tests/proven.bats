@@ -194,12 +194,12 @@ corner()
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
 	spawn stream peer style stream 60
-	wait_for state_is active
 	wait_for why_is 'stream'
 	wait_for state_is plain
 	[ "$(sockets | jq -r '.[0].admit')" = proven ]
 	wait_for status_is bypass.demoted -gt 0
 	before=$(status bypass.redirected_messages)
+	[ "$before" -gt 0 ]
 	tell stream
 	reap stream
 	[ "$(status bypass.redirected_messages)" = "$before" ]
