@@ -44,10 +44,10 @@ state_is()
 	[ "$(sockets | jq -r '.[0].state')" = "$1" ]
 }
 
-# The reason that 'shunt sockets' gives for the pair matches.
+# The reason that 'shunt sockets' gives for a pair matches.
 why_is()
 {
-	sockets | jq -r '.[0].why' | grep -q "$1"
+	sockets | jq -r '.[].why' | grep -q "$1"
 }
 
 # promotes STYLE: such a reader is promoted and has its messages redirected.
