@@ -293,14 +293,15 @@ struct shunt_sk {
 	__u64 new_msgs;
 	__u64 peer_msgs;    /* messages of the peer when the last run began */
 	__u64 passed_jiffies; /* when one last went by TCP */
+	/* If it is vouched for, a run is what was sent between two looks of the
+	 * supervisor, at the last of which segs messages and shown_bytes bytes
+	 * (modulo 2^32) had been sent. */
 	__u32 run_msgs;     /* a run: sent since the peer last sent something */
 	__u32 run_bytes;    /* of it; little more than STREAM_BYTES at most */
 	__u32 shown_bytes;  /* the longest run that the peer has answered */
 	__u32 slot;         /* in shunt_pairs, 0 if none */
 	__u32 segs;         /* received by both ends at the last pass */
-	__u8 vouched;       /* blocking readers are allowed; a run is what was sent between
-			     * two passes, at the last of which segs messages and
-			     * shown_bytes bytes (modulo 2^32) had been sent */
+	__u8 vouched;       /* blocking readers are allowed */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
 	__u8 kick;          /* to be told again that it is readable */

@@ -124,9 +124,10 @@ static void visit_sockets(void *data)
 	_cleanup_free_ struct shunt_row *rows = NULL;
 	struct shunt_row *all;
 	size_t n = 0;
+	int error = link < 0 ? link : iter_run(link, &rows, &n);
 
-	if (link < 0 || iter_run(link, &rows, &n))
-		v->error = -EIO;
+	if (error)
+		v->error = error;
 	if (!n)
 		return;
 	all = reallocarray(v->rows, v->n + n, sizeof(*all));
@@ -224,14 +225,16 @@ static int compare_rows(const void *va, const void *vb)
 	return b->sk.active - a->sk.active;
 }
 
-/* A closed socket lives on until the last reader of its memory is done. */
-static size_t drop_closed(struct shunt_row *rows, size_t n)
+/* Sorts them, without the closed: such a socket lives on until the last reader of
+ * its memory is done. Returns how many are left. */
+static size_t tidy(struct shunt_row *rows, size_t n)
 {
 	size_t i, kept = 0;
 
 	for (i = 0; i < n; i++)
 		if (rows[i].state != TCP_CLOSE)
 			rows[kept++] = rows[i];
+	qsort(rows, kept, sizeof(*rows), compare_rows);
 	return kept;
 }
 
@@ -241,8 +244,7 @@ int bypass_read(struct shunt_row **ret, size_t *ret_n)
 
 	if (error)
 		return error;
-	*ret_n = drop_closed(*ret, *ret_n);
-	qsort(*ret, *ret_n, sizeof(**ret), compare_rows);
+	*ret_n = tidy(*ret, *ret_n);
 	return 0;
 }
 
@@ -263,8 +265,7 @@ int bypass_list_all(struct shunt_row **ret, size_t *ret_n)
 	*ret = v.rows;
 	if (v.error)
 		return fail(v.error, "can't list the paired sockets");
-	*ret_n = drop_closed(v.rows, v.n);
-	qsort(v.rows, *ret_n, sizeof(*v.rows), compare_rows);
+	*ret_n = tidy(v.rows, v.n);
 	return 0;
 }
 

@@ -250,6 +250,12 @@ corner()
 	corner urgent
 }
 
+@test "urgent bytes of a 32-bit program are so, too" {
+	load_proven
+	supervise
+	corner urgent32
+}
+
 passes()
 {
 	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.pass'

@@ -20,6 +20,7 @@
  *   block-splice  the reader blocks for a while, then a splice must not get what came then
  *   grow   an answer larger than all before is spliced
  *   urgent ten bytes with MSG_OOB
+ *   urgent32 the same by the system call of a 32-bit program
  *   listen a socket is disconnected with bytes unread, and listens until the next line
  *   reset  the other end resets: a send says so once, and EPIPE from then on
  *   forget a socket is disconnected with bytes unread: they are gone
@@ -32,6 +33,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 /* Above those that clients get. */
 #define SERVER_PORT 61500
@@ -275,8 +277,40 @@ static void urgent(void)
 {
 	struct pollfd p = { .fd = client, .events = POLLPRI };
 
+	send_one_way(client, server); /* else it is more than before, and goes by TCP */
 	if (send(server, "0123456789", 10, MSG_OOB) != 10)
 		die("MSG_OOB");
+	until(poll(&p, 1, 0) == 1 && p.revents & POLLPRI);
+}
+
+static long send32(int fd, const void *bytes, int flags)
+{
+	long ret = -ENOSYS;
+
+#ifdef __x86_64__
+	/* sendto; addresses have 32 bits */
+	asm volatile("int $0x80"
+		     : "=a"(ret)
+		     : "a"(369L), "b"((long)fd), "c"(bytes), "d"(10L), "S"((long)flags), "D"(0L)
+		     : "memory", "r8", "r9", "r10", "r11");
+#endif
+	return ret;
+}
+
+static void urgent32(void)
+{
+	struct pollfd p = { .fd = client, .events = POLLPRI };
+	char *bytes = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long n;
+
+	if (bytes == MAP_FAILED)
+		die("mmap");
+	send_one_way(client, server);
+	n = send32(server, memcpy(bytes, "0123456789", 10), MSG_OOB);
+	if (n == -ENOSYS)
+		leave(SKIP, "no system calls of 32-bit programs");
+	expect("sent", n, 10);
 	until(poll(&p, 1, 0) == 1 && p.revents & POLLPRI);
 }
 
@@ -411,7 +445,8 @@ int main(int argc, char **argv)
 	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
 		      { "hangup", hangup }, { "stall", stall }, { "late-splice", late_splice },
 		      { "hoard", hoard }, { "block-splice", block_splice },
-		      { "grow", grow }, { "urgent", urgent }, { "listen", listen_again },
+		      { "grow", grow }, { "urgent", urgent }, { "urgent32", urgent32 },
+		      { "listen", listen_again },
 		      { "reset", reset }, { "forget", forget }, { "half", half },
 		      { "splice", splice_elsewhere },
 		      { "adopt", nothing },
@@ -434,5 +469,5 @@ int main(int argc, char **argv)
 			return PASS;
 		}
 	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|grow|"
-		 "urgent|listen|reset|forget|half|splice|adopt|thread|reconnect");
+		 "urgent|urgent32|listen|reset|forget|half|splice|adopt|thread|reconnect");
 }
