@@ -145,18 +145,19 @@ int programs_pin(struct shunt_bpf *skel)
 		error = pin(bpf_map__fd(skel->maps.shunt_conf), "maps", "shunt_conf");
 	if (!error)
 		error = pin(bpf_map__fd(skel->maps.shunt_state), "maps", "shunt_state");
+	/* Since libbpf 1.4 a map has a file descriptor before the kernel has the map. */
 	bpf_object__for_each_map(map, skel->obj) {
 		if (error)
 			return error;
 		if (bpf_map__is_internal(map) || map == skel->maps.shunt_conf ||
-		    map == skel->maps.shunt_state || bpf_map__fd(map) < 0)
+		    map == skel->maps.shunt_state || !bpf_map__autocreate(map))
 			continue;
 		error = pin(bpf_map__fd(map), "maps", bpf_map__name(map));
 	}
 	bpf_object__for_each_program(prog, skel->obj) {
 		if (error)
 			return error;
-		if (bpf_program__fd(prog) >= 0)
+		if (bpf_program__autoload(prog))
 			error = pin(bpf_program__fd(prog), "progs", bpf_program__name(prog));
 	}
 	return error;
@@ -216,11 +217,11 @@ int program_open(const char *name)
 
 int attach_verdict(struct shunt_bpf *skel)
 {
-	int fd = bpf_program__fd(skel->progs.shunt_verdict);
+	const struct bpf_program *prog = skel->progs.shunt_verdict;
 
-	if (fd < 0)
-		fd = bpf_program__fd(skel->progs.shunt_verdict61);
-	if (bpf_prog_attach(fd, bpf_map__fd(skel->maps.shunt_socks), BPF_SK_MSG_VERDICT, 0))
+	if (!bpf_program__autoload(prog))
+		prog = skel->progs.shunt_verdict61;
+	if (bpf_prog_attach(bpf_program__fd(prog), bpf_map__fd(skel->maps.shunt_socks), BPF_SK_MSG_VERDICT, 0))
 		return fail(-errno, "can't attach the verdict to the map of sockets");
 	return 0;
 }
