@@ -160,13 +160,30 @@ static void accept_all(union address *address)
 	close(listener);
 }
 
+/*
+ * One line of standard input. Not by stdio: a thread that waits in fgets() holds the
+ * lock of stdin, and exit() waits for this lock (seen with glibc 2.41).
+ */
+static bool read_command(char *line, size_t size)
+{
+	size_t n = 0;
+
+	while (n + 1 < size && read(STDIN_FILENO, &line[n], 1) == 1) {
+		if (line[n++] == '\n') {
+			line[n] = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void obey(void)
 {
-	char line[16] = "";
+	char line[16];
 	uint64_t sent = 0, received = 0;
 	int i, broken = 0;
 
-	if (!fgets(line, sizeof(line), stdin) || !strcmp(line, "stop\n")) {
+	if (!read_command(line, sizeof(line)) || !strcmp(line, "stop\n")) {
 		stopping = true;
 		return;
 	}
