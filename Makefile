@@ -14,14 +14,14 @@ B := build
 VERSION := 0.1
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow
-CPPFLAGS += -Iloader -I$(B) -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"'
+CPPFLAGS += -Iinclude -Iloader -I$(B) -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"'
 LDLIBS += $(shell $(PKG_CONFIG) --libs libbpf libmnl 2>/dev/null || echo -lbpf -lmnl)
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 $(WARN) -Iloader -Itc -Isockops \
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 $(WARN) -Iinclude -Itc -Isockops \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
 BPF_SRC := $(wildcard tc/*.bpf.c sockops/*.bpf.c skmsg/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
-SRC := $(wildcard loader/*.c)
+SRC := $(wildcard loader/*.c loader/*/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c))) \
 	$(B)/bench/naive.bpf.o
@@ -64,7 +64,7 @@ $(B)/shunt.skel.h: $(B)/shunt.bpf.o
 	$(call SAY,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name shunt_bpf > $@
 
-$(B)/loader/load.o $(B)/loader/programs.o: $(B)/shunt.skel.h
+$(B)/loader/cmd/load.o $(B)/loader/bpf/programs.o: $(B)/shunt.skel.h
 
 $(B)/%.o: %.c
 	$(call SAY,CC,$<)
@@ -88,7 +88,7 @@ $(B)/tests/shunt-unordered: $(B)/shunt tests/unordered
 $(B)/tests/%: tests/peers/%.c
 	$(call SAY,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE -Iloader $(CFLAGS) -MMD -MP -MF $@.d -pthread $< -o $@ $(LDLIBS)
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iloader $(CFLAGS) -MMD -MP -MF $@.d -pthread $< -o $@ $(LDLIBS)
 
 $(B)/tests/torture: tests/torture/torture.c
 	$(call SAY,CC,$<)

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* shunt: the command table and the options that may stand anywhere. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <bpf/libbpf.h>
 
-#include "json.h"
-#include "shunt.h"
+#include "cmd/command.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/options.h"
 
 struct options opt = {
 	.pin_dir = "/sys/fs/bpf/shunt",

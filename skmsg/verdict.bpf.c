@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The verdict where the kernel can cast: from 6.2 on. Plain loads, no calls. */
-#include "endpoint.bpf.h"
+#include <shunt/bpf/endpoint.bpf.h>
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;

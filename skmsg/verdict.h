@@ -12,7 +12,7 @@
  * over: READ(pointer, fields...), READ_BITS(pointer, field), TCP_SOCK(address)
  * and PSOCK(address).
  */
-#include "endpoint.bpf.h"
+#include <shunt/bpf/endpoint.bpf.h>
 
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)

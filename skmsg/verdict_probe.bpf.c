@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The same verdict for kernels without the casts: 6.1. */
-#include "endpoint.bpf.h"
+#include <shunt/bpf/endpoint.bpf.h>
 
 #define TCP_SOCK(address) ((const struct tcp_sock *)(address))
 #define PSOCK(address) ((const struct sk_psock *)(address))

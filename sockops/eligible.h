@@ -3,8 +3,8 @@
 #ifndef SHUNT_ELIGIBLE_H
 #define SHUNT_ELIGIBLE_H
 
-#include "endpoint.bpf.h"
-#include "prefix.bpf.h"
+#include <shunt/bpf/endpoint.bpf.h>
+#include <shunt/bpf/prefix.bpf.h>
 
 /* ports and prefixes that stay plain */
 struct shunt_exclude_map {

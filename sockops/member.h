@@ -3,7 +3,7 @@
 #ifndef SHUNT_MEMBER_H
 #define SHUNT_MEMBER_H
 
-#include "maps.bpf.h"
+#include <shunt/bpf/maps.bpf.h>
 
 static __always_inline struct sk_psock *psock_of(const struct sock *sk)
 {

@@ -4,7 +4,7 @@
  * sockets that got busy since the last pass are printed, and vouched ones that
  * sent much; the others move on to where the stage of their pair wants them.
  */
-#include "endpoint.bpf.h"
+#include <shunt/bpf/endpoint.bpf.h>
 #include "member.h"
 
 /* Segments with data, received in so many passes, that make a socket busy. */

@@ -7,7 +7,7 @@
  * The tracepoints fire for every socket on the host, so they are attached only
  * while they are needed (loader/run.c).
  */
-#include "maps.bpf.h"
+#include <shunt/bpf/maps.bpf.h>
 
 /* processes seen to ask FIONREAD */
 struct shunt_asks_map {

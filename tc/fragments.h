@@ -13,7 +13,7 @@
 #define SHUNT_FRAGMENTS_H
 
 #include "deliver.h"
-#include "whole.h"
+#include "reassembled.h"
 
 /* datagrams of which all fragments are to be marked */
 struct shunt_fragments_map {

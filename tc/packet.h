@@ -3,7 +3,7 @@
 #ifndef SHUNT_PACKET_H
 #define SHUNT_PACKET_H
 
-#include "maps.bpf.h"
+#include <shunt/bpf/maps.bpf.h>
 
 #define ETH_HLEN 14
 #define ETH_P_IP 0x0800

@@ -7,10 +7,10 @@
  *
  * All of a search uses one inner map, which the loader may replace meanwhile.
  */
-#ifndef SHUNT_RULES_H
-#define SHUNT_RULES_H
+#ifndef SHUNT_TC_RULES_H
+#define SHUNT_TC_RULES_H
 
-#include "index.h"
+#include <shunt/rule_hash.h>
 #include "packet.h"
 
 /* Only the loader writes to these maps. */

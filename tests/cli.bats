@@ -659,7 +659,7 @@ other()
 	local option
 
 	runs 0 load help
-	for option in $(grep -o '"--[a-z-]*"' "$PROJECT/loader/request.c" | tr -d '"' | sort -u); do
+	for option in $(grep -o '"--[a-z-]*"' "$PROJECT/loader/config/load_config.c" | tr -d '"' | sort -u); do
 		grep -qe "$option" "$OUT"
 		grep -qe "$option" "$PROJECT/scripts/load.sh"
 	done

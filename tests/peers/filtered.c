@@ -7,11 +7,11 @@
  * and N or '-'. Prints the names of those that the filter takes, in one line.
  * Exit status 2 if the filter is refused.
  */
-#include "err.c"
-#include "filter.c"
-#include "json.c"
-#include "netns.c"
-#include "rule.c"
+#include "util/log.c"
+#include "flows/filter.c"
+#include "util/json.c"
+#include "util/netns.c"
+#include "rules/rule.c"
 
 #include <err.h>
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "../../loader/abi.h"
+#include <shunt/abi.h>
 
 static struct shunt_conf *map_conf(const char *path)
 {

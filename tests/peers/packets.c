@@ -15,7 +15,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "abi.h"
+#include <shunt/abi.h>
 
 #define ROOM 2048
 #define CPUS_MAX 1024

@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
-#include "abi.h"
+#include <shunt/abi.h>
 
 #define SIZE 4096
 

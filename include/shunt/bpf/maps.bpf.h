@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The maps that several objects share. They are weak, so that the linker
+ * merges the copies and refuses copies that differ.
+ */
+#ifndef SHUNT_MAPS_BPF_H
+#define SHUNT_MAPS_BPF_H
+
+#include <shunt/abi.h>
+#include <shunt/bpf/kernel.bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#define MAP(name) struct name##_map name __weak SEC(".maps")
+
+/* one entry: settings */
+struct shunt_conf_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_conf);
+};
+MAP(shunt_conf);
+
+/* what is attached; no program reads it */
+struct shunt_state_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_STATES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_state);
+};
+MAP(shunt_state);
+
+/* one entry: counters */
+struct shunt_count_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shunt_count);
+};
+MAP(shunt_count);
+
+/* sockets on the fast path, by their own cookie */
+struct shunt_socks_map {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u64);
+};
+MAP(shunt_socks);
+
+/* what is known of a paired socket; freed with it */
+struct shunt_sk_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct shunt_sk);
+};
+MAP(shunt_sk);
+
+/* pairs under 'proven' admission that are or were watched */
+struct shunt_pairs_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_PAIRS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_pair);
+};
+MAP(shunt_pairs);
+
+/* entry of shunt_pairs by the cookie of either end */
+struct shunt_slot_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * SHUNT_PAIRS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+};
+MAP(shunt_slot);
+
+/* wakes the supervisor */
+struct shunt_events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+};
+MAP(shunt_events);
+
+static __always_inline struct shunt_conf *conf_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_conf, &zero);
+}
+
+static __always_inline struct shunt_count *count_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_count, &zero);
+}
+
+/* The entry of a socket's pair; NULL if it has none. */
+static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
+{
+	__u32 slot = st->slot;
+	struct shunt_pair *pair;
+
+	if (!slot)
+		return NULL;
+	pair = bpf_map_lookup_elem(&shunt_pairs, &slot);
+	if (!pair || pair->end[!st->active].cookie != st->cookie)
+		return NULL; /* the entry was given to another pair */
+	return pair;
+}
+
+/* Of an entry that nobody locks: tells one whole from one that two CPUs wrote at once. */
+static __always_inline __u64 check_sum(__u64 a, __u64 b, __u64 c, __u64 d)
+{
+	return a * 0x9e3779b97f4a7c15ULL + b * 0xbf58476d1ce4e5b9ULL +
+	       c * 0x94d049bb133111ebULL + d * 0xd6e8feb86659fd93ULL;
+}
+
+static __always_inline void wake(__u32 event)
+{
+	bpf_ringbuf_output(&shunt_events, &event, sizeof(event), 0);
+}
+
+/* Stops redirects of a pair at once; the supervisor does the rest. */
+static __always_inline void pair_leave(struct shunt_pair *pair, __u32 why)
+{
+	__u32 stage = pair->stage;
+
+	if ((stage != STAGE_ACTIVE && stage != STAGE_JOINING) ||
+	    __sync_val_compare_and_swap(&pair->stage, stage, STAGE_LEAVING) != stage)
+		return;
+	pair->why = why;
+	wake(EVENT_LEAVING);
+}
+
+#define COUNT(field, n)                                 \
+	do {                                            \
+		struct shunt_count *count_ = count_get(); \
+		if (count_)                             \
+			count_->field += (n);           \
+	} while (0)
+
+#endif

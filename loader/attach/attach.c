@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attach/attach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+
+#include "attach/loopback.h"
+#include "attach/policy_route.h"
+#include "attach/tc.h"
+#include "bpf/pins.h"
+#include "bpf/programs.h"
+#include "bypass/pairs.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define SUPERVISOR_WAITS 500 /* of 10 ms */
+
+const char *link_name(char name[32], unsigned int i)
+{
+	snprintf(name, 32, "attached_%u", i);
+	return name;
+}
+
+static const char *link_path(char path[PIN_PATH], unsigned int i)
+{
+	char name[32];
+
+	return pin_path(path, "links", link_name(name, i));
+}
+
+static int attach_cgroup(const struct shunt_state *state, const char *pin)
+{
+	_cleanup_fd_ int prog = -1, cgroup = -1, link = -1;
+	const char *name;
+
+	cgroup = open(state->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0)
+		return fail(-errno, "cgroup '%s'", state->name);
+	name = state->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven";
+	prog = pin_open("progs", name);
+	if (prog < 0)
+		return fail(prog, "program '%s'", name);
+	link = bpf_link_create(prog, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
+	if (link < 0 && errno == EPERM)
+		return deny(-EPERM, "can't attach to cgroup '%s': a sock_ops program that tolerates no "
+			    "other holds it or a cgroup above it", state->name);
+	if (link < 0)
+		return fail(-errno, "can't attach to cgroup '%s'", state->name);
+	if (bpf_obj_pin(link, pin))
+		return fail(-errno, "can't pin '%s'", pin);
+	return 0;
+}
+
+static int attach_iface(struct shunt_state *state, const char *pin)
+{
+	_cleanup_fd_ int prog = program_open(tc_program(state));
+
+	return prog < 0 ? prog : tc_attach(state, prog, pin);
+}
+
+int attach(struct shunt_state *states, unsigned int i)
+{
+	char pin[PIN_PATH];
+
+	link_path(pin, i);
+	if (states[i].kind == SHUNT_PATTERN)
+		return 0;
+	if (states[i].kind == SHUNT_CGROUP)
+		return attach_cgroup(&states[i], pin);
+	return attach_iface(&states[i], pin);
+}
+
+/* A cgroup's link outlives the cgroup, with nothing attached any more. */
+static int cgroup_attached(const char *pin)
+{
+	_cleanup_fd_ int link = bpf_obj_get(pin);
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	return link >= 0 && !bpf_obj_get_info_by_fd(link, &info, &len) && info.cgroup.cgroup_id;
+}
+
+int attached(const struct shunt_state *states, unsigned int i)
+{
+	_cleanup_fd_ int prog = -1;
+	char pin[PIN_PATH];
+
+	link_path(pin, i);
+	if (states[i].kind == SHUNT_CGROUP)
+		return cgroup_attached(pin);
+	prog = pin_open("progs", tc_program(&states[i]));
+	return tc_attached(&states[i], prog, pin);
+}
+
+bool attached_away(const struct shunt_state *states, unsigned int i)
+{
+	char pin[PIN_PATH];
+
+	return tc_program(&states[i]) && tc_away(&states[i], link_path(pin, i));
+}
+
+int let_go(struct shunt_state *states, unsigned int i)
+{
+	_cleanup_fd_ int prog = pin_open("progs", tc_program(&states[i]));
+	char pin[PIN_PATH];
+	int error = tc_detach(&states[i], prog, link_path(pin, i));
+
+	if (error)
+		return error;
+	states[i].ifindex = 0;
+	states[i].clsact = states[i].qdisc = 0;
+	states[i].priority = 0;
+	return 0;
+}
+
+int detach(struct shunt_state *states, unsigned int i)
+{
+	int error = let_go(states, i);
+
+	if (!error)
+		states[i].kind = SHUNT_NONE;
+	return error;
+}
+
+struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind, const char *name)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == kind && !strcmp(states[i].name, name))
+			return &states[i];
+	return NULL;
+}
+
+static struct shunt_state *free_state(struct shunt_state *states)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_NONE)
+			return &states[i];
+	return NULL;
+}
+
+int attach_new(struct shunt_state *states, const struct shunt_state *wanted)
+{
+	struct shunt_state *s = state_find(states, wanted->kind, wanted->name);
+	int error;
+
+	if (s && s->ifindex == wanted->ifindex && attached(states, s - states))
+		return 0;
+	/* of an interface that is gone, or taken off by somebody */
+	error = s ? detach(states, s - states) : 0;
+	if (error)
+		return error;
+	s = free_state(states);
+	if (!s)
+		return deny(-ENOSPC, "can't attach to '%s': more than %d attachments", wanted->name,
+			    SHUNT_STATES);
+	*s = *wanted;
+	error = attach(states, s - states);
+	if (error && !s->clsact) /* else it says what is left */
+		s->kind = SHUNT_NONE;
+	return error;
+}
+
+static int detach_ifaces(struct shunt_state *states)
+{
+	int i, error, first = 0;
+
+	/* Backwards: the first to come made the qdisc. */
+	for (i = SHUNT_STATES - 1; i >= 0; i--) {
+		if (!tc_program(&states[i]))
+			continue;
+		error = detach(states, i);
+		first = first ? first : error;
+	}
+	return first;
+}
+
+/* Without a detach, a link that is only unpinned goes when a worker thread
+ * gets to it. */
+static int detach_cgroups(struct shunt_state *states)
+{
+	char pin[PIN_PATH];
+	int i;
+
+	for (i = 0; states && i < SHUNT_STATES; i++) {
+		_cleanup_fd_ int link = -1;
+
+		if (states[i].kind != SHUNT_CGROUP)
+			continue;
+		link = bpf_obj_get(link_path(pin, i));
+		if (link >= 0 && bpf_link_detach(link))
+			return fail(-errno, "can't detach from cgroup '%s'", states[i].name);
+	}
+	return 0;
+}
+
+static void list_left(const struct shunt_row *rows, size_t n)
+{
+	char a[ENDPOINT_TEXT], b[ENDPOINT_TEXT];
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		fprintf(stderr, "  %s <- %s holds %llu bytes\n",
+			endpoint_text(a, rows[i].family, rows[i].local, rows[i].local_port),
+			endpoint_text(b, rows[i].family, rows[i].remote, rows[i].remote_port),
+			(unsigned long long)rows[i].queued);
+}
+
+static int drain(unsigned int timeout_ms)
+{
+	_cleanup_free_ struct shunt_row *left = NULL;
+	size_t n = 0;
+	int error = bypass_drain(timeout_ms, &left, &n);
+
+	if (error != -EBUSY)
+		return error;
+	deny(error, "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
+	     "stays pinned in '%s'; unload again later", n, n == 1 ? " is" : "s are", opt.pin_dir);
+	list_left(left, n);
+	return error;
+}
+
+/* The supervisor ends by itself once loaded is 0. */
+static void wait_supervisor(void)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	int i;
+
+	for (i = 0; i < SUPERVISOR_WAITS && supervisor_runs(); i++)
+		nanosleep(&pause, NULL);
+}
+
+int teardown(unsigned int timeout_ms)
+{
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	int error, first = 0;
+	bool gone;
+
+	if (conf)
+		conf->loaded = 0;
+	/* If the namespace is gone, so is what was attached there. */
+	gone = home_netns() == -ENOENT;
+	if (states && !gone)
+		first = detach_ifaces(states);
+	if (conf && !gone) {
+		error = lo_off(conf, LO_ACCEPT_LOCAL);
+		first = first ? first : error;
+		error = lo_off(conf, LO_FORWARDING);
+		first = first ? first : error;
+	}
+	if (conf && conf->mark && !gone) {
+		error = route_del(conf->mark, conf->table);
+		first = first ? first : error;
+	}
+	if (first)
+		return first;
+	wait_supervisor();
+	error = detach_cgroups(states);
+	if (!error)
+		error = unpin_all("links");
+	if (!error)
+		error = drain(timeout_ms);
+	if (!error)
+		error = unpin_all("progs");
+	if (!error)
+		error = unpin_all("maps");
+	return error;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What is attached to the host, and how it comes off again. */
+#ifndef SHUNT_ATTACH_H
+#define SHUNT_ATTACH_H
+
+#include <stdbool.h>
+
+#include <shunt/abi.h>
+
+/* Attaches the pairing program to the cgroup, or steering to the interface,
+ * that states[i] names; a pattern has nothing itself. 0 or -errno, said. */
+int attach(struct shunt_state *states, unsigned int i);
+
+/* Enters a copy of wanted, which is for an interface, and attaches it; nothing
+ * if that is there and attached. Undone if it fails: 0 or -errno, said. */
+int attach_new(struct shunt_state *states, const struct shunt_state *wanted);
+
+/* Takes the program of states[i] off its interface, which may be gone, and
+ * frees the entry; 0 or -errno, said. */
+int detach(struct shunt_state *states, unsigned int i);
+
+/* The same, but the entry stays, with ifindex 0: it waits for an interface of
+ * that name. */
+int let_go(struct shunt_state *states, unsigned int i);
+
+/* The entry of this kind and name, NULL if there is none. */
+struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind,
+			       const char *name);
+
+/* Is states[i] still attached? Someone may have taken it off. */
+int attached(const struct shunt_state *states, unsigned int i);
+
+/* If not: has its interface left this network namespace, with shunt's program? */
+bool attached_away(const struct shunt_state *states, unsigned int i);
+
+/* Name of the pinned link of states[i]. */
+const char *link_name(char name[32], unsigned int i);
+
+/*
+ * Undoes everything below the pin directory, whatever state a load or unload
+ * left it in, and drains within timeout_ms. The caller holds the lock. 0, or
+ * the first error; -EBUSY when readers still hold bytes: the rest stays
+ * pinned and a list was printed.
+ */
+int teardown(unsigned int timeout_ms);
+
+#endif

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attach/loopback.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <bpf/bpf.h>
+
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/sysctl.h"
+
+static const struct {
+	const char *name;
+	size_t needed; /* in struct shunt_conf: is it? */
+	size_t made;   /* 0, or by us, one more than it was for all interfaces */
+} settings[] = {
+	[LO_ACCEPT_LOCAL] = { "accept_local", offsetof(struct shunt_conf, local),
+			      offsetof(struct shunt_conf, accept_local) },
+	[LO_FORWARDING] = { "forwarding", offsetof(struct shunt_conf, nat),
+			    offsetof(struct shunt_conf, forwarding) },
+};
+
+static __u32 *field(struct shunt_conf *conf, size_t offset)
+{
+	return (__u32 *)((char *)conf + offset);
+}
+
+const char *lo_name(char name[IF_NAMESIZE])
+{
+	return if_indextoname(LOOPBACK, name) ? name : "lo";
+}
+
+/* accept_local holds for lo if it is set for all; forwarding is handed on to
+ * each when it is set for all. */
+static bool is_on(enum lo_setting which, const char *lo)
+{
+	const char *setting = settings[which].name;
+
+	return sysctl_get(lo, setting) == 1 ||
+	       (which == LO_ACCEPT_LOCAL && sysctl_get("all", setting) == 1);
+}
+
+int lo_on(struct shunt_conf *conf, enum lo_setting which)
+{
+	const char *setting = settings[which].name;
+	__u32 *made = field(conf, settings[which].made);
+	char name[IF_NAMESIZE];
+	const char *lo = lo_name(name);
+	int error;
+
+	if (is_on(which, lo))
+		return 0;
+	__atomic_store_n(made, 1 + (sysctl_get("all", setting) == 1), __ATOMIC_SEQ_CST);
+	error = sysctl_set(lo, setting, 1);
+	if (!error)
+		return 0;
+	*made = 0;
+	return fail(error, "can't set net.ipv4.conf.%s.%s", lo, setting);
+}
+
+int lo_keep(struct shunt_conf *conf)
+{
+	int error = 0;
+
+	if (conf->local)
+		error = lo_on(conf, LO_ACCEPT_LOCAL);
+	if (!error && conf->nat)
+		error = lo_on(conf, LO_FORWARDING);
+	return error;
+}
+
+/* The settings of another shunt that needs it too; NULL if map id has none. */
+static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enum lo_setting which)
+{
+	_cleanup_fd_ int fd = bpf_map_get_fd_by_id(id);
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	struct shunt_conf *conf;
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ||
+	    strcmp(info.name, "shunt_conf") || info.value_size != sizeof(*conf))
+		return NULL;
+	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (conf == MAP_FAILED)
+		return NULL;
+	if (conf->abi == SHUNT_ABI && conf->loaded && *field(conf, settings[which].needed) &&
+	    conf->netns == own->netns)
+		return conf;
+	munmap(conf, sizeof(*conf));
+	return NULL;
+}
+
+/* Our own conf has loaded unset by now, or does not need it. */
+static bool hand_over(struct shunt_conf *own, enum lo_setting which)
+{
+	struct shunt_conf *conf = NULL;
+	__u32 id = 0;
+
+	while (!conf && !bpf_map_get_next_id(id, &id))
+		conf = other_conf(id, own, which);
+	if (!conf)
+		return false;
+	*field(conf, settings[which].made) = *field(own, settings[which].made);
+	munmap(conf, sizeof(*conf));
+	return true;
+}
+
+/* Has somebody meanwhile switched it on for all interfaces? */
+static bool all_have(enum lo_setting which, __u32 made)
+{
+	return which == LO_FORWARDING && made == 1 && sysctl_get("all", settings[which].name) == 1;
+}
+
+int lo_off(struct shunt_conf *conf, enum lo_setting which)
+{
+	const char *setting = settings[which].name;
+	__u32 *made = field(conf, settings[which].made);
+	char name[IF_NAMESIZE];
+	const char *lo = lo_name(name);
+	int error = 0;
+
+	if (!*made)
+		return 0;
+	if (!hand_over(conf, which) && !all_have(which, *made)) {
+		error = sysctl_set(lo, setting, 0);
+		if (!error && hand_over(conf, which)) /* came just now */
+			error = sysctl_set(lo, setting, 1);
+	}
+	if (error)
+		return fail(error, "can't restore net.ipv4.conf.%s.%s", lo, setting);
+	*made = 0;
+	return 0;
+}

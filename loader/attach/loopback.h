@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Settings of lo that several shunts in one network namespace may need. One of
+ * them switches a setting on, and off again when it goes, unless another one
+ * needs it: then that has the task.
+ */
+#ifndef SHUNT_LOOPBACK_H
+#define SHUNT_LOOPBACK_H
+
+#include <net/if.h>
+
+#include <shunt/abi.h>
+
+#define LOOPBACK 1 /* LOOPBACK_IFINDEX, whatever its name: include/net/flow.h */
+
+enum lo_setting {
+	LO_ACCEPT_LOCAL, /* for conf->local */
+	LO_FORWARDING,   /* for conf->nat */
+};
+
+const char *lo_name(char name[IF_NAMESIZE]);
+
+/* Switches it on unless it is; 0 or -errno, said. */
+int lo_on(struct shunt_conf *conf, enum lo_setting which);
+
+/* Switches on again what conf needs: another shunt may have switched it off just
+ * before this one said that it is loaded and needs it. 0 or -errno, said. */
+int lo_keep(struct shunt_conf *conf);
+
+/* Switches it off if this shunt switched it on and nobody needs it any more; the
+ * conf no longer says that it is loaded, or that it needs it. 0 or -errno,
+ * said. */
+int lo_off(struct shunt_conf *conf, enum lo_setting which);
+
+#endif

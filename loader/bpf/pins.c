@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bpf/pins.h"
+#include "util/netns.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+const char *pin_path(char path[PIN_PATH], const char *kind, const char *name)
+{
+	snprintf(path, PIN_PATH, "%s/%s%s%s", opt.pin_dir, kind, *name ? "/" : "", name);
+	return path;
+}
+
+static bool on_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned int)fs.f_type == BPF_FS_MAGIC;
+}
+
+/* The folder that holds the pin directory. */
+static void parent_of(const char *dir, char parent[PIN_PATH])
+{
+	char *slash;
+
+	snprintf(parent, PIN_PATH, "%s", dir);
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent)
+		*slash = '\0';
+	else
+		strcpy(parent, slash ? "/" : ".");
+}
+
+/* 'ip netns exec' mounts a /sys of its own, with the name of the namespace as its
+ * source. A mount below it would be gone with the command, and with it the way to
+ * what is pinned there. */
+static bool by_ip_netns_exec(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	char path[PIN_PATH] = "";
+	struct mntent *m;
+
+	while (mounts && (m = getmntent(mounts)))
+		if (!strcmp(m->mnt_dir, "/sys"))
+			snprintf(path, sizeof(path), "/run/netns/%s", m->mnt_fsname);
+	if (mounts)
+		endmntent(mounts);
+	return *path && !access(path, F_OK);
+}
+
+int pins_reachable(void)
+{
+	char parent[PIN_PATH];
+
+	parent_of(opt.pin_dir, parent);
+	if (on_bpffs(parent) || !by_ip_netns_exec())
+		return 0;
+	return deny(-ENOENT, "'ip netns exec' hides the bpf file system; use 'nsenter "
+		    "--net=/run/netns/NAME'");
+}
+
+static int ensure_bpffs(void)
+{
+	char parent[PIN_PATH];
+	int error;
+
+	parent_of(opt.pin_dir, parent);
+	if (on_bpffs(parent))
+		return 0;
+	if (strcmp(parent, BPFFS))
+		return deny(-EINVAL, "'%s' is not on a bpf file system; mount one or choose another --pin-dir",
+			    opt.pin_dir);
+	error = pins_reachable();
+	if (error)
+		return error;
+	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700"))
+		return fail(-errno, "can't mount the bpf file system at '%s'", BPFFS);
+	say("mounted the bpf file system at %s", BPFFS);
+	return 0;
+}
+
+static int make_dir(void)
+{
+	int error = ensure_bpffs();
+
+	if (error)
+		return error;
+	if (mkdir(opt.pin_dir, 0700) && errno != EEXIST)
+		return fail(-errno, "can't make '%s'", opt.pin_dir);
+	return 0;
+}
+
+/* Whoever had the lock may have removed the directory meanwhile. */
+static bool still_there(int fd)
+{
+	struct stat locked, now;
+
+	return !fstat(fd, &locked) && !stat(opt.pin_dir, &now) &&
+	       locked.st_ino == now.st_ino && locked.st_dev == now.st_dev;
+}
+
+/* Structs of another version would be read wrongly, by unload too. */
+static int check_version(void)
+{
+	_cleanup_fd_ int fd = pin_open("maps", "shunt_conf");
+	_cleanup_free_ struct shunt_conf *conf = NULL;
+	struct bpf_map_info info = {};
+	__u32 zero = 0, len = sizeof(info);
+
+	if (fd < 0)
+		return 0; /* nothing is loaded, or not all of it */
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return fail(-errno, "can't read the settings in '%s'", opt.pin_dir);
+	conf = calloc(1, info.value_size + sizeof(*conf));
+	if (!conf || bpf_map_lookup_elem(fd, &zero, conf))
+		return fail(conf ? -errno : -ENOMEM, "can't read the settings in '%s'", opt.pin_dir);
+	/* 0: load was killed before it could write it */
+	if (info.value_size == sizeof(*conf) && (conf->abi == SHUNT_ABI || !conf->abi))
+		return 0;
+	return deny(-EPROTO, "'%s' was loaded by another version of shunt (maps of kind %u, here %u); "
+		    "unload with that one", opt.pin_dir, conf->abi, SHUNT_ABI);
+}
+
+int pins_lock(bool create)
+{
+	int error;
+
+	if (geteuid())
+		return deny(-EPERM, "this needs root");
+	for (;;) {
+		_cleanup_fd_ int fd = -1;
+
+		if (create) {
+			error = make_dir();
+			if (error)
+				return error;
+		}
+		fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT) {
+			if (create)
+				continue;
+			return -ENOENT;
+		}
+		if (fd < 0)
+			return fail(-errno, "'%s'", opt.pin_dir);
+		if (flock(fd, LOCK_EX))
+			return fail(-errno, "can't lock '%s'", opt.pin_dir);
+		if (!still_there(fd))
+			continue;
+		if (!on_bpffs(opt.pin_dir))
+			return deny(-EINVAL, "'%s' is not on a bpf file system", opt.pin_dir);
+		error = check_version();
+		if (error)
+			return error;
+		if (!create)
+			home_netns();
+		return take_fd(&fd);
+	}
+}
+
+int pins_trylock(void)
+{
+	_cleanup_fd_ int fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		return -errno;
+	return still_there(fd) ? take_fd(&fd) : -ENOENT;
+}
+
+/* Twentieths of a second that a look waits for a command to end. */
+#define LOOK_TRIES 40
+
+int pins_look(void)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	int i, fd = pins_trylock();
+
+	for (i = 0; i < LOOK_TRIES && fd == -EWOULDBLOCK; i++) {
+		nanosleep(&pause, NULL);
+		fd = pins_trylock();
+	}
+	if (fd != -EWOULDBLOCK) {
+		close_fd(&fd);
+		return pins_lock(false);
+	}
+	home_netns();
+	return open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int home_netns(void)
+{
+	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+
+	if (!conf || !conf->netns || conf->netns == own_netns())
+		return 0;
+	return enter_netns(conf->netns_inode, conf->netns);
+}
+
+int home_gone(void)
+{
+	return deny(-ENOENT, "the network namespace that shunt was loaded in is gone, or can't be seen "
+		    "from here; 'shunt unload' removes what is left");
+}
+
+int at_home(void)
+{
+	return home_netns() ? home_gone() : 0;
+}
+
+int not_loaded(void)
+{
+	int error = pins_reachable();
+
+	return error ? error : deny(-ENOENT, "not loaded (nothing is pinned in '%s'); 'shunt load' "
+				    "loads", opt.pin_dir);
+}
+
+int pin_open(const char *kind, const char *name)
+{
+	char path[PIN_PATH];
+	int fd = bpf_obj_get(pin_path(path, kind, name));
+
+	return fd < 0 ? -errno : fd;
+}
+
+void *pin_mmap(const char *name, size_t *ret_size)
+{
+	_cleanup_fd_ int fd = pin_open("maps", name);
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	size_t size;
+	void *p;
+
+	if (fd < 0) {
+		errno = -fd;
+		return NULL;
+	}
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return NULL;
+	size = (size_t)((info.value_size + 7) & ~7U) * info.max_entries;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (ret_size)
+		*ret_size = size;
+	return p;
+}
+
+int pins_count(struct shunt_count *ret)
+{
+	int i, cpus = libbpf_num_possible_cpus();
+	_cleanup_fd_ int fd = pin_open("maps", "shunt_count");
+	_cleanup_free_ struct shunt_count *copies = NULL;
+	struct shunt_count sum = {};
+	__u64 *to = (__u64 *)&sum;
+	__u32 zero = 0;
+	size_t f;
+
+	if (fd < 0)
+		return fd;
+	if (cpus < 0)
+		return cpus;
+	copies = calloc(cpus, sizeof(*copies));
+	if (!copies)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(fd, &zero, copies))
+		return -errno;
+	for (i = 0; i < cpus; i++)
+		for (f = 0; f < sizeof(sum) / sizeof(*to); f++)
+			to[f] += ((__u64 *)&copies[i])[f];
+	*ret = sum;
+	return 0;
+}
+
+int supervisor_lock(void)
+{
+	char path[PIN_PATH];
+	_cleanup_fd_ int fd = open(pin_path(path, "links", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		return -errno;
+	return take_fd(&fd);
+}
+
+bool supervisor_runs(void)
+{
+	_cleanup_fd_ int fd = supervisor_lock();
+
+	return fd == -EWOULDBLOCK;
+}
+
+int unpin(const char *kind, const char *name)
+{
+	char path[PIN_PATH];
+
+	if (unlink(pin_path(path, kind, name)) && errno != ENOENT)
+		return fail(-errno, "can't remove '%s'", path);
+	return 0;
+}
+
+int unpin_all(const char *kind)
+{
+	char path[PIN_PATH];
+	struct dirent *e;
+	int error = 0, first = 0;
+	DIR *dir = opendir(pin_path(path, kind, ""));
+
+	if (!dir)
+		return errno == ENOENT ? 0 : fail(-errno, "can't read '%s'", path);
+	while ((e = readdir(dir))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		error = unpin(kind, e->d_name);
+		first = first ? first : error;
+	}
+	closedir(dir);
+	if (!first && rmdir(pin_path(path, kind, "")))
+		return fail(-errno, "can't remove '%s'", path);
+	return first;
+}
+
+int pins_remove(void)
+{
+	if (rmdir(opt.pin_dir) && errno != ENOENT)
+		return fail(-errno, "can't remove '%s'", opt.pin_dir);
+	return 0;
+}

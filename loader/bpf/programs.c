@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The embedded programs: which of them a request needs, their pins, and copies
+ * of them that nobody else sees. */
+#include "bpf/programs.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/pins.h"
+#include "config/load_config.h"
+#include "nat/nat_attach.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "shunt.skel.h"
+
+static bool kernel_has(const char *name, __u32 kind)
+{
+	static struct btf *btf; /* megabytes: read once */
+
+	if (!btf)
+		btf = btf__load_vmlinux_btf();
+	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
+}
+
+bool kernel_casts(void)
+{
+	return kernel_has("bpf_rdonly_cast", BTF_KIND_FUNC);
+}
+
+/* 6.3 and later report the flags of receive calls. */
+bool kernel_sees_flags(void)
+{
+	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
+}
+
+static void choose_maps(struct shunt_bpf *skel, const struct request *req)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		bool monitor = map == skel->maps.shunt_monitor || map == skel->maps.shunt_seen ||
+			       map == skel->maps.shunt_buckets;
+
+		if (!bpf_map__is_internal(map))
+			bpf_map__set_autocreate(map, monitor ? req->monitor : !req->alone);
+	}
+	bpf_map__set_max_entries(skel->maps.shunt_buckets, seen_buckets());
+	bpf_map__set_max_entries(skel->maps.shunt_seen, seen_buckets() * SHUNT_WAYS);
+}
+
+int programs_open(const struct request *req, struct shunt_bpf **ret)
+{
+	__u32 buckets = req->conf.flow_buckets ? req->conf.flow_buckets : 1;
+	bool casts = kernel_casts();
+	struct shunt_bpf *skel;
+	int error;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return deny(-ENOENT, "this kernel has no type information (/sys/kernel/btf/vmlinux); "
+			    "shunt needs CONFIG_DEBUG_INFO_BTF");
+	skel = shunt_bpf__open();
+	if (!skel)
+		return fail(-errno, "can't open the programs");
+	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_proven, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_reset,
+				  req->bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC));
+	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_ioctl, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && kernel_sees_flags());
+	bpf_program__set_autoload(skel->progs.shunt_send, req->bypass && kernel_sees_flags());
+	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_unheard, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
+	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
+	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_test, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_local, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_arrive, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_whole, req->steer);
+	bpf_program__set_autoload(skel->progs.shunt_gather, req->steer);
+	/* without steering they are of no use, but belong to the object */
+	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer ? buckets : 1);
+	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
+	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
+	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_out, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_in, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_raw_out, req->all);
+	bpf_program__set_autoload(skel->progs.shunt_nat_init, req->steer || req->nat);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, 2 * req->nat_conf.flows);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_queue,
+				 req->steer || req->nat ? req->nat_conf.flows : 1);
+	choose_maps(skel, req);
+	error = shunt_bpf__load(skel);
+	if (error) {
+		shunt_bpf__destroy(skel);
+		return fail(error, "the kernel refuses the programs ('shunt check' and -v tell more)");
+	}
+	*ret = skel;
+	return 0;
+}
+
+static int make_dirs(void)
+{
+	const char *const kinds[] = { "maps", "progs", "links" };
+	char path[PIN_PATH];
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		if (mkdir(pin_path(path, kinds[i], ""), 0700) && errno != EEXIST)
+			return fail(-errno, "can't make '%s'", path);
+	return 0;
+}
+
+static int pin(int fd, const char *kind, const char *name)
+{
+	char path[PIN_PATH];
+
+	if (bpf_obj_pin(fd, pin_path(path, kind, name)))
+		return fail(-errno, "can't pin '%s'", path);
+	return 0;
+}
+
+int programs_pin(struct shunt_bpf *skel)
+{
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int error;
+
+	error = make_dirs();
+	/* First of all what teardown needs to know. */
+	if (!error)
+		error = pin(bpf_map__fd(skel->maps.shunt_conf), "maps", "shunt_conf");
+	if (!error)
+		error = pin(bpf_map__fd(skel->maps.shunt_state), "maps", "shunt_state");
+	/* Since libbpf 1.4 a map has a file descriptor before the kernel has the map. */
+	bpf_object__for_each_map(map, skel->obj) {
+		if (error)
+			return error;
+		if (bpf_map__is_internal(map) || map == skel->maps.shunt_conf ||
+		    map == skel->maps.shunt_state || !bpf_map__autocreate(map))
+			continue;
+		error = pin(bpf_map__fd(map), "maps", bpf_map__name(map));
+	}
+	bpf_object__for_each_program(prog, skel->obj) {
+		if (error)
+			return error;
+		if (bpf_program__autoload(prog))
+			error = pin(bpf_program__fd(prog), "progs", bpf_program__name(prog));
+	}
+	return error;
+}
+
+/* Takes the pinned maps in the place of new ones. */
+static void reuse_maps(struct shunt_bpf *skel)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		_cleanup_fd_ int fd = -1;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		fd = pin_open("maps", bpf_map__name(map));
+		if (fd < 0 || bpf_map__reuse_fd(map, fd))
+			bpf_map__set_autocreate(map, false);
+	}
+}
+
+/* Loads one more program and pins it. */
+static int add_program(const char *name)
+{
+	struct shunt_bpf *skel = shunt_bpf__open();
+	struct bpf_program *prog;
+	int error;
+
+	if (!skel)
+		return fail(-errno, "can't open the programs");
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
+	reuse_maps(skel);
+	error = shunt_bpf__load(skel);
+	if (error)
+		error = fail(error, "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
+			     name);
+	prog = bpf_object__find_program_by_name(skel->obj, name);
+	if (!error)
+		error = pin(bpf_program__fd(prog), "progs", name);
+	shunt_bpf__destroy(skel);
+	return error;
+}
+
+int program_open(const char *name)
+{
+	int error, fd = pin_open("progs", name);
+
+	if (fd == -ENOENT) {
+		error = add_program(name);
+		if (error)
+			return error;
+		fd = pin_open("progs", name);
+	}
+	return fd < 0 ? fail(fd, "program '%s'", name) : fd;
+}
+
+int attach_verdict(struct shunt_bpf *skel)
+{
+	const struct bpf_program *prog = skel->progs.shunt_verdict;
+
+	if (!bpf_program__autoload(prog))
+		prog = skel->progs.shunt_verdict61;
+	if (bpf_prog_attach(bpf_program__fd(prog), bpf_map__fd(skel->maps.shunt_socks), BPF_SK_MSG_VERDICT, 0))
+		return fail(-errno, "can't attach the verdict to the map of sockets");
+	return 0;
+}
+
+int programs_try(bool bypass, bool steer)
+{
+	const struct request req = {
+		.bypass = bypass, .steer = steer, .all = steer, .nat_conf.flows = 1,
+	};
+	struct shunt_bpf *skel;
+	int error = programs_open(&req, &skel);
+
+	if (!error)
+		shunt_bpf__destroy(skel);
+	return error;
+}
+
+int private_bypass_open(struct private_bypass *ret)
+{
+	struct request req = { .bypass = true };
+	struct shunt_conf *conf;
+	struct shunt_bpf *skel;
+	int error;
+
+	request_defaults(&req.conf);
+	nat_defaults(&req.nat_conf);
+	error = programs_open(&req, &skel);
+	if (!error)
+		error = attach_verdict(skel);
+	if (error)
+		return error;
+	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED,
+		    bpf_map__fd(skel->maps.shunt_conf), 0);
+	if (conf == MAP_FAILED) {
+		shunt_bpf__destroy(skel);
+		return fail(-errno, "can't map the settings");
+	}
+	*conf = req.conf;
+	*ret = (struct private_bypass){
+		.skel = skel,
+		.conf = conf,
+		.socks = bpf_map__fd(skel->maps.shunt_socks),
+		.storage = bpf_map__fd(skel->maps.shunt_sk),
+	};
+	return 0;
+}
+
+void private_bypass_close(struct private_bypass *b)
+{
+	munmap(b->conf, sizeof(*b->conf));
+	shunt_bpf__destroy(b->skel);
+}
+
+int private_monitor_open(struct private_monitor *ret)
+{
+	struct request req = { .monitor = true, .alone = true };
+	struct shunt_bpf *skel;
+	int error = programs_open(&req, &skel);
+
+	if (error)
+		return error;
+	*ret = (struct private_monitor){
+		.skel = skel,
+		.in = bpf_program__fd(skel->progs.shunt_see_in),
+		.out = bpf_program__fd(skel->progs.shunt_see_out),
+		.maps = {
+			.monitor = bpf_map__fd(skel->maps.shunt_monitor),
+			.buckets = bpf_map__fd(skel->maps.shunt_buckets),
+			.seen = bpf_map__fd(skel->maps.shunt_seen),
+		},
+	};
+	return 0;
+}
+
+void private_monitor_close(struct private_monitor *m)
+{
+	shunt_bpf__destroy(m->skel);
+	m->skel = NULL;
+}

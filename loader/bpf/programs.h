@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHUNT_PROGRAMS_H
+#define SHUNT_PROGRAMS_H
+
+#include <stdbool.h>
+
+#include <linux/types.h>
+
+#include "flows/flow_counters.h"
+
+struct request;
+struct shunt_bpf;
+struct shunt_conf;
+
+/* Opens and loads what the request needs. 0 or -errno, said; *ret is the
+ * caller's to destroy. */
+int programs_open(const struct request *req, struct shunt_bpf **ret);
+
+/* Pins all that was loaded. 0 or -errno, said. */
+int programs_pin(struct shunt_bpf *skel);
+
+/* Has the verdict run on the map of sockets. 0 or -errno, said. */
+int attach_verdict(struct shunt_bpf *skel);
+
+/*
+ * Opens a pinned program of a half that is loaded. Those that few need, and that
+ * take the kernel long to verify, are loaded the first time: the test program,
+ * NAT, steering of what this host sends. The caller holds the lock. The fd, or
+ * -errno, said.
+ */
+int program_open(const char *name);
+
+/* Loads the programs of one or both halves and throws them away again: does
+ * this kernel take them? 0 or -errno, said. */
+int programs_try(bool bypass, bool steer);
+
+/* A bypass of our own, seen by nobody else: for 'shunt check'. */
+struct private_bypass {
+	struct shunt_bpf *skel;
+	struct shunt_conf *conf;
+	int socks; /* fds of the maps */
+	int storage;
+};
+
+/* 0 or -errno, said. */
+int private_bypass_open(struct private_bypass *ret);
+void private_bypass_close(struct private_bypass *b);
+
+/* Monitor programs and their maps of our own: fds, which go with it. */
+struct private_monitor {
+	struct shunt_bpf *skel;
+	int in;   /* programs */
+	int out;
+	struct seen_maps maps;
+};
+
+/* 0 or -errno, said. */
+int private_monitor_open(struct private_monitor *ret);
+void private_monitor_close(struct private_monitor *m);
+
+/* Can programs look into the peer with plain loads (6.2 and later)? */
+bool kernel_casts(void);
+
+/* Does a tracepoint tell with what flags a program receives? Not on 6.1. */
+bool kernel_sees_flags(void);
+
+#endif

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bypass/pairs.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/pins.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/netns.h"
+
+/*
+ * An update of a map in a map waits for running programs (kernel/bpf/syscall.c,
+ * maybe_wait_bpf_programs). membarrier() would too, but not with one CPU.
+ */
+int wait_programs(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	_cleanup_fd_ int inner = -1, outer = -1;
+	__u32 zero = 0;
+
+	inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shunt_wait", 4, 4, 1, NULL);
+	if (inner < 0)
+		return fail(-errno, "can't make a map");
+	opts.inner_map_fd = inner;
+	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "shunt_wait", 4, 4, 1, &opts);
+	if (outer < 0 || bpf_map_update_elem(outer, &zero, &inner, BPF_ANY))
+		return fail(-errno, "can't wait for running programs");
+	return 0;
+}
+
+static int read_all(int fd, void **ret, size_t *ret_size)
+{
+	_cleanup_free_ char *buf = NULL;
+	size_t len = 0, room = 0;
+	ssize_t got;
+	char *more;
+
+	do {
+		if (room - len < 65536) {
+			room = room ? room * 2 : 131072;
+			more = realloc(buf, room);
+			if (!more)
+				return -ENOMEM;
+			buf = more;
+		}
+		got = read(fd, buf + len, room - len);
+		if (got < 0 && errno == EAGAIN)
+			continue;
+		if (got < 0)
+			return -errno;
+		len += got;
+	} while (got);
+	*ret = buf;
+	*ret_size = len;
+	buf = NULL;
+	return 0;
+}
+
+int iter_link(const char *prog, const char *map)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	union bpf_iter_link_info info = {};
+	_cleanup_fd_ int prog_fd = pin_open("progs", prog);
+	_cleanup_fd_ int map_fd = map ? pin_open("maps", map) : -1;
+	int link;
+
+	if (prog_fd < 0)
+		return prog_fd;
+	if (map && map_fd < 0)
+		return map_fd;
+	info.map.map_fd = map_fd;
+	opts.iter_info = &info;
+	opts.iter_info_len = sizeof(info);
+	link = bpf_link_create(prog_fd, 0, BPF_TRACE_ITER, map ? &opts : NULL);
+	return link < 0 ? -errno : link;
+}
+
+int iter_read(int link, void **ret, size_t *ret_size)
+{
+	_cleanup_fd_ int fd = bpf_iter_create(link);
+
+	return fd < 0 ? -errno : read_all(fd, ret, ret_size);
+}
+
+int iter_run(int link, struct shunt_row **ret, size_t *ret_n)
+{
+	void *rows;
+	size_t size;
+	int error = iter_read(link, &rows, &size);
+
+	if (error)
+		return error;
+	*ret = rows;
+	*ret_n = size / sizeof(**ret);
+	return 0;
+}
+
+/* Runs a pinned iterator over a pinned map and collects what it prints. */
+static int walk(const char *prog, const char *map, struct shunt_row **ret, size_t *ret_n)
+{
+	_cleanup_fd_ int link = iter_link(prog, map);
+
+	return link < 0 ? link : iter_run(link, ret, ret_n);
+}
+
+struct visit {
+	const char *prog;
+	struct shunt_row *rows; /* what was printed anywhere */
+	size_t n;
+	int error;
+};
+
+static void visit_sockets(void *data)
+{
+	struct visit *v = data;
+	_cleanup_fd_ int link = iter_link(v->prog, NULL);
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	struct shunt_row *all;
+	size_t n = 0;
+	int error = link < 0 ? link : iter_run(link, &rows, &n);
+
+	if (error)
+		v->error = error;
+	if (!n)
+		return;
+	all = reallocarray(v->rows, v->n + n, sizeof(*all));
+	if (!all) {
+		v->error = -ENOMEM;
+		return;
+	}
+	memcpy(all + v->n, rows, n * sizeof(*all));
+	v->rows = all;
+	v->n += n;
+}
+
+void iter_everywhere(const char *prog)
+{
+	struct visit v = { .prog = prog };
+
+	each_netns(visit_sockets, &v);
+	free(v.rows);
+}
+
+void bypass_kick(struct shunt_conf *conf)
+{
+	if (__sync_lock_test_and_set(&conf->kicks, 0))
+		iter_everywhere("shunt_kick");
+}
+
+static __u64 pair_id(const struct shunt_row *r)
+{
+	return r->sk.cookie < r->sk.peer_cookie ? r->sk.cookie : r->sk.peer_cookie;
+}
+
+int bypass_same_pair(const struct shunt_row *a, const struct shunt_row *b)
+{
+	return a->sk.cookie == b->sk.peer_cookie && b->sk.cookie == a->sk.peer_cookie;
+}
+
+const struct shunt_pair *bypass_pair(const struct shunt_row *r)
+{
+	static const struct shunt_pair *pairs;
+
+	if (!r->sk.slot || r->sk.slot >= SHUNT_PAIRS)
+		return NULL;
+	if (!pairs)
+		pairs = pin_mmap("shunt_pairs", NULL);
+	if (!pairs || pairs[r->sk.slot].end[!r->sk.active].cookie != r->sk.cookie)
+		return NULL;
+	return &pairs[r->sk.slot];
+}
+
+const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
+{
+	const struct shunt_pair *p = bypass_pair(a);
+
+	*ret_why = WHY_PEER_ABSENT;
+	if (a->state != TCP_ESTABLISHED || (a->sk.vouched && !b))
+		return "closing";
+	*ret_why = WHY_REDIRECTED;
+	if (a->sk.vouched)
+		return a->member && b->member ? "active" : "plain";
+	*ret_why = a->sk.why == WHY_UNHEARD ? WHY_UNHEARD : WHY_NEW;
+	switch (p ? p->stage : STAGE_FREE) {
+	case STAGE_WATCHED:
+		*ret_why = WHY_WATCHED;
+		return "watched";
+	case STAGE_JOINING:
+		*ret_why = WHY_JOINING;
+		return "joining";
+	case STAGE_ACTIVE:
+		*ret_why = WHY_REDIRECTED;
+		return "active";
+	case STAGE_LEAVING:
+	case STAGE_EMPTYING:
+		*ret_why = p->why;
+		return "leaving";
+	case STAGE_WAITING:
+		*ret_why = p->why;
+		return "plain";
+	}
+	return "plain";
+}
+
+int bypass_active(const struct shunt_row *a, const struct shunt_row *b)
+{
+	unsigned int why;
+
+	return !strcmp(bypass_state(a, b, &why), "active");
+}
+
+static int compare_rows(const void *va, const void *vb)
+{
+	const struct shunt_row *a = va, *b = vb;
+
+	if (pair_id(a) != pair_id(b))
+		return pair_id(a) < pair_id(b) ? -1 : 1;
+	return b->sk.active - a->sk.active;
+}
+
+/* Sorts them, without the closed: such a socket lives on until the last reader of
+ * its memory is done. Returns how many are left. */
+static size_t tidy(struct shunt_row *rows, size_t n)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < n; i++)
+		if (rows[i].state != TCP_CLOSE)
+			rows[kept++] = rows[i];
+	qsort(rows, kept, sizeof(*rows), compare_rows);
+	return kept;
+}
+
+int bypass_read(struct shunt_row **ret, size_t *ret_n)
+{
+	int error = walk("shunt_list", "shunt_sk", ret, ret_n);
+
+	if (error)
+		return error;
+	*ret_n = tidy(*ret, *ret_n);
+	return 0;
+}
+
+int bypass_list(struct shunt_row **ret, size_t *ret_n)
+{
+	int error = bypass_read(ret, ret_n);
+
+	return error ? fail(error, "can't list the paired sockets") : 0;
+}
+
+int bypass_list_all(struct shunt_row **ret, size_t *ret_n)
+{
+	struct visit v = { .prog = "shunt_unheard" };
+
+	v.error = walk("shunt_list", "shunt_sk", &v.rows, &v.n);
+	if (!v.error)
+		each_netns(visit_sockets, &v);
+	*ret = v.rows;
+	if (v.error)
+		return fail(v.error, "can't list the paired sockets");
+	*ret_n = tidy(v.rows, v.n);
+	return 0;
+}
+
+/* How long redirects may go on behind others while everything drains. */
+#define SOFT_MS 100
+
+static unsigned int now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void rest(void)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+static bool any_queued(void)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	size_t n = 0, i;
+
+	if (walk("shunt_list", "shunt_sk", &rows, &n))
+		return false;
+	for (i = 0; i < n; i++)
+		if (rows[i].queued)
+			return true;
+	return false;
+}
+
+/* Lets the queues run empty, for those that are being read. */
+static void pass_softly(struct shunt_conf *conf)
+{
+	unsigned int start = now_ms();
+
+	if (conf->passing)
+		return;
+	__atomic_store_n(&conf->passing, PASSING_SOFT, __ATOMIC_SEQ_CST);
+	while (any_queued() && now_ms() - start < SOFT_MS)
+		rest();
+}
+
+int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
+{
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	unsigned int start = now_ms();
+	int error;
+
+	if (!conf)
+		return 0; /* nothing can have been attached */
+	pass_softly(conf);
+	__atomic_store_n(&conf->passing, PASSING_ALL, __ATOMIC_SEQ_CST);
+	error = wait_programs();
+	if (error)
+		return error;
+	for (;;) {
+		_cleanup_free_ struct shunt_row *rows = NULL;
+		size_t n;
+
+		error = walk("shunt_drain", "shunt_socks", &rows, &n);
+		if (error == -ENOENT)
+			return 0;
+		if (error)
+			return fail(error, "can't walk over the sockets on the fast path");
+		bypass_kick(conf);
+		if (!n)
+			return 0;
+		if (now_ms() - start >= timeout_ms) {
+			*ret = rows;
+			*ret_n = n;
+			rows = NULL;
+			return -EBUSY;
+		}
+		rest();
+	}
+}
+
+const char *why_text(unsigned int why)
+{
+	static const char *const text[WHY_COUNT] = {
+		[WHY_REDIRECTED] = "redirected",
+		[WHY_DRAINING] = "unload waits for the queues to empty",
+		[WHY_PEER_ABSENT] = "the other end is not on the fast path",
+		[WHY_SENDER_STATE] = "the sender is not established",
+		[WHY_PEER_STATE] = "the reader is not established",
+		[WHY_TCP_BYTES] = "bytes sent by TCP are still unread",
+		[WHY_BLOCKING] = "the reader blocks",
+		[WHY_LOWAT] = "the reader set SO_RCVLOWAT",
+		[WHY_ULP] = "an upper layer protocol (kTLS) is on",
+		[WHY_ZEROCOPY] = "the sender set SO_ZEROCOPY",
+		[WHY_URGENT] = "sent with MSG_OOB, or by a 32-bit program",
+		[WHY_MAX_BYTES] = "the reader's queue is at its bound in bytes",
+		[WHY_MAX_MSGS] = "the reader's queue is at its bound in messages",
+		[WHY_HOST_MEMORY] = "TCP memory on this host is over the budget",
+		[WHY_NEW] = "not busy enough to be watched",
+		[WHY_WATCHED] = "its readers have not shown enough yet",
+		[WHY_JOINING] = "waits for a quiet moment to enter the fast path",
+		[WHY_LEAVING] = "leaves the fast path once its queues are empty",
+		[WHY_PATIENCE] = "left the fast path and may come back",
+		[WHY_SPLICE] = "a reader splices",
+		[WHY_RECV_FLAGS] = "a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC",
+		[WHY_INQ] = "a reader set TCP_INQ",
+		[WHY_STREAM] = "a stream without answers, as fast by TCP",
+		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
+		[WHY_TAINTED] = "the reading process spliced lately",
+		[WHY_EXCLUDED] = "the operator excluded the process",
+		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate",
+		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
+		[WHY_MEMCG] = "the reader's control group is near its memory limit",
+		[WHY_CORK] = "the sender corked the socket",
+		[WHY_LARGER] = "more without an answer than ever before",
+		[WHY_UNHEARD] = "one way so far, or hardly used: the accepting end has not answered twice",
+		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
+	};
+
+	return why < WHY_COUNT ? text[why] : "?";
+}
+
+const char *endpoint_text(char text[ENDPOINT_TEXT], unsigned int family, const __u8 *addr,
+			  unsigned int port)
+{
+	char a[INET6_ADDRSTRLEN];
+
+	if (!inet_ntop(family, addr, a, sizeof(a)))
+		snprintf(a, sizeof(a), "?");
+	snprintf(text, ENDPOINT_TEXT, family == AF_INET6 ? "[%s]:%u" : "%s:%u", a, port);
+	return text;
+}

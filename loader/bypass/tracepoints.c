@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bypass/tracepoints.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "bpf/pins.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+static int attach_tracepoint(const char *prog)
+{
+	_cleanup_fd_ int fd = pin_open("progs", prog);
+	int link;
+
+	if (fd < 0)
+		return -1;
+	link = bpf_raw_tracepoint_open(NULL, fd);
+	if (link < 0)
+		say("can't watch receive calls (%s): %s", prog, strerror(errno));
+	return link;
+}
+
+void want_tracepoint(int *link, const char *prog, bool wanted)
+{
+	if (wanted && *link < 0) {
+		*link = attach_tracepoint(prog);
+	} else if (!wanted) {
+		close_fd(link);
+		*link = -1;
+	}
+}
+
+void want_pinned(int *link, const char *prog, bool wanted)
+{
+	char path[PIN_PATH];
+
+	pin_path(path, "links", prog);
+	if (wanted && *link < 0) {
+		*link = bpf_obj_get(path);
+		if (*link >= 0)
+			return;
+		*link = attach_tracepoint(prog);
+		if (*link >= 0 && bpf_obj_pin(*link, path))
+			say("can't pin '%s': %s", path, strerror(errno));
+	} else if (!wanted && *link >= 0) {
+		unpin("links", prog);
+		close_fd(link);
+		*link = -1;
+	}
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt apply, shunt save: all rules as a file. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/ifaces.h"
+#include "attach/local_origin.h"
+#include "bpf/pins.h"
+#include "cmd/command.h"
+#include "config/rule_file.h"
+#include "nat/nat_attach.h"
+#include "nat/nat_rule.h"
+#include "nat/nat_store.h"
+#include "rules/rule_store.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+static int apply_help(void)
+{
+	puts("usage: shunt apply FILE\n\n"
+	     "Makes the rules of FILE ('-': of standard input) the rules in force, in one step.\n"
+	     "Rules that stay keep their counters and their flows. With an error in any line\n"
+	     "nothing changes.\n\n"
+	     "A line has the words that follow 'shunt steer add', or nat and those that follow\n"
+	     "'shunt nat add'; # begins a comment. Lines such as 'iface eth0' are options for\n"
+	     "'shunt load --config FILE'; apply skips them.");
+	return 0;
+}
+
+/* Takes the lock and opens the rules: of both kinds, or of NAT alone if
+ * steering is not loaded and not needed; the fd, or -errno, said. */
+static int lock_rules(bool need_steer, bool *ret_steer)
+{
+	_cleanup_fd_ int lock = -1, steer = pin_open("progs", "shunt_steer"),
+			 nat = pin_open("progs", "shunt_nat_out");
+	int error;
+
+	*ret_steer = need_steer || steer >= 0 || nat < 0;
+	if (!*ret_steer)
+		return nat_lock();
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	error = nat_store_open();
+	return error ? error : take_fd(&lock);
+}
+
+/* All of it, or nothing. */
+static int apply(const struct rule_file *f, bool steer)
+{
+	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	struct rule_changes c = {}, nat = {};
+	int error = 0;
+
+	if (!states)
+		return fail(-errno, "can't map the settings");
+	if (rule_file_is_local(f))
+		error = local_begin();
+	if (!error)
+		error = nat_replace(f->nat, f->nats, &nat);
+	if (error)
+		return error;
+	if (steer)
+		error = rule_file_apply(f, &c);
+	if (error) {
+		nat_undo();
+		return error;
+	}
+	if (!f->nats)
+		nat_rest(states);
+	rule_file_report(&c, &nat);
+	ifaces_warn(f->rule, f->count);
+	return 0;
+}
+
+int cmd_apply(int argc, char **argv)
+{
+	_cleanup_rules_ struct rule_file f = {};
+	_cleanup_fd_ int lock = -1;
+	bool steer;
+	int error;
+
+	if (argc < 2)
+		return refuse("apply: a file is missing; '-' reads standard input");
+	if (argc > 2)
+		return refuse("apply: '%s' is one word too many", argv[2]);
+	if (!strcmp(argv[1], "help"))
+		return apply_help();
+	home_netns(); /* interfaces of rules are looked up there */
+	error = rule_file_read(argv[1], &f);
+	if (error)
+		return error;
+	lock = lock_rules(f.count, &steer);
+	return lock < 0 ? lock : apply(&f, steer);
+}
+
+static int save_help(void)
+{
+	puts("usage: shunt save\n\n"
+	     "Prints the rules in force as 'shunt apply' reads them.");
+	return 0;
+}
+
+int cmd_save(int argc, char **argv)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_free_ const struct shunt_nat_rule **nat = NULL;
+	_cleanup_fd_ int lock = -1;
+	char text[RULE_TEXT], nat_text[NAT_TEXT];
+	unsigned int nats = 0;
+	__u32 i, count = 0;
+	bool steer;
+	int error;
+
+	if (argc > 1 && !strcmp(argv[1], "help"))
+		return save_help();
+	if (argc > 1)
+		return refuse("save: '%s' is one word too many", argv[1]);
+	lock = lock_rules(false, &steer);
+	if (lock < 0)
+		return lock;
+	error = steer ? rules_sorted(&all, &count) : 0;
+	if (!error)
+		error = nat_store_list(&nat, &nats);
+	if (error)
+		return error;
+	printf("# shunt %s: %u rules\n", SHUNT_VERSION, count + nats);
+	for (i = 0; i < count; i++) {
+		rule_format(all[i], text, sizeof(text));
+		puts(text);
+	}
+	for (i = 0; i < nats; i++) {
+		nat_rule_format(nat[i], nat_text);
+		printf("nat %s\n", nat_text);
+	}
+	return 0;
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt check: can this kernel and host do it, and what to do if not. */
+#include <errno.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "attach/cgroup.h"
+#include "attach/tc.h"
+#include "bpf/programs.h"
+#include "bpf/selftest.h"
+#include "cmd/command.h"
+#include "cmd/trace.h"
+#include "config/load_config.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/options.h"
+#include "util/sysctl.h"
+
+enum result { OK, NOTE, WARN, FAIL };
+
+static int worst;
+
+/* One finding. advice may be NULL. */
+static void found(enum result result, const char *name, const char *advice, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void found(enum result result, const char *name, const char *advice, const char *fmt, ...)
+{
+	static const char *const word[] = { "ok", "note", "warn", "FAIL" };
+	static const char *const json_word[] = { "ok", "note", "warn", "fail" };
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if ((int)result > worst)
+		worst = result;
+	if (opt.json) {
+		json_open(stdout, '{');
+		json_string(stdout, "name", name);
+		json_string(stdout, "result", json_word[result]);
+		json_string(stdout, "detail", text);
+		if (advice)
+			json_string(stdout, "advice", advice);
+		json_close(stdout, '}');
+		return;
+	}
+	printf("%-4s  %-16s %s\n", word[result], name, text);
+	if (advice)
+		printf("      %-16s -> %s\n", "", advice);
+}
+
+static void check_kernel(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname u;
+
+	uname(&u);
+	if (sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	    (major > 6 || (major == 6 && minor >= 1)))
+		found(OK, "kernel", NULL, "Linux %s", u.release);
+	else
+		found(FAIL, "kernel", "use Linux 6.1 or later",
+		      "Linux %s: sockets closed with bytes on the fast path lose them", u.release);
+}
+
+static void check_btf(void)
+{
+	if (!access("/sys/kernel/btf/vmlinux", R_OK))
+		found(OK, "type info", NULL, "/sys/kernel/btf/vmlinux");
+	else
+		found(FAIL, "type info", "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+		      "no /sys/kernel/btf/vmlinux: the programs can't be fitted to this kernel");
+}
+
+static void check_bpffs(void)
+{
+	struct statfs fs;
+
+	if (!statfs("/sys/fs/bpf", &fs) && (unsigned int)fs.f_type == BPF_FS_MAGIC)
+		found(OK, "bpf file system", NULL, "mounted at /sys/fs/bpf");
+	else
+		found(NOTE, "bpf file system", NULL, "not mounted at /sys/fs/bpf; load mounts it");
+}
+
+static void check_cgroup2(void)
+{
+	char root[4096];
+
+	if (!cgroup_root(root, sizeof(root)))
+		found(OK, "cgroup2", NULL, "mounted at %s", root);
+	else
+		found(FAIL, "cgroup2", "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (or at /sys/fs/cgroup if that is empty)",
+		      "not mounted: the bypass has nothing to be scoped to");
+}
+
+static void check_behaviour(void)
+{
+	const struct selftest *t;
+
+	if (selftest_open())
+		return;
+	for (t = selftests; t->name; t++) {
+		if (selftest_holds(t))
+			found(OK, t->name, NULL, "%s", t->good);
+		else
+			found(t->must ? FAIL : NOTE, t->name, t->advice, "%s", t->bad);
+	}
+	selftest_close();
+}
+
+static void check_programs(void)
+{
+	if (opt.json)
+		libbpf_set_print(NULL);
+	if (!programs_try(true, false)) {
+		found(OK, "bypass", NULL, "the kernel takes the programs (%s)",
+		      kernel_casts() ? "plain loads" : "probed loads: kernel before 6.2");
+		check_behaviour();
+	} else {
+		found(FAIL, "bypass", "run with -v for the kernel's words",
+		      "the kernel refuses the sock_ops, sk_msg or iterator programs");
+	}
+	if (!programs_try(false, true))
+		found(OK, "steering", NULL, "the kernel takes the programs");
+	else
+		found(FAIL, "steering", "run with -v for the kernel's words",
+		      "the kernel refuses the tc programs");
+}
+
+/* What came with Linux 6.6. */
+static void check_features(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	if (btf && btf__find_by_name_kind(btf, "tcx_link", BTF_KIND_STRUCT) > 0)
+		found(OK, "tcx", NULL, "there: programs attach by links");
+	else
+		found(OK, "tcx", NULL, "not in this kernel (6.6 and later): clsact filters are used");
+	if (btf && btf__find_by_name_kind(btf, "inet_lookup_reuseport", BTF_KIND_FUNC) > 0)
+		found(OK, "reuseport", NULL, "listeners with SO_REUSEPORT share their flows");
+	else
+		found(NOTE, "reuseport", "use Linux 6.6 or later, or one listener without it",
+		      "flows can't be steered to listeners with SO_REUSEPORT");
+	btf__free(btf);
+}
+
+/* Strict source validation that looks at the mark asks our table, which says
+ * that every source is on lo (fib_validate_source). */
+static void check_rp_filter(const char *iface)
+{
+	long rp = sysctl_get(iface, "rp_filter"), all = sysctl_get("all", "rp_filter");
+	bool strict = (rp > all ? rp : all) == 1;
+	bool marked = sysctl_get(iface, "src_valid_mark") > 0 ||
+		      sysctl_get("all", "src_valid_mark") > 0;
+
+	if (strict && marked)
+		found(WARN, "rp_filter", "set net.ipv4.conf.IFACE.src_valid_mark=0 or rp_filter=2, for 'all' too",
+		      "%s: rp_filter=1 with src_valid_mark=1 drops steered UDP from remote hosts", iface);
+	else
+		found(OK, "rp_filter", NULL, "%s: rp_filter=%ld src_valid_mark=%d", iface,
+		      rp > all ? rp : all, marked);
+}
+
+static void check_ifaces(void)
+{
+	struct if_nameindex *list = if_nameindex(), *i;
+	int n;
+
+	for (i = list; i && i->if_index; i++) {
+		if (!strcmp(i->if_name, "lo"))
+			continue;
+		check_rp_filter(i->if_name);
+		n = tc_foreign(i->if_index);
+		if (n > 0)
+			found(NOTE, "tc", NULL, "%s: %d program%s or filter%s of others at ingress; they go on "
+			      "seeing every packet", i->if_name, n, n == 1 ? "" : "s", n == 1 ? "" : "s");
+	}
+	if_freenameindex(list);
+	found(OK, "accept_local", NULL, "lo: accept_local=%ld (only steering of local traffic needs 1)",
+	      sysctl_get("lo", "accept_local"));
+}
+
+static bool ours(const char *name)
+{
+	return !strncmp(name, "shunt_", 6);
+}
+
+static void check_foreign_prog(__u32 id, int *n)
+{
+	_cleanup_fd_ int fd = bpf_prog_get_fd_by_id(id);
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	const char *kind;
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || ours(info.name))
+		return;
+	kind = info.type == BPF_PROG_TYPE_SOCK_OPS ? "sock_ops" :
+	       info.type == BPF_PROG_TYPE_SK_MSG ? "sk_msg" :
+	       info.type == BPF_PROG_TYPE_SK_SKB ? "sk_skb" : NULL;
+	if (!kind)
+		return;
+	found(WARN, "other users", "keep the two to different cgroups, or unload one",
+	      "%s program '%s' (id %u): two sockmap users on one socket stall each other%s", kind,
+	      info.name, id, info.type != BPF_PROG_TYPE_SOCK_OPS ? "" :
+	      "; one that sets the callback flags without keeping others' leaves pairs on TCP");
+	(*n)++;
+}
+
+static void check_foreign(void)
+{
+	__u32 id = 0;
+	int n = 0;
+
+	while (!bpf_prog_get_next_id(id, &id))
+		check_foreign_prog(id, &n);
+	if (!n)
+		found(OK, "other users", NULL, "no sock_ops, sk_msg or sk_skb programs but shunt's");
+}
+
+static void check_memory(void)
+{
+	found(OK, "tcp_mem", NULL, "nothing is redirected while TCP uses over %llu MiB on this host",
+	      (unsigned long long)(default_pages() * getpagesize() >> 20));
+}
+
+static void check_tracing(void)
+{
+	char path[4200], advice[4300];
+
+	if (!tracing_is_off(path, sizeof(path))) {
+		found(OK, "tracing", NULL, "not switched off");
+		return;
+	}
+	snprintf(advice, sizeof(advice), "echo 1 >%s", path);
+	found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
+}
+
+int cmd_check(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt check\n\n"
+		       "Looks at the kernel and the host, changes nothing, and says what is missing, what\n"
+		       "follows from it and what to do. Exit 1 if something that shunt needs is missing.\n");
+		return 0;
+	}
+	if (argc > 1)
+		return refuse("check: unknown word '%s'", argv[1]);
+	if (geteuid())
+		return deny(-EPERM, "this needs root");
+	if (opt.json)
+		json_open(stdout, '[');
+	check_kernel();
+	check_btf();
+	check_bpffs();
+	check_cgroup2();
+	check_programs();
+	check_features();
+	check_ifaces();
+	check_foreign();
+	check_memory();
+	check_tracing();
+	if (opt.json)
+		json_close(stdout, ']');
+	return worst == FAIL ? -ENOTSUP : 0;
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shunt diverter: the words that ziti-router, and whoever set up its services
+ * by hand, give to an external diverter. It never fails for what it can read:
+ * the router would give the service up.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/pins.h"
+#include "cmd/command.h"
+#include "cmd/steer.h"
+#include "rules/rule_store.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+static const char letters[] = "cmponlhtsN";
+
+/* What was given, by letter; NULL if it was not. */
+struct words {
+	char action;
+	const char *value[sizeof(letters) - 1];
+};
+
+static const char *word(const struct words *w, char letter)
+{
+	return w->value[strchr(letters, letter) - letters];
+}
+
+static int help(void)
+{
+	puts("usage: shunt diverter -I -c ADDR -m LEN -p tcp|udp [-o SRC -n LEN] -l LOW -h HIGH\n"
+	     "                      -t PORT [-s SERVICE] [-N IFACE]\n"
+	     "       shunt diverter -D -c ADDR [-m LEN] [-p PROTO] [-o SRC -n LEN] [-l LOW -h HIGH]\n"
+	     "                      [-N IFACE]\n"
+	     "       shunt diverter -L [-c ADDR] [-m LEN] [-p PROTO]\n"
+	     "       shunt diverter -V\n\n"
+	     "What ziti-router calls for each of its services, by the name shunt-diverter, if its\n"
+	     "tunnel says 'mode: tproxy:/usr/local/sbin/shunt-diverter'. -I steers to 127.0.0.1:PORT\n"
+	     "([::1] for IPv6); with PORT 0 it makes a rule that says pass. A rule for the same\n"
+	     "packets is replaced. -D without -p or -l is for both protocols and all ports; deleting\n"
+	     "what is not there is no error.");
+	return 0;
+}
+
+static int read_action(struct words *w, const char *arg)
+{
+	if (w->action)
+		return refuse("'%s': -%c stands there already", arg, w->action);
+	w->action = arg[1];
+	return 0;
+}
+
+static int read_words(int argc, char **argv, struct words *ret)
+{
+	struct words w = {};
+	const char *at;
+	int i, error;
+
+	for (i = 1; i < argc; i++) {
+		if (argv[i][0] != '-' || !argv[i][1] || argv[i][2])
+			return refuse("diverter: '%s': no word of the diverter", argv[i]);
+		if (strchr("IDLV", argv[i][1])) {
+			error = read_action(&w, argv[i]);
+			if (error)
+				return error;
+			continue;
+		}
+		at = strchr(letters, argv[i][1]);
+		if (!at)
+			return refuse("diverter: '%s': no word of the diverter", argv[i]);
+		if (w.value[at - letters])
+			return refuse("diverter: '%s' is given twice", argv[i]);
+		if (++i == argc)
+			return refuse("diverter: '%s': a value is missing", argv[i - 1]);
+		w.value[at - letters] = argv[i];
+	}
+	if (!w.action)
+		return refuse("diverter: -I, -D, -L or -V is missing; see 'shunt diverter help'");
+	*ret = w;
+	return 0;
+}
+
+static int read_prefix(const struct words *w, char address, char length, __u8 *ret_family,
+		       __u8 ret_addr[16], __u8 *ret_len)
+{
+	const char *ip = word(w, address), *len_word = word(w, length);
+	__u8 addr[16] = {}, family = strchr(ip, ':') ? AF_INET6 : AF_INET;
+	unsigned int bits = family == AF_INET ? 32 : 128, len = bits;
+
+	if (inet_pton(family, ip, addr) != 1)
+		return refuse("-%c '%s': not an IPv4 or IPv6 address", address, ip);
+	if (len_word && !parse_number(len_word, bits, &len))
+		return refuse("-%c '%s': the prefix length is not a number from 0 to %u", length,
+			      len_word, bits);
+	mask_address(addr, len);
+	memcpy(ret_addr, addr, sizeof(addr));
+	*ret_family = family;
+	*ret_len = len;
+	return 0;
+}
+
+static int read_dst(const struct words *w, struct shunt_rule *r)
+{
+	if (!word(w, 'c'))
+		return refuse("diverter: -c ADDR is missing");
+	return read_prefix(w, 'c', 'm', &r->family, r->dst, &r->dst_len);
+}
+
+/* The router says 0.0.0.0/0 for any source, of IPv6 services too. It pairs all
+ * sources of a service with all destinations; no packet comes from IPv4 and goes
+ * to IPv6: then *ret_never is set. */
+static int read_src(const struct words *w, struct shunt_rule *r, bool *ret_never)
+{
+	__u8 family;
+	int error;
+
+	if (!word(w, 'o') && word(w, 'n'))
+		return refuse("-n '%s': -o ADDR is missing", word(w, 'n'));
+	if (!word(w, 'o'))
+		return 0;
+	error = read_prefix(w, 'o', 'n', &family, r->src, &r->src_len);
+	if (error || family == r->family || !r->src_len)
+		return error;
+	say("-o '%s' and -c '%s': one is IPv4, the other IPv6; nothing to do", word(w, 'o'),
+	    word(w, 'c'));
+	*ret_never = true;
+	return 0;
+}
+
+static int read_port(const struct words *w, char letter, unsigned int *ret)
+{
+	const char *text = word(w, letter);
+
+	if (!text || parse_number(text, 65535, ret))
+		return 0;
+	return refuse("-%c '%s': not a port (0 to 65535)", letter, text);
+}
+
+/* One of the two stands for both; 0 is the lowest port, and 0 to 0 any. */
+static int read_ports(const struct words *w, struct shunt_rule *r)
+{
+	unsigned int low = 0, high = 0;
+	int error = read_port(w, 'l', &low);
+
+	if (!error)
+		error = read_port(w, 'h', &high);
+	if (error)
+		return error;
+	if (!word(w, 'h'))
+		high = low;
+	if (!word(w, 'l'))
+		low = high;
+	if (low > high)
+		return refuse("-l '%s' -h '%s': the range is reversed", word(w, 'l'), word(w, 'h'));
+	r->dport_low = low ? low : 1;
+	r->dport_high = high ? high : 65535;
+	r->sport_high = 65535;
+	return 0;
+}
+
+static int read_iface(const struct words *w, struct shunt_rule *r)
+{
+	const char *name = word(w, 'N');
+
+	if (!name)
+		return 0;
+	if (!*name || strlen(name) >= sizeof(r->ifname) || strpbrk(name, "/:"))
+		return refuse("-N '%s': not the name of an interface", name);
+	strcpy(r->ifname, name);
+	return 0;
+}
+
+static int read_proto(const struct words *w, struct shunt_rule *r)
+{
+	const char *proto = word(w, 'p');
+
+	if (!proto)
+		return 0;
+	if (!strcmp(proto, "tcp"))
+		r->proto = IPPROTO_TCP;
+	else if (!strcmp(proto, "udp"))
+		r->proto = IPPROTO_UDP;
+	else
+		return refuse("-p '%s': neither tcp nor udp", proto);
+	return 0;
+}
+
+static int read_match(const struct words *w, struct shunt_rule *r, bool *ret_never)
+{
+	int error = read_dst(w, r);
+
+	if (!error)
+		error = read_src(w, r, ret_never);
+	if (!error)
+		error = read_ports(w, r);
+	if (!error)
+		error = read_proto(w, r);
+	return error ? error : read_iface(w, r);
+}
+
+static int read_to(const struct words *w, struct shunt_rule *r)
+{
+	unsigned int port = 0;
+	int error;
+
+	if (!word(w, 't'))
+		return refuse("diverter: -t PORT is missing");
+	error = read_port(w, 't', &port);
+	if (error || !port)
+		return error;
+	r->action = SHUNT_STEER;
+	r->to_port = port;
+	if (r->family == AF_INET6)
+		r->to[15] = 1;
+	else
+		memcpy(r->to, "\x7f\0\0\1", 4);
+	return 0;
+}
+
+/* Whatever the id has that a label can't have must not keep the service out. */
+static void read_service(const struct words *w, struct shunt_rule *r)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._:-";
+	size_t i;
+
+	if (!word(w, 's'))
+		return;
+	snprintf(r->service, sizeof(r->service), "%s", word(w, 's'));
+	for (i = 0; r->service[i]; i++)
+		if (!strchr(allowed, r->service[i]))
+			r->service[i] = '_';
+}
+
+static int insert(const struct words *w)
+{
+	_cleanup_fd_ int lock = -1;
+	struct shunt_rule r = {};
+	bool added, never = false;
+	int error = read_match(w, &r, &never);
+
+	if (error)
+		return error;
+	if (!r.proto)
+		return refuse("diverter: -p tcp or -p udp is missing");
+	if (!word(w, 'l') && !word(w, 'h'))
+		return refuse("diverter: -l LOW and -h HIGH are missing");
+	error = read_to(w, &r);
+	if (error || never)
+		return error;
+	if (*r.ifname)
+		rule_find_iface(&r);
+	if (r.ifindex == SHUNT_NO_IFINDEX)
+		say("no interface '%s' yet", r.ifname);
+	read_service(w, &r);
+	lock = rules_lock();
+	return lock < 0 ? lock : rules_add(&r, &added);
+}
+
+/* Is r one that the words mean, which may leave out protocol and ports? */
+static bool meant(const struct words *w, const struct shunt_rule *r,
+		  const struct shunt_rule *like)
+{
+	return r->family == like->family && r->dst_len == like->dst_len &&
+	       r->src_len == like->src_len && !memcmp(r->dst, like->dst, sizeof(r->dst)) &&
+	       !memcmp(r->src, like->src, sizeof(r->src)) &&
+	       !strcmp(r->ifname, like->ifname) && (!like->proto || r->proto == like->proto) &&
+	       ((!word(w, 'l') && !word(w, 'h')) ||
+		(r->dport_low == like->dport_low && r->dport_high == like->dport_high));
+}
+
+/* Reads all rules, which the router's own deletions never need. */
+static int delete_meant(const struct words *w, const struct shunt_rule *like)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_free_ struct shunt_rule *copy = NULL;
+	__u32 i, count = 0, found = 0;
+	int error = rules_sorted(&all, &count);
+
+	if (error)
+		return error;
+	copy = calloc(count + 1, sizeof(*copy));
+	if (!copy)
+		return fail(-ENOMEM, "the rules");
+	for (i = 0; i < count; i++)
+		if (meant(w, all[i], like))
+			copy[found++] = *all[i];
+	for (i = found; i && !error; i--) /* the first to be tried last */
+		error = rules_del(&copy[i - 1]);
+	return error || found ? error : -ENOENT;
+}
+
+static int delete(const struct words *w, int argc, char **argv)
+{
+	_cleanup_fd_ int lock = -1;
+	struct shunt_rule r = {};
+	bool never = false;
+	int error = read_match(w, &r, &never);
+
+	if (error || never)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	if (!r.proto || (!word(w, 'l') && !word(w, 'h')))
+		error = delete_meant(w, &r);
+	else
+		error = rules_del(&r);
+	if (error != -ENOENT)
+		return error;
+	say_missing("rule", argc - 1, argv + 1);
+	return 0;
+}
+
+static int list(const struct words *w)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_fd_ int lock = -1;
+	__u32 i, count = 0, kept = 0;
+	struct shunt_rule r = {};
+	int error = read_proto(w, &r);
+
+	if (!error && word(w, 'c'))
+		error = read_dst(w, &r);
+	if (error)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	error = rules_sorted(&all, &count);
+	for (i = 0; i < count; i++)
+		if ((!r.proto || all[i]->proto == r.proto) &&
+		    (!word(w, 'c') || (all[i]->family == r.family &&
+				       all[i]->dst_len == r.dst_len &&
+				       !memcmp(all[i]->dst, r.dst, sizeof(r.dst)))))
+			all[kept++] = all[i];
+	if (!error)
+		print_rules(all, kept);
+	return error;
+}
+
+int cmd_diverter(int argc, char **argv)
+{
+	struct words w;
+	int error;
+
+	if (argc == 2 && !strcmp(argv[1], "help"))
+		return help();
+	home_netns(); /* a rule's interface is looked up there */
+	error = read_words(argc, argv, &w);
+	if (error)
+		return error;
+	switch (w.action) {
+	case 'I':
+		return insert(&w);
+	case 'D':
+		return delete(&w, argc, argv);
+	case 'L':
+		return list(&w);
+	default:
+		puts(SHUNT_VERSION);
+		return 0;
+	}
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt load: pins the programs and attaches them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "attach/attach.h"
+#include "attach/ifaces.h"
+#include "attach/local_origin.h"
+#include "attach/loopback.h"
+#include "attach/policy_route.h"
+#include "attach/tc.h"
+#include "bpf/pins.h"
+#include "bpf/programs.h"
+#include "bpf/selftest.h"
+#include "cmd/command.h"
+#include "config/load_config.h"
+#include "flows/flow_counters.h"
+#include "nat/nat_attach.h"
+#include "nat/nat_store.h"
+#include "rules/counters.h"
+#include "rules/rule_store.h"
+#include "rules/units.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/netns.h"
+#include "shunt.skel.h"
+
+#define DRAIN_MS 2000
+
+/* A cgroup or an interface that was removed and made again lost its program, and
+ * somebody may have removed the rule that delivers steered packets. */
+static int attach_again(const struct request *req, struct shunt_conf *conf,
+			struct shunt_state *states)
+{
+	const struct shunt_state *wanted;
+	struct shunt_state *s;
+	char name[32];
+	unsigned int i, n = 0;
+	int error = route_restore(conf, &n);
+
+	for (i = 0; i < req->n && !error; i++) {
+		wanted = &req->states[i];
+		s = state_same(states, wanted);
+		if (!s || s->kind == SHUNT_PATTERN ||
+		    (attached(states, s - states) && s->ifindex == wanted->ifindex))
+			continue;
+		error = tc_program(s) ? let_go(states, s - states) :
+					unpin("links", link_name(name, s - states));
+		if (error)
+			break;
+		*s = *wanted;
+		error = attach(states, s - states);
+		if (!error)
+			say("attached again to '%s'", s->name);
+		n++;
+	}
+	if (!n)
+		say("already loaded");
+	if (!n || error || !req->steer)
+		return error;
+	error = rules_open();
+	return error ? error : rules_rebind();
+}
+
+/* The kernel may have no memory for the timer at the moment. */
+static int start_nat(const struct shunt_bpf *skel)
+{
+	char packet[64] = "";
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet));
+	int fd = bpf_program__fd(skel->progs.shunt_nat_init), tries;
+
+	if (fd < 0)
+		return 0;
+	for (tries = 0; tries < 100; tries++) {
+		if (bpf_prog_test_run_opts(fd, &o))
+			return fail(-errno, "can't set up NAT");
+		if (!o.retval)
+			return 0;
+	}
+	return fail((int)o.retval, "can't make a timer for NAT");
+}
+
+static int prepare_monitor(__u32 mark)
+{
+	_cleanup_fd_ int fd = pin_open("maps", "shunt_monitor");
+
+	return fd < 0 ? fail(fd, "can't set up the monitor") : seen_prepare(fd, mark);
+}
+
+static int attach_all(const struct request *req, struct rule_changes *ret_nat)
+{
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
+	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
+	unsigned int i;
+	int error = 0;
+
+	if (!conf || !states || !excludes || !nat)
+		return fail(-errno, "can't map the settings");
+	memcpy(excludes, req->excludes, sizeof(req->excludes));
+	*conf = req->conf;
+	*nat = req->nat_conf;
+	conf->sees_flags = kernel_sees_flags();
+	/* those that an earlier load steered may be on their way */
+	conf->cookies = ticks_now();
+	if (req->monitor)
+		error = prepare_monitor(conf->mark);
+	if (!error && req->steer)
+		error = route_add(conf);
+	if (error)
+		conf->mark = 0; /* whatever is there is not ours to remove */
+	if (!error && req->nat)
+		error = nat_forwarding(conf);
+	for (i = 0; i < req->n && !error; i++) {
+		states[i] = req->states[i];
+		error = attach(states, i);
+	}
+	if (!error && req->steer)
+		error = ifaces_sync(conf, states);
+	if (!error && rule_file_is_local(&req->config))
+		error = local_begin();
+	if (!error && req->config.nats)
+		error = nat_store_open();
+	if (!error && req->config.nats)
+		error = nat_replace(req->config.nat, req->config.nats, ret_nat);
+	if (!error)
+		__atomic_store_n(&conf->loaded, 1, __ATOMIC_SEQ_CST);
+	return error ? error : lo_keep(conf);
+}
+
+static int name_router(const struct request *req, const struct shunt_bpf *skel)
+{
+	_cleanup_fd_ int cgroup = -1;
+	__u32 zero = 0;
+
+	if (!*req->router)
+		return 0;
+	cgroup = open(req->router, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0)
+		return fail(-errno, "cgroup '%s'", req->router);
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.shunt_router), &zero, &cgroup, BPF_ANY))
+		return fail(-errno, "can't enter cgroup '%s'", req->router);
+	return 0;
+}
+
+/* Rules are there before the first packet. */
+static int make_rules(const struct request *req, const struct shunt_bpf *skel,
+		      struct rule_changes *ret)
+{
+	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	int error;
+
+	if (!conf)
+		return fail(-errno, "can't map the settings");
+	conf->shards = req->conf.shards;
+	conf->max_rules = req->conf.max_rules;
+	error = tallies_make(bpf_map__fd(skel->maps.shunt_tallies), conf->shards);
+	if (!error)
+		error = store_make(bpf_map__fd(skel->maps.shunt_rules));
+	if (error || !req->config.count)
+		return error;
+	error = rules_open();
+	return error ? error : rule_file_apply(&req->config, ret);
+}
+
+static int load_fresh(const struct request *req)
+{
+	struct rule_changes steer = {}, nat = {};
+	struct shunt_bpf *skel = NULL;
+	int error = programs_open(req, &skel);
+
+	if (!error)
+		error = programs_pin(skel);
+	if (!error)
+		error = name_router(req, skel);
+	if (!error)
+		error = start_nat(skel);
+	if (!error && req->steer)
+		error = make_rules(req, skel, &steer);
+	if (!error && req->bypass)
+		error = attach_verdict(skel);
+	if (!error)
+		error = attach_all(req, &nat);
+	if (!error && req->config.count + req->config.nats) {
+		rule_file_report(&steer, &nat);
+		ifaces_warn(req->config.rule, req->config.count);
+	}
+	shunt_bpf__destroy(skel);
+	return error;
+}
+
+static int load(struct request *req)
+{
+	_cleanup_fd_ int lock = pins_lock(true);
+	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	bool fionread = true;
+	struct shunt_conf *conf;
+	struct shunt_state *states;
+	const char *other;
+	int error;
+
+	if (lock < 0)
+		return lock;
+	conf = pin_mmap("shunt_conf", NULL);
+	states = pin_mmap("shunt_state", NULL);
+	if (conf && states && conf->loaded) {
+		if (conf->netns != own_netns())
+			return home_netns() ? home_gone() :
+			       deny(-EEXIST, "already loaded in another network namespace; "
+				    "unload first, or choose another --pin-dir");
+		other = request_other(req, states, conf);
+		if (other)
+			return deny(-EEXIST, "already loaded with other options: %s differs ('shunt "
+				    "status' shows what is loaded); unload first", other);
+		if (req->config.count + req->config.nats)
+			say("rules are left as they are: 'shunt apply' changes them");
+		error = attach_again(req, conf, states);
+		if (!error && ifaces_wanted(states))
+			error = ifaces_sync(conf, states);
+		return error;
+	}
+	/* what an interrupted load or unload left, maybe in another namespace */
+	error = teardown(DRAIN_MS);
+	if (!error && own >= 0 && setns(own, CLONE_NEWNET))
+		error = fail(-errno, "can't go back to this network namespace");
+	if (error)
+		return error;
+	if (req->proven || (req->eager && !req->force))
+		error = selftest_load(req->eager && !req->force, &fionread);
+	req->conf.fionread_faulty = !fionread;
+	if (!error)
+		error = load_fresh(req);
+	if (error && !teardown(DRAIN_MS))
+		pins_remove();
+	return error;
+}
+
+int cmd_load(int argc, char **argv)
+{
+	_cleanup_free_ struct request *req = NULL;
+	int error;
+
+	if (argc == 2 && !strcmp(argv[1], "help"))
+		return load_usage();
+	req = calloc(1, sizeof(*req));
+	if (!req)
+		return -ENOMEM;
+	error = request_parse(argc, argv, req);
+	if (!error)
+		error = load(req);
+	rule_file_free(&req->config);
+	return error;
+}
+

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt status: what is attached where, rules, pairs, counters. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attach/attach.h"
+#include "attach/policy_route.h"
+#include "bpf/pins.h"
+#include "bypass/pairs.h"
+#include "cmd/command.h"
+#include "cmd/status.h"
+#include "nat/nat_attach.h"
+#include "rules/rule_store.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/netns.h"
+#include "util/options.h"
+
+#define ULL(x) ((unsigned long long)(x))
+
+bool status_has(const struct status *s, enum shunt_kind kind)
+{
+	int i;
+
+	for (i = 0; s->states && i < SHUNT_STATES; i++)
+		if (s->states[i].kind == kind)
+			return true;
+	return false;
+}
+
+static int read_pairs(struct status *s)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	size_t i, n = 0;
+	int error = bypass_list(&rows, &n);
+
+	if (error)
+		return error;
+	for (i = 0; i < n; i++) {
+		s->queued += rows[i].queued;
+		s->pairs += !i || !bypass_same_pair(&rows[i - 1], &rows[i]);
+		s->active += i && bypass_same_pair(&rows[i - 1], &rows[i]) &&
+			     bypass_active(&rows[i - 1], &rows[i]);
+	}
+	return 0;
+}
+
+static int read_rules(struct status *s)
+{
+	int error = rules_open();
+
+	if (!error)
+		s->rules = rules_count();
+	return error;
+}
+
+static int read_nat(struct status *s)
+{
+	const struct shunt_nat_rule *rules = pin_mmap("shunt_nat_rules", NULL);
+	unsigned int i;
+
+	s->nat = pin_mmap("shunt_nat", NULL);
+	if (!rules || !s->nat)
+		return fail(-errno, "can't read the NAT rules");
+	for (i = 0; i < s->nat->rules; i++)
+		s->nat_rules += rules[i].used;
+	return 0;
+}
+
+static int read_loaded(struct status *s)
+{
+	int i, error;
+
+	s->conf = pin_mmap("shunt_conf", NULL);
+	s->states = pin_mmap("shunt_state", NULL);
+	if (!s->conf || !s->states)
+		return 0;
+	error = pins_count(&s->count);
+	if (error)
+		return fail(error, "can't read the counters");
+	s->count.promoted += s->conf->promoted;
+	s->count.demoted += s->conf->demoted;
+	for (i = 0; i < SHUNT_STATES; i++)
+		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
+	s->supervised = supervisor_runs();
+	s->netns_gone = home_netns();
+	if (status_has(s, SHUNT_CGROUP))
+		error = read_pairs(s);
+	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
+		error = read_rules(s);
+	return error ? error : read_nat(s);
+}
+
+int status_read(struct status *s)
+{
+	int lock = pins_look(); /* until the process ends */
+
+	*s = (struct status){ .pairs = 0 };
+	uname(&s->host);
+	if (lock == -ENOENT)
+		return pins_reachable();
+	return lock < 0 ? lock : read_loaded(s);
+}
+
+static const char *admit_text(unsigned int admit)
+{
+	return admit == SHUNT_EAGER ? "eager" : "proven";
+}
+
+static void json_attached(const struct status *s, const char *name, enum shunt_kind kind)
+{
+	unsigned int i;
+
+	json_open_in(stdout, name, '[');
+	for (i = 0; s->states && i < SHUNT_STATES; i++) {
+		if (s->states[i].kind != kind)
+			continue;
+		json_open(stdout, '{');
+		json_string(stdout, kind == SHUNT_CGROUP ? "path" : "name", s->states[i].name);
+		if (kind == SHUNT_CGROUP)
+			json_string(stdout, "admit", admit_text(s->states[i].admit));
+		else
+			json_string(stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
+		json_bool(stdout, "attached", attached(s->states, i));
+		json_close(stdout, '}');
+	}
+	json_close(stdout, ']');
+}
+
+static void json_patterns(const struct status *s)
+{
+	unsigned int i;
+
+	json_open_in(stdout, "patterns", '[');
+	for (i = 0; s->states && i < SHUNT_STATES; i++)
+		if (s->states[i].kind == SHUNT_PATTERN)
+			json_string(stdout, NULL, s->states[i].name);
+	json_close(stdout, ']');
+}
+
+/* One entry for the two attachments of an interface. */
+static void json_nat_ifaces(const struct status *s)
+{
+	unsigned int i;
+
+	json_open_in(stdout, "ifaces", '[');
+	for (i = 0; s->states && i < SHUNT_STATES; i++) {
+		if (s->states[i].kind != SHUNT_NAT_OUT && s->states[i].kind != SHUNT_NAT_RAW_OUT)
+			continue;
+		json_open(stdout, '{');
+		json_string(stdout, "name", s->states[i].name);
+		json_string(stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
+		json_bool(stdout, "attached", attached(s->states, i));
+		json_close(stdout, '}');
+	}
+	json_close(stdout, ']');
+}
+
+static void exclude_text(const struct shunt_exclude *x, char *text, size_t size)
+{
+	char addr[64];
+
+	if (x->kind == EXCLUDE_PORT && x->low == x->high)
+		snprintf(text, size, "port:%u", x->low);
+	else if (x->kind == EXCLUDE_PORT)
+		snprintf(text, size, "port:%u-%u", x->low, x->high);
+	else if (x->kind == EXCLUDE_PROCESS)
+		snprintf(text, size, "process:%s", x->comm);
+	else
+		snprintf(text, size, "%s/%u", inet_ntop(x->family, x->addr, addr, sizeof(addr)), x->len);
+}
+
+static void json_excludes(void)
+{
+	const struct shunt_exclude *x = pin_mmap("shunt_exclude", NULL);
+	char text[128];
+	int i;
+
+	json_open_in(stdout, "excludes", '[');
+	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
+		exclude_text(&x[i], text, sizeof(text));
+		json_string(stdout, NULL, text);
+	}
+	json_close(stdout, ']');
+}
+
+static void print_excludes(void)
+{
+	const struct shunt_exclude *x = pin_mmap("shunt_exclude", NULL);
+	char text[128];
+	int i;
+
+	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
+		exclude_text(&x[i], text, sizeof(text));
+		printf("  excluded %s\n", text);
+	}
+}
+
+static void print_json(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	json_open(stdout, '{');
+	json_string(stdout, "version", SHUNT_VERSION);
+	json_string(stdout, "kernel", s->host.release);
+	json_bool(stdout, "loaded", s->conf && s->conf->loaded);
+	json_bool(stdout, "netns_gone", s->netns_gone);
+	json_bool(stdout, "draining", s->conf && s->conf->passing);
+	json_bool(stdout, "trace", s->conf && s->conf->trace);
+	json_open_in(stdout, "bypass", '{');
+	json_attached(s, "cgroups", SHUNT_CGROUP);
+	json_number(stdout, "pairs", s->pairs);
+	json_number(stdout, "active", s->active);
+	json_bool(stdout, "supervised", s->supervised);
+	json_number(stdout, "redirected_bytes", c->redirected_bytes);
+	json_number(stdout, "redirected_messages", c->redirected_msgs);
+	json_number(stdout, "passed_bytes", c->passed_bytes);
+	json_number(stdout, "passed_messages", c->passed_msgs);
+	json_number(stdout, "promoted", c->promoted);
+	json_number(stdout, "demoted", c->demoted);
+	json_number(stdout, "map_full", c->map_full);
+	json_number(stdout, "queued_bytes", s->queued);
+	json_excludes();
+	json_number(stdout, "max_bytes", s->conf ? s->conf->max_bytes : 0);
+	json_number(stdout, "max_messages", s->conf ? s->conf->max_msgs : 0);
+	json_number(stdout, "host_bytes", s->conf ? s->conf->max_pages * getpagesize() : 0);
+	json_close(stdout, '}');
+	json_open_in(stdout, "steer", '{');
+	json_attached(s, "ifaces", SHUNT_IFACE);
+	json_patterns(s);
+	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
+	json_number(stdout, "table", s->conf ? s->conf->table : 0);
+	json_bool(stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
+	json_number(stdout, "rules", s->rules);
+	json_number(stdout, "max_rules", s->conf ? s->conf->max_rules : 0);
+	json_number(stdout, "max_flows", s->conf ? s->conf->flow_buckets : 0);
+	json_number(stdout, "steered_packets", c->steered_packets);
+	json_number(stdout, "steered_flows", c->steered_flows);
+	json_number(stdout, "no_listener", c->no_listener);
+	json_number(stdout, "not_transparent", c->not_transparent);
+	json_number(stdout, "reuseport", c->reuseport);
+	json_number(stdout, "fragments", c->fragments);
+	json_number(stdout, "malformed", c->malformed);
+	json_bool(stdout, "local", s->conf && s->conf->local);
+	json_number(stdout, "routers_own", c->routers_own);
+	json_close(stdout, '}');
+	json_open_in(stdout, "monitor", '{');
+	json_attached(s, "ifaces", SHUNT_MONITOR_IN);
+	json_close(stdout, '}');
+	json_open_in(stdout, "nat", '{');
+	json_nat_ifaces(s);
+	json_number(stdout, "rules", s->nat_rules);
+	json_number(stdout, "flows", c->nat_made - c->nat_ended);
+	json_number(stdout, "max_flows", s->nat ? s->nat->flows : 0);
+	json_number(stdout, "made", c->nat_made);
+	json_number(stdout, "unanswered", c->nat_unanswered);
+	json_number(stdout, "straight", c->nat_straight);
+	json_number(stdout, "packets", c->nat_packets);
+	json_number(stdout, "refused", c->nat_refused);
+	json_number(stdout, "other_ports", c->nat_ports);
+	json_number(stdout, "errors", c->nat_errors);
+	json_number(stdout, "fragments", c->nat_fragments);
+	json_number(stdout, "unroutable", c->nat_unroutable);
+	json_close(stdout, '}');
+	json_close(stdout, '}');
+}
+
+/* What is wrong with an attachment, "" if nothing. */
+static const char *why_not(const struct status *s, unsigned int i)
+{
+	if (!s->conf->loaded || s->netns_gone || attached(s->states, i))
+		return "";
+	if (attached_away(s->states, i))
+		return "  NOT ATTACHED: in another network namespace, and shunt's program still on it; "
+		       "'shunt run' or 'shunt unload' takes it off";
+	return "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it";
+}
+
+static void print_attached(const struct status *s)
+{
+	unsigned int i;
+
+	if (netns_moved())
+		printf("  in another network namespace than this command\n");
+
+	for (i = 0; i < SHUNT_STATES; i++) {
+		const struct shunt_state *a = &s->states[i];
+
+		if (a->kind == SHUNT_CGROUP)
+			printf("  cgroup %s  %s", a->name, admit_text(a->admit));
+		else if (a->kind == SHUNT_IFACE)
+			printf("  iface %s  %s", a->name, a->clsact ? "clsact" : "tcx");
+		else if (a->kind == SHUNT_MONITOR_IN)
+			printf("  monitor %s  %s", a->name, a->clsact ? "clsact" : "tcx");
+		else if (a->kind == SHUNT_PATTERN)
+			printf("  iface '%s'%s\n", a->name, s->supervised ? "" :
+			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
+		else if (nat_is(a))
+			printf("  nat %s %s  %s", a->name,
+			       a->kind == SHUNT_NAT_IN || a->kind == SHUNT_NAT_RAW_IN ? "in" : "out",
+			       a->clsact ? "clsact" : "tcx");
+		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
+		    a->kind != SHUNT_MONITOR_IN && !nat_is(a))
+			continue;
+		printf("%s\n", why_not(s, i));
+	}
+}
+
+static void print_text(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
+	       !s->conf ? "not loaded" : s->conf->loaded ? "loaded" :
+	       s->conf->passing ? "unloading, sockets still hold bytes" : "half loaded");
+	if (!s->conf || !s->states)
+		return;
+	if (s->netns_gone)
+		printf("  the network namespace that it was loaded in is gone, or can't be seen from here; "
+		       "'shunt unload' removes what is left\n");
+	print_attached(s);
+	print_excludes();
+	if (status_has(s, SHUNT_CGROUP)) {
+		printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
+		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
+		       ULL(c->demoted), ULL(c->map_full));
+		if (s->proven && !s->supervised)
+			printf("  NO SUPERVISOR: no pair is promoted; start 'shunt run'\n");
+		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
+		       ULL(c->redirected_msgs));
+		printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),
+		       ULL(c->passed_msgs));
+		printf("  queued     %llu bytes\n", ULL(s->queued));
+	}
+	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)) {
+		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
+		       s->conf->table);
+		if (s->conf->loaded && !s->netns_gone && !route_present(s->conf))
+			printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
+			       "delivered; the same 'shunt load' again makes it\n");
+		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),
+		       ULL(c->steered_flows));
+		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
+		       "%llu malformed; %llu fragments seen\n", ULL(c->no_listener),
+		       ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));
+		if (c->reuseport)
+			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
+			       ULL(c->reuseport));
+	}
+	if (s->conf->local)
+		printf("  what this host sends is looked at; first packets that were the router's own: "
+		       "%llu\n", ULL(c->routers_own));
+	if (s->nat_rules || c->nat_made) {
+		printf("nat: %u rules, %llu flows, room for %u\n", s->nat_rules,
+		       ULL(c->nat_made - c->nat_ended), s->nat->flows);
+		printf("  made %llu flows (%llu by another source port, %llu straight to a target; "
+		       "%llu ended without an answer), rewrote %llu packets, %llu ICMP errors\n",
+		       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight),
+		       ULL(c->nat_unanswered), ULL(c->nat_packets), ULL(c->nat_errors));
+		printf("  dropped for want of room %llu, of a route %llu; left alone %llu fragments "
+		       "that came before their first\n",
+		       ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
+	}
+	if (s->conf->trace)
+		printf("trace: on\n");
+}
+
+int cmd_status(int argc, char **argv)
+{
+	struct status s;
+	int error;
+
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt status\n\n"
+		       "What is attached where, the rules in force, pairs and counters. The counters begin\n"
+		       "at load.\n");
+		return 0;
+	}
+	if (argc > 1)
+		return refuse("status: unknown word '%s'", argv[1]);
+	error = status_read(&s);
+	if (error)
+		return error;
+	if (opt.json)
+		print_json(&s);
+	else
+		print_text(&s);
+	return 0;
+}

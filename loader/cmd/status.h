@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What 'shunt status' and 'shunt metrics' tell. */
+#ifndef SHUNT_STATUS_H
+#define SHUNT_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/utsname.h>
+
+#include <shunt/abi.h>
+
+struct status {
+	struct utsname host;
+	struct shunt_conf *conf; /* NULL: nothing is loaded */
+	struct shunt_state *states;
+	struct shunt_count count;
+	size_t pairs;
+	size_t active;
+	bool proven;      /* some cgroup is */
+	bool supervised;
+	bool netns_gone; /* that of load */
+	__u64 queued;
+	unsigned int rules;
+	const struct shunt_nat *nat;
+	unsigned int nat_rules;
+};
+
+/* Reads it all, and keeps the lock until the process ends, so that it stays
+ * so. 0 with nothing loaded too, or -errno, said. */
+int status_read(struct status *s);
+
+/* Is something of that kind attached? */
+bool status_has(const struct status *s, enum shunt_kind kind);
+
+#endif

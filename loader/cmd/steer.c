@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt steer: the rules that give flows to a transparent listener. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/ifaces.h"
+#include "attach/local_origin.h"
+#include "bpf/pins.h"
+#include "cmd/command.h"
+#include "cmd/steer.h"
+#include "rules/counters.h"
+#include "rules/rule.h"
+#include "rules/rule_store.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define PRUNE_SEC 3600
+#define MAX_PRUNE_SEC 31536000U
+
+static int refuse_words(const char *verb, int argc, char **argv)
+{
+	if (argc < 2)
+		return 0;
+	return refuse("steer %s: '%s' is one word too many", verb, argv[1]);
+}
+
+static void say_rule(const char *what, const struct shunt_rule *r)
+{
+	char text[RULE_TEXT];
+
+	rule_format(r, text, sizeof(text));
+	say("%s: %s", what, text);
+}
+
+static int steer_add(int argc, char **argv)
+{
+	_cleanup_fd_ int lock = -1;
+	const struct shunt_rule *was, *new;
+	struct shunt_rule r;
+	bool added, same;
+	int error;
+
+	error = rule_parse(argc - 1, argv + 1, &r);
+	if (error)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	was = rules_find(&r);
+	same = was && rule_same_effect(was, &r);
+	error = rule_is_local(&r) ? local_begin() : 0;
+	if (!error)
+		error = rules_add(&r, &added);
+	if (!error && !added)
+		say_rule(same ? "already there" : "replaced by", &r);
+	new = &r;
+	if (!error)
+		ifaces_warn(&new, 1);
+	return error;
+}
+
+static int steer_del(int argc, char **argv)
+{
+	_cleanup_fd_ int lock = -1;
+	struct shunt_rule match;
+	int error;
+
+	error = rule_parse_match(argc - 1, argv + 1, &match);
+	if (error)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	if (rules_del(&match))
+		say_missing("rule", argc - 1, argv + 1);
+	return 0;
+}
+
+static int steer_flush(int argc, char **argv)
+{
+	_cleanup_fd_ int lock = -1;
+	int error = refuse_words("flush", argc, argv);
+
+	if (error)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	return rules_flush();
+}
+
+/* Why the rule meets no packet, "" if nothing is known to keep them away. */
+static const char *iface_trouble(const struct shunt_rule *r)
+{
+	unsigned int now = *r->ifname && !rule_is_local(r) ? if_nametoindex(r->ifname) : r->ifindex;
+
+	return now == r->ifindex ? "" : now ? " (the interface came later)" :
+					      " (no such interface)";
+}
+
+static int widest(const struct shunt_rule **all, __u32 count)
+{
+	char text[RULE_TEXT];
+	size_t len, max = 0;
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		rule_format(all[i], text, sizeof(text));
+		len = strlen(text);
+		max = len > max ? len : max;
+	}
+	return max;
+}
+
+static void list_text(const struct shunt_rule **all, __u32 count)
+{
+	int width = widest(all, count);
+	char text[RULE_TEXT];
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		const struct shunt_rule *r = all[i];
+		struct rule_counts c;
+
+		rules_counts(r, &c);
+		rule_format(r, text, sizeof(text));
+		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu%s\n", width, text,
+		       c.packets, c.bytes, c.flows, c.misses,
+		       iface_trouble(r));
+	}
+}
+
+static void list_json(const struct shunt_rule **all, __u32 count)
+{
+	__u32 i;
+
+	struct rule_counts c;
+
+	json_open(stdout, '[');
+	for (i = 0; i < count; i++) {
+		rules_counts(all[i], &c);
+		rule_json(stdout, all[i], &c);
+	}
+	json_close(stdout, ']');
+}
+
+void print_rules(const struct shunt_rule **all, __u32 count)
+{
+	if (opt.json)
+		list_json(all, count);
+	else
+		list_text(all, count);
+}
+
+static int steer_list(int argc, char **argv)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_fd_ int lock = -1;
+	__u32 count;
+	int error = refuse_words("list", argc, argv);
+
+	if (error)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	error = rules_sorted(&all, &count);
+	if (error)
+		return error;
+	print_rules(all, count);
+	return 0;
+}
+
+/* A tick is 1.07 seconds. */
+static int parse_age(int argc, char **argv, __u32 *ret_ticks)
+{
+	unsigned int sec = PRUNE_SEC;
+
+	if (argc > 1 && strcmp(argv[1], "--older-than"))
+		return refuse("steer prune: unknown word '%s'", argv[1]);
+	if (argc == 2)
+		return refuse("--older-than: a value is missing");
+	if (argc > 3)
+		return refuse("steer prune: '%s' is one word too many", argv[3]);
+	if (argc == 3 && !parse_number(argv[2], MAX_PRUNE_SEC, &sec))
+		return refuse("--older-than '%s': not a number of seconds from 0 to %u (a year)", argv[2],
+			      MAX_PRUNE_SEC);
+	*ret_ticks = SHUNT_TICKS(sec * 1000000000ULL);
+	return 0;
+}
+
+/* 1, 0, or -errno, said. */
+static int outlived(const struct shunt_rule *r, __u32 ticks)
+{
+	struct rule_counts c;
+	int listens;
+
+	if (r->action != SHUNT_STEER)
+		return 0;
+	rules_counts(r, &c);
+	if (ticks_now() - c.hit < ticks)
+		return 0;
+	listens = rule_listens(r);
+	return listens < 0 ? listens : listens == LISTENER_NONE;
+}
+
+static int prune(const struct shunt_rule **all, __u32 count, __u32 ticks)
+{
+	_cleanup_free_ struct shunt_rule *old = calloc(count + 1, sizeof(*old));
+	__u32 i, found = 0;
+	int error = 0;
+
+	if (!old)
+		return fail(-ENOMEM, "the rules");
+	for (i = 0; i < count; i++) {
+		int yes = outlived(all[i], ticks);
+
+		if (yes < 0)
+			return yes;
+		if (yes)
+			old[found++] = *all[i];
+	}
+	for (i = 0; i < found && !error; i++) {
+		say_rule("deleted", &old[i]);
+		error = rules_del(&old[i]);
+	}
+	return error;
+}
+
+static int steer_prune(int argc, char **argv)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_fd_ int lock = -1;
+	__u32 ticks = 0, count = 0;
+	int error = parse_age(argc, argv, &ticks);
+
+	if (error)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	error = rules_sorted(&all, &count);
+	return error ? error : prune(all, count, ticks);
+}
+
+static int steer_help(int argc, char **argv);
+
+static const struct command verbs[] = {
+	{ "add", steer_add, "RULE", "add a rule, or change what it does" },
+	{ "del", steer_del, "RULE", "delete a rule; 'to', 'pass' and 'service' may be left out" },
+	{ "list", steer_list, "", "the rules in order of precedence, with their counters" },
+	{ "flush", steer_flush, "", "delete all rules" },
+	{ "prune", steer_prune, "[--older-than SEC]",
+	  "delete rules whose listener is gone, and was not seen for so long (3600)" },
+	{ "test", steer_test, "tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME|origin local]",
+	  "which rule such a packet meets, and why; sport and dport may be words too;\n"
+	  "        'test -' reads many from standard input and prints just the rules" },
+	{ "help", steer_help, "", "this text" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+static int steer_help(int argc, char **argv)
+{
+	const struct command *c;
+
+	(void)argc;
+	(void)argv;
+	printf("usage: shunt steer VERB ...\n\n");
+	for (c = verbs; c->name; c++)
+		printf("  %s%s%s\n        %s\n", c->name, *c->usage ? " " : "", c->usage, c->help);
+	printf("\nRULE: tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]\n"
+	       "      [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT | pass)\n"
+	       "      [service ID]\n\n"
+	       "The longest destination prefix wins, then the longest source prefix, the\n"
+	       "narrowest dport range, the narrowest sport range, then a rule with an\n"
+	       "interface. Rules are for what arrives, those with 'origin local' for what this\n"
+	       "host itself sends, but not what the router does. A packet that matches no rule,\n"
+	       "or one that says pass, is not touched. Multicast and broadcast need a rule for\n"
+	       "that address, or within 224.0.0.0/4 or ff00::/8.\n"
+	       "A test takes source port %d unless told.\n", TEST_SPORT);
+	return 0;
+}
+
+int cmd_steer(int argc, char **argv)
+{
+	home_netns(); /* a rule's interface is looked up there */
+	return run_command("steer", verbs, argc - 1, argv + 1);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHUNT_STEER_H
+#define SHUNT_STEER_H
+
+#include "rules/rule.h"
+
+/* The source port of a tested packet that has none. */
+#define TEST_SPORT 40000
+
+int steer_test(int argc, char **argv);
+
+/* Prints rules with what they have done, as text or as a JSON array. */
+void print_rules(const struct shunt_rule **all, __u32 count);
+
+/* Is there a listener where the rule steers to, here and now: enum shunt_answer,
+ * or -errno, said. */
+int rule_listens(const struct shunt_rule *r);
+
+#endif

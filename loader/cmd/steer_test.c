@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt steer test: asks the loaded program about packets that are made up. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "attach/policy_route.h"
+#include "bpf/pins.h"
+#include "bpf/programs.h"
+#include "cmd/steer.h"
+#include "rules/rule_store.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/netns.h"
+#include "util/options.h"
+
+#define PACKET_MAX 128
+
+/* What a packet is matched by. */
+struct probe {
+	__u8 proto;
+	__u32 ifindex;
+	struct endpoint src;
+	struct endpoint dst;
+};
+
+static int flow_endpoint(const char *name, const char *word, struct endpoint *e)
+{
+	__u16 port = e->port;
+	int error;
+
+	if (e->family)
+		return refuse("'%s' is given twice", name);
+	error = parse_endpoint(word, e);
+	if (error)
+		return error;
+	if (port && e->port)
+		return refuse("'%s %s': the port is given twice", name, word);
+	if (port)
+		e->port = port;
+	return 0;
+}
+
+static int flow_port(const char *name, const char *word, struct endpoint *e)
+{
+	if (e->port)
+		return refuse("'%s %s': the port is given twice", name, word);
+	return parse_port(word, &e->port);
+}
+
+static int flow_origin(const char *word, struct probe *f)
+{
+	if (f->ifindex)
+		return refuse("'origin' and 'iface': only one, and once");
+	if (strcmp(word, "local"))
+		return refuse("'origin %s': the only origin is 'local', this host itself", word);
+	f->ifindex = SHUNT_LOCAL_IFINDEX;
+	return 0;
+}
+
+static int flow_iface(const char *word, struct probe *f)
+{
+	if (f->ifindex)
+		return refuse("'iface' is given twice");
+	f->ifindex = if_nametoindex(word);
+	if (!f->ifindex)
+		return deny(-ENODEV, "'%s': no such interface%s", word,
+			    netns_moved() ? " in the network namespace that shunt is loaded in" : "");
+	return 0;
+}
+
+/* Takes one keyword of a test with its value, NULL if there is none. */
+static int flow_word(const char *name, const char *word, struct probe *f)
+{
+	static const char *const names[] = { "src", "dst", "sport", "dport", "iface", "origin",
+					     NULL };
+	int i = 0;
+
+	while (names[i] && strcmp(names[i], name))
+		i++;
+	if (!names[i])
+		return refuse("'%s': no word of a test; see 'shunt steer help'", name);
+	if (!word)
+		return refuse("'%s': a value is missing", name);
+	switch (i) {
+	case 0:
+		return flow_endpoint(name, word, &f->src);
+	case 1:
+		return flow_endpoint(name, word, &f->dst);
+	case 2:
+		return flow_port(name, word, &f->src);
+	case 3:
+		return flow_port(name, word, &f->dst);
+	case 4:
+		return flow_iface(word, f);
+	default:
+		return flow_origin(word, f);
+	}
+}
+
+static int check_flow(struct probe *f)
+{
+	if (!f->src.family || !f->dst.family)
+		return refuse("a test needs 'src ADDR' and 'dst ADDR'");
+	if (f->src.family != f->dst.family)
+		return refuse("'src' and 'dst': one is IPv4, the other IPv6");
+	if (!f->dst.port)
+		return refuse("a test needs 'dport PORT'");
+	if (!f->src.port)
+		f->src.port = TEST_SPORT;
+	return 0;
+}
+
+static int parse_flow(int argc, char **argv, struct probe *ret)
+{
+	struct probe f = {};
+	int i, error;
+
+	if (argc < 1)
+		return refuse("what to test is missing; see 'shunt steer help'");
+	if (!strcmp(argv[0], "tcp"))
+		f.proto = IPPROTO_TCP;
+	else if (!strcmp(argv[0], "udp"))
+		f.proto = IPPROTO_UDP;
+	else
+		return refuse("'%s': a test begins with tcp or udp", argv[0]);
+	for (i = 1; i < argc; i += 2) {
+		error = flow_word(argv[i], i + 1 < argc ? argv[i + 1] : NULL, &f);
+		if (error)
+			return error;
+	}
+	error = check_flow(&f);
+	if (!error)
+		*ret = f;
+	return error;
+}
+
+static size_t put_tcp(__u8 *at, const struct probe *f)
+{
+	struct tcphdr h = {
+		.source = htons(f->src.port),
+		.dest = htons(f->dst.port),
+		.doff = sizeof(h) / 4,
+		.syn = 1,
+		.window = htons(65535),
+	};
+
+	memcpy(at, &h, sizeof(h));
+	return sizeof(h);
+}
+
+static size_t put_udp(__u8 *at, const struct probe *f)
+{
+	struct udphdr h = {
+		.source = htons(f->src.port),
+		.dest = htons(f->dst.port),
+		.len = htons(sizeof(h)),
+	};
+
+	memcpy(at, &h, sizeof(h));
+	return sizeof(h);
+}
+
+static size_t put_ipv4(__u8 *at, const struct probe *f, size_t payload)
+{
+	struct iphdr h = {
+		.version = 4,
+		.ihl = sizeof(h) / 4,
+		.tot_len = htons(sizeof(h) + payload),
+		.ttl = 64,
+		.protocol = f->proto,
+	};
+
+	memcpy(&h.saddr, f->src.addr, sizeof(h.saddr));
+	memcpy(&h.daddr, f->dst.addr, sizeof(h.daddr));
+	memcpy(at, &h, sizeof(h));
+	return sizeof(h);
+}
+
+static size_t put_ipv6(__u8 *at, const struct probe *f, size_t payload)
+{
+	struct ip6_hdr h = {
+		.ip6_flow = htonl(6U << 28),
+		.ip6_plen = htons(payload),
+		.ip6_nxt = f->proto,
+		.ip6_hlim = 64,
+	};
+
+	memcpy(&h.ip6_src, f->src.addr, sizeof(h.ip6_src));
+	memcpy(&h.ip6_dst, f->dst.addr, sizeof(h.ip6_dst));
+	memcpy(at, &h, sizeof(h));
+	return sizeof(h);
+}
+
+/* Sent to many hosts? */
+static bool is_group(const struct probe *f)
+{
+	return is_multicast(f->dst.family, f->dst.addr) ||
+	       (f->dst.family == AF_INET && !memcmp(f->dst.addr, "\xff\xff\xff\xff", 4)) ||
+	       route_is_broadcast(f->dst.family, f->dst.addr);
+}
+
+/* Makes the flow's first packet; returns its length. Nobody looks at the
+ * checksums, which are 0. */
+static size_t make_packet(const struct probe *f, __u8 packet[PACKET_MAX])
+{
+	bool v6 = f->dst.family == AF_INET6;
+	struct ethhdr eth = { .h_proto = htons(v6 ? ETH_P_IPV6 : ETH_P_IP) };
+	__u8 payload[sizeof(struct tcphdr)];
+	size_t len, at = sizeof(eth);
+
+	len = f->proto == IPPROTO_TCP ? put_tcp(payload, f) : put_udp(payload, f);
+	if (is_group(f))
+		memset(eth.h_dest, 0xff, sizeof(eth.h_dest));
+	memcpy(packet, &eth, sizeof(eth));
+	at += v6 ? put_ipv6(packet + at, f, len) : put_ipv4(packet + at, f, len);
+	memcpy(packet + at, payload, len);
+	return at + len;
+}
+
+/* Asks the loaded program about a packet: which rule it meets, 0 if none; or
+ * whether somebody listens at its destination. */
+static int ask(const struct probe *f, enum shunt_question question, __u32 *ret)
+{
+	_cleanup_fd_ int prog = program_open("shunt_test");
+	struct __sk_buff skb = { .cb = { f->ifindex, question } };
+	__u8 packet[PACKET_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, o,
+		.data_in = packet,
+		.data_size_in = make_packet(f, packet),
+		.ctx_in = &skb,
+		.ctx_size_in = sizeof(skb),
+	);
+
+	if (prog < 0)
+		return prog;
+	if (bpf_prog_test_run_opts(prog, &o))
+		return fail(-errno, "can't run the test program");
+	*ret = o.retval;
+	return 0;
+}
+
+int rule_listens(const struct shunt_rule *r)
+{
+	struct probe f = {
+		.proto = r->proto,
+		.src = { .family = r->family, .port = TEST_SPORT },
+		.dst = { .family = r->family, .port = r->to_port },
+	};
+	__u32 answer = 0;
+	int error;
+
+	memcpy(f.dst.addr, r->to, sizeof(f.dst.addr));
+	error = ask(&f, ASK_LISTENER, &answer);
+	return error ? error : (int)answer;
+}
+
+static bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len)
+{
+	__u8 masked[16];
+
+	memcpy(masked, addr, sizeof(masked));
+	mask_address(masked, len);
+	return !memcmp(masked, prefix, sizeof(masked));
+}
+
+/* As is_meant() in tc/rules.h. */
+static bool is_meant(const struct shunt_rule *r, const struct probe *f)
+{
+	int bits = r->family == AF_INET ? 32 : 128;
+
+	return !is_group(f) || r->dst_len == bits ||
+	       (r->dst_len >= (bits == 32 ? 4 : 8) && is_multicast(r->family, r->dst));
+}
+
+static bool matches(const struct shunt_rule *r, const struct probe *f)
+{
+	return r->family == f->dst.family && r->proto == f->proto &&
+	       in_prefix(f->dst.addr, r->dst, r->dst_len) &&
+	       in_prefix(f->src.addr, r->src, r->src_len) &&
+	       f->dst.port >= r->dport_low && f->dst.port <= r->dport_high &&
+	       f->src.port >= r->sport_low && f->src.port <= r->sport_high &&
+	       (r->ifindex == f->ifindex || (!r->ifindex && f->ifindex != SHUNT_LOCAL_IFINDEX)) &&
+	       is_meant(r, f);
+}
+
+/* Leaves in all the rules that match, but hit; returns how many. */
+static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struct probe *f,
+			 const struct shunt_rule *hit)
+{
+	__u32 i, kept = 0;
+
+	for (i = 0; i < count; i++)
+		if (all[i] != hit && matches(all[i], f))
+			all[kept++] = all[i];
+	return kept;
+}
+
+/* The first of the others is the one that hit had to beat. */
+static const char *why_hit(const struct probe *f, const struct shunt_rule *hit,
+			   const struct shunt_rule **others, __u32 count)
+{
+	if (!hit && is_group(f))
+		return "no rule matches, as for multicast and broadcast only those do that name it: the "
+		       "packet is not touched";
+	if (!hit)
+		return "no rule matches: the packet is not touched";
+	return count ? rule_won(hit, others[0]) : "the only rule that matches";
+}
+
+static void listener_text(enum shunt_answer listener)
+{
+	static const char *const words[] = {
+		[LISTENER_NONE] = "no listener: the packet passes",
+		[LISTENER_OPAQUE] = "the listener lacks IP_TRANSPARENT: the packet passes",
+		[LISTENER_THERE] = "the listener is there",
+	};
+
+	printf("    %s\n", words[listener]);
+}
+
+static void test_text(const struct probe *f, const struct shunt_rule *hit,
+		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
+{
+	char text[RULE_TEXT];
+	__u32 i;
+
+	if (!hit) {
+		puts(why_hit(f, hit, others, count));
+		return;
+	}
+	rule_format(hit, text, sizeof(text));
+	printf("%s\n    %s\n", text, why_hit(f, hit, others, count));
+	if (hit->action == SHUNT_STEER)
+		listener_text(listener);
+	for (i = 0; i < count; i++) {
+		rule_format(others[i], text, sizeof(text));
+		printf("not %s\n    %s\n", text, rule_lost(hit, others[i]));
+	}
+}
+
+static void json_rule(const struct shunt_rule *r)
+{
+	struct rule_counts c;
+
+	rules_counts(r, &c);
+	rule_json_fields(stdout, r, &c);
+}
+
+static void test_json(const struct probe *f, const struct shunt_rule *hit,
+		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
+{
+	__u32 i;
+
+	json_open(stdout, '{');
+	if (hit) {
+		json_open_in(stdout, "rule", '{');
+		json_rule(hit);
+		json_close(stdout, '}');
+	} else {
+		/* the writer has no null; it is the first member */
+		fputs("\"rule\":null,", stdout);
+	}
+	json_string(stdout, "why", why_hit(f, hit, others, count));
+	if (hit && hit->action == SHUNT_STEER) {
+		json_bool(stdout, "listener", listener != LISTENER_NONE);
+		json_bool(stdout, "transparent", listener == LISTENER_THERE);
+	}
+	json_open_in(stdout, "others", '[');
+	for (i = 0; hit && i < count; i++) {
+		json_open(stdout, '{');
+		json_rule(others[i]);
+		json_string(stdout, "why", rule_lost(hit, others[i]));
+		json_close(stdout, '}');
+	}
+	json_close(stdout, ']');
+	json_close(stdout, '}');
+}
+
+static void answer_line(const struct shunt_rule *hit)
+{
+	char text[RULE_TEXT] = "-";
+
+	if (hit)
+		rule_format(hit, text, sizeof(text));
+	puts(text);
+}
+
+#define TEST_WORDS 16
+
+/* A test on each line of standard input, its answer on one of the output. */
+static int test_lines(void)
+{
+	_cleanup_free_ char *line = NULL;
+	char *words[TEST_WORDS], *rest, *w;
+	unsigned int number = 0;
+	size_t size = 0;
+	__u32 index = 0;
+	int count, error = 0;
+
+	while (!error && getline(&line, &size, stdin) >= 0) {
+		struct probe f = {};
+
+		message_place("stdin", ++number);
+		for (count = 0, rest = line; count < TEST_WORDS; count++) {
+			w = strtok_r(rest, " \t\r\n", &rest);
+			if (!w)
+				break;
+			words[count] = w;
+		}
+		error = parse_flow(count, words, &f);
+		if (!error)
+			error = ask(&f, ASK_RULE, &index);
+		if (!error)
+			answer_line(rules_at(index));
+	}
+	message_place(NULL, 0);
+	return error;
+}
+
+static int steer_test_lines(void)
+{
+	_cleanup_fd_ int lock = rules_lock();
+
+	return lock < 0 ? lock : test_lines();
+}
+
+int steer_test(int argc, char **argv)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_fd_ int lock = -1;
+	const struct shunt_rule *hit;
+	struct probe f = {};
+	__u32 index = 0, count = 0;
+	int error, listener = LISTENER_NONE;
+
+	if (argc == 2 && !strcmp(argv[1], "-"))
+		return steer_test_lines();
+	error = parse_flow(argc - 1, argv + 1, &f);
+	if (error)
+		return error;
+	lock = rules_lock();
+	if (lock < 0)
+		return lock;
+	error = ask(&f, ASK_RULE, &index);
+	if (!error)
+		error = rules_sorted(&all, &count);
+	if (error)
+		return error;
+	hit = rules_at(index);
+	if (hit && hit->action == SHUNT_STEER)
+		listener = rule_listens(hit);
+	if (listener < 0)
+		return listener;
+	count = keep_others(all, count, &f, hit);
+	if (opt.json)
+		test_json(&f, hit, listener, all, count);
+	else
+		test_text(&f, hit, listener, all, count);
+	return 0;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* shunt unload: drains, then removes everything that load made. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/attach.h"
+#include "bpf/pins.h"
+#include "cmd/command.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define DEFAULT_SEC 10
+
+static int parse_timeout(int argc, char **argv, unsigned int *ret_ms)
+{
+	unsigned long sec = DEFAULT_SEC;
+	char *end;
+
+	if (argc > 1 && strcmp(argv[1], "--timeout"))
+		return refuse("unload: unknown word '%s'; see 'shunt unload help'", argv[1]);
+	if (argc == 2)
+		return refuse("unload: --timeout: a value is missing");
+	if (argc > 3)
+		return refuse("unload: unknown word '%s'", argv[3]);
+	if (argc == 3) {
+		errno = 0;
+		sec = strtoul(argv[2], &end, 10);
+		if (!*argv[2] || *end || errno || *argv[2] == '-' || sec > 86400)
+			return refuse("--timeout '%s': not a number of seconds from 0 to 86400", argv[2]);
+	}
+	*ret_ms = sec * 1000;
+	return 0;
+}
+
+int cmd_unload(int argc, char **argv)
+{
+	_cleanup_fd_ int lock = -1;
+	unsigned int timeout_ms = 0;
+	int error;
+
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		printf("usage: shunt unload [--timeout SEC]\n\n"
+		       "Takes everything off the host. Bytes that wait on the fast path are read first;\n"
+		       "after SEC seconds (%d) the sockets that still hold some are listed, exit 1, and\n"
+		       "stay usable; unload again when they are read.\n", DEFAULT_SEC);
+		return 0;
+	}
+	error = parse_timeout(argc, argv, &timeout_ms);
+	if (error)
+		return error;
+	lock = pins_lock(false);
+	if (lock == -ENOENT) {
+		error = pins_reachable();
+		if (!error)
+			say("nothing is loaded in '%s'", opt.pin_dir);
+		return error;
+	}
+	if (lock < 0)
+		return lock;
+	error = teardown(timeout_ms);
+	return error ? error : pins_remove();
+}

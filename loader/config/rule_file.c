@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "config/rule_file.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/load_config.h"
+#include "nat/nat_rule.h"
+#include "rules/rule_store.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define WORDS 64
+#define BLANK " \t\r\n\v\f"
+
+/* Cuts a line into words; their number, or -EINVAL, said. */
+static int split(char *line, char *word[WORDS])
+{
+	char *rest = line, *w;
+	int count = 0;
+
+	while ((w = strtok_r(rest, BLANK, &rest)) && *w != '#') {
+		if (count == WORDS)
+			return refuse("'%s': more than %d words", w, WORDS);
+		word[count++] = w;
+	}
+	return count;
+}
+
+/* Makes room for one more of size bytes; the room doubles. */
+static int make_room(void *array, __u32 count, size_t size)
+{
+	void **at = array, *larger;
+
+	if (count & (count - 1))
+		return 0;
+	larger = realloc(*at, (count ? 2 * count : 1) * size);
+	if (!larger)
+		return fail(-ENOMEM, "a rule file");
+	*at = larger;
+	return 0;
+}
+
+static int add_option(struct rule_file *f, const char *text)
+{
+	int error = make_room(&f->option, f->options, sizeof(*f->option));
+
+	if (error)
+		return error;
+	f->option[f->options] = strdup(text);
+	if (!f->option[f->options])
+		return fail(-ENOMEM, "a rule file");
+	f->options++;
+	return 0;
+}
+
+static int read_option(struct rule_file *f, unsigned int number, int count, char **word)
+{
+	char option[32];
+	int error;
+
+	if (count == 1)
+		return refuse("'%s': a value is missing", word[0]);
+	if (count > 2)
+		return refuse("'%s' is one word too many", word[2]);
+	error = make_room(&f->option_line, f->options / 2, sizeof(*f->option_line));
+	if (error)
+		return error;
+	f->option_line[f->options / 2] = number;
+	snprintf(option, sizeof(option), "--%s", word[0]);
+	error = add_option(f, option);
+	return error ? error : add_option(f, word[1]);
+}
+
+static int read_rule(struct rule_file *f, unsigned int number, int count, char **word)
+{
+	struct rule_line l = { .number = number };
+	int error = rule_parse(count, word, &l.rule);
+
+	if (!error)
+		error = make_room(&f->line, f->count, sizeof(*f->line));
+	if (!error)
+		f->line[f->count++] = l;
+	return error;
+}
+
+static int read_nat(struct rule_file *f, unsigned int number, int count, char **word)
+{
+	struct shunt_nat_rule r;
+	int error = nat_rule_parse(count, word, false, &r);
+
+	if (!error)
+		error = make_room(&f->nat, f->nats, sizeof(*f->nat));
+	if (!error)
+		error = make_room(&f->nat_line, f->nats, sizeof(*f->nat_line));
+	if (error)
+		return error;
+	f->nat[f->nats] = r;
+	f->nat_line[f->nats++] = number;
+	return 0;
+}
+
+static int read_line(struct rule_file *f, unsigned int number, char *line, size_t len)
+{
+	char *word[WORDS], option[32];
+	int count;
+
+	if (strlen(line) != len)
+		return refuse("'%s': a zero byte follows", line);
+	count = split(line, word);
+	if (count <= 0)
+		return count;
+	if (!strcmp(word[0], "nat") && count > 2) /* else it is an interface for NAT */
+		return read_nat(f, number, count - 1, word + 1);
+	snprintf(option, sizeof(option), "--%s", word[0]);
+	if (is_load_option(option))
+		return read_option(f, number, count, word);
+	if (strcmp(word[0], "tcp") && strcmp(word[0], "udp"))
+		return refuse("'%s': neither an option of 'shunt load' nor a rule, which begins with "
+			      "tcp or udp", word[0]);
+	return read_rule(f, number, count, word);
+}
+
+static int read_lines(FILE *in, struct rule_file *f)
+{
+	_cleanup_free_ char *line = NULL;
+	unsigned int number = 0;
+	size_t size = 0;
+	ssize_t len;
+	int error = 0;
+
+	while (!error && (len = getline(&line, &size, in)) >= 0) {
+		message_place(f->name, ++number);
+		error = read_line(f, number, line, len);
+	}
+	message_place(NULL, 0);
+	if (!error && ferror(in))
+		error = fail(-errno, "'%s'", f->name);
+	return error;
+}
+
+/* By what rules match, then by line. */
+static int by_match(const void *a, const void *b)
+{
+	const struct rule_line *const *x = a, *const *y = b;
+
+	return rule_order(&(*x)->rule, &(*y)->rule) ?:
+	       ((*x)->number < (*y)->number ? -1 : (*x)->number > (*y)->number);
+}
+
+static int refuse_double(const struct rule_file *f, const char *text, unsigned int first,
+			 unsigned int second)
+{
+	message_place(f->name, second);
+	refuse("'%s': line %u has a rule for the same packets", text, first);
+	message_place(NULL, 0);
+	return -EINVAL;
+}
+
+static int check_doubles(const struct rule_file *f)
+{
+	_cleanup_free_ const struct rule_line **order = calloc(f->count + 1, sizeof(*order));
+	char text[RULE_TEXT];
+	__u32 i;
+
+	if (!order)
+		return fail(-ENOMEM, "a rule file");
+	for (i = 0; i < f->count; i++)
+		order[i] = &f->line[i];
+	qsort(order, f->count, sizeof(*order), by_match);
+	for (i = 1; i < f->count; i++) {
+		if (!rule_same_match(&order[i - 1]->rule, &order[i]->rule))
+			continue;
+		rule_format(&order[i]->rule, text, sizeof(text));
+		return refuse_double(f, text, order[i - 1]->number, order[i]->number);
+	}
+	return 0;
+}
+
+/* By what rules match, then by line; that is, by place in the array. */
+static int by_nat_match(const void *a, const void *b)
+{
+	const struct shunt_nat_rule *x = *(const struct shunt_nat_rule *const *)a,
+				    *y = *(const struct shunt_nat_rule *const *)b;
+
+	return nat_rule_compare(x, y) ?: (x < y ? -1 : x > y);
+}
+
+static int check_nat_doubles(const struct rule_file *f)
+{
+	_cleanup_free_ const struct shunt_nat_rule **order = calloc(f->nats + 1, sizeof(*order));
+	char text[NAT_TEXT];
+	__u32 i;
+
+	if (!order)
+		return fail(-ENOMEM, "a rule file");
+	for (i = 0; i < f->nats; i++)
+		order[i] = &f->nat[i];
+	qsort(order, f->nats, sizeof(*order), by_nat_match);
+	for (i = 1; i < f->nats; i++) {
+		if (!nat_rule_same_match(order[i - 1], order[i]))
+			continue;
+		nat_rule_format(order[i], text);
+		return refuse_double(f, text, f->nat_line[order[i - 1] - f->nat],
+				     f->nat_line[order[i] - f->nat]);
+	}
+	return 0;
+}
+
+/* When no line moves any more. */
+static int list_rules(struct rule_file *f)
+{
+	__u32 i;
+
+	f->rule = calloc(f->count + 1, sizeof(*f->rule));
+	if (!f->rule)
+		return fail(-ENOMEM, "a rule file");
+	for (i = 0; i < f->count; i++)
+		f->rule[i] = &f->line[i].rule;
+	return 0;
+}
+
+int rule_file_read(const char *name, struct rule_file *ret)
+{
+	bool standard = !strcmp(name, "-");
+	FILE *in = standard ? stdin : fopen(name, "re");
+	struct rule_file f = { .name = standard ? "stdin" : name };
+	int error;
+
+	if (!in)
+		return fail(-errno, "'%s'", name);
+	error = read_lines(in, &f);
+	if (!standard)
+		fclose(in);
+	if (!error)
+		error = check_doubles(&f);
+	if (!error)
+		error = check_nat_doubles(&f);
+	if (!error)
+		error = list_rules(&f);
+	if (error)
+		rule_file_free(&f);
+	else
+		*ret = f;
+	return error;
+}
+
+bool rule_file_is_local(const struct rule_file *f)
+{
+	__u32 i;
+
+	for (i = 0; i < f->count; i++)
+		if (rule_is_local(&f->line[i].rule))
+			return true;
+	return false;
+}
+
+void rule_file_free(struct rule_file *f)
+{
+	while (f->options)
+		free(f->option[--f->options]);
+	free(f->option);
+	free(f->option_line);
+	free(f->line);
+	free(f->rule);
+	free(f->nat);
+	free(f->nat_line);
+	*f = (struct rule_file){};
+}
+
+static void compare(const struct rule_file *f, struct rule_changes *ret)
+{
+	struct rule_changes d = {};
+	const struct shunt_rule *was;
+	__u32 i;
+
+	for (i = 0; i < f->count; i++) {
+		was = rules_find(&f->line[i].rule);
+		if (was) /* it stays one of map_update's */
+			f->line[i].rule.old = was->old;
+		d.added += !was;
+		d.same += was && rule_same_effect(was, &f->line[i].rule);
+		d.changed += was && !rule_same_effect(was, &f->line[i].rule);
+	}
+	d.deleted = rules_count() - d.same - d.changed;
+	*ret = d;
+}
+
+int rule_file_apply(const struct rule_file *f, struct rule_changes *ret)
+{
+	int error = 0;
+
+	compare(f, ret);
+	if (ret->added + ret->changed + ret->deleted)
+		error = rules_replace(f->rule, f->count);
+	return error;
+}
+
+static bool any(const struct rule_changes *c)
+{
+	return c->added + c->changed + c->deleted + c->same;
+}
+
+static void say_changes(const char *what, const struct rule_changes *c)
+{
+	say("%u %srules: %u added, %u changed, %u deleted", c->added + c->changed + c->same, what,
+	    c->added, c->changed, c->deleted);
+}
+
+static void json_changes(const struct rule_changes *c)
+{
+	json_number(stdout, "rules", c->added + c->changed + c->same);
+	json_number(stdout, "added", c->added);
+	json_number(stdout, "changed", c->changed);
+	json_number(stdout, "deleted", c->deleted);
+}
+
+void rule_file_report(const struct rule_changes *steer, const struct rule_changes *nat)
+{
+	if (any(steer) || !any(nat))
+		say_changes("", steer);
+	if (any(nat))
+		say_changes("NAT ", nat);
+	if (!opt.json)
+		return;
+	json_open(stdout, '{');
+	json_changes(steer);
+	json_open_in(stdout, "nat", '{');
+	json_changes(nat);
+	json_close(stdout, '}');
+	json_close(stdout, '}');
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "flows/filter.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules/rule.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define TESTS 64 /* words of a filter are twice as many, at most */
+#define WORDS (4 * TESTS)
+#define DEPTH 32
+
+enum kind {
+	AND, /* of the two results before it */
+	OR,
+	NOT,
+	FAMILY,
+	PROTO,
+	DIRECTION,
+	MARK,
+	IFACE,
+	PREFIX,
+	PORT,
+};
+
+#define SRC 1
+#define DST 2
+
+struct test {
+	enum kind kind;
+	unsigned int ends;    /* SRC, DST: any of them */
+	unsigned int number;  /* family, protocol, direction, mark */
+	__u8 family;          /* prefix */
+	__u8 len;
+	__u8 addr[16];
+	__u16 low;            /* port */
+	__u16 high;
+	char iface[SHUNT_IFNAME];
+};
+
+/* In the order of evaluation: operators follow what they are about. */
+struct filter {
+	unsigned int n;
+	struct test tests[2 * TESTS];
+};
+
+/* Words that stand alone. */
+static const struct name {
+	const char *word;
+	enum kind kind;
+	unsigned int number;
+} names[] = {
+	{ "tcp", PROTO, IPPROTO_TCP },
+	{ "udp", PROTO, IPPROTO_UDP },
+	{ "icmp", PROTO, IPPROTO_ICMP },
+	{ "icmp6", PROTO, IPPROTO_ICMPV6 },
+	{ "ip", FAMILY, AF_INET },
+	{ "ip6", FAMILY, AF_INET6 },
+	{ "in", DIRECTION, SHUNT_IN },
+	{ "out", DIRECTION, SHUNT_OUT },
+	{ "steered", MARK, MARK_STEERED },
+	{ "bypassed", MARK, MARK_BYPASSED },
+	{ "nat", MARK, MARK_NAT },
+	{ NULL, 0, 0 },
+};
+
+struct parser {
+	char *text;
+	char *words[WORDS + 1]; /* NULL ends them */
+	unsigned int at;
+	unsigned int depth;
+	struct filter *filter;
+};
+
+static const char *peek(const struct parser *p)
+{
+	return p->words[p->at];
+}
+
+static bool next_is(struct parser *p, const char *word)
+{
+	if (!peek(p) || strcmp(peek(p), word))
+		return false;
+	p->at++;
+	return true;
+}
+
+static int emit(struct parser *p, const struct test *test)
+{
+	if (p->filter->n == 2 * TESTS)
+		return refuse("filter: more than %d conditions", TESTS);
+	p->filter->tests[p->filter->n++] = *test;
+	return 0;
+}
+
+static int emit_kind(struct parser *p, enum kind kind)
+{
+	const struct test test = { .kind = kind };
+
+	return emit(p, &test);
+}
+
+static int take_value(struct parser *p, const char *after, const char **ret)
+{
+	*ret = peek(p);
+	if (!*ret || !strcmp(*ret, ")"))
+		return refuse("filter: '%s': a value is missing", after);
+	p->at++;
+	return 0;
+}
+
+static int parse_prefix_of(const char *what, const char *word, struct test *t)
+{
+	bool slash = strchr(word, '/');
+
+	t->kind = PREFIX;
+	if (!strcmp(what, "host") && slash)
+		return refuse("filter: host '%s': not a single address; say 'net'", word);
+	if (!strcmp(what, "net") && !slash)
+		return refuse("filter: net '%s': a prefix length is missing", word);
+	return parse_prefix(word, &t->family, t->addr, &t->len);
+}
+
+/* host, net or port, with or without a side */
+static int parse_end(struct parser *p, const char *what, unsigned int ends)
+{
+	struct test t = { .ends = ends };
+	const char *word;
+	int error;
+
+	error = take_value(p, what, &word);
+	if (error)
+		return error;
+	if (!strcmp(what, "port")) {
+		t.kind = PORT;
+		error = parse_range(word, &t.low, &t.high);
+	} else {
+		error = parse_prefix_of(what, word, &t);
+	}
+	return error ? error : emit(p, &t);
+}
+
+static bool is_end(const char *word)
+{
+	return word && (!strcmp(word, "host") || !strcmp(word, "net") || !strcmp(word, "port"));
+}
+
+static int parse_side(struct parser *p, const char *side)
+{
+	const char *what = peek(p);
+
+	if (!is_end(what))
+		return refuse("filter: '%s': 'host', 'net' or 'port' must follow, not '%s'", side,
+			      what ? what : "");
+	p->at++;
+	return parse_end(p, what, !strcmp(side, "src") ? SRC : DST);
+}
+
+static int parse_proto(struct parser *p)
+{
+	struct test t = { .kind = PROTO };
+	const char *word;
+	int error = take_value(p, "proto", &word);
+
+	if (error)
+		return error;
+	if (!parse_number(word, 255, &t.number))
+		return refuse("filter: proto '%s': not a number from 0 to 255", word);
+	return emit(p, &t);
+}
+
+static int parse_iface(struct parser *p)
+{
+	struct test t = { .kind = IFACE };
+	const char *word;
+	int error = take_value(p, "iface", &word);
+
+	if (error)
+		return error;
+	if (strlen(word) >= sizeof(t.iface))
+		return refuse("filter: iface '%s': too long a name", word);
+	if (!if_nametoindex(word))
+		warn("filter: no interface '%s' now", word);
+	strcpy(t.iface, word);
+	return emit(p, &t);
+}
+
+static int parse_what(struct parser *p)
+{
+	const char *word = peek(p);
+	const struct name *name;
+
+	if (!word)
+		return refuse("filter: it ends where a condition must follow");
+	p->at++;
+	for (name = names; name->word; name++) {
+		const struct test t = { .kind = name->kind, .number = name->number };
+
+		if (!strcmp(word, name->word))
+			return emit(p, &t);
+	}
+	if (is_end(word))
+		return parse_end(p, word, SRC | DST);
+	if (!strcmp(word, "src") || !strcmp(word, "dst"))
+		return parse_side(p, word);
+	if (!strcmp(word, "proto"))
+		return parse_proto(p);
+	if (!strcmp(word, "iface"))
+		return parse_iface(p);
+	return refuse("filter: unknown word '%s'; see 'shunt monitor help'", word);
+}
+
+static int parse_or(struct parser *p);
+
+static int parse_factor(struct parser *p)
+{
+	int error;
+
+	if (p->depth == DEPTH)
+		return refuse("filter: nested deeper than %d", DEPTH);
+	p->depth++;
+	if (next_is(p, "not")) {
+		error = parse_factor(p);
+		if (!error)
+			error = emit_kind(p, NOT);
+	} else if (next_is(p, "(")) {
+		error = parse_or(p);
+		if (!error && !next_is(p, ")"))
+			error = refuse("filter: a ')' is missing%s%s%s", peek(p) ? " before '" : "",
+				       peek(p) ? peek(p) : "", peek(p) ? "'" : "");
+	} else {
+		error = parse_what(p);
+	}
+	p->depth--;
+	return error;
+}
+
+static int parse_and(struct parser *p)
+{
+	int error = parse_factor(p);
+
+	while (!error && peek(p) && strcmp(peek(p), "or") && strcmp(peek(p), ")")) {
+		next_is(p, "and");
+		error = parse_factor(p);
+		if (!error)
+			error = emit_kind(p, AND);
+	}
+	return error;
+}
+
+static int parse_or(struct parser *p)
+{
+	int error = parse_and(p);
+
+	while (!error && next_is(p, "or")) {
+		error = parse_and(p);
+		if (!error)
+			error = emit_kind(p, OR);
+	}
+	return error;
+}
+
+/* Blanks part words; brackets and '!' are words by themselves. */
+static int split(struct parser *p, const char *text)
+{
+	static char brackets[][2] = { "(", ")" };
+	static char not[] = "not";
+	unsigned int n = 0;
+	char *s;
+
+	p->text = strdup(text);
+	if (!p->text)
+		return fail(-ENOMEM, "filter");
+	for (s = p->text; *s;) {
+		char c = *s;
+
+		if (strchr(" \t\n", c)) {
+			*s++ = '\0';
+			continue;
+		}
+		if (n == WORDS)
+			return refuse("filter: more than %d words", WORDS);
+		if (strchr("()!", c)) {
+			p->words[n++] = c == '!' ? not : brackets[c == ')'];
+			*s++ = '\0';
+			continue;
+		}
+		p->words[n++] = s;
+		s += strcspn(s, " \t\n()!");
+	}
+	return 0;
+}
+
+static int parse_all(struct parser *p, const char *text)
+{
+	int error = split(p, text);
+
+	if (error || !peek(p))
+		return error;
+	error = parse_or(p);
+	if (!error && peek(p))
+		error = refuse("filter: '%s' has no '(' before it", peek(p));
+	return error;
+}
+
+int filter_parse(const char *text, struct filter **ret)
+{
+	_cleanup_free_ struct parser *p = calloc(1, sizeof(*p));
+	struct filter *filter = calloc(1, sizeof(*filter));
+	int error = -ENOMEM;
+
+	if (p && filter) {
+		p->filter = filter;
+		error = parse_all(p, text);
+		free(p->text);
+	}
+	if (error)
+		free(filter);
+	else
+		*ret = filter;
+	return error;
+}
+
+static bool inside(const struct test *t, const struct shunt_seen *s, const __u8 addr[16])
+{
+	__u8 masked[16];
+
+	if (t->family != s->family)
+		return false;
+	memcpy(masked, addr, sizeof(masked));
+	mask_address(masked, t->len);
+	return !memcmp(masked, t->addr, sizeof(masked));
+}
+
+static bool has_ports(const struct shunt_seen *s)
+{
+	return s->family && s->sport;
+}
+
+static bool between(const struct test *t, __u16 port)
+{
+	return port >= t->low && port <= t->high;
+}
+
+static bool passes(const struct test *t, const struct flow *f)
+{
+	const struct shunt_seen *s = &f->seen;
+
+	switch (t->kind) {
+	case FAMILY:
+		return s->family == t->number;
+	case PROTO:
+		return s->family && s->proto == t->number;
+	case DIRECTION:
+		return s->direction == t->number;
+	case MARK:
+		return f->marks & t->number;
+	case IFACE:
+		return !strcmp(f->iface, t->iface);
+	case PREFIX:
+		return (t->ends & SRC && inside(t, s, s->src)) ||
+		       (t->ends & DST && inside(t, s, s->dst));
+	case PORT:
+		return has_ports(s) && ((t->ends & SRC && between(t, s->sport)) ||
+					(t->ends & DST && between(t, s->dport)));
+	default:
+		return false;
+	}
+}
+
+bool filter_matches(const struct filter *filter, const struct flow *flow)
+{
+	bool stack[2 * TESTS + 1] = { true };
+	const struct test *t;
+	unsigned int top = 0;
+
+	for (t = filter->tests; t < filter->tests + filter->n; t++) {
+		if (t->kind == NOT) {
+			stack[top] = !stack[top];
+		} else if (t->kind == AND || t->kind == OR) {
+			top--;
+			stack[top] = t->kind == AND ? stack[top] && stack[top + 1] :
+						      stack[top] || stack[top + 1];
+		} else {
+			stack[++top] = passes(t, flow);
+		}
+	}
+	return stack[top];
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "flows/flow_counters.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "util/log.h"
+
+unsigned int seen_buckets(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return (cpus > 0 ? cpus : 1) * SHUNT_BUCKETS;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+struct flow *flows_add(struct flows *flows)
+{
+	struct flow *more;
+
+	if (flows->n == flows->room) {
+		flows->room = flows->room ? flows->room * 2 : 1024;
+		more = realloc(flows->list, flows->room * sizeof(*more));
+		if (!more)
+			return NULL;
+		flows->list = more;
+	}
+	more = &flows->list[flows->n++];
+	memset(more, 0, sizeof(*more));
+	return more;
+}
+
+int seen_prepare(int monitor_fd, __u32 mark)
+{
+	struct shunt_monitor m = { .mark = mark };
+	__u32 zero = 0;
+
+	if (getrandom(m.keys, sizeof(m.keys), 0) != sizeof(m.keys))
+		return fail(-errno, "no random numbers");
+	if (bpf_map_update_elem(monitor_fd, &zero, &m, BPF_ANY))
+		return fail(-errno, "can't set up the monitor");
+	return 0;
+}
+
+static int make_reading(const struct seen *s, struct reading *r)
+{
+	r->buckets = calloc(s->n, sizeof(*r->buckets));
+	r->ways = calloc((size_t)s->n * SHUNT_WAYS, sizeof(*r->ways));
+	r->at = now();
+	return r->buckets && r->ways ? 0 : fail(-ENOMEM, "monitor");
+}
+
+/* The programs go on meanwhile: a way counts if it was the same flow's before
+ * and after. */
+static void copy_bucket(const struct seen *s, struct reading *r, unsigned int i)
+{
+	const volatile struct shunt_bucket *live = &s->buckets[i];
+	struct shunt_bucket *b = &r->buckets[i];
+	unsigned int way, at = i * SHUNT_WAYS;
+
+	*b = s->buckets[i];
+	r->sum.packets += b->missed_packets;
+	r->sum.bytes += b->missed_bytes;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (way = 0; way < SHUNT_WAYS; way++)
+		if (b->tag[way])
+			r->ways[at + way] = s->ways[at + way];
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (way = 0; way < SHUNT_WAYS; way++) {
+		if (live->tag[way] != b->tag[way])
+			b->tag[way] = 0;
+		if (!b->tag[way])
+			continue;
+		r->sum.packets += r->ways[at + way].packets;
+		r->sum.bytes += r->ways[at + way].bytes;
+	}
+}
+
+static void read_all(struct seen *s)
+{
+	struct reading old = s->before;
+	unsigned int i;
+
+	s->before = s->now;
+	s->now = old;
+	s->now.sum = (struct shunt_seen){ .packets = 0 };
+	for (i = 0; i < s->n; i++)
+		copy_bucket(s, &s->now, i);
+	s->now.at = now();
+}
+
+static const void *map_counters(int fd, size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int seen_open(struct seen *s, const struct seen_maps *maps, bool old)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	int error;
+
+	if (bpf_obj_get_info_by_fd(maps->buckets, &info, &len))
+		return fail(-errno, "can't read the monitor's maps");
+	s->n = info.max_entries;
+	s->buckets = map_counters(maps->buckets, s->n * sizeof(*s->buckets));
+	s->ways = map_counters(maps->seen, s->n * SHUNT_WAYS * sizeof(*s->ways));
+	if (!s->buckets || !s->ways)
+		return fail(-errno, "can't map the monitor's counters");
+	error = make_reading(s, &s->now);
+	if (!error)
+		error = make_reading(s, &s->before);
+	if (!error && old)
+		read_all(s);
+	return error;
+}
+
+void seen_close(struct seen *s)
+{
+	if (s->buckets)
+		munmap((void *)s->buckets, s->n * sizeof(*s->buckets));
+	if (s->ways)
+		munmap((void *)s->ways, s->n * SHUNT_WAYS * sizeof(*s->ways));
+	free(s->now.buckets);
+	free(s->now.ways);
+	free(s->before.buckets);
+	free(s->before.ways);
+}
+
+static bool same_flow(const struct shunt_seen *a, const struct shunt_seen *b)
+{
+	return !memcmp(a, b, SHUNT_SEEN_WORDS * 4);
+}
+
+static const struct shunt_seen *find(const struct reading *r, unsigned int bucket,
+				     const struct shunt_seen *flow)
+{
+	unsigned int i, at = bucket * SHUNT_WAYS;
+
+	for (i = 0; i < SHUNT_WAYS; i++)
+		if (r->buckets[bucket].tag[i] && same_flow(&r->ways[at + i], flow))
+			return &r->ways[at + i];
+	return NULL;
+}
+
+/* Names that were asked for in this reading. */
+static struct {
+	unsigned int index;
+	char name[IF_NAMESIZE];
+} ifaces[64];
+
+static void name_iface(struct flow *f)
+{
+	unsigned int index = f->seen.ifindex, at = index % 64;
+
+	if (ifaces[at].index != index && !if_indextoname(index, ifaces[at].name))
+		strcpy(ifaces[at].name, "?");
+	ifaces[at].index = index;
+	strcpy(f->iface, ifaces[at].name);
+}
+
+/* Adds one CPU's count to the flow; those from first on are of the same bucket,
+ * so it is among them if another CPU had it. */
+static struct flow *flow_of(struct flows *flows, size_t first, const struct shunt_seen *way)
+{
+	struct flow *f;
+
+	for (; first < flows->n; first++)
+		if (same_flow(&flows->list[first].seen, way))
+			return &flows->list[first];
+	f = flows_add(flows);
+	if (!f)
+		return NULL;
+	memcpy(&f->seen, way, SHUNT_SEEN_WORDS * 4);
+	name_iface(f);
+	return f;
+}
+
+static void add_way(struct flow *f, const struct shunt_seen *way, const struct shunt_seen *old,
+		    double seconds)
+{
+	__u64 packets = way->packets, bytes = way->bytes;
+
+	f->seen.packets += packets;
+	f->seen.bytes += bytes;
+	if (way->last > f->seen.last)
+		f->seen.last = way->last;
+	/* It may have lost its place and come back since. */
+	if (old && old->packets <= packets && old->bytes <= bytes) {
+		packets -= old->packets;
+		bytes -= old->bytes;
+	}
+	f->packet_rate += packets / seconds;
+	f->byte_rate += bytes / seconds;
+}
+
+/* Adds the flows of one CPU's bucket. */
+static int merge_bucket(struct seen *s, struct flows *flows, size_t first, unsigned int bucket)
+{
+	const struct shunt_bucket *b = &s->now.buckets[bucket];
+	double seconds = s->now.at - s->before.at;
+	const struct shunt_seen *way;
+	struct flow *f;
+	unsigned int i;
+
+	for (i = 0; i < SHUNT_WAYS; i++) {
+		if (!b->tag[i])
+			continue;
+		way = &s->now.ways[bucket * SHUNT_WAYS + i];
+		f = flow_of(flows, first, way);
+		if (!f)
+			return -ENOMEM;
+		add_way(f, way, find(&s->before, bucket, way), seconds);
+		if (b->steered & 1 << i)
+			f->marks |= MARK_STEERED;
+	}
+	return 0;
+}
+
+/* Adds the flows of all CPUs' buckets at the same place. */
+static int merge(struct seen *s, struct flows *flows, unsigned int at)
+{
+	__u64 packets = 0, bytes = 0;
+	size_t i, first = flows->n;
+	unsigned int bucket;
+
+	for (bucket = at; bucket < s->n; bucket += SHUNT_BUCKETS) {
+		packets += s->now.buckets[bucket].missed_packets;
+		bytes += s->now.buckets[bucket].missed_bytes;
+		if (merge_bucket(s, flows, first, bucket))
+			return -ENOMEM;
+	}
+	for (i = first; i < flows->n; i++) {
+		flows->list[i].missed_packets = packets;
+		flows->list[i].missed_bytes = bytes;
+	}
+	return 0;
+}
+
+int seen_read(struct seen *s, struct flows *flows)
+{
+	unsigned int i;
+	int error = 0;
+
+	read_all(s);
+	memset(ifaces, 0, sizeof(ifaces));
+	flows->n = 0;
+	for (i = 0; i < SHUNT_BUCKETS && !error; i++)
+		error = merge(s, flows, i);
+	return error;
+}
+
+/* A way that was changing hands is in neither sum. */
+static double rate(__u64 new, __u64 old, const struct seen *s)
+{
+	double seconds = s->now.at - s->before.at;
+
+	return new > old && seconds > 0 ? (new - old) / seconds : 0;
+}
+
+double seen_byte_rate(const struct seen *s)
+{
+	return rate(s->now.sum.bytes, s->before.sum.bytes, s);
+}
+
+double seen_packet_rate(const struct seen *s)
+{
+	return rate(s->now.sum.packets, s->before.sum.packets, s);
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "nat/nat_attach.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/if_arp.h>
+
+#include <bpf/bpf.h>
+
+#include "attach/attach.h"
+#include "attach/loopback.h"
+#include "attach/policy_route.h"
+#include "bpf/pins.h"
+#include "nat/nat_store.h"
+#include "rules/rule.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define SECOND 1000000000ULL
+#define FLOWS 65536
+
+static const struct {
+	const char *name;
+	unsigned int seconds;
+	const char *help;
+} idles[NAT_IDLES] = {
+	[NAT_OPENING] = { "opening", 30, "nothing has come back yet" },
+	[NAT_TCP] = { "tcp", 7440, "an open connection" },
+	[NAT_CLOSING] = { "closing", 120, "one end has closed" },
+	[NAT_CLOSED] = { "closed", 10, "both have, or one has reset" },
+	[NAT_UDP] = { "udp", 120, "UDP that was answered" },
+};
+
+void nat_defaults(struct shunt_nat *ret)
+{
+	int i;
+
+	*ret = (struct shunt_nat){ .current = { 0, 2, 4, 6 }, .flows = FLOWS };
+	for (i = 0; i < NAT_IDLES; i++)
+		ret->idle_ns[i] = idles[i].seconds * SECOND;
+}
+
+int nat_set_idle(struct shunt_nat *nat, const char *word)
+{
+	const char *value = strchr(word, '=');
+	unsigned int seconds;
+	int i;
+
+	if (!value)
+		return refuse("--nat-idle '%s': not KIND=SECONDS", word);
+	for (i = 0; i < NAT_IDLES; i++)
+		if (!strncmp(idles[i].name, word, value - word) && !idles[i].name[value - word])
+			break;
+	if (i == NAT_IDLES)
+		return refuse("--nat-idle '%s': no such kind of flow; see 'shunt load help'", word);
+	if (!parse_number(value + 1, 99999, &seconds) || !seconds)
+		return refuse("--nat-idle '%s': not a number of seconds from 1 to 99999", word);
+	nat->idle_ns[i] = seconds * SECOND;
+	return 0;
+}
+
+void nat_usage(void)
+{
+	int i;
+
+	printf("  --nat NAME           NAT of what leaves by this interface ('shunt nat' adds others)\n"
+	       "  --nat-flows N        flows at a time (%d)\n"
+	       "  --nat-idle KIND=SEC  seconds without packets after which a flow ends:\n", FLOWS);
+	for (i = 0; i < NAT_IDLES; i++)
+		printf("                         %-8s %s (%u)\n", idles[i].name, idles[i].help,
+		       idles[i].seconds);
+}
+
+bool nat_is(const struct shunt_state *state)
+{
+	return state->kind >= SHUNT_NAT_IN && state->kind <= SHUNT_NAT_RAW_OUT;
+}
+
+/* Has the interface a link layer header: 1, 0, or -errno, said. */
+static int has_header(const char *name)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = {};
+
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &r))
+		return fail(-errno, "can't ask what kind of interface '%s' is", name);
+	switch (r.ifr_hwaddr.sa_family) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+		return 1;
+	/* those that the kernel's dev_is_mac_header_xmit() names */
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+	case ARPHRD_NONE:
+	case ARPHRD_RAWIP:
+	case ARPHRD_PPP:
+		return 0;
+	}
+	return deny(-EOPNOTSUPP, "'%s': NAT does not know this kind of interface (%u)", name,
+		    r.ifr_hwaddr.sa_family);
+}
+
+int nat_states(const char *name, struct shunt_state ret[2])
+{
+	unsigned int ifindex = if_nametoindex(name);
+	int header, i;
+
+	if (!ifindex || strlen(name) >= IF_NAMESIZE)
+		return deny(-ENODEV, "no interface '%s'", name);
+	header = has_header(name);
+	if (header < 0)
+		return header;
+	for (i = 0; i < 2; i++) {
+		ret[i] = (struct shunt_state){ .ifindex = ifindex };
+		strcpy(ret[i].name, name);
+	}
+	ret[0].kind = header ? SHUNT_NAT_IN : SHUNT_NAT_RAW_IN;
+	ret[1].kind = header ? SHUNT_NAT_OUT : SHUNT_NAT_RAW_OUT;
+	return 0;
+}
+
+int nat_attach(struct shunt_state *states, unsigned int ifindex)
+{
+	char name[IF_NAMESIZE];
+	struct shunt_state want[2], *s;
+	int i, error;
+
+	if (!if_indextoname(ifindex, name))
+		return fail(-errno, "no interface with index %u", ifindex);
+	error = nat_states(name, want);
+	for (i = 0; i < 2 && !error; i++) {
+		s = state_find(states, want[i].kind, name);
+		want[i].admit = !s || s->admit;
+		if (!s && !i)
+			say("NAT attached to '%s'", name);
+		error = attach_new(states, &want[i]);
+	}
+	return error;
+}
+
+static int detach_all(struct shunt_state *states)
+{
+	int i, error, first = 0;
+
+	for (i = SHUNT_STATES - 1; i >= 0; i--) {
+		if (!nat_is(&states[i]) || !states[i].admit)
+			continue;
+		error = detach(states, i);
+		first = first ? first : error;
+	}
+	return first;
+}
+
+bool nat_attached(const struct shunt_state *states)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (nat_is(&states[i]) && states[i].admit)
+			return true;
+	return false;
+}
+
+int nat_rest(struct shunt_state *states)
+{
+	_cleanup_fd_ int flows = -1;
+	struct shunt_nat_key key;
+
+	if (!nat_attached(states) || !nat_store_empty())
+		return 0;
+	flows = pin_open("maps", "shunt_nat_flows");
+	if (flows < 0)
+		return fail(flows, "can't open the flows");
+	if (!bpf_map_get_next_key(flows, NULL, &key))
+		return -EBUSY;
+	nat_store_forget();
+	return detach_all(states);
+}
+
+int nat_forwarding(struct shunt_conf *conf)
+{
+	__atomic_store_n(&conf->nat, 1, __ATOMIC_SEQ_CST);
+	return lo_on(conf, LO_FORWARDING);
+}
+
+/* --- where rules lead ------------------------------------------------------------- */
+
+#define SEEN 64
+
+struct reach {
+	struct shunt_state *states;
+	struct shunt_conf *conf;
+	bool was_there[SHUNT_STATES];
+	bool was_on;             /* conf->nat */
+	unsigned int seen[SEEN]; /* interfaces that have NAT by now */
+	unsigned int n;
+	/* rules whose destination is a single address without a route, whose target
+	 * has no route, and those for loopback addresses whose target is elsewhere */
+	struct trouble {
+		unsigned int rules;
+		const struct shunt_nat_rule *first;
+	} lost, unrouted, stuck;
+};
+
+static struct reach reach;
+
+static int reach_iface(unsigned int ifindex)
+{
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < reach.n; i++)
+		if (reach.seen[i] == ifindex)
+			return 0;
+	error = nat_attach(reach.states, ifindex);
+	if (!error && reach.n < SEEN)
+		reach.seen[reach.n++] = ifindex;
+	return error;
+}
+
+static void note(struct trouble *t, const struct shunt_nat_rule *r)
+{
+	if (!t->rules++)
+		t->first = r;
+}
+
+static void warn_lost(const struct trouble *t)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!t->rules)
+		return;
+	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
+	if (t->rules == 1)
+		warn("this host has no route to the destination %s, and without one nothing "
+		     "sent there gets as far as NAT", text);
+	else
+		warn("this host has no route to the destinations of %u rules, such as %s, and "
+		     "without one nothing sent there gets as far as NAT", t->rules, text);
+}
+
+static void warn_unrouted(const struct trouble *t)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!t->rules)
+		return;
+	inet_ntop(t->first->family, t->first->to, text, sizeof(text));
+	if (t->rules == 1)
+		warn("this host has no route to the target %s; when it has one, add the rule "
+		     "again", text);
+	else
+		warn("this host has no route to the targets of %u rules, such as %s; when it "
+		     "has, apply them again", t->rules, text);
+}
+
+static void warn_stuck(const struct trouble *t)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!t->rules)
+		return;
+	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
+	warn("what this host sends to %s has a source that can't leave it, and the target is "
+	     "elsewhere", text);
+}
+
+static bool is_loopback(const struct shunt_nat_rule *r)
+{
+	static const __u8 one[16] = { [15] = 1 };
+
+	return r->family == AF_INET ? r->dst[0] == 127 : !memcmp(r->dst, one, sizeof(one));
+}
+
+static int reach_rule(struct shunt_nat_rule *r)
+{
+	bool single = r->dst_len == (r->family == AF_INET ? 32 : 128);
+	__u32 ifindex;
+	int error = 0;
+
+	if (!route_lookup(r->family, r->dst, &ifindex))
+		error = reach_iface(ifindex);
+	else if (single)
+		note(&reach.lost, r);
+	if (error)
+		return error;
+	if (route_lookup(r->family, r->to, &r->ifindex)) {
+		note(&reach.unrouted, r);
+		return 0;
+	}
+	if (is_loopback(r) && r->ifindex != LOOPBACK)
+		note(&reach.stuck, r);
+	return reach_iface(r->ifindex);
+}
+
+int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
+{
+	unsigned int i, ifindex;
+	int error;
+
+	reach = (struct reach){
+		.states = pin_mmap("shunt_state", NULL),
+		.conf = pin_mmap("shunt_conf", NULL),
+	};
+	if (!reach.states || !reach.conf)
+		return fail(-errno, "can't map the settings");
+	reach.was_on = reach.conf->nat;
+	for (i = 0; i < SHUNT_STATES; i++)
+		reach.was_there[i] = reach.states[i].kind != SHUNT_NONE;
+	error = at_home();
+	if (!error)
+		error = nat_forwarding(reach.conf);
+	for (i = 0; i < SHUNT_STATES && !error; i++) {
+		ifindex = if_nametoindex(reach.states[i].name);
+		if (reach.states[i].kind == SHUNT_IFACE && ifindex)
+			error = reach_iface(ifindex);
+	}
+	for (i = 0; i < n && !error; i++)
+		error = reach_rule(&rules[i]);
+	if (error) {
+		nat_unreach();
+		return error;
+	}
+	warn_lost(&reach.lost);
+	warn_unrouted(&reach.unrouted);
+	warn_stuck(&reach.stuck);
+	return 0;
+}
+
+void nat_unreach(void)
+{
+	int i;
+
+	for (i = SHUNT_STATES - 1; i >= 0; i--)
+		if (nat_is(&reach.states[i]) && !reach.was_there[i])
+			detach(reach.states, i);
+	if (reach.was_on)
+		return;
+	reach.conf->nat = 0;
+	lo_off(reach.conf, LO_FORWARDING);
+}
+
+int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_changes *ret)
+{
+	int error = n ? nat_reach(rules, n) : 0;
+
+	if (error)
+		return error;
+	error = nat_store_replace(rules, n, ret);
+	if (error && n)
+		nat_unreach();
+	return error;
+}
+
+void nat_undo(void)
+{
+	nat_store_undo();
+	if (reach.states)
+		nat_unreach();
+}

@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * All rules of one protocol and destination prefix are compiled together: each
+ * port belongs to the rule with the narrowest range, and runs of ports are cut
+ * into aligned blocks, for which the hash has an entry. An entry is written
+ * before those that it takes over from are removed, and a shape is there as
+ * long as some entry has it. What targets the rules have is compiled likewise,
+ * from a mirror of each rule that has the target for its destination.
+ */
+#include "nat/nat_store.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <bpf/bpf.h>
+
+#include "bpf/pins.h"
+#include "nat/nat_rule.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define PORTS 65536
+
+struct entry {
+	struct shunt_nat_match key;
+	struct shunt_nat_target target;
+};
+
+struct entries {
+	struct entry *at;
+	size_t count;
+	size_t room;
+	bool targets; /* they are of mirrors */
+};
+
+static struct shunt_nat *nat;
+static struct shunt_nat_rule *rules;
+static struct shunt_nat_shapes *shapes;
+static struct shunt_nat_ports *ports;
+static int match_fd = -1;
+
+static void free_entries(struct entries *e)
+{
+	free(e->at);
+}
+
+#define _cleanup_entries_ _cleanup_(free_entries)
+
+static int add_entry(struct entries *e, const struct entry *entry)
+{
+	size_t room = e->room ? 2 * e->room : 64;
+	struct entry *at;
+
+	if (e->count == e->room) {
+		at = realloc(e->at, room * sizeof(*at));
+		if (!at)
+			return -ENOMEM;
+		e->at = at;
+		e->room = room;
+	}
+	e->at[e->count++] = *entry;
+	return 0;
+}
+
+static int compare_at(const void *a, const void *b)
+{
+	return nat_rule_compare(*(const struct shunt_nat_rule *const *)a,
+				*(const struct shunt_nat_rule *const *)b);
+}
+
+/* Those of from[count] that are used, sorted. */
+static int list(const struct shunt_nat_rule *from, unsigned int count,
+		const struct shunt_nat_rule ***ret, unsigned int *ret_count)
+{
+	const struct shunt_nat_rule **all = calloc(count + 1, sizeof(*all));
+	unsigned int i, n = 0;
+
+	if (!all)
+		return fail(-ENOMEM, "can't list the rules");
+	for (i = 0; i < count; i++)
+		if (from[i].used)
+			all[n++] = &from[i];
+	qsort(all, n, sizeof(*all), compare_at);
+	*ret = all;
+	*ret_count = n;
+	return 0;
+}
+
+int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count)
+{
+	return list(rules, nat->rules, ret, ret_count);
+}
+
+static struct shunt_nat_rule mirror(const struct shunt_nat_rule *r)
+{
+	struct shunt_nat_rule m = *r;
+
+	memcpy(m.dst, r->to, sizeof(m.dst));
+	m.dst_len = r->to_len;
+	if (r->to_low) {
+		m.dport_low = r->to_low;
+		m.dport_high = r->to_high;
+	}
+	return m;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	return memcmp(&((const struct entry *)a)->key, &((const struct entry *)b)->key,
+		      sizeof(struct shunt_nat_match));
+}
+
+/* One aligned block of ports for a rule. */
+static int add_block(struct entries *e, const struct shunt_nat_rule *r, unsigned int port,
+		     unsigned int port_len)
+{
+	struct entry entry = {
+		.key = { .port = port, .family = r->family, .proto = r->proto,
+			 .dst_len = r->dst_len, .port_len = port_len,
+			 .is_target = e->targets },
+		.target = { .rule = e->targets ? 0 : r - rules, .ifindex = r->ifindex, .dport_low = r->dport_low,
+			    .to_low = r->to_low, .keep = r->to_len,
+			    .shift = r->to_low != r->to_high },
+	};
+
+	memcpy(entry.key.dst, r->dst, sizeof(r->dst));
+	memcpy(entry.target.to, r->to, sizeof(r->to));
+	return add_entry(e, &entry);
+}
+
+/* The ports from low up to end, which is none of them. */
+static int add_run(struct entries *e, const struct shunt_nat_rule *r, unsigned int low,
+		   unsigned int end)
+{
+	unsigned int len, size;
+	int error = 0;
+
+	while (low < end && !error) {
+		for (len = 0; len < 16; len++) {
+			size = PORTS >> len;
+			if (!(low % size) && low + size <= end)
+				break;
+		}
+		error = add_block(e, r, low, len);
+		low += PORTS >> len;
+	}
+	return error;
+}
+
+/* The first port from port on that nobody owns; next of an owned one is after
+ * it. */
+static __u32 first_free(__u32 *next, __u32 port)
+{
+	while (next[port] != port)
+		port = next[port] = next[next[port]];
+	return port;
+}
+
+/* The entries for count rules of one prefix, sorted as nat_rule_compare() does. */
+static int compile(const struct shunt_nat_rule **group, unsigned int count, struct entries *e)
+{
+	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
+	_cleanup_free_ __u32 *next = NULL;
+	__u32 port, low = 0;
+	unsigned int i;
+	int error = 0;
+
+	if (count == 1)
+		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
+	owner = calloc(PORTS + 1, sizeof(*owner));
+	next = calloc(PORTS + 1, sizeof(*next));
+	if (!owner || !next)
+		return -ENOMEM;
+	for (port = 0; port <= PORTS; port++)
+		next[port] = port;
+	for (i = 0; i < count; i++) {
+		port = first_free(next, group[i]->dport_low);
+		for (; port <= group[i]->dport_high; port = first_free(next, port)) {
+			owner[port] = group[i];
+			next[port] = port + 1;
+		}
+	}
+	for (port = 1; port <= PORTS && !error; port++) {
+		if (port < PORTS && owner[port] == owner[low])
+			continue;
+		if (owner[low])
+			error = add_run(e, owner[low], low, port);
+		low = port;
+	}
+	return error;
+}
+
+/* Adds the entries for those of count rules that have the prefix of r, or for
+ * all if r is NULL. */
+static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
+		       const struct shunt_nat_rule *r, struct entries *e)
+{
+	_cleanup_free_ const struct shunt_nat_rule **all = NULL;
+	unsigned int i, first, n = 0;
+	int error = list(from, count, &all, &n);
+
+	for (first = 0; first < n && !error; first = i) {
+		for (i = first + 1; i < n && nat_rule_same_prefix(all[i], all[first]); i++)
+			;
+		if (!r || nat_rule_same_prefix(all[first], r))
+			error = compile(all + first, i - first, e);
+	}
+	return error;
+}
+
+/* The entries for the rules with the prefix of r, and for the targets of those
+ * that share its target's prefix or that of was; for all if r is NULL. Sorted
+ * by key. */
+static int entries_for(const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
+		       struct entries *e)
+{
+	_cleanup_free_ struct shunt_nat_rule *mirrors = calloc(nat->rules + 1, sizeof(*mirrors));
+	struct shunt_nat_rule now, before;
+	unsigned int i;
+	int error = mirrors ? add_entries(rules, nat->rules, r, e) : -ENOMEM;
+
+	for (i = 0; i < nat->rules && mirrors; i++)
+		mirrors[i] = mirror(&rules[i]);
+	e->targets = true;
+	if (!error && r)
+		now = mirror(r);
+	if (!error)
+		error = add_entries(mirrors, nat->rules, r ? &now : NULL, e);
+	if (!error && was) {
+		before = mirror(was);
+		if (!nat_rule_same_prefix(&before, &now))
+			error = add_entries(mirrors, nat->rules, &before, e);
+	}
+	e->targets = false;
+	if (error == -ENOMEM)
+		return fail(error, "can't compile the rules");
+	qsort(e->at, e->count, sizeof(*e->at), compare_entries);
+	return error;
+}
+
+/* Has programs look at the ports of these entries. */
+static void mark_ports(const struct entries *e)
+{
+	unsigned int i, width, count;
+	__u64 mask, *word;
+	size_t at;
+
+	for (at = 0; at < e->count; at++) {
+		const struct shunt_nat_match *key = &e->at[at].key;
+
+		word = &ports[key->proto == IPPROTO_UDP].bits[key->port / 64];
+		width = PORTS >> key->port_len;
+		count = width < 64 ? 1 : width / 64;
+		mask = width < 64 ? ((1ULL << width) - 1) << key->port % 64 : ~0ULL;
+		for (i = 0; i < count; i++)
+			if ((word[i] & mask) != mask)
+				__atomic_or_fetch(&word[i], mask, __ATOMIC_SEQ_CST);
+	}
+}
+
+/* --- shapes ------------------------------------------------------------------- */
+
+static enum shunt_nat_group group_of(const struct shunt_nat_match *key)
+{
+	if (key->is_target)
+		return key->family == AF_INET ? NAT_TARGET4 : NAT_TARGET6;
+	return key->family == AF_INET ? NAT_DST4 : NAT_DST6;
+}
+
+/* Longest prefixes first, then the smallest blocks. */
+static int compare_shapes(const void *a, const void *b)
+{
+	const __u8 *x = a, *y = b;
+
+	return x[0] != y[0] ? y[0] - x[0] : y[1] - x[1];
+}
+
+static int add_shape(struct shunt_nat_shapes *s, const struct shunt_nat_match *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->count; i++)
+		if (s->shape[i].dst_len == key->dst_len && s->shape[i].port_len == key->port_len)
+			return 0;
+	if (s->count == SHUNT_NAT_SHAPES)
+		return deny(-ENOSPC, "no room for more than %d pairs of prefix length and port block",
+			    SHUNT_NAT_SHAPES);
+	s->shape[s->count].dst_len = key->dst_len;
+	s->shape[s->count++].port_len = key->port_len;
+	return 0;
+}
+
+/* Puts the other of a group's two in force. */
+static void publish(enum shunt_nat_group g, struct shunt_nat_shapes *s)
+{
+	__u32 other = 2 * g + !(nat->current[g] & 1);
+
+	qsort(s->shape, s->count, sizeof(s->shape[0]), compare_shapes);
+	shapes[other] = *s;
+	__atomic_store_n(&nat->current[g], other, __ATOMIC_RELEASE);
+}
+
+static void publish_changed(struct shunt_nat_shapes s[NAT_GROUPS])
+{
+	unsigned int g;
+
+	for (g = 0; g < NAT_GROUPS; g++)
+		if (s[g].count != shapes[nat->current[g]].count)
+			publish(g, &s[g]);
+}
+
+/* Lets programs look for these entries too. */
+static int widen(const struct entries *e)
+{
+	struct shunt_nat_shapes wide[NAT_GROUPS];
+	unsigned int g;
+	size_t i;
+	int error = 0;
+
+	for (g = 0; g < NAT_GROUPS; g++)
+		wide[g] = shapes[nat->current[g]];
+	for (i = 0; i < e->count && !error; i++)
+		error = add_shape(&wide[group_of(&e->at[i].key)], &e->at[i].key);
+	if (!error)
+		publish_changed(wide);
+	return error;
+}
+
+/* And no longer for those that nobody has. */
+static int narrow(void)
+{
+	struct shunt_nat_shapes used[NAT_GROUPS] = {};
+	struct shunt_nat_match key, *last = NULL;
+	int error = 0;
+
+	while (!error && !bpf_map_get_next_key(match_fd, last, &key)) {
+		error = add_shape(&used[group_of(&key)], &key);
+		last = &key;
+	}
+	if (!error)
+		publish_changed(used);
+	return error;
+}
+
+/* --- changes -------------------------------------------------------------------- */
+
+static int put_entries(const struct entries *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->count; i++) {
+		if (!bpf_map_update_elem(match_fd, &e->at[i].key, &e->at[i].target, BPF_ANY))
+			continue;
+		if (errno == E2BIG)
+			return deny(-ENOSPC, "no room for more than %d blocks of ports",
+				    SHUNT_NAT_MATCHES);
+		return fail(-errno, "can't write a rule");
+	}
+	return 0;
+}
+
+/* Removes those of old that are not in kept. */
+static int drop_entries(const struct entries *old, const struct entries *kept)
+{
+	size_t i;
+
+	for (i = 0; i < old->count; i++) {
+		if (kept->count && bsearch(&old->at[i], kept->at, kept->count, sizeof(*kept->at),
+					   compare_entries))
+			continue;
+		if (bpf_map_delete_elem(match_fd, &old->at[i].key) && errno != ENOENT)
+			return fail(-errno, "can't remove a rule");
+	}
+	return 0;
+}
+
+static int all_entries(struct entries *e)
+{
+	struct shunt_nat_match *last = NULL;
+	struct entry entry = {};
+	int error = 0;
+
+	while (!error && !bpf_map_get_next_key(match_fd, last, &entry.key)) {
+		error = add_entry(e, &entry);
+		last = &entry.key;
+	}
+	return error ? fail(error, "can't read the rules") : 0;
+}
+
+/* Brings the hash from old to what the rules say for the prefixes of r and was
+ * (NULL: for all). */
+static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
+		 const struct entries *old)
+{
+	_cleanup_entries_ struct entries new = {};
+	int error = entries_for(r, was, &new);
+
+	if (!error)
+		mark_ports(&new);
+	if (!error)
+		error = widen(&new);
+	if (!error)
+		error = put_entries(&new);
+	if (!error)
+		error = drop_entries(old, &new);
+	if (!error && old->count)
+		error = narrow();
+	__atomic_add_fetch(&nat->changes, 1, __ATOMIC_SEQ_CST);
+	return error;
+}
+
+static int repair(void)
+{
+	_cleanup_entries_ struct entries old = {};
+	int error = all_entries(&old);
+
+	if (!error)
+		error = apply(NULL, NULL, &old);
+	if (!error)
+		nat->changing = 0;
+	return error;
+}
+
+int nat_store_open(void)
+{
+	nat = nat ? nat : pin_mmap("shunt_nat", NULL);
+	rules = rules ? rules : pin_mmap("shunt_nat_rules", NULL);
+	shapes = shapes ? shapes : pin_mmap("shunt_nat_shapes", NULL);
+	ports = ports ? ports : pin_mmap("shunt_nat_ports", NULL);
+	match_fd = match_fd >= 0 ? match_fd : pin_open("maps", "shunt_nat_match");
+	if (!nat || !rules || !shapes || !ports || match_fd < 0)
+		return fail(match_fd < 0 ? match_fd : -errno, "can't open the NAT rules");
+	return nat->changing ? repair() : 0;
+}
+
+static struct shunt_nat_rule *find(const struct shunt_nat_rule *match)
+{
+	unsigned int i;
+
+	for (i = 0; i < nat->rules; i++)
+		if (rules[i].used && nat_rule_same_match(&rules[i], match))
+			return &rules[i];
+	return NULL;
+}
+
+static int no_room(void)
+{
+	return deny(-ENOSPC, "no room for more than %d NAT rules", SHUNT_NAT_RULES);
+}
+
+static struct shunt_nat_rule *free_slot(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nat->rules; i++)
+		if (!rules[i].used)
+			return &rules[i];
+	return i < SHUNT_NAT_RULES ? &rules[nat->rules++] : NULL;
+}
+
+/* Puts value in the place of *at, and the hash right; undoes it on failure. */
+static int change(struct shunt_nat_rule *at, const struct shunt_nat_rule *value)
+{
+	const struct shunt_nat_rule was = *at, *now = value->used ? value : &was;
+	_cleanup_entries_ struct entries old = {};
+	int error = entries_for(now, was.used ? &was : NULL, &old);
+
+	if (error)
+		return error;
+	nat->changing = 1;
+	*at = *value;
+	error = apply(now, was.used ? &was : NULL, &old);
+	if (!error) {
+		nat->changing = 0;
+		return 0;
+	}
+	*at = was;
+	repair();
+	return error;
+}
+
+int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was)
+{
+	struct shunt_nat_rule *at = find(r), new = *r;
+
+	ret_was->used = 0;
+	if (at) {
+		*ret_was = *at;
+		new.flows = at->flows;
+		new.refused = at->refused;
+	} else {
+		at = free_slot();
+	}
+	if (!at)
+		return no_room();
+	new.used = 1;
+	return change(at, &new);
+}
+
+int nat_store_del(const struct shunt_nat_rule *match)
+{
+	const struct shunt_nat_rule none = {};
+	struct shunt_nat_rule *at = find(match);
+
+	return at ? change(at, &none) : -ENOENT;
+}
+
+int nat_store_flush(void)
+{
+	nat->changing = 1;
+	memset(rules, 0, nat->rules * sizeof(*rules));
+	nat->rules = 0;
+	return repair();
+}
+
+/* --- all at once --------------------------------------------------------------- */
+
+struct table {
+	struct shunt_nat_rule at[SHUNT_NAT_RULES];
+	unsigned int count;
+};
+
+static struct table before; /* the last nat_store_replace() */
+
+static int by_match(const void *a, const void *b)
+{
+	return nat_rule_compare(a, b);
+}
+
+/* Those of wanted[count], which are sorted, take the places that they have, or
+ * free ones; their used is 2 then. */
+static int fill_table(struct table *t, struct shunt_nat_rule *wanted, unsigned int count,
+		      struct rule_changes *d)
+{
+	struct shunt_nat_rule *r;
+	unsigned int i, at = 0;
+
+	for (i = 0; i < t->count; i++) {
+		if (!t->at[i].used)
+			continue;
+		r = bsearch(&t->at[i], wanted, count, sizeof(*r), by_match);
+		if (!r) {
+			t->at[i].used = 0;
+			d->deleted++;
+			continue;
+		}
+		d->same += nat_rule_same_effect(&t->at[i], r);
+		d->changed += !nat_rule_same_effect(&t->at[i], r);
+		r->flows = t->at[i].flows;
+		r->refused = t->at[i].refused;
+		r->used = 1;
+		t->at[i] = *r;
+		r->used = 2;
+	}
+	for (i = 0; i < count; i++) {
+		if (wanted[i].used == 2)
+			continue;
+		while (at < t->count && t->at[at].used)
+			at++;
+		if (at == SHUNT_NAT_RULES)
+			return no_room();
+		t->at[at] = wanted[i];
+		t->at[at].used = 1;
+		if (at == t->count)
+			t->count++;
+		d->added++;
+	}
+	return 0;
+}
+
+static int put_table(const struct table *t)
+{
+	nat->changing = 1;
+	memcpy(rules, t->at, t->count * sizeof(*rules));
+	nat->rules = t->count;
+	return repair();
+}
+
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret)
+{
+	_cleanup_free_ struct shunt_nat_rule *wanted = calloc(count + 1, sizeof(*wanted));
+	_cleanup_free_ struct table *t = malloc(sizeof(*t));
+	struct rule_changes d = {};
+	int error;
+
+	if (!wanted || !t)
+		return fail(-ENOMEM, "can't change the NAT rules");
+	before.count = nat->rules;
+	memcpy(before.at, rules, before.count * sizeof(*rules));
+	*t = before;
+	if (count)
+		memcpy(wanted, all, count * sizeof(*wanted));
+	qsort(wanted, count, sizeof(*wanted), by_match);
+	error = fill_table(t, wanted, count, &d);
+	if (!error && count + d.deleted) /* the same rules may lead elsewhere by now */
+		error = put_table(t);
+	if (error)
+		nat_store_undo();
+	else
+		*ret = d;
+	return error;
+}
+
+void nat_store_undo(void)
+{
+	put_table(&before);
+}
+
+bool nat_store_empty(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nat->rules; i++)
+		if (rules[i].used)
+			return false;
+	return true;
+}
+
+void nat_store_forget(void)
+{
+	memset(ports, 0, 2 * sizeof(*ports));
+}

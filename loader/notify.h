@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef SHUNT_NOTIFY_H
-#define SHUNT_NOTIFY_H
-
-/* Tells the service manager, if it asked to be told: sd_notify(3). */
-void notify(const char *text);
-
-#endif

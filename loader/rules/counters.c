@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rules/counters.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bpf/pins.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define FIRST_TALLIES 1024
+
+static struct region region = { .fd = -1 };
+static __u32 shards;
+
+__u32 ticks_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return SHUNT_TICKS((__u64)t.tv_sec * 1000000000 + t.tv_nsec);
+}
+
+int tallies_make(int outer, __u32 parts)
+{
+	_cleanup_fd_ int inner = inner_create("shunt_tally", sizeof(struct shunt_tally),
+					      FIRST_TALLIES * parts);
+
+	return inner < 0 ? inner : inner_install(outer, inner);
+}
+
+int tallies_open(__u32 parts)
+{
+	int fd = inner_pinned("shunt_tallies");
+
+	shards = parts;
+	region_close(&region);
+	return fd < 0 ? fd : region_open(&region, fd);
+}
+
+void tallies_close(void)
+{
+	region_close(&region);
+}
+
+static __u32 room(void)
+{
+	return region.entries / shards;
+}
+
+static struct shunt_tally *part_at(__u32 tally, __u32 shard)
+{
+	size_t size = sizeof(struct shunt_tally);
+
+	return region_at(&region, ((size_t)tally * shards + shard) * size, size);
+}
+
+/* What programs counted in the old one since it was copied. */
+static void add_late(struct shunt_tally *to, const struct shunt_tally *now,
+		     const struct shunt_tally *copied)
+{
+	__atomic_fetch_add(&to->packets, now->packets - copied->packets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->bytes, now->bytes - copied->bytes, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->flows, now->flows - copied->flows, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->misses, now->misses - copied->misses, __ATOMIC_RELAXED);
+}
+
+/* Makes room for count tallies at least; what they count goes on. */
+static int grow(__u32 count)
+{
+	_cleanup_fd_ int outer = pin_open("maps", "shunt_tallies");
+	_cleanup_free_ struct shunt_tally *copy = NULL;
+	struct shunt_tally *from, *to;
+	struct region larger;
+	size_t i, parts = (size_t)room() * shards;
+	int fd, error;
+
+	if (outer < 0)
+		return fail(outer, "can't open the tallies in '%s'", opt.pin_dir);
+	count += count / 4;
+	fd = inner_create("shunt_tally", sizeof(*to), count * shards);
+	if (fd < 0)
+		return fd;
+	error = region_open(&larger, fd);
+	copy = malloc(parts * sizeof(*copy));
+	if (error || !copy)
+		return fail(error ? error : -ENOMEM, "can't map the tallies");
+	from = region_at(&region, 0, parts * sizeof(*from));
+	to = region_at(&larger, 0, parts * sizeof(*to));
+	memcpy(copy, from, parts * sizeof(*copy));
+	memcpy(to, copy, parts * sizeof(*copy));
+	error = inner_install(outer, larger.fd);
+	if (error) {
+		region_close(&larger);
+		return error;
+	}
+	for (i = 0; i < parts; i++)
+		add_late(&to[i], &from[i], &copy[i]);
+	region_close(&region);
+	region = larger;
+	return 0;
+}
+
+static void set_birth(__u32 tally, bool alive)
+{
+	struct shunt_tally *t;
+	__u32 i, birth = part_at(tally, 0)->birth;
+
+	birth += (birth & 1) == alive ? 2 : 1;
+	for (i = 0; i < shards; i++) {
+		t = part_at(tally, i);
+		__atomic_store_n(&t->birth, birth, __ATOMIC_RELEASE);
+	}
+}
+
+static bool tally_alive(__u32 tally)
+{
+	return part_at(tally, 0)->birth & 1;
+}
+
+static void tally_begin(__u32 tally)
+{
+	struct shunt_tally *t;
+	__u32 i;
+
+	for (i = 0; i < shards; i++) {
+		t = part_at(tally, i);
+		t->packets = t->bytes = t->flows = t->misses = 0;
+		t->hit = ticks_now();
+		t->miss = 0;
+	}
+	set_birth(tally, true);
+}
+
+__u32 *free_tally(struct store *s, __u32 i)
+{
+	__u32 *unit = store_at(s, s->book->free_at + i / 16, 1);
+
+	return unit + i % 16;
+}
+
+int tally_take(struct store *s, __u32 *ret)
+{
+	int error;
+
+	if (s->book->free_count) {
+		*ret = *free_tally(s, s->book->free_count - 1);
+		s->book->free_count--;
+	} else {
+		if (s->book->tally_top == room()) {
+			error = grow(room() * 2);
+			if (error)
+				return error;
+		}
+		*ret = s->book->tally_top++;
+	}
+	tally_begin(*ret);
+	return 0;
+}
+
+void tally_end(__u32 tally)
+{
+	if (tally_alive(tally))
+		set_birth(tally, false);
+}
+
+/* If there is no room in the stack, the next store will have the tally. */
+void tally_free(struct store *s, __u32 tally)
+{
+	struct shunt_book *b = s->book;
+
+	if (!tally_alive(tally))
+		return;
+	tally_end(tally);
+	if (b->free_count < b->free_room) {
+		*free_tally(s, b->free_count) = tally;
+		b->free_count++;
+	}
+}
+
+void tally_touch(__u32 tally)
+{
+	__atomic_store_n(&part_at(tally, 0)->hit, ticks_now(), __ATOMIC_RELAXED);
+}
+
+void tally_counts(__u32 tally, struct rule_counts *ret)
+{
+	struct rule_counts c = {};
+	const struct shunt_tally *t;
+	__u32 i;
+
+	for (i = 0; i < shards; i++) {
+		t = part_at(tally, i);
+		c.packets += t->packets;
+		c.bytes += t->bytes;
+		c.flows += t->flows;
+		c.misses += t->misses;
+		c.hit = t->hit > c.hit ? t->hit : c.hit;
+		c.miss = t->miss > c.miss ? t->miss : c.miss;
+	}
+	*ret = c;
+}

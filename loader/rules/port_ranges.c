@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rules/port_ranges.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+
+#define PORTS 65536U
+#define LIST_PER_UNIT 16
+#define PER_UNIT 8
+
+bool is_single(const struct shunt_rule *r)
+{
+	return r->dport_low == r->dport_high;
+}
+
+bool is_loose(const struct shunt_rule *r)
+{
+	return !is_single(r) && (r->sport_low || r->sport_high != 65535);
+}
+
+void set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
+		struct rule_set *to)
+{
+	__u32 i;
+
+	to->count = 0;
+	for (i = 0; i < count; i++) {
+		if (add && rule_compare(rule_in(s, add), rule_in(s, of[i])) < 0) {
+			to->rule[to->count++] = add;
+			add = 0;
+		}
+		if (of[i] != del)
+			to->rule[to->count++] = of[i];
+	}
+	if (add)
+		to->rule[to->count++] = add;
+}
+
+__u32 list_write(struct store *s, const __u32 *rule, __u32 count)
+{
+	__u32 unit = count ? store_take(s, units_for(count + 1, LIST_PER_UNIT)) : 0;
+	__u32 *list;
+
+	if (!unit)
+		return 0;
+	list = store_at(s, unit, units_for(count + 1, LIST_PER_UNIT));
+	list[0] = count;
+	memcpy(list + 1, rule, count * sizeof(*rule));
+	return unit;
+}
+
+const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count)
+{
+	__u32 *list = unit ? store_at(s, unit, 1) : NULL;
+
+	*ret_count = list ? *list : 0;
+	if (list)
+		list = store_at(s, unit, units_for(*list + 1, LIST_PER_UNIT));
+	return list ? list + 1 : NULL;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const __u32 *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Sorts ports, of which each may stand several times; returns how many are
+ * left when each stands once. */
+static __u32 sort_ports(__u32 *port, __u32 count)
+{
+	static __u8 there[PORTS + 1];
+	__u32 i, left = 0;
+
+	if (count < 1024) {
+		qsort(port, count, sizeof(*port), by_number);
+		for (i = 0; i < count; i++)
+			if (!left || port[left - 1] != port[i])
+				port[left++] = port[i];
+		return left;
+	}
+	memset(there, 0, sizeof(there));
+	for (i = 0; i < count; i++)
+		there[port[i]] = 1;
+	for (i = 0; i <= PORTS; i++)
+		if (there[i])
+			port[left++] = i;
+	return left;
+}
+
+static __u32 index_of(const __u32 *port, __u32 count, __u32 wanted)
+{
+	const __u32 *at = bsearch(&wanted, port, count, sizeof(*port), by_number);
+
+	return at - port;
+}
+
+/* The steps of some ranges, which stand in order of precedence: each takes
+ * the ports that are still free. step has room for two for each range and two
+ * more. Returns how many there are, 0 if there is no memory. */
+static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shunt_step *step)
+{
+	_cleanup_free_ __u32 *port = malloc((2 * count + 1) * sizeof(*port));
+	_cleanup_free_ __u32 *next = malloc((2 * count + 2) * sizeof(*next));
+	_cleanup_free_ __u32 *owner = calloc(2 * count + 2, sizeof(*owner));
+	__u32 i, at, after, ports = 0, steps = 0;
+
+	if (!port || !next || !owner)
+		return 0;
+	port[ports++] = 0;
+	for (i = 0; i < count; i++) {
+		port[ports++] = range[i].low;
+		port[ports++] = range[i].high + 1;
+	}
+	ports = sort_ports(port, ports);
+	for (i = 0; i <= ports; i++)
+		next[i] = i + 1;
+	for (i = 0; i < count; i++)
+		for (at = index_of(port, ports, range[i].low);
+		     at < ports && port[at] <= range[i].high; at = after) {
+			after = next[at];
+			if (!owner[at])
+				owner[at] = range[i].rule;
+			else if (after < ports && owner[after])
+				next[at] = next[after]; /* both are taken for good */
+		}
+	for (i = 0; i < ports && port[i] < PORTS; i++)
+		if (!steps || owner[i] != step[steps - 1].rule)
+			step[steps++] = (struct shunt_step){ port[i], owner[i] };
+	return steps;
+}
+
+/* About one lane for each step: a search has one or two steps to try. */
+static __u32 lane_shift(__u32 steps)
+{
+	__u32 shift = 16;
+
+	while (shift && PORTS >> shift < steps)
+		shift--;
+	return shift;
+}
+
+static void make_lanes(const struct shunt_step *step, __u32 steps, __u32 shift,
+		       struct shunt_lane *lane)
+{
+	__u32 i, at = 0;
+
+	for (i = 0; i < PORTS >> shift; i++) {
+		while (at + 1 < steps && step[at + 1].port <= i << shift)
+			at++;
+		lane[i].low = at;
+		while (at + 1 < steps && step[at + 1].port < (i + 1) << shift)
+			at++;
+		lane[i].high = at + 1;
+	}
+}
+
+__u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
+{
+	_cleanup_free_ struct shunt_range *range = calloc(count + 1, sizeof(*range));
+	_cleanup_free_ struct shunt_step *step = calloc(2 * count + 2, sizeof(*step));
+	__u32 i, unit, steps, shift, step_units, lane_units, range_units;
+	struct shunt_ranges *ranges;
+
+	if (!count || !range || !step)
+		return 0;
+	for (i = 0; i < count; i++)
+		range[i] = range_of(s, rule[i]);
+	steps = make_steps(range, count, step);
+	if (!steps)
+		return 0;
+	shift = lane_shift(steps);
+	step_units = units_for(steps, PER_UNIT);
+	lane_units = units_for(PORTS >> shift, PER_UNIT);
+	range_units = units_for(count, PER_UNIT);
+	unit = store_take(s, 1 + step_units + lane_units + range_units);
+	if (!unit)
+		return 0;
+	ranges = store_at(s, unit, 1);
+	ranges->steps = steps;
+	ranges->shift = shift;
+	ranges->first_lane = unit + 1 + step_units;
+	ranges->ranges = count;
+	ranges->first_range = ranges->first_lane + lane_units;
+	memcpy(store_at(s, unit + 1, step_units), step, steps * sizeof(*step));
+	make_lanes(step, steps, shift, store_at(s, ranges->first_lane, lane_units));
+	memcpy(store_at(s, ranges->first_range, range_units), range, count * sizeof(*range));
+	return unit;
+}
+
+const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count)
+{
+	struct shunt_ranges *ranges = unit ? store_at(s, unit, 1) : NULL;
+
+	*ret_count = ranges ? ranges->ranges : 0;
+	return ranges ? store_at(s, ranges->first_range, units_for(*ret_count, PER_UNIT)) : NULL;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Lists of rules and tables of port ranges in a store. They are written once,
+ * to units that were never used, and never changed. */
+#ifndef SHUNT_PORT_RANGES_H
+#define SHUNT_PORT_RANGES_H
+
+#include <stdbool.h>
+
+#include "rules/rule.h"
+#include "rules/units.h"
+
+/* Rules by their units, in order of precedence. */
+struct rule_set {
+	__u32 *rule;
+	__u32 count;
+};
+
+static inline struct shunt_rule *rule_in(struct store *s, __u32 unit)
+{
+	return store_at(s, unit, 2);
+}
+
+static inline struct shunt_range range_of(struct store *s, __u32 unit)
+{
+	const struct shunt_rule *r = rule_in(s, unit);
+
+	return (struct shunt_range){ r->dport_low, r->dport_high, unit };
+}
+
+static inline __u32 units_for(__u32 count, __u32 per_unit)
+{
+	return (count + per_unit - 1) / per_unit;
+}
+
+/* Is it for a single destination port? */
+bool is_single(const struct shunt_rule *r);
+
+/* Is it for a range of them, but not for any source port? */
+bool is_loose(const struct shunt_rule *r);
+
+/* Copies the rules from of to to, but without del, and with add in its place
+ * in the order; 0 stands for neither. to has room for one more. */
+void set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
+		struct rule_set *to);
+
+/* Writes a struct shunt_list: its unit, or 0 if there is no room or no rule. */
+__u32 list_write(struct store *s, const __u32 *rule, __u32 count);
+const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count);
+
+/* The same for a struct shunt_ranges. */
+__u32 ranges_write(struct store *s, const __u32 *rule, __u32 count);
+const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count);
+
+#endif

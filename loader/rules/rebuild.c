@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rules/rebuild.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <shunt/rule_hash.h>
+#include "rules/counters.h"
+#include "rules/prefix_nodes.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+static void collect(struct store *s, struct all *all, const __u32 *rule, __u32 count)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		if (all->count < all->room)
+			all->rule[all->count] = rule_in(s, rule[i]);
+		all->count++;
+	}
+}
+
+static void collect_ranges(struct store *s, struct all *all, const struct shunt_range *range,
+			   __u32 count)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++)
+		collect(s, all, &range[i].rule, 1);
+}
+
+static void collect_bin(struct store *s, struct all *all, const struct shunt_bin *bin)
+{
+	const struct shunt_range *range;
+	const __u32 *list;
+	__u32 count;
+
+	if (!bin->cells) {
+		collect_ranges(s, all, bin->small, small_count(bin));
+		return;
+	}
+	list = list_read(s, bin->loose, &count);
+	collect(s, all, list, count);
+	range = ranges_read(s, bin->ranges, &count);
+	collect_ranges(s, all, range, count);
+}
+
+/* A bin that a killed command did not finish may have left cells. */
+static bool cell_is_linked(struct store *s, __u32 slot, const struct shunt_rule *r)
+{
+	struct found f;
+	struct place p;
+
+	return find_bound(s, r, r->ifindex, &f) && f.bin->cells &&
+	       !cell_find(s, f.bin->cells, f.bin->id, r->dport_low, &p) && p.slot == slot;
+}
+
+static void collect_cell(struct store *s, struct all *all, __u32 slot, __u32 value)
+{
+	__u32 first = value & ~SHUNT_KIND, count = 1;
+	const __u32 *list = &first;
+
+	if ((value & SHUNT_KIND) == SHUNT_LIST)
+		list = list_read(s, first, &count);
+	if (cell_is_linked(s, slot, rule_in(s, list[0])))
+		collect(s, all, list, count);
+}
+
+int collect_all(struct store *s, struct all *ret)
+{
+	__u32 i, value, slots = slots_count(s, SLOTS_INDEX);
+	struct all all = { .room = s->book->rules };
+
+	all.rule = calloc(all.room + 1, sizeof(*all.rule));
+	if (!all.rule)
+		return fail(-ENOMEM, "the rules");
+	for (i = 0; i < slots; i++) {
+		value = slot_get(s, SLOTS_INDEX, i);
+		if ((value & SHUNT_KIND) == SHUNT_BIN)
+			collect_bin(s, &all, store_at(s, value & ~SHUNT_KIND, 1));
+		else if (value)
+			collect_cell(s, &all, i, value);
+	}
+	if (all.count != all.room) {
+		free(all.rule);
+		return deny(-EIO, "the rules in '%s' are not in order: %u instead of %u",
+			    opt.pin_dir, all.count, all.room);
+	}
+	*ret = all;
+	return 0;
+}
+
+static bool same_bin(const struct shunt_rule *a, const struct shunt_rule *b)
+{
+	return a->family == b->family && a->proto == b->proto && a->dst_len == b->dst_len &&
+	       a->src_len == b->src_len && a->ifindex == b->ifindex &&
+	       !memcmp(a->dst, b->dst, sizeof(a->dst)) && !memcmp(a->src, b->src, sizeof(a->src));
+}
+
+/* The rules of a bin stand together, in order of precedence. */
+int by_bin(const void *a, const void *b)
+{
+	const struct shunt_rule *const *x = a, *const *y = b;
+	const struct shunt_rule *r = *x, *q = *y;
+
+	if (r->family != q->family)
+		return r->family - q->family;
+	if (r->proto != q->proto)
+		return r->proto - q->proto;
+	if (r->dst_len != q->dst_len)
+		return q->dst_len - r->dst_len;
+	if (r->src_len != q->src_len)
+		return q->src_len - r->src_len;
+	if (r->ifindex != q->ifindex)
+		return r->ifindex < q->ifindex ? -1 : 1;
+	return memcmp(r->dst, q->dst, sizeof(r->dst)) ?:
+	       memcmp(r->src, q->src, sizeof(r->src)) ?: rule_compare(r, q);
+}
+
+#define SPARE_TALLIES 1024
+#define SPARE_UNITS 8192
+#define SPARE_ENTRIES 2048
+
+/* What a prefix takes in the filter: it and its marks. */
+static __u32 filter_entries(const struct shunt_rule *r, __u32 len)
+{
+	return len ? 1 + (r->family == AF_INET6 ? level_of(len) / 8 : 0) : 0;
+}
+
+/* With room for half as many rules more, or for a quarter if there are many. */
+static __u32 and_spare(__u32 n, __u32 count)
+{
+	return n + n / (count < 65536 ? 2 : 4);
+}
+
+static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 top,
+		      struct store *ret)
+{
+	__u32 i, units, bins = 0, entries = 0;
+
+	for (i = 0; i < count; i++)
+		if (!i || !same_bin(all[i - 1], all[i])) {
+			/* the destination may need one as well */
+			bins += has_src_bin(all[i]) ? 2 : 1;
+			entries += filter_entries(all[i], all[i]->dst_len) +
+				   filter_entries(all[i], all[i]->src_len);
+		}
+	/* a rule is two units; as a range, it is in tables too: 8 bytes, two steps,
+	 * up to four lanes */
+	units = and_spare(2 * count + count + bins, count) + SPARE_UNITS;
+	return store_create(ret, units + units_for(top + SPARE_TALLIES, 16),
+			    and_spare(entries, count) + SPARE_ENTRIES,
+			    and_spare(count + bins, count) + SPARE_ENTRIES);
+}
+
+/* Enters the rules of one bin, which stand together from all[0] on. */
+static int build_bin(struct store *s, const struct shunt_rule *const *all, __u32 count)
+{
+	_cleanup_free_ __u32 *unit = malloc(count * sizeof(*unit));
+	struct shunt_bin *bin, *copy;
+	struct shunt_rule *to;
+	struct place p;
+	__u32 i, at;
+	int error = unit ? rule_bin(s, all[0], &p, &bin) : -ENOMEM;
+
+	for (i = 0; i < count && !error; i++) {
+		error = scope_known(s, all[i]);
+		unit[i] = store_take(s, 2);
+		if (!unit[i])
+			return -EAGAIN;
+		to = rule_in(s, unit[i]);
+		*to = *all[i];
+		to->bin = bin->id;
+	}
+	/* what a destination's bin got for the sake of sources goes on */
+	copy = error ? NULL : bin_copy(s, bin, &p, &at);
+	if (!copy)
+		return error ? error : -EAGAIN;
+	error = bin_fill(s, copy, at, unit, count);
+	if (error)
+		return error;
+	/* single ports may have taken the slot that was free for it */
+	p = place_of(s, p.hash);
+	if (!p.value && p.room == NO_SLOT)
+		return -EAGAIN;
+	slot_set(s, SLOTS_INDEX, p.value ? p.slot : p.room, p.hash, SHUNT_BIN | at);
+	return 0;
+}
+
+static int build_bins(struct store *s, const struct shunt_rule *const *all, __u32 count)
+{
+	__u32 i, n;
+	int error;
+
+	for (i = 0; i < count; i += n) {
+		for (n = 1; i + n < count && same_bin(all[i], all[i + n]); n++)
+			;
+		error = build_bin(s, all + i, n);
+		if (error)
+			return error;
+	}
+	s->book->rules = count;
+	return 0;
+}
+
+/* Notes the tallies that none of the rules has. */
+static int build_free(struct store *s, const struct shunt_rule *const *all, __u32 count)
+{
+	_cleanup_free_ __u8 *taken = calloc(s->book->tally_top + 1, 1);
+	__u32 i, units = units_for(s->book->tally_top + SPARE_TALLIES, 16);
+
+	if (!taken)
+		return -ENOMEM;
+	s->book->free_at = store_take(s, units);
+	if (!s->book->free_at)
+		return -EAGAIN;
+	s->book->free_room = units * 16;
+	for (i = 0; i < count; i++)
+		taken[all[i]->tally] = 1;
+	for (i = 0; i < s->book->tally_top; i++)
+		if (!taken[i])
+			*free_tally(s, s->book->free_count++) = i;
+	return 0;
+}
+
+int build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret)
+{
+	struct store s;
+	int error = create_for(all, count, top, &s);
+
+	if (error)
+		return error;
+	s.book->tally_top = top;
+	error = build_bins(&s, all, count);
+	if (!error)
+		error = build_free(&s, all, count);
+	if (error) {
+		store_close(&s);
+		return error;
+	}
+	s.book->sweep = 1;
+	*ret = s;
+	return 0;
+}

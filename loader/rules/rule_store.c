@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A change to one rule is made in the store that is there (loader/bins.c).
+ * When that has no room, all rules are written to a new store, which takes its
+ * place in one step; that also drops what nothing leads to any more. So is a
+ * whole set of rules put in force.
+ */
+#include "rules/rule_store.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/pins.h"
+#include "rules/counters.h"
+#include "rules/prefix_nodes.h"
+#include "rules/rebuild.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+static struct store store = { .region = { .fd = -1 } };
+static struct shunt_conf *conf;
+
+static bool find(const struct shunt_rule *match, struct found *ret)
+{
+	return find_bound(&store, match, 0, ret);
+}
+
+const struct shunt_rule *rules_find(const struct shunt_rule *match)
+{
+	struct found f;
+
+	return find(match, &f) ? rule_in(&store, f.rule) : NULL;
+}
+
+const struct shunt_rule *rules_at(__u32 unit)
+{
+	return unit ? rule_in(&store, unit) : NULL;
+}
+
+__u32 rules_count(void)
+{
+	return store.book->rules;
+}
+
+void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)
+{
+	tally_counts(r->tally, ret);
+}
+
+static int by_order(const void *a, const void *b)
+{
+	const struct shunt_rule *const *x = a, *const *y = b;
+
+	return rule_order(*x, *y);
+}
+
+int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
+{
+	struct all all;
+	int error = collect_all(&store, &all);
+
+	if (error)
+		return error;
+	qsort(all.rule, all.count, sizeof(*all.rule), by_order);
+	*ret = all.rule;
+	*ret_count = all.count;
+	return 0;
+}
+
+/* Ends the flows of rules that the store no longer has. */
+static void sweep(struct store *s)
+{
+	__u32 i;
+
+	for (i = 0; i < s->book->free_count; i++)
+		tally_end(*free_tally(s, i));
+	__atomic_store_n(&s->book->sweep, 0, __ATOMIC_SEQ_CST);
+}
+
+#define BUILD_TRIES 8
+
+/* all is in order of bins. */
+static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
+{
+	int error = -EAGAIN, tries = BUILD_TRIES;
+	struct store s;
+
+	while (error == -EAGAIN && tries--)
+		error = build(all, count, top, &s);
+	if (error)
+		return error == -ENOMEM || error == -EAGAIN ?
+		       fail(error, "can't arrange %u rules", count) : error;
+	error = store_install(&s);
+	if (error) {
+		store_close(&s);
+		return error;
+	}
+	store_close(&store);
+	store = s;
+	sweep(&store);
+	return 0;
+}
+
+/* Makes room for more. */
+static int rebuild(void)
+{
+	struct all all;
+	int error = collect_all(&store, &all);
+
+	if (error)
+		return error;
+	qsort(all.rule, all.count, sizeof(*all.rule), by_bin);
+	error = install(all.rule, all.count, store.book->tally_top);
+	free(all.rule);
+	return error;
+}
+
+static int check_room(__u32 count)
+{
+	if (count <= conf->max_rules)
+		return 0;
+	return deny(-ENOSPC, "no room for more than %u rules; load with a larger --max-rules",
+		    conf->max_rules);
+}
+
+/* With an ifindex, only the rule that has it. */
+static int try_del(const struct shunt_rule *match, __u32 ifindex, bool frees)
+{
+	struct outcome o = { .rules = -1, .frees = frees };
+	struct found f;
+
+	if (!find_bound(&store, match, ifindex, &f))
+		return -ENOENT;
+	if (!slots_have_room(&store, SLOTS_INDEX, 4))
+		return -EAGAIN;
+	o.tally = rule_in(&store, f.rule)->tally;
+	return bin_change(&store, f.bin, &f.place, 0, f.rule, &o);
+}
+
+static int take_away(const struct shunt_rule *match, __u32 ifindex, bool frees)
+{
+	int error, tries = BUILD_TRIES;
+
+	while ((error = try_del(match, ifindex, frees)) == -EAGAIN && tries--) {
+		error = rebuild();
+		if (error)
+			return error;
+	}
+	return error && error != -ENOENT ? fail(error, "can't remove the rule") : error;
+}
+
+/* Writes the rule and puts it in force, in the place of was if that is not 0:
+ * a rule of the same bin. */
+static int write_rule(const struct shunt_rule *r, __u32 tally, __u32 was)
+{
+	struct outcome o = { .rules = !was };
+	struct shunt_bin *bin;
+	struct shunt_rule *to;
+	struct place p;
+	__u32 unit;
+	int error;
+
+	error = scope_known(&store, r);
+	if (!error)
+		error = rule_bin(&store, r, &p, &bin);
+	if (error)
+		return error;
+	unit = store_take(&store, 2);
+	if (!unit)
+		return -EAGAIN;
+	to = rule_in(&store, unit);
+	*to = *r;
+	to->bin = bin->id;
+	to->tally = tally;
+	return bin_change(&store, bin, &p, unit, was, &o);
+}
+
+#define NEW_TALLY 0xffffffff
+
+static int try_put(const struct shunt_rule *r, __u32 tally)
+{
+	bool new = tally == NEW_TALLY;
+	struct found f;
+	__u32 was = find_bound(&store, r, r->ifindex, &f) ? f.rule : 0;
+	int error;
+
+	if (!slots_have_room(&store, SLOTS_INDEX, 16) ||
+	    !slots_have_room(&store, SLOTS_FILTER, 16))
+		return -EAGAIN;
+	if (new) {
+		error = tally_take(&store, &tally);
+		if (error)
+			return error;
+	}
+	error = write_rule(r, tally, was);
+	if (error && new)
+		tally_free(&store, tally);
+	else if (!new)
+		tally_touch(tally);
+	return error;
+}
+
+/* A new store would take a tally that no rule has yet for a free one, so it is
+ * taken when there is room for the rule. */
+static int put(const struct shunt_rule *r, __u32 tally)
+{
+	int error, tries = BUILD_TRIES;
+
+	while ((error = try_put(r, tally)) == -EAGAIN && tries--) {
+		error = rebuild();
+		if (error)
+			return error;
+	}
+	return error ? fail(error, "can't enter the rule") : 0;
+}
+
+/* The interface has another index than when the rule was made: the new rule
+ * goes to another bin, and no packet meets the old one any more. */
+static int move(const struct shunt_rule *r, const struct shunt_rule *was)
+{
+	struct shunt_rule old = *was;
+	int error = put(r, old.tally);
+
+	return error ? error : take_away(&old, old.ifindex, false);
+}
+
+static int enter(const struct shunt_rule *r, bool *ret_new)
+{
+	const struct shunt_rule *was = rules_find(r);
+	bool new = !was;
+	int error = 0;
+
+	if (!was)
+		error = check_room(store.book->rules + 1);
+	if (!error && !was)
+		error = put(r, NEW_TALLY);
+	else if (!error && was->ifindex != r->ifindex)
+		error = move(r, was);
+	else if (!error && !rule_same_effect(was, r))
+		error = put(r, was->tally);
+	if (!error)
+		*ret_new = new;
+	return error;
+}
+
+int rules_add(const struct shunt_rule *r, bool *ret_new)
+{
+	int error = at_home();
+
+	return error ? error : enter(r, ret_new);
+}
+
+/* There may be two, if a command was killed while it moved the rule. */
+int rules_del(const struct shunt_rule *match)
+{
+	int error = take_away(match, 0, true);
+
+	while (!error && *match->ifname && rules_find(match))
+		error = take_away(match, 0, true);
+	return error;
+}
+
+int rules_replace(const struct shunt_rule *const *all, __u32 count)
+{
+	_cleanup_free_ struct shunt_rule *copy = calloc(count + 1, sizeof(*copy));
+	_cleanup_free_ const struct shunt_rule **order = calloc(count + 1, sizeof(*order));
+	const struct shunt_rule *was;
+	int error = at_home();
+	__u32 i;
+
+	if (!error)
+		error = check_room(count);
+	if (error)
+		return error;
+	if (!copy || !order)
+		return fail(-ENOMEM, "%u rules", count);
+	for (i = 0; i < count && !error; i++) {
+		was = rules_find(all[i]);
+		copy[i] = *all[i];
+		order[i] = &copy[i];
+		if (was)
+			copy[i].tally = was->tally;
+		else
+			error = tally_take(&store, &copy[i].tally);
+	}
+	if (error)
+		return error;
+	qsort(order, count, sizeof(*order), by_bin);
+	return install(order, count, store.book->tally_top);
+}
+
+static bool is_rebound(const char *name, __u32 ifindex)
+{
+	__u32 now = *name && ifindex != SHUNT_LOCAL_IFINDEX ? if_nametoindex(name) : 0;
+
+	return now && now != ifindex;
+}
+
+/* Also for interfaces of rules that were rebound or are gone by now. */
+static bool may_rebind(void)
+{
+	const struct shunt_scope *scope;
+	__u32 i;
+
+	for (i = 0; i < store.head->scope_count; i++) {
+		scope = scope_at(&store, i);
+		if (is_rebound(scope->ifname, scope->ifindex))
+			return true;
+	}
+	return false;
+}
+
+int rules_rebind(void)
+{
+	_cleanup_free_ struct shunt_rule *copy = NULL;
+	struct all all;
+	__u32 i, count = 0;
+	int error = 0;
+	bool new;
+
+	if (!may_rebind())
+		return 0;
+	error = collect_all(&store, &all);
+	if (error)
+		return error;
+	/* a change may move all of them */
+	copy = calloc(all.count + 1, sizeof(*copy));
+	for (i = 0; copy && i < all.count; i++)
+		if (is_rebound(all.rule[i]->ifname, all.rule[i]->ifindex))
+			copy[count++] = *all.rule[i];
+	free(all.rule);
+	if (!copy)
+		return fail(-ENOMEM, "the rules");
+	for (i = 0; i < count && !error; i++) {
+		copy[i].ifindex = if_nametoindex(copy[i].ifname);
+		error = enter(&copy[i], &new);
+	}
+	return error;
+}
+
+int rules_flush(void)
+{
+	return install(NULL, 0, store.book->tally_top);
+}
+
+int rules_open(void)
+{
+	int error;
+
+	conf = conf ? conf : pin_mmap("shunt_conf", NULL);
+	error = conf ? store_open(&store) : -errno;
+	if (!error)
+		error = tallies_open(conf->shards);
+	if (error)
+		return fail(error, "can't open the rules in '%s'", opt.pin_dir);
+	change_repair(&store);
+	if (store.book->sweep)
+		sweep(&store);
+	return 0;
+}
+
+void rules_close(void)
+{
+	store_close(&store);
+	tallies_close();
+}
+
+int rules_lock(void)
+{
+	_cleanup_fd_ int lock = pins_lock(false);
+	_cleanup_fd_ int prog = -1;
+	int error;
+
+	if (lock < 0)
+		return lock == -ENOENT ? not_loaded() : lock;
+	prog = pin_open("progs", "shunt_steer");
+	if (prog == -ENOENT)
+		return deny(prog, "steering is not loaded; unload, and give 'shunt load' --iface, too");
+	if (prog < 0)
+		return fail(prog, "can't open the steering program in '%s'", opt.pin_dir);
+	error = rules_open();
+	if (error)
+		return error;
+	return take_fd(&lock);
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rules/units.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <shunt/rule_hash.h>
+#include "bpf/pins.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+#define FIRST_UNITS 8192
+#define FIRST_ENTRIES 2048
+
+static int store_map(struct store *ret, int fd)
+{
+	struct store s;
+	int error = region_open(&s.region, fd);
+
+	if (error)
+		return error;
+	s.head = store_at(&s, 0, SHUNT_FIXED);
+	s.lengths = (void *)(s.head + 1);
+	s.book = (void *)(s.lengths + 1);
+	*ret = s;
+	return 0;
+}
+
+int store_open(struct store *ret)
+{
+	int fd = inner_pinned("shunt_rules");
+
+	return fd < 0 ? fd : store_map(ret, fd);
+}
+
+void store_close(struct store *s)
+{
+	region_close(&s->region);
+}
+
+/* Units of a table that is half full with so many entries. */
+static __u32 table_units(__u32 entries)
+{
+	__u32 units = 16;
+
+	while (units < entries / 4)
+		units *= 2;
+	return units;
+}
+
+int store_create(struct store *ret, __u32 units, __u32 filter_entries, __u32 index_entries)
+{
+	__u32 filter = table_units(filter_entries), index = table_units(index_entries);
+	__u32 first = SHUNT_FIXED + filter + index;
+	struct store s;
+	int fd, error;
+
+	fd = inner_create("shunt_store", SHUNT_UNIT, first + units);
+	if (fd < 0)
+		return fd;
+	error = store_map(&s, fd);
+	if (error)
+		return fail(error, "can't map the rules");
+	if (getrandom(&s.head->seed, sizeof(s.head->seed), GRND_NONBLOCK) < 0)
+		s.head->seed = (uintptr_t)&s ^ getpid();
+	s.head->filter = SHUNT_FIXED;
+	s.head->filter_mask = filter - 1;
+	s.head->index = SHUNT_FIXED + filter;
+	s.head->index_mask = index - 1;
+	s.book->units = first + units;
+	s.book->top = first;
+	*ret = s;
+	return 0;
+}
+
+int store_install(const struct store *s)
+{
+	_cleanup_fd_ int outer = pin_open("maps", "shunt_rules");
+
+	if (outer < 0)
+		return fail(outer, "can't open the rules in '%s'", opt.pin_dir);
+	return inner_install(outer, s->region.fd);
+}
+
+int store_make(int outer)
+{
+	struct store s;
+	int error = store_create(&s, FIRST_UNITS, FIRST_ENTRIES, FIRST_ENTRIES);
+
+	if (error)
+		return error;
+	error = inner_install(outer, s.region.fd);
+	store_close(&s);
+	return error;
+}
+
+void *store_at(struct store *s, __u32 unit, __u32 count)
+{
+	return region_at(&s->region, (size_t)unit * SHUNT_UNIT, (size_t)count * SHUNT_UNIT);
+}
+
+__u32 store_take(struct store *s, __u32 count)
+{
+	__u32 unit = s->book->top;
+
+	if (s->book->units - unit < count)
+		return 0;
+	__atomic_store_n(&s->book->top, unit + count, __ATOMIC_RELEASE);
+	return unit;
+}
+
+static __u32 first_unit(const struct store *s, enum slots table)
+{
+	return table == SLOTS_FILTER ? s->head->filter : s->head->index;
+}
+
+static __u32 unit_mask(const struct store *s, enum slots table)
+{
+	return table == SLOTS_FILTER ? s->head->filter_mask : s->head->index_mask;
+}
+
+static __u32 *used(const struct store *s, enum slots table)
+{
+	return table == SLOTS_FILTER ? &s->book->filter_used : &s->book->index_used;
+}
+
+__u32 slots_count(const struct store *s, enum slots table)
+{
+	return (unit_mask(s, table) + 1) * 8;
+}
+
+bool slots_have_room(const struct store *s, enum slots table, __u32 count)
+{
+	return *used(s, table) + count <= slots_count(s, table) / 8 * 5;
+}
+
+static __u64 *slot_at(struct store *s, enum slots table, __u32 slot)
+{
+	__u64 *word = store_at(s, first_unit(s, table) + slot / 8, 1);
+
+	return word + slot % 8;
+}
+
+__u32 slot_find(struct store *s, enum slots table, __u64 hash, __u32 *ret_room)
+{
+	__u32 i, slot, tag = tag_of(hash);
+	__u64 word;
+
+	*ret_room = NO_SLOT;
+	for (i = 0; i < SHUNT_CHAIN * 8; i++) {
+		slot = ((__u32)hash + i / 8) & unit_mask(s, table);
+		slot = slot * 8 + i % 8;
+		word = *slot_at(s, table, slot);
+		if (word >> 32 == tag)
+			return slot;
+		if (*ret_room == NO_SLOT && !(__u32)word)
+			*ret_room = slot;
+		if (!word)
+			break;
+	}
+	return NO_SLOT;
+}
+
+__u64 slot_get(struct store *s, enum slots table, __u32 slot)
+{
+	return *slot_at(s, table, slot);
+}
+
+void slot_set(struct store *s, enum slots table, __u32 slot, __u64 hash, __u32 value)
+{
+	__u64 *word = slot_at(s, table, slot);
+
+	if (!*word)
+		++*used(s, table);
+	__atomic_store_n(word, (__u64)tag_of(hash) << 32 | value, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "util/sysctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static FILE *open_setting(const char *iface, const char *name, const char *mode)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", iface, name);
+	return fopen(path, mode);
+}
+
+long sysctl_get(const char *iface, const char *name)
+{
+	FILE *f = open_setting(iface, name, "re");
+	long value = -1;
+
+	if (f && fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	if (f)
+		fclose(f);
+	return value;
+}
+
+int sysctl_set(const char *iface, const char *name, long value)
+{
+	FILE *f = open_setting(iface, name, "we");
+	int error = 0;
+
+	if (!f)
+		return -errno;
+	fprintf(f, "%ld\n", value);
+	if (fclose(f))
+		error = -errno;
+	return error;
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Datagrams that came in fragments (tc/fragments.h): the stack has put one
+ * together and looks for its socket.
+ */
+#include "flows.h"
+#include "reassembled.h"
+
+#define SK_PASS 1
+
+/* Its rule may have been deleted since the datagram's first fragment came. */
+static __always_inline bool holds(const struct shunt_whole *whole)
+{
+	const struct shunt_conf *conf = conf_get();
+	const struct shunt_tally *t = conf ? tally_at(conf, whole->tally) : NULL;
+
+	return t && t->birth == whole->birth && now() - whole->tick <= SHUNT_FRAGMENT_IDLE;
+}
+
+/* At each look-up for a socket that is not connected, while attached. */
+SEC("sk_lookup")
+int shunt_whole(struct bpf_sk_lookup *ctx)
+{
+	struct shunt_flow flow = {};
+	const struct shunt_whole *whole;
+	struct shunt_listener l;
+	struct bpf_sock *sk;
+	__u32 *addr;
+
+	if (ctx->protocol != IPPROTO_UDP)
+		return SK_PASS;
+	flow.family = ctx->family;
+	flow.sport = bpf_ntohs(ctx->remote_port);
+	flow.dport = ctx->local_port;
+	addr = (__u32 *)flow.src;
+	if (ctx->family == AF_INET) {
+		addr[0] = ctx->remote_ip4;
+		addr[4] = ctx->local_ip4;
+	} else {
+		addr[0] = ctx->remote_ip6[0];
+		addr[1] = ctx->remote_ip6[1];
+		addr[2] = ctx->remote_ip6[2];
+		addr[3] = ctx->remote_ip6[3];
+		addr[4] = ctx->local_ip6[0];
+		addr[5] = ctx->local_ip6[1];
+		addr[6] = ctx->local_ip6[2];
+		addr[7] = ctx->local_ip6[3];
+	}
+	whole = bpf_map_lookup_elem(&shunt_wholes, &flow);
+	if (!whole || !holds(whole))
+		return SK_PASS;
+	l = whole->listener;
+	sk = bpf_map_lookup_elem(&shunt_listeners, &l);
+	if (!sk)
+		return SK_PASS;
+	bpf_sk_assign(ctx, sk, 0);
+	bpf_sk_release(sk);
+	return SK_PASS;
+}
+
+/* Puts the listeners that are wanted into their map. */
+SEC("iter/udp")
+int shunt_gather(struct bpf_iter__udp *ctx)
+{
+	struct udp_sock *udp = ctx->udp_sk;
+	struct shunt_listener l = {};
+	const struct sock_common *c;
+
+	if (!udp)
+		return 0;
+	c = (const struct sock_common *)udp;
+	l.family = c->skc_family;
+	l.port = c->skc_num;
+	if (c->skc_dport)
+		return 0; /* connected */
+	if (l.family == AF_INET)
+		__builtin_memcpy(l.addr, (const void *)&c->skc_rcv_saddr, 4);
+	else
+		__builtin_memcpy(l.addr, (const void *)&c->skc_v6_rcv_saddr, 16);
+	if (bpf_map_lookup_elem(&shunt_wanted, &l))
+		bpf_map_update_elem(&shunt_listeners, &l, udp, BPF_ANY);
+	return 0;
+}
+
+char LICENSE[] SEC("license") __weak = "GPL";
