@@ -117,6 +117,12 @@ bad_lines()
 		tcp dst fd00::1 to [::1|[::1
 		tcp dst 10.0.0.1 to localhost:9|localhost:9
 		tcp dst 10.0.0.1 to 127.0.0.1:9 pass|127.0.0.1:9
+		tcp dst 10.0.0.1 to 0.0.0.0:99|0.0.0.0:99
+		udp dst 10.0.0.1 to 224.0.0.1:99|224.0.0.1:99
+		tcp dst fd00::1 to [::]:99|[::]:99
+		tcp dst 10.0.0.0/08 pass|10.0.0.0/08
+		tcp dst 10.0.0.1 dport 00080 pass|00080
+		tcp dst 10.0.0.1 iface eth* pass|eth*
 		tcp dst 10.0.0.1|to
 		tcp dst 10.0.0.1 drop|drop
 		tcp dst 10.0.0.1 pass pass|pass
@@ -134,7 +140,7 @@ bad_lines()
 	END
 }
 
-@test "64 kinds of errors: each names file, line and word, and changes nothing" {
+@test "70 kinds of errors: each names file, line and word, and changes nothing" {
 	local line word before count=0
 
 	shunt steer add tcp dst 10.9.9.9 pass
@@ -146,7 +152,7 @@ bad_lines()
 		[[ $output == "shunt: $RULES:3: "*"$word"* ]]
 		count=$((count + 1))
 	done < <(bad_lines)
-	[ $count -ge 64 ]
+	[ $count -ge 70 ]
 	[ "$(shunt save)" = "$before" ]
 }
 

@@ -281,6 +281,25 @@ wrong_rules()
 		'a/b' | steer add tcp dst 10.0.0.0/8 pass service a/b
 		'a23456789012345678901234567890123' | steer add tcp dst 10.0.0.0/8 pass service a23456789012345678901234567890123
 		'interface-names-end-here' | steer add tcp dst 10.0.0.0/8 pass iface interface-names-end-here
+		'to 0.0.0.0:99' | steer add tcp dst 10.0.0.0/8 to 0.0.0.0:99
+		'to 0.1.2.3:99' | steer add tcp dst 10.0.0.0/8 to 0.1.2.3:99
+		a multicast address | steer add udp dst 10.0.0.0/8 to 224.0.0.1:99
+		'to 239.255.255.255:99' | steer add udp dst 10.0.0.0/8 to 239.255.255.255:99
+		the broadcast address | steer add udp dst 10.0.0.0/8 to 255.255.255.255:99
+		'to [::]:99' | steer add tcp dst fd00::/8 to [::]:99
+		'to [ff02::1]:99' | steer add udp dst fd00::/8 to [ff02::1]:99
+		'to [::ffff:127.0.0.1]:99' | steer add tcp dst fd00::/8 to [::ffff:127.0.0.1]:99
+		'10.0.0.0/08' | steer add tcp dst 10.0.0.0/08 pass
+		'10.0.0.0/008' | steer add tcp dst 10.2.0.0/16 src 10.0.0.0/008 pass
+		'00080' | steer add tcp dst 10.0.0.0/8 dport 00080 pass
+		'080-90' | steer add tcp dst 10.0.0.0/8 dport 080-90 pass
+		'80-090' | steer add tcp dst 10.0.0.0/8 sport 80-090 pass
+		'127.0.0.1:080' | steer add tcp dst 10.0.0.0/8 to 127.0.0.1:080
+		'v*': a pattern | steer add tcp dst 10.0.0.0/8 iface v* pass
+		'v[01]': a pattern | steer add tcp dst 10.0.0.0/8 iface v[01] pass
+		'v?': a pattern | steer del tcp dst 10.0.0.0/8 iface v?
+		'..' | steer add tcp dst 10.0.0.0/8 iface .. pass
+		'010' | steer prune --older-than 010
 		rule is missing | steer del
 		'10.1.2.3/16' | steer del tcp dst 10.1.2.3/16
 		'90-80' | steer del tcp dst 10.1.0.0/16 dport 90-80
@@ -346,6 +365,9 @@ fails_by_name()
 	fails_by_name 2 "'65536'" map_update 10.1.0.0 16 65536 0 9001
 	fails_by_name 2 "'65536'" map_update 10.1.0.0 16 0 65536 9001
 	fails_by_name 2 "'0'" map_update 10.1.0.0 16 0 0 0
+	fails_by_name 2 '10.0.0.0/08' map_update 10.0.0.0 08 80 0 9001
+	fails_by_name 2 "'00080'" map_update 10.1.0.0 16 00080 0 9001
+	fails_by_name 2 "'09001'" map_update 10.1.0.0 16 80 0 09001
 	fails_by_name 2 'Usage: ' map_delete_elem 10.1.0.0
 	fails_by_name 2 '10.1.0.0/33' map_delete_elem 10.1.0.0 33
 	unload

@@ -154,6 +154,10 @@ rules()
 		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 65536 -t 3|65536
 		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 2|-t
 		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 2 -t x|x
+		-I -c 10.0.0.0 -m 08 -p tcp -l 1 -h 2 -t 3|-m '08'
+		-I -c 10.1.2.3 -m 32 -p tcp -l 00080 -h 90 -t 3|-l '00080'
+		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 2 -t 03|-t '03'
+		-I -c 10.1.2.3 -m 32 -p tcp -l 1 -h 2 -t 3 -N eth?|'eth?': a pattern
 		-I -D|-D
 		-I -c|-c
 		-x|-x

@@ -997,6 +997,8 @@ refuses()
 	refuses "'to': a value" add tcp dst 10.0.0.10 to
 	refuses "'src'" add tcp dst 10.0.0.10 src 10.0.0.1 to 10.0.0.138
 	refuses 'did you mean 10.0.0.0/24' add tcp dst 10.0.0.10/24 to 10.0.0.138
+	refuses "'10.0.0.0/08'" add tcp dst 10.0.0.0/08 to 10.0.0.138
+	refuses "'00080'" add tcp dst 10.0.0.10 dport 00080 to 10.0.0.138
 	refuses "'x'" del tcp dst 10.0.0.10 dport x
 }
 

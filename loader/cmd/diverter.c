@@ -170,12 +170,7 @@ static int read_iface(const struct words *w, struct shunt_rule *r)
 {
 	const char *name = word(w, 'N');
 
-	if (!name)
-		return 0;
-	if (!*name || strlen(name) >= sizeof(r->ifname) || strpbrk(name, "/:"))
-		return refuse("-N '%s': not the name of an interface", name);
-	strcpy(r->ifname, name);
-	return 0;
+	return name ? parse_ifname(name, r->ifname) : 0;
 }
 
 static int read_proto(const struct words *w, struct shunt_rule *r)

@@ -46,7 +46,8 @@ static bool number(const char *s, size_t len, unsigned int max, unsigned int *re
 	unsigned int n = 0;
 	size_t i;
 
-	if (!len || len > 5)
+	/* With a leading zero some read it as octal, as inet_aton() does. */
+	if (!len || len > 5 || (len > 1 && *s == '0'))
 		return false;
 	for (i = 0; i < len; i++) {
 		if (s[i] < '0' || s[i] > '9')
@@ -69,7 +70,7 @@ int parse_port(const char *word, __u16 *ret)
 	unsigned int port;
 
 	if (!parse_number(word, 65535, &port) || !port)
-		return refuse("'%s': not a port (1 to 65535)", word);
+		return refuse("'%s': not a port (1 to 65535, without leading zeros)", word);
 	*ret = port;
 	return 0;
 }
@@ -82,7 +83,8 @@ int parse_range(const char *word, __u16 *ret_low, __u16 *ret_high)
 
 	if (!number(word, len, 65535, &low) || !low ||
 	    !parse_number(dash ? dash + 1 : word, 65535, &high) || !high)
-		return refuse("'%s': not a port or a range of ports (1 to 65535)", word);
+		return refuse("'%s': not a port or a range of ports (1 to 65535, without leading "
+			      "zeros)", word);
 	if (low > high)
 		return refuse("'%s': the range is reversed; did you mean %u-%u?", word, high, low);
 	*ret_low = low;
@@ -129,7 +131,8 @@ int parse_endpoint(const char *word, struct endpoint *ret)
 	}
 	if (*end) {
 		if (!parse_number(end + 1, 65535, &port) || !port)
-			return refuse("'%s': the port is not a number from 1 to 65535", word);
+			return refuse("'%s': the port is not a number from 1 to 65535, without leading "
+				      "zeros", word);
 		e.port = port;
 	}
 	*ret = e;
@@ -174,7 +177,8 @@ int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *re
 		return refuse("'%s': not an IPv4 or IPv6 address or prefix", word);
 	bits = len = address_bits(family);
 	if (slash && !parse_number(slash + 1, bits, &len))
-		return refuse("'%s': the prefix length is not a number from 0 to %u", word, bits);
+		return refuse("'%s': the prefix length is not a number from 0 to %u, without leading "
+			      "zeros", word, bits);
 	if (mask_address(addr, len)) {
 		format_address(family, addr, text);
 		return refuse("'%s': bits are set beyond the prefix length; did you mean %s/%u?",
@@ -213,13 +217,24 @@ void rule_find_iface(struct shunt_rule *r)
 	r->ifindex = ifindex ? ifindex : SHUNT_NO_IFINDEX;
 }
 
+int parse_ifname(const char *word, char ret[SHUNT_IFNAME])
+{
+	if (strpbrk(word, "*?["))
+		return refuse("'%s': a pattern; a rule names one interface, or none and is for all", word);
+	if (!*word || strlen(word) >= SHUNT_IFNAME || strpbrk(word, "/: \t\r\n\v\f") ||
+	    !strcmp(word, ".") || !strcmp(word, ".."))
+		return refuse("'%s': not the name of an interface", word);
+	strcpy(ret, word);
+	return 0;
+}
+
 static int set_iface(struct draft *d, const char *word)
 {
-	if (!*word || strlen(word) >= sizeof(d->rule.ifname) || strpbrk(word, "/:"))
-		return refuse("'%s': not the name of an interface", word);
-	strcpy(d->rule.ifname, word);
-	rule_find_iface(&d->rule);
-	return 0;
+	int error = parse_ifname(word, d->rule.ifname);
+
+	if (!error)
+		rule_find_iface(&d->rule);
+	return error;
 }
 
 static int set_origin(struct draft *d, const char *word)
@@ -231,13 +246,33 @@ static int set_origin(struct draft *d, const char *word)
 	return 0;
 }
 
+/* Why nobody can listen at the address; NULL if somebody can. */
+static const char *no_listener_at(__u8 family, const __u8 addr[16])
+{
+	static const __u8 none[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (is_multicast(family, addr))
+		return "a multicast address";
+	if (family == AF_INET)
+		return !addr[0] ? "no host has this address" :
+		       !memcmp(addr, "\xff\xff\xff\xff", 4) ? "the broadcast address" : NULL;
+	if (!memcmp(addr, none, sizeof(none)))
+		return "no host has this address";
+	return memcmp(addr, mapped, sizeof(mapped)) ? NULL :
+	       "an IPv4 address, which no IPv6 packet is sent to";
+}
+
 static int set_to(struct draft *d, const char *word)
 {
+	const char *why;
 	struct endpoint e;
 	int error = parse_endpoint(word, &e);
 
 	if (error)
 		return error;
+	why = no_listener_at(e.family, e.addr);
+	if (why)
+		return refuse("'to %s': %s; name the listener's address", word, why);
 	if (!e.port)
 		return refuse("'%s': a port is missing; write %s", word,
 			      e.family == AF_INET6 ? "[ADDR]:PORT" : "ADDR:PORT");

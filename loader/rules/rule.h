@@ -96,7 +96,11 @@ int parse_port(const char *word, __u16 *ret);
 int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *ret_len);
 int parse_range(const char *word, __u16 *ret_low, __u16 *ret_high);
 
-/* Reads a decimal number of at most max; false, unsaid, if it is none. */
+/* Reads the name of one interface, no pattern; 0, or -EINVAL, said. */
+int parse_ifname(const char *word, char ret[SHUNT_IFNAME]);
+
+/* Reads a decimal number of at most max, without leading zeros; false, unsaid, if
+ * it is none. */
 bool parse_number(const char *word, unsigned int max, unsigned int *ret);
 
 /* Clears the bits of addr beyond len; true if any was set. */
