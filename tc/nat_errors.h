@@ -78,26 +78,28 @@ static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, 
 	struct shunt_nat_key key;
 	bool v4 = pkt->family == AF_INET;
 	__u32 base = l2 + pkt->at + ICMP_HEADER, check = l2 + pkt->at + ICMP_CHECK;
+	bool from_target;
 	long error;
 
 	if (!is_error(skb, pkt) || !read_quote(skb, pkt, &quote))
 		return NEXT;
 	answer_key(&key, &quote, NAT_IN);
 	in = flow_get(&key);
-	if (!in || in->how == NAT_STRAIGHT)
+	if (!in || in->how == NAT_STRAIGHT || (!leaves && is_forged(skb, pkt, in)))
 		return NEXT;
 	COUNT(nat_errors, 1);
 	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, in->other.sport);
 	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, in->other.dport);
 	error |= put_quoted(skb, pkt->family, base, base + (v4 ? IPV4_DST : IPV6_DST), check,
 			    quote.dst, in->other.dst);
-	/* the target itself, or a router before it */
-	if (same_address(pkt->src, quote.dst))
+	/* else it is from a router before the target, and keeps its source and its place */
+	from_target = same_address(pkt->src, quote.dst);
+	if (from_target)
 		error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_SRC : IPV6_SRC),
 				     v4 ? 0 : check, 0, pkt->src, in->other.dst);
 	if (error)
 		return DROP;
-	return leaves ? NEXT : come_back(skb, in, l2);
+	return leaves || !from_target ? NEXT : come_back(skb, in, l2);
 }
 
 /* This host answers a packet that came back with an error. */

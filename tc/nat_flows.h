@@ -445,8 +445,8 @@ static __always_inline bool same_address(const __u8 *a, const __u8 *b)
 	return x[0] == y[0] && x[1] == y[1];
 }
 
-/* Would the answers to a packet that is not ours be taken for a flow's? */
-static __always_inline bool clashes(const struct packet *pkt)
+/* The flow that the answers to a packet would be taken for. */
+static __always_inline struct shunt_nat_flow *answered_by(const struct packet *pkt)
 {
 	struct shunt_nat_key back;
 
@@ -497,7 +497,7 @@ static __noinline enum fate find_fate(const struct packet *pkt, struct draft *d)
 	d->changes = nat->changes;
 	if (search(pkt, d, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
 		return d->fate = FATE_TARGET;
-	if (clashes(pkt))
+	if (answered_by(pkt))
 		d->fate = FATE_OTHER_PORT;
 	else if (search(pkt, d, nat->current[v4 ? NAT_TARGET4 : NAT_TARGET6], true) &&
 		 has_room(nat))

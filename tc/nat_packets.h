@@ -3,6 +3,7 @@
 #ifndef SHUNT_NAT_PACKETS_H
 #define SHUNT_NAT_PACKETS_H
 
+#include "nat_back.h"
 #include "nat_rewrite.h"
 #include "nat_route.h"
 
@@ -111,14 +112,17 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 			       bool first)
 {
 	struct shunt_nat_key key;
-	struct shunt_nat_flow *out;
+	struct shunt_nat_flow *out, *in;
 	struct draft *draft;
 	int ret;
 
 	if (skb->tc_index == NAT_DONE) {
 		skb->tc_index = 0;
-		if (clashes(pkt))
-			return NEXT; /* we rewrote it a moment ago */
+		in = answered_by(pkt);
+		if (in) { /* we rewrote it a moment ago */
+			note_way(skb, in, l2);
+			return NEXT;
+		}
 	}
 	key_of(&key, pkt, NAT_OUT);
 	out = flow_get(&key);
@@ -156,22 +160,6 @@ static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, 
 	return send_on(skb, out, l2);
 }
 
-/* Lets a packet that came by another interface come by the one that the flow
- * left by: source validation and sockets bound to it expect that. */
-static __always_inline int come_back(struct __sk_buff *skb, const struct shunt_nat_flow *in,
-				     __u32 l2)
-{
-	if (skb->ifindex == in->ifindex || skb->ifindex == LOOPBACK || !l2)
-		return NEXT;
-	if (in->ifindex == LOOPBACK)
-		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
-	if (in->raw)
-		return NEXT;
-	if (bpf_skb_store_bytes(skb, 0, in->home, 6, 0))
-		return DROP;
-	return bpf_redirect(in->ifindex, BPF_F_INGRESS);
-}
-
 static __noinline int in_flow(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 			      bool first)
 {
@@ -180,7 +168,7 @@ static __noinline int in_flow(struct __sk_buff *skb, const struct packet *pkt, _
 
 	key_of(&key, pkt, NAT_IN);
 	in = flow_get(&key);
-	if (!in)
+	if (!in || is_forged(skb, pkt, in))
 		return NEXT;
 	note(in, pkt, skb->len);
 	if (in->how == NAT_STRAIGHT)
@@ -218,6 +206,8 @@ static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
 		note_early(&draft->piece);
 		return NEXT;
 	}
+	if (!out && is_forged(skb, pkt, flow))
+		return NEXT;
 	COUNT(nat_packets, 1);
 	if (of->direction == NAT_OUT) {
 		if (put_address(skb, pkt->family, l2,

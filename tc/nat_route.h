@@ -35,6 +35,7 @@ static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *ou
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
 	case BPF_FIB_LKUP_RET_NOT_FWDED:
+		out->oif = LOOPBACK;
 		return NAT_LOCAL;
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
@@ -78,6 +79,15 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 	return out->oif == skb->ifindex ? NEXT : bpf_redirect(out->oif, 0);
 }
 
+/* Answers are expected by the way that the packets go: see nat_back.h. */
+static __always_inline void tell_answers(const struct shunt_nat_flow *out)
+{
+	struct shunt_nat_flow *in = flow_get(&out->other);
+
+	if (in)
+		in->oif = out->oif;
+}
+
 /* Once a second the kernel sends a packet itself: so it keeps asking whether
  * the neighbour is alive. */
 static __noinline int send_on(struct __sk_buff *skb, struct shunt_nat_flow *out, __u32 l2)
@@ -87,6 +97,7 @@ static __noinline int send_on(struct __sk_buff *skb, struct shunt_nat_flow *out,
 	skb->tc_index = NAT_DONE;
 	if (!fresh) {
 		out->how = ask_route(skb, out);
+		tell_answers(out);
 		out->route_ns = out->seen_ns + ROUTE_NS;
 	}
 	if (out->how == NAT_PASS)

@@ -772,7 +772,7 @@ struct shunt_nat_flow {
 	__u64 bytes;
 	__u32 rule;
 	__u32 ifindex;      /* that the packets out left by before */
-	__u32 oif;          /* out: and by now */
+	__u32 oif;          /* out: and by now; in: by which the answers should come */
 	union {
 		__u32 fallback; /* out: and by if no program may ask for routes */
 		__u32 changes;  /* straight: how many there were at the last look */
@@ -782,7 +782,7 @@ struct shunt_nat_flow {
 	__u8 last_flags;    /* of the last one */
 	__u8 raw;           /* ifindex has no link layer header */
 	__u8 home[6];       /* link layer address of ifindex */
-	__u8 macs[12];      /* out: the next hop's and oif's */
+	__u8 macs[12];      /* out: the next hop's and oif's; in: oif's */
 	__u16 id;           /* random */
 };
 

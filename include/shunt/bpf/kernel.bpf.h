@@ -105,7 +105,17 @@ struct socket {
 
 struct sock;
 
+/* include/linux/inetdevice.h; the values are numbered by IPV4_DEVCONF_* */
+struct ipv4_devconf {
+	int data[33];
+};
+
+struct in_device {
+	struct ipv4_devconf cnf;
+};
+
 struct netns_ipv4 {
+	struct ipv4_devconf *devconf_all;
 	__u8 sysctl_tcp_syncookies;
 };
 
@@ -246,7 +256,13 @@ struct inet_timewait_sock {
 	unsigned int tw_transparent : 1;
 };
 
+struct net_device {
+	struct in_device *ip_ptr;
+	possible_net_t nd_net;
+};
+
 struct sk_buff {
+	struct net_device *dev;
 	__u16 network_header; /* counted from head */
 	unsigned char *head;
 	unsigned char *data;
