@@ -10,6 +10,16 @@ static __always_inline struct sk_psock *psock_of(const struct sock *sk)
 	return (void *)((__u64)BPF_CORE_READ(sk, sk_user_data) & SK_USER_DATA_PTRMASK);
 }
 
+/* The TCP socket that an open file is; NULL if it is none. */
+static __always_inline struct sock *tcp_of_file(struct bpf_iter__task_file *ctx)
+{
+	struct file *file = ctx->file;
+	struct socket *sock = file ? bpf_sock_from_file(file) : NULL;
+	struct sock *sk = sock ? sock->sk : NULL;
+
+	return sk && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP ? sk : NULL;
+}
+
 static __always_inline bool queue_empty(const struct sk_psock *psock)
 {
 	const struct list_head *head = __builtin_preserve_access_index(&psock->ingress_msg);

@@ -32,18 +32,30 @@ static __always_inline void fill_row(struct shunt_row *row, const struct sock *s
 }
 
 /* One row for every paired socket. */
+static __always_inline int list(struct seq_file *seq, const struct sock *sk, const struct shunt_sk *st)
+{
+	struct shunt_row row;
+
+	fill_row(&row, sk, st, psock_of(sk));
+	bpf_seq_write(seq, &row, sizeof(row));
+	return 0;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int shunt_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	struct sock *sk = ctx->sk;
-	struct shunt_sk *st = ctx->value;
-	struct shunt_row row;
+	return ctx->sk && ctx->value ? list(ctx->meta->seq, ctx->sk, ctx->value) : 0;
+}
 
-	if (!sk || !st)
-		return 0;
-	fill_row(&row, sk, st, psock_of(sk));
-	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
-	return 0;
+/* The same where the kernel does not let programs walk over maps. A socket with
+ * several descriptors gets several rows. */
+SEC("iter/task_file")
+int shunt_list_files(struct bpf_iter__task_file *ctx)
+{
+	struct sock *sk = tcp_of_file(ctx);
+	struct shunt_sk *st = sk ? bpf_sk_storage_get(&shunt_sk, sk, 0, 0) : NULL;
+
+	return st ? list(ctx->meta->seq, sk, st) : 0;
 }
 
 /* One row for each server's end whose proof is kept, but nothing else yet: it has
@@ -83,25 +95,35 @@ static __always_inline bool forsaken(const struct sock *sk, const struct shunt_s
 
 /* Takes the members out that hold no bytes and are no one's target; a row for
  * each that has to stay. To be run with conf->passing set. */
+static __always_inline int drain(struct seq_file *seq, struct sock *sk, __u64 cookie, struct shunt_sk *st)
+{
+	struct shunt_row row;
+
+	if (forsaken(sk, st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
+		return 0;
+	fill_row(&row, sk, 0, true);
+	row.sk.cookie = cookie;
+	bpf_seq_write(seq, &row, sizeof(row));
+	return 0;
+}
+
 SEC("iter/sockmap")
 int shunt_drain(struct bpf_iter__sockmap *ctx)
 {
 	struct sock *sk = ctx->sk;
 	__u64 *key = ctx->key;
-	struct shunt_row row;
-	struct shunt_sk *st;
-	__u64 cookie;
 
-	if (!key || !sk)
-		return 0;
-	cookie = *key;
-	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
-	if (forsaken(sk, st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
-		return 0;
-	fill_row(&row, sk, 0, true);
-	row.sk.cookie = cookie;
-	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
-	return 0;
+	return key && sk ? drain(ctx->meta->seq, sk, *key, bpf_sk_storage_get(&shunt_sk, sk, 0, 0)) : 0;
+}
+
+/* The same where the kernel does not let programs walk over maps. */
+SEC("iter/task_file")
+int shunt_drain_files(struct bpf_iter__task_file *ctx)
+{
+	struct sock *sk = tcp_of_file(ctx);
+	struct shunt_sk *st = sk ? bpf_sk_storage_get(&shunt_sk, sk, 0, 0) : NULL;
+
+	return st && psock_of(sk) ? drain(ctx->meta->seq, sk, st->cookie, st) : 0;
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

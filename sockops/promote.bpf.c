@@ -11,13 +11,13 @@
 #define BUSY_SEGS 16
 #define BUSY_PASSES 8
 
-static __always_inline void print(struct bpf_iter__bpf_sk_storage_map *ctx, const struct shunt_sk *st)
+static __always_inline void print(struct seq_file *seq, const struct shunt_sk *st)
 {
 	struct shunt_row row;
 
 	__builtin_memset(&row, 0, sizeof(row));
 	row.sk = *st;
-	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	bpf_seq_write(seq, &row, sizeof(row));
 }
 
 /* Segments with data that both ends have received. The client's socket is told
@@ -34,8 +34,8 @@ static __always_inline __u32 segments(const struct tcp_sock *tp, const struct sh
 }
 
 /* Not watched, or not again yet. */
-static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, const struct tcp_sock *tp,
-				  struct shunt_sk *st, const struct shunt_conf *conf)
+static __always_inline void plain(struct seq_file *seq, const struct tcp_sock *tp, struct shunt_sk *st,
+				  const struct shunt_conf *conf)
 {
 	__u64 cookie = st->cookie;
 	__u32 segs, *slot;
@@ -50,7 +50,7 @@ static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, cons
 		return;
 	segs = segments(tp, st);
 	if (segs - st->segs >= BUSY_SEGS)
-		print(ctx, st);
+		print(seq, st);
 	else if (conf->pass % BUSY_PASSES)
 		return;
 	st->segs = segs;
@@ -58,7 +58,7 @@ static __always_inline void plain(struct bpf_iter__bpf_sk_storage_map *ctx, cons
 
 /* An end that is vouched for. What it sent shows the supervisor a stream of small
  * messages, which from then on is like a pair under 'proven', and leaves. */
-static __always_inline void vouched(struct bpf_iter__bpf_sk_storage_map *ctx, struct shunt_sk *st,
+static __always_inline void vouched(struct seq_file *seq, struct shunt_sk *st,
 				    const struct shunt_conf *conf)
 {
 	__u32 msgs = st->redirected_msgs + st->passed_msgs;
@@ -82,7 +82,7 @@ static __always_inline void vouched(struct bpf_iter__bpf_sk_storage_map *ctx, st
 	st->segs = msgs;
 	st->shown_bytes = bytes;
 	if (st->run_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE)
-		print(ctx, st);
+		print(seq, st);
 }
 
 /* The connection is over, but not its socket: from now on TCP's own calls answer.
@@ -194,30 +194,27 @@ static __always_inline void leave(struct sock *sk, struct shunt_sk *st,
 		end->member = 0;
 }
 
-SEC("iter/bpf_sk_storage_map")
-int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
+/* What a pass does with one paired socket. */
+static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct shunt_sk *st)
 {
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
 	struct shunt_conf *conf = conf_get();
-	struct shunt_sk *st = ctx->value;
-	const struct tcp_sock *tp;
-	struct sock *sk = ctx->sk;
 	struct shunt_pair *pair;
 	struct shunt_end *end;
 
-	if (!sk || !st || !conf)
+	if (!conf)
 		return 0;
-	tp = (const struct tcp_sock *)sk;
 	conf->met++;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
 		end_member(sk, st);
 	if (st->vouched) {
-		vouched(ctx, st, conf);
+		vouched(seq, st, conf);
 		return 0;
 	}
 	pair = pair_get(st);
 	if (!pair) {
 		st->slot = 0;
-		plain(ctx, tp, st, conf);
+		plain(seq, tp, st, conf);
 		return 0;
 	}
 	end = &pair->end[!st->active];
@@ -248,10 +245,34 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 		leave(sk, st, pair, end);
 		break;
 	case STAGE_WAITING:
-		plain(ctx, tp, st, conf);
+		plain(seq, tp, st, conf);
 		break;
 	}
 	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct shunt_sk *st = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	return sk && st ? scan(ctx->meta->seq, sk, st) : 0;
+}
+
+/* The same where the kernel does not let programs walk over maps. A socket with
+ * several descriptors comes several times. */
+SEC("iter/task_file")
+int shunt_scan_files(struct bpf_iter__task_file *ctx)
+{
+	const struct shunt_conf *conf = conf_get();
+	struct sock *sk = tcp_of_file(ctx);
+	struct shunt_sk *st = sk ? bpf_sk_storage_get(&shunt_sk, sk, 0, 0) : NULL;
+
+	if (!st || !conf || (st->scanned == conf->pass && !conf->assign))
+		return 0;
+	st->scanned = conf->pass;
+	return scan(ctx->meta->seq, sk, st);
 }
 
 static __always_inline struct shunt_sk *paired(struct sock_common *skc, struct tcp_sock **ret)

@@ -466,6 +466,8 @@ no_handshake_left()
 
 @test "excluded by process, by a supervisor that sees other process numbers" {
 	load_proven --exclude process:style
+	[ -e /sys/fs/bpf/shunt/progs/shunt_scan ] ||
+		skip "this kernel refuses map iterators, so a supervisor sees only its own PID namespace"
 	# its first child is the first process of the namespace
 	spawn supervisor unshare --pid --mount sh -c '
 		sh -c "mount -t proc proc /proc && exec \"\$0\" run" "$0" &

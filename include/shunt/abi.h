@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 10
+#define SHUNT_ABI 11
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -301,6 +301,8 @@ struct shunt_sk {
 	__u32 shown_bytes;  /* the longest run that the peer has answered */
 	__u32 slot;         /* in shunt_pairs, 0 if none */
 	__u32 segs;         /* received by both ends at the last pass */
+	__u32 scanned;      /* the last pass that came by */
+	__u32 unused;
 	__u8 vouched;       /* blocking readers are allowed */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
@@ -790,12 +792,12 @@ _Static_assert(sizeof(struct shunt_conf) == 368, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
-_Static_assert(sizeof(struct shunt_sk) == 120, "shunt_sk");
+_Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 64, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 160, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
-_Static_assert(sizeof(struct shunt_row) == 168, "shunt_row");
+_Static_assert(sizeof(struct shunt_row) == 176, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 _Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
 _Static_assert(sizeof(struct shunt_lengths) == SHUNT_UNIT, "shunt_lengths");

@@ -22,13 +22,19 @@
 #include "util/log.h"
 #include "shunt.skel.h"
 
-static bool kernel_has(const char *name, __u32 kind)
+/* The number of a function or type of the kernel; 0 or less if it has none. */
+static int kernel_type(const char *name, __u32 kind)
 {
 	static struct btf *btf; /* megabytes: read once */
 
 	if (!btf)
 		btf = btf__load_vmlinux_btf();
-	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
+	return btf ? btf__find_by_name_kind(btf, name, kind) : 0;
+}
+
+static bool kernel_has(const char *name, __u32 kind)
+{
+	return kernel_type(name, kind) > 0;
 }
 
 bool kernel_casts(void)
@@ -40,6 +46,25 @@ bool kernel_casts(void)
 bool kernel_sees_flags(void)
 {
 	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
+}
+
+/* Hardened kernels refuse programs that walk over maps (EPERM). */
+bool kernel_walks_maps(void)
+{
+	const struct bpf_insn empty[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER);
+	_cleanup_fd_ int fd = -1;
+	int id;
+
+	id = kernel_type("bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
+	if (id <= 0)
+		return false;
+	opts.attach_btf_id = id;
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "shunt_probe", "GPL", empty, 2, &opts);
+	return fd >= 0;
 }
 
 static void choose_maps(struct shunt_bpf *skel, const struct request *req)
@@ -60,7 +85,7 @@ static void choose_maps(struct shunt_bpf *skel, const struct request *req)
 int programs_open(const struct request *req, struct shunt_bpf **ret)
 {
 	__u32 buckets = req->conf.flow_buckets ? req->conf.flow_buckets : 1;
-	bool casts = kernel_casts();
+	bool casts = kernel_casts(), walks = req->bypass && kernel_walks_maps();
 	struct shunt_bpf *skel;
 	int error;
 
@@ -72,7 +97,6 @@ int programs_open(const struct request *req, struct shunt_bpf **ret)
 		return fail(-errno, "can't open the programs");
 	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_proven, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_reset,
@@ -81,9 +105,13 @@ int programs_open(const struct request *req, struct shunt_bpf **ret)
 	bpf_program__set_autoload(skel->progs.shunt_ioctl, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && kernel_sees_flags());
 	bpf_program__set_autoload(skel->progs.shunt_send, req->bypass && kernel_sees_flags());
-	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_unheard, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass && walks);
+	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass && walks);
+	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass && walks);
+	bpf_program__set_autoload(skel->progs.shunt_scan_files, req->bypass && !walks);
+	bpf_program__set_autoload(skel->progs.shunt_list_files, req->bypass && !walks);
+	bpf_program__set_autoload(skel->progs.shunt_drain_files, req->bypass && !walks);
 	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
 	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
 	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);

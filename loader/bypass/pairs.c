@@ -67,11 +67,25 @@ static int read_all(int fd, void **ret, size_t *ret_size)
 	return 0;
 }
 
+/* Opens a program that walks over a map, or its twin that walks over the open
+ * files of all processes, whichever was loaded; *map is NULL for the twin. */
+static int open_walker(const char *prog, const char **map)
+{
+	int fd = pin_open("progs", prog);
+	char twin[BPF_OBJ_NAME_LEN + sizeof("_files")];
+
+	if (fd != -ENOENT || !*map)
+		return fd;
+	snprintf(twin, sizeof(twin), "%s_files", prog);
+	*map = NULL;
+	return pin_open("progs", twin);
+}
+
 int iter_link(const char *prog, const char *map)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 	union bpf_iter_link_info info = {};
-	_cleanup_fd_ int prog_fd = pin_open("progs", prog);
+	_cleanup_fd_ int prog_fd = open_walker(prog, &map);
 	_cleanup_fd_ int map_fd = map ? pin_open("maps", map) : -1;
 	int link;
 
@@ -226,20 +240,34 @@ static int compare_rows(const void *va, const void *vb)
 
 	if (pair_id(a) != pair_id(b))
 		return pair_id(a) < pair_id(b) ? -1 : 1;
-	return b->sk.active - a->sk.active;
+	if (a->sk.active != b->sk.active)
+		return b->sk.active - a->sk.active;
+	return a->sk.cookie < b->sk.cookie ? -1 : a->sk.cookie > b->sk.cookie;
 }
 
-/* Sorts them, without the closed: such a socket lives on until the last reader of
- * its memory is done. Returns how many are left. */
+/* Sorts the rows, without closed sockets: a closed socket lives on until the last
+ * reader of its memory is done. A socket with several descriptors can have several
+ * rows, of which one stays. Returns how many rows are left. */
 static size_t tidy(struct shunt_row *rows, size_t n)
 {
-	size_t i, kept = 0;
+	size_t i, open = 0, kept = 0;
 
 	for (i = 0; i < n; i++)
 		if (rows[i].state != TCP_CLOSE)
+			rows[open++] = rows[i];
+	if (open)
+		qsort(rows, open, sizeof(*rows), compare_rows);
+	for (i = 0; i < open; i++)
+		if (!kept || rows[kept - 1].sk.cookie != rows[i].sk.cookie)
 			rows[kept++] = rows[i];
-	qsort(rows, kept, sizeof(*rows), compare_rows);
 	return kept;
+}
+
+bool bypass_is_loaded(void)
+{
+	_cleanup_fd_ int fd = pin_open("progs", "shunt_kick");
+
+	return fd >= 0;
 }
 
 int bypass_read(struct shunt_row **ret, size_t *ret_n)
@@ -316,6 +344,16 @@ static void pass_softly(struct shunt_conf *conf)
 		rest();
 }
 
+/* Members that no walk came by: no process has their file open (io_uring can hold
+ * a socket so). */
+static bool members_left(void)
+{
+	_cleanup_fd_ int map = pin_open("maps", "shunt_socks");
+	__u64 key;
+
+	return map >= 0 && !bpf_map_get_next_key(map, NULL, &key);
+}
+
 int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -339,7 +377,7 @@ int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 		if (error)
 			return fail(error, "can't walk over the sockets on the fast path");
 		bypass_kick(conf);
-		if (!n)
+		if (!n && !members_left())
 			return 0;
 		if (now_ms() - start >= timeout_ms) {
 			*ret = rows;

@@ -3,12 +3,16 @@
 #ifndef SHUNT_PAIRS_H
 #define SHUNT_PAIRS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <shunt/abi.h>
 
 /* Waits until every run of a program that started before is over. */
 int wait_programs(void);
+
+/* Are the programs of the bypass loaded? */
+bool bypass_is_loaded(void);
 
 /* Binds a pinned iterator to a pinned map (NULL: to none): the fd of the link,
  * or -errno, unsaid. */

@@ -158,6 +158,16 @@ static void check_features(void)
 	btf__free(btf);
 }
 
+static void check_walks(void)
+{
+	if (kernel_walks_maps())
+		found(OK, "map iterators", NULL, "programs walk over the paired sockets");
+	else
+		found(NOTE, "map iterators", "run 'shunt run' in the PID namespace of the host",
+		      "this kernel refuses them: programs walk over the open files of all processes, "
+		      "which takes longer");
+}
+
 /* Strict source validation that looks at the mark asks our table, which says
  * that every source is on lo (fib_validate_source). */
 static void check_rp_filter(const char *iface)
@@ -269,6 +279,7 @@ int cmd_check(int argc, char **argv)
 	check_cgroup2();
 	check_programs();
 	check_features();
+	check_walks();
 	check_ifaces();
 	check_foreign();
 	check_memory();

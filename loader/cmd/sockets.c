@@ -192,7 +192,7 @@ static void print_pairs(const struct shunt_row *rows, size_t n)
 int cmd_sockets(int argc, char **argv)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
-	_cleanup_fd_ int lock = -1, list = -1;
+	_cleanup_fd_ int lock = -1;
 	size_t n = 0;
 	int error;
 
@@ -212,8 +212,7 @@ int cmd_sockets(int argc, char **argv)
 		return not_loaded();
 	if (lock < 0)
 		return lock;
-	list = pin_open("progs", "shunt_list");
-	if (list < 0)
+	if (!bypass_is_loaded())
 		return deny(-ENOENT, "the bypass is not loaded; unload, and give 'shunt load' --cgroup, too");
 	error = bypass_list_all(&rows, &n);
 	if (error)

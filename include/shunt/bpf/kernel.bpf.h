@@ -101,6 +101,7 @@ struct file {
 
 struct socket {
 	struct file *file;
+	struct sock *sk;
 };
 
 struct sock;
@@ -180,6 +181,7 @@ struct sock {
 		atomic_t rmem_alloc;
 		int len;
 	} sk_backlog;
+	__u16 sk_protocol;
 	struct socket *sk_socket;
 	void *sk_user_data;
 	struct mem_cgroup *sk_memcg;
@@ -310,6 +312,12 @@ struct bpf_iter__sockmap {
 	void *map;
 	void *key;
 	struct sock *sk;
+};
+
+/* One open file of a process; a file of several processes comes several times. */
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct file *file;
 };
 
 struct bpf_iter__tcp {
