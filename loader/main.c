@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/libbpf.h>
@@ -12,8 +13,10 @@
 #include "util/log.h"
 #include "util/options.h"
 
+#define PIN_DIR "/sys/fs/bpf/shunt"
+
 struct options opt = {
-	.pin_dir = "/sys/fs/bpf/shunt",
+	.pin_dir = PIN_DIR,
 };
 
 static int cmd_help(int argc, char **argv);
@@ -64,9 +67,10 @@ static int cmd_help(int argc, char **argv)
 		printf("  %-8s %s\n           %s\n", c->name, c->usage, c->help);
 	printf("\n  -j, --json      print JSON, errors too\n"
 	       "  -v, --verbose   say more, with the messages of libbpf\n"
-	       "  --pin-dir DIR   where programs and maps are pinned (%s)\n"
+	       "  --pin-dir DIR   where programs and maps are pinned (SHUNT_PIN_DIR in the\n"
+	       "                  environment, else %s)\n"
 	       "  --version       print the version\n\n"
-	       "'shunt COMMAND help' tells more.\n", "/sys/fs/bpf/shunt");
+	       "'shunt COMMAND help' tells more.\n", PIN_DIR);
 	return 0;
 }
 
@@ -121,6 +125,15 @@ static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_lis
 	return vfprintf(stderr, fmt, args);
 }
 
+/* ziti-router takes a bare path, so no option reaches its diverter. */
+static void read_environment(void)
+{
+	const char *dir = getenv("SHUNT_PIN_DIR");
+
+	if (dir && *dir)
+		opt.pin_dir = dir;
+}
+
 /* Takes the global options out of argv; returns the new argc or -EINVAL. */
 static int take_options(int argc, char **argv)
 {
@@ -156,6 +169,7 @@ int main(int argc, char **argv)
 
 	base = base ? base + 1 : argv[0];
 	alias = find(aliases, base);
+	read_environment();
 	argc = take_options(argc, argv);
 	if (argc < 0)
 		return exit_code(argc);

@@ -50,6 +50,24 @@ rules()
 	diverter -V
 }
 
+@test "SHUNT_PIN_DIR, for ziti-router takes a bare path" {
+	local SHUNT_PIN_DIR=/sys/fs/bpf/other
+
+	insert 10.1.2.3 32 tcp 80 80 33001 a
+	export SHUNT_PIN_DIR
+	run -1 diverter -L
+	[[ $output == *"/sys/fs/bpf/other"* ]]
+	shunt load --iface lo --mark 0x2000000 --table 20561
+	[ -z "$(rules)" ]
+	insert 10.1.2.3 32 tcp 80 80 33002 b
+	[ "$(rules)" = "tcp dst 10.1.2.3 dport 80 to 127.0.0.1:33002 service b" ]
+	# --pin-dir is stronger, and an empty one is none
+	[ "$(shunt --pin-dir "$PIN_DIR" save | grep -c 'service a')" = 1 ]
+	[ "$(SHUNT_PIN_DIR='' shunt save | grep -c 'service a')" = 1 ]
+	shunt unload
+	export -n SHUNT_PIN_DIR
+}
+
 @test "what the router inserts and deletes" {
 	insert 10.1.2.3 32 tcp 80 80 33001 6Xn.-pZ8
 	[ "$(rules)" = "tcp dst 10.1.2.3 dport 80 to 127.0.0.1:33001 service 6Xn.-pZ8" ]
