@@ -2,7 +2,7 @@
 /*
  * shunt diverter: the words that ziti-router, and whoever set up its services
  * by hand, give to an external diverter. It never fails for what it can read:
- * the router would give the service up.
+ * the router would give the service up, and say so at its debug level only.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 
 #include "bpf/pins.h"
 #include "cmd/command.h"
+#include "cmd/rule_socket.h"
 #include "cmd/steer.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
@@ -46,7 +47,8 @@ static int help(void)
 	     "tunnel says 'mode: tproxy:/usr/local/sbin/shunt-diverter'. -I steers to 127.0.0.1:PORT\n"
 	     "([::1] for IPv6); with PORT 0 it makes a rule that says pass. A rule for the same\n"
 	     "packets is replaced. -D without -p or -l is for both protocols and all ports; deleting\n"
-	     "what is not there is no error.");
+	     "what is not there is no error. -V prints the version, and fails if nothing is loaded or\n"
+	     "the caller may not change rules: who is not root has to be in the group of 'shunt run'.");
 	return 0;
 }
 
@@ -349,10 +351,12 @@ int cmd_diverter(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return help();
-	home_netns(); /* a rule's interface is looked up there */
 	error = read_words(argc, argv, &w);
 	if (error)
 		return error;
+	if (must_ask())
+		return ask_rule_server("diverter", argc, argv);
+	home_netns(); /* a rule's interface is looked up there */
 	switch (w.action) {
 	case 'I':
 		return insert(&w);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/command.h"
+#include "cmd/rule_socket.h"
 #include "rules/rule.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
@@ -87,6 +88,8 @@ int cmd_map_update(int argc, char **argv)
 		error = parse_update("udp", argv, &udp);
 	if (error)
 		return error;
+	if (must_ask())
+		return ask_rule_server("map_update", argc, argv);
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;
@@ -131,6 +134,8 @@ int cmd_map_delete_elem(int argc, char **argv)
 	error = rule_parse_match(3, (char **)words, &match);
 	if (error)
 		return error;
+	if (must_ask())
+		return ask_rule_server("map_delete_elem", argc, argv);
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;

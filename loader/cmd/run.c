@@ -33,6 +33,7 @@
 #include "bypass/pairs.h"
 #include "bypass/tracepoints.h"
 #include "cmd/command.h"
+#include "cmd/rule_socket.h"
 #include "nat/nat_attach.h"
 #include "nat/nat_store.h"
 #include "util/cleanup.h"
@@ -101,6 +102,7 @@ struct run {
 	bool links_changed;
 	__u64 gathered_ns; /* when listeners were last looked for */
 	__u64 nat_ns;      /* when NAT was last asked */
+	struct rule_server rules;
 };
 
 static __u64 clock_ns(clockid_t id)
@@ -657,21 +659,55 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 		follow_links(r);
 		find_listeners(r);
 		detach_nat(r);
+		rule_server_keep(&r->rules);
 	}
 	return 0;
+}
+
+/* A host where the socket can't be made goes on without it, unless it was asked for. */
+static int serve_rules(struct run *r, const char *group)
+{
+	gid_t id = 0;
+	int error = rule_group(group, &id);
+
+	if (!error)
+		error = rule_server_start(&r->rules, id);
+	return group ? error : 0;
+}
+
+static int parse_run(int argc, char **argv, const char **ret_group)
+{
+	if (argc == 1)
+		return 0;
+	if (strcmp(argv[1], "--group"))
+		return refuse("run: unknown word '%s'", argv[1]);
+	if (argc == 2)
+		return refuse("--group: a value is missing");
+	if (argc > 3)
+		return refuse("run: '%s' is one word too many", argv[3]);
+	*ret_group = argv[2];
+	return 0;
+}
+
+static void stop_rules(struct run *r)
+{
+	rule_server_stop(&r->rules);
 }
 
 int cmd_run(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1, events = -1, pins = -1, signals = -1;
 	struct ring_buffer *ring;
-	struct run r = { .recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1,
-			 .links = -1, .links_changed = true };
+	_cleanup_(stop_rules) struct run r = {
+		.recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1,
+		.links = -1, .links_changed = true,
+	};
+	const char *group = NULL;
 	__u32 i;
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
-		printf("usage: shunt run\n\n"
+		printf("usage: shunt run [--group NAME]\n\n"
 		       "The supervisor, in the foreground. Of the bypass: promotes pairs that have earned\n"
 		       "the fast path and takes out those that do not profit. Of steering: attaches\n"
 		       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
@@ -679,11 +715,14 @@ int cmd_run(int argc, char **argv)
 		       "fragmented datagrams. Of NAT: detaches what rules attached when neither rules nor\n"
 		       "flows are left. Ends on SIGTERM, with all its pairs back on TCP, and when shunt is\n"
 		       "unloaded.\n"
-		       "Tells systemd when it is ready (Type=notify).\n");
+		       "Tells systemd when it is ready (Type=notify).\n\n"
+		       "  --group NAME  the members of this group may change and list steering rules\n"
+		       "                ('" RULE_GROUP "', if the host has it; 'root': nobody else)\n");
 		return 0;
 	}
-	if (argc > 1)
-		return refuse("run: unknown word '%s'", argv[1]);
+	error = parse_run(argc, argv, &group);
+	if (error)
+		return error;
 	pins = pins_lock(false);
 	if (pins == -ENOENT)
 		return not_loaded();
@@ -695,6 +734,9 @@ int cmd_run(int argc, char **argv)
 		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
 	if (lock < 0)
 		return not_loaded();
+	error = serve_rules(&r, group);
+	if (error)
+		return error;
 	r.conf = pin_mmap("shunt_conf", NULL);
 	r.pairs = pin_mmap("shunt_pairs", NULL);
 	r.excludes = pin_mmap("shunt_exclude", NULL);

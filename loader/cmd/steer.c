@@ -11,6 +11,7 @@
 #include "attach/local_origin.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
+#include "cmd/rule_socket.h"
 #include "cmd/steer.h"
 #include "rules/counters.h"
 #include "rules/rule.h"
@@ -289,6 +290,8 @@ static int steer_help(int argc, char **argv)
 
 int cmd_steer(int argc, char **argv)
 {
+	if (argc > 1 && steer_for_group(argv[1]) && must_ask())
+		return ask_rule_server("steer", argc, argv);
 	home_netns(); /* a rule's interface is looked up there */
 	return run_command("steer", verbs, argc - 1, argv + 1);
 }

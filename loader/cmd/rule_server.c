@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A process of its own listens, so that no caller can hold up the supervisor. It
+ * makes one more for each call, which runs the command with its output in memory,
+ * so that a caller that does not read holds no lock.
+ */
+#include "cmd/rule_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/netns.h"
+#include "util/options.h"
+
+/* Calls that run at the same time; more wait. */
+#define MAX_CALLS 8
+#define REQUEST_SEC 2  /* a caller has to ask that soon, */
+#define CALL_SEC 60    /* waits for other commands that long at most, */
+#define READ_SEC 5     /* and has to read its answer */
+#define MAX_OUTPUT (64 << 20)
+
+static const char *const commands[] = { "diverter", "steer", "map_update", "map_delete_elem" };
+static const command_fn run[] = { cmd_diverter, cmd_steer, cmd_map_update, cmd_map_delete_elem };
+
+/* Verbs of 'steer' that read files or make packets are for root. */
+static const char *const steer_verbs[] = { "add", "del", "list", "flush", "prune" };
+
+static bool serving;
+static __u64 caller;
+
+bool serves_call(void)
+{
+	return serving;
+}
+
+__u64 caller_netns(void)
+{
+	return serving ? caller : own_netns();
+}
+
+int rule_group(const char *name, gid_t *ret)
+{
+	const struct group *g;
+	char *end;
+	unsigned long id;
+
+	errno = 0;
+	g = getgrnam(name ? name : RULE_GROUP);
+	if (g) {
+		*ret = g->gr_gid;
+		return 0;
+	}
+	if (!name) {
+		*ret = 0;
+		return 0;
+	}
+	id = strtoul(name, &end, 10);
+	if (*name < '0' || *name > '9' || *end || id > 0x7fffffff)
+		return refuse("--group '%s': no such group", name);
+	*ret = id;
+	return 0;
+}
+
+/* --- one call -------------------------------------------------------------------- */
+
+static int find(const char *const *names, size_t count, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return -1;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+bool steer_for_group(const char *verb)
+{
+	return find(steer_verbs, COUNT(steer_verbs), verb) >= 0;
+}
+
+static int run_words(int argc, char **argv)
+{
+	int i = find(commands, COUNT(commands), argv[0]);
+
+	if (i < 0 || (run[i] == cmd_steer && (argc < 2 || !steer_for_group(argv[1]))))
+		return deny(-EPERM, "'%s%s%s' needs root", argv[0], argc > 1 ? " " : "",
+			    argc > 1 ? argv[1] : "");
+	return run[i](argc, argv);
+}
+
+/* Cuts the request, which ends with a zero byte, into words; how many there are. */
+static int split(char *words, size_t len, char *word[RULE_REQUEST_WORDS + 2])
+{
+	char *p = words, *end = words + len;
+	int count = 0;
+
+	while (p < end && count < RULE_REQUEST_WORDS + 1) {
+		word[count++] = p;
+		p += strlen(p) + 1;
+	}
+	word[count] = NULL;
+	return p < end ? -E2BIG : count;
+}
+
+/* Says what is wrong with a request, or does what it asks for. */
+static int handle(struct rule_request *r, ssize_t len)
+{
+	char *word[RULE_REQUEST_WORDS + 2];
+	int count;
+
+	if (len <= (ssize_t)sizeof(*r) || len > RULE_REQUEST_MAX || ((char *)r)[len - 1] ||
+	    r->version != RULE_REQUEST_VERSION)
+		return deny(-EPROTO, "'shunt run' is of another version than this program; restart it");
+	opt.json = r->json;
+	serving = true;
+	caller = r->netns;
+	count = split(r->words, len - sizeof(*r), word);
+	if (count < 2)
+		return refuse("the words are too many, or none");
+	if (strcmp(word[0], opt.pin_dir))
+		return deny(-EINVAL, "'shunt run' is for '%s', not for '%s'", opt.pin_dir, word[0]);
+	return run_words(count - 1, word + 1);
+}
+
+static void send_kind(int conn, char kind, int fd)
+{
+	char packet[1 + ANSWER_MAX] = { kind };
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(fd, packet + 1, ANSWER_MAX, at)) > 0) {
+		if (send(conn, packet, n + 1, MSG_NOSIGNAL) < 0)
+			return;
+		at += n;
+	}
+}
+
+static void set_timeout(int conn, int option, int sec)
+{
+	const struct timeval t = { .tv_sec = sec };
+
+	setsockopt(conn, SOL_SOCKET, option, &t, sizeof(t));
+}
+
+/* Standard input is empty, output and messages go to memory. */
+static bool collect_output(int *ret_out, int *ret_err)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	*ret_out = memfd_create("output", MFD_CLOEXEC);
+	*ret_err = memfd_create("errors", MFD_CLOEXEC);
+	return null >= 0 && *ret_out >= 0 && *ret_err >= 0 && dup2(null, 0) >= 0 &&
+	       dup2(*ret_out, 1) >= 0 && dup2(*ret_err, 2) >= 0;
+}
+
+static void serve_call(int conn)
+{
+	const struct rlimit most = { MAX_OUTPUT, MAX_OUTPUT };
+	_cleanup_free_ struct rule_request *r = calloc(1, RULE_REQUEST_MAX + 1);
+	char status[2] = { ANSWER_STATUS };
+	int out, err;
+	ssize_t len;
+
+	set_timeout(conn, SO_RCVTIMEO, REQUEST_SEC);
+	set_timeout(conn, SO_SNDTIMEO, READ_SEC);
+	len = r ? recv(conn, r, RULE_REQUEST_MAX, MSG_TRUNC) : -1;
+	if (len <= 0 || !collect_output(&out, &err))
+		return;
+	setrlimit(RLIMIT_FSIZE, &most);
+	alarm(CALL_SEC);
+	status[1] = exit_code(handle(r, len));
+	alarm(0);
+	fflush(stdout);
+	fflush(stderr);
+	send_kind(conn, ANSWER_ERRORS, err);
+	send_kind(conn, ANSWER_OUTPUT, out);
+	send(conn, status, sizeof(status), MSG_NOSIGNAL);
+}
+
+/* --- the process that listens ------------------------------------------------------ */
+
+static void woken(int signal)
+{
+	(void)signal;
+}
+
+/* Forgets calls that are over; waits for one if there are too many. */
+static void reap(int *calls)
+{
+	while (*calls && waitpid(-1, NULL, *calls < MAX_CALLS ? WNOHANG : 0) > 0)
+		--*calls;
+}
+
+static void listen_for_calls(int listener)
+{
+	int calls = 0, conn;
+	pid_t pid;
+
+	for (;;) {
+		reap(&calls);
+		conn = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (conn < 0)
+			continue;
+		pid = fork();
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			close(listener);
+			serve_call(conn);
+			_exit(0);
+		}
+		calls += pid > 0;
+		close(conn);
+	}
+}
+
+/* Keeps nothing of the supervisor's: not its lock, which is held by open files, nor
+ * its signals. */
+static void become_server(int listener, pid_t parent)
+{
+	const struct sigaction wake = { .sa_handler = woken };
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	prctl(PR_SET_NAME, "shunt-rules");
+	if (dup2(listener, 3) < 0)
+		_exit(1);
+	syscall(SYS_close_range, 4U, ~0U, 0U);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	sigaction(SIGCHLD, &wake, NULL);
+	listen_for_calls(3);
+}
+
+/* Does another supervisor answer at the address? */
+static bool is_served(const struct sockaddr_un *a)
+{
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && !connect(fd, (const struct sockaddr *)a, sizeof(*a));
+}
+
+/* Nobody can connect before the mode is right: the socket does not listen. */
+static int bind_for(gid_t group, const struct sockaddr_un *a)
+{
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	mode_t mask;
+	int error;
+
+	if (fd < 0)
+		return fail(-errno, "a socket");
+	if (mkdir(RULE_SOCKET_DIR, 0755) && errno != EEXIST)
+		return fail(-errno, "can't make '" RULE_SOCKET_DIR "'");
+	if (is_served(a))
+		return deny(-EADDRINUSE, "another supervisor answers at '%s'", a->sun_path);
+	unlink(a->sun_path);
+	mask = umask(0177);
+	error = bind(fd, (const struct sockaddr *)a, sizeof(*a)) ? -errno : 0;
+	umask(mask);
+	if (error)
+		return fail(error, "can't make '%s'", a->sun_path);
+	if (chown(a->sun_path, 0, group) || chmod(a->sun_path, 0660) || listen(fd, 64)) {
+		error = -errno;
+		unlink(a->sun_path);
+		return fail(error, "'%s'", a->sun_path);
+	}
+	return take_fd(&fd);
+}
+
+int rule_server_start(struct rule_server *s, gid_t group)
+{
+	_cleanup_fd_ int listener = -1;
+	struct sockaddr_un a;
+	pid_t parent = getpid(), pid;
+	int error;
+
+	if (!group)
+		return 0;
+	error = rule_socket_address(&a);
+	if (error)
+		return error;
+	listener = bind_for(group, &a);
+	if (listener < 0)
+		return listener;
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return fail(-errno, "a process for '%s'", a.sun_path);
+	if (!pid)
+		become_server(listener, parent);
+	s->pid = pid;
+	s->group = group;
+	return 0;
+}
+
+void rule_server_keep(struct rule_server *s)
+{
+	if (!s->pid || waitpid(s->pid, NULL, WNOHANG) != s->pid)
+		return;
+	s->pid = 0;
+	rule_server_start(s, s->group);
+}
+
+void rule_server_stop(struct rule_server *s)
+{
+	struct sockaddr_un a;
+
+	if (!s->pid)
+		return;
+	kill(s->pid, SIGKILL);
+	waitpid(s->pid, NULL, 0);
+	s->pid = 0;
+	if (rule_socket_address(&a))
+		return;
+	unlink(a.sun_path);
+	rmdir(RULE_SOCKET_DIR);
+}
