@@ -43,11 +43,12 @@ rules()
 	shunt save | grep -v '^#'
 }
 
-@test "-V prints the version, loaded or not" {
+@test "-V prints the version; it fails with the reason if nothing is loaded" {
 	[ "$(diverter -V)" = "$(shunt --version | cut -d' ' -f2)" ]
 	[ "$(shunt diverter -V)" = "$(diverter -V)" ]
 	unload
-	diverter -V
+	run -1 diverter -V
+	[[ $output == *"not loaded"* ]]
 }
 
 @test "SHUNT_PIN_DIR, for ziti-router takes a bare path" {
@@ -55,9 +56,10 @@ rules()
 
 	insert 10.1.2.3 32 tcp 80 80 33001 a
 	export SHUNT_PIN_DIR
-	run -1 diverter -L
+	run -1 diverter -V
 	[[ $output == *"/sys/fs/bpf/other"* ]]
 	shunt load --iface lo --mark 0x2000000 --table 20561
+	diverter -V
 	[ -z "$(rules)" ]
 	insert 10.1.2.3 32 tcp 80 80 33002 b
 	[ "$(rules)" = "tcp dst 10.1.2.3 dport 80 to 127.0.0.1:33002 service b" ]

@@ -163,6 +163,39 @@ greeting()
 	run ! with $MEMBERS cat $SOCKET
 }
 
+@test "-V fails with the reason: no supervisor, nothing loaded, no steering" {
+	run ! diverter -V
+	[[ $output == *"this needs root, or 'shunt run' with a group"*"$SOCKET"* ]]
+	unload
+	run ! diverter -V
+	[[ $output == *"nobody answers"* ]]
+	run -1 shunt diverter -V
+	[[ $output == *"not loaded"* ]]
+	shunt load --monitor lo
+	run -1 shunt diverter -V
+	[[ $output == *"steering is not loaded"* ]]
+	supervise --group $MEMBERS
+	run -1 diverter -V
+	[[ $output == *"steering is not loaded"* ]]
+}
+
+@test "-V from another network namespace than that of load fails" {
+	netns other
+	run -1 "${other[@]:?}" "$SHUNT" diverter -V
+	[[ $output == *"another network namespace"* ]]
+	supervise --group $MEMBERS
+	run -1 "${other[@]}" setpriv --reuid $ROUTER --clear-groups --regid $MEMBERS /run/bin/shunt-diverter -V
+	[[ $output == *"another network namespace"* ]]
+}
+
+@test "-V tells that lo is not among the interfaces" {
+	unload
+	ip link add w0 type veth peer name w1
+	shunt load --iface w0
+	shunt diverter -V 2>&1 | grep -- '--iface lo'
+	ip link del w0
+}
+
 @test "a supervisor that is killed and started again: calls wait for it" {
 	supervise --group $MEMBERS
 	kill -KILL "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/loopback.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/rule_socket.h"
@@ -20,6 +21,7 @@
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/netns.h"
 #include "util/options.h"
 
 static const char letters[] = "cmponlhtsN";
@@ -344,6 +346,38 @@ static int list(const struct words *w)
 	return error;
 }
 
+static void say_without_lo(void)
+{
+	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	int i;
+
+	for (i = 0; states && i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_IFACE && states[i].ifindex == LOOPBACK)
+			return;
+	say("steering is not on lo, so services are not there for this host itself ('shunt load "
+	    "--iface lo')");
+}
+
+/* The only call whose failure the router reports: it does not start then. */
+static int show_version(void)
+{
+	__u64 from = caller_netns();
+	_cleanup_fd_ int lock = rules_lock();
+	int error;
+
+	if (lock < 0)
+		return lock;
+	error = at_home();
+	if (error)
+		return error;
+	if (from != own_netns())
+		return deny(-EXDEV, "shunt is loaded in another network namespace than this one, and can't "
+			    "reach listeners here");
+	puts(SHUNT_VERSION);
+	say_without_lo();
+	return 0;
+}
+
 int cmd_diverter(int argc, char **argv)
 {
 	struct words w;
@@ -356,7 +390,8 @@ int cmd_diverter(int argc, char **argv)
 		return error;
 	if (must_ask())
 		return ask_rule_server("diverter", argc, argv);
-	home_netns(); /* a rule's interface is looked up there */
+	if (w.action != 'V')
+		home_netns(); /* a rule's interface is looked up there */
 	switch (w.action) {
 	case 'I':
 		return insert(&w);
@@ -365,7 +400,6 @@ int cmd_diverter(int argc, char **argv)
 	case 'L':
 		return list(&w);
 	default:
-		puts(SHUNT_VERSION);
-		return 0;
+		return show_version();
 	}
 }
