@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# The goals and what was measured, as the README's table. Of several rows the
+# The goals and what was measured, as the table of docs/benchmarks.md. Of several rows the
 # range of the medians is shown, and the worst one decides.
 import "stats" as stats;
 

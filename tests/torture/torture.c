@@ -7,9 +7,9 @@
  *
  * Prints "host PID any" for a process whose readers do well under any
  * admission and "host PID proven" for one whose readers would not under
- * 'eager' (README, Limits); a line for each fault, "wrong" or "hung", after
+ * 'eager' (docs/limits.md); a line for each fault, "wrong" or "hung", after
  * which it waits for a line; and at the end the sums. Environment: HANG, seconds without progress that are a hang
- * (20); LATE, also receive first and splice then (README, Limits).
+ * (20); LATE, also receive first and splice then (docs/limits.md).
  */
 #include "../peers/peer.h"
 
