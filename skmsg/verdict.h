@@ -203,6 +203,7 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 	switch (why) {
 	case WHY_REFRESH:
 	case WHY_LARGER:
+	case WHY_UNSUPERVISED:
 		break;
 	case WHY_SENDER_STATE:
 	case WHY_PEER_STATE:
@@ -258,13 +259,20 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
  */
 #define REFRESH_JIFFIES 30000
 
+/* The coarse clock may be behind the supervisor's, by a tick. */
+static __always_inline bool unsupervised(const struct shunt_conf *conf)
+{
+	return (__s64)(bpf_ktime_get_coarse_ns() - conf->beat_ns) > SHUNT_BEAT_LIMIT_NS;
+}
+
 /*
  * What only pairs under 'proven' have to show. Programs that receive small answers
  * may splice large ones (HAProxy, from 4 KiB on). So what is more than ever before
  * goes by TCP, unless it would come behind redirected bytes; when it is answered, it
  * was read as all before was, or the pair is on its way out (sockops/watch.bpf.c).
  */
-static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct shunt_sk *st,
+static __always_inline enum shunt_why pair_ready(const struct shunt_conf *conf,
+						 struct shunt_pair *pair, struct shunt_sk *st,
 						 __u32 size)
 {
 	struct shunt_end *self, *other;
@@ -279,6 +287,8 @@ static __always_inline enum shunt_why pair_ready(struct shunt_pair *pair, struct
 		return other->fault ? other->fault : self->fault;
 	if (!other->recvs)
 		return WHY_WATCHED;
+	if (unsupervised(conf))
+		return WHY_UNSUPERVISED;
 	self->msgs++;
 	if (other->msgs != st->peer_msgs) {
 		if (st->run_bytes > st->shown_bytes)
@@ -323,8 +333,9 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 /*
  * A splice reads what came by TCP and passes over what was redirected. So while
  * redirected bytes wait for a reader that splices, later ones queue up behind
- * them: by TCP they would be read first. At a bound the send fails (EACCES). A
- * reader that never receives again is reset in the end: loader/run.c.
+ * them: by TCP they would be read first. A reader that never receives again is
+ * reset in the end: loader/run.c. At a bound the send fails (EACCES), and so it
+ * does when no supervisor is there to reset the reader.
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
@@ -340,7 +351,8 @@ static __always_inline bool must_queue_up(const struct shunt_pair *pair, const s
 static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
 					 const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	return (why == WHY_LARGER || (why == WHY_DRAINING && conf->passing == PASSING_SOFT) ||
+	return (why == WHY_LARGER || why == WHY_UNSUPERVISED ||
+		(why == WHY_DRAINING && conf->passing == PASSING_SOFT) ||
 		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
 	       st->peer && !peer_queue_empty(st);
 }
@@ -367,7 +379,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	if (!st->vouched)
 		pair = pair_get(st);
 	if (!why && !st->vouched)
-		why = pair_ready(pair, st, size);
+		why = pair_ready(conf, pair, st, size);
 	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
 	    (!st->peer || peer_queue_empty(st)))
 		why = WHY_REFRESH;
@@ -382,7 +394,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		p = TCP_SOCK(st->peer);
 		if (s->write_seq != READ(p, copied_seq))
 			return pass(st, WHY_TCP_BYTES, size);
-		full = within_bounds(conf, st, s, p, size);
+		full = unsupervised(conf) ? WHY_UNSUPERVISED : within_bounds(conf, st, s, p, size);
 	} else {
 		if (why && may_queue_up(why, conf, pair, st))
 			why = WHY_REDIRECTED;

@@ -491,8 +491,10 @@ no_handshake_left()
 	wait_for state_is active
 	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	wait_for unsupervised
-	wait_for status_is bypass.redirected_messages -gt 10000
+	wait_for status_is bypass.passed_messages -gt 10000
 	supervise second
+	before=$(status bypass.redirected_messages)
+	wait_for status_is bypass.redirected_messages -gt $((before + 1000))
 	state_is active
 	kill "$(cat "$BATS_TEST_TMPDIR/second.pid")"
 	reap second
@@ -500,6 +502,68 @@ no_handshake_left()
 	tell epoll
 	reap epoll
 	wait_for maps_empty
+}
+
+# A reader that receives redirected bytes on a pair that has a supervisor
+is_bypassed()
+{
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt 1000
+}
+
+@test "kill -9 of the supervisor: a reader that begins to splice does not hang" {
+	load_proven
+	supervise
+	spawn corner peer corner begin-splice
+	is_bypassed
+	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for why_is 'no heartbeat'
+	[ "$(status bypass.supervisor)" = none ]
+	tell corner
+	reap corner
+}
+
+@test "a stopped supervisor is none: status says so, a reader that begins to splice does not hang" {
+	load_proven
+	supervise
+	spawn corner peer corner begin-splice
+	is_bypassed
+	kill -STOP "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for unsupervised
+	[ "$(status bypass.supervisor)" = 'no heartbeat' ]
+	shunt status | grep -q 'THE SUPERVISOR IS STOPPED'
+	why_is 'no heartbeat'
+	tell corner
+	reap corner
+	kill -CONT "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for supervised
+	wait_for maps_empty
+}
+
+@test "a stopped supervisor that goes on redirects again" {
+	load_proven
+	supervise
+	spawn epoll peer style epoll 60
+	is_bypassed
+	kill -STOP "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for why_is 'no heartbeat'
+	before=$(status bypass.passed_messages)
+	wait_for status_is bypass.passed_messages -gt $((before + 1000))
+	kill -CONT "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for supervised
+	before=$(status bypass.redirected_messages)
+	wait_for status_is bypass.redirected_messages -gt $((before + 1000))
+	tell epoll
+	reap epoll
+	wait_for maps_empty
+}
+
+@test "eager without a supervisor redirects" {
+	shunt load --cgroup "$CGROUP=eager"
+	spawn turns peer style blocking 60
+	wait_for status_is bypass.redirected_messages -gt 10000
+	tell turns
+	reap turns
 }
 
 @test "a second supervisor is refused" {

@@ -41,6 +41,7 @@ struct shunt_conf {
 	__u64 max_pages;  /* of TCP memory in use on this host */
 	__u32 max_msgs;   /* queued in one direction */
 	__u32 host_msgs;  /* queued on this host */
+	__u64 beat_ns;    /* when the supervisor last ran: CLOCK_MONOTONIC; 0: it ended */
 	__u32 mark;       /* the bits set in skb->mark of a steered packet */
 	__u32 table;      /* routing table that delivers marked packets */
 	__u32 pass;       /* number of the supervisor's pass over the sockets */
@@ -162,6 +163,14 @@ struct shunt_proof {
 	__u64 client_sk;
 };
 
+/*
+ * The supervisor writes beat_ns this often. Without a heartbeat for the limit nothing new
+ * of a pair under 'proven' is redirected: nobody would reset a reader that begins to
+ * splice, or take a pair out.
+ */
+#define SHUNT_BEAT_NS 200000000ULL
+#define SHUNT_BEAT_LIMIT_NS 1000000000LL
+
 /* Why the verdict sent a message through TCP. */
 enum shunt_why {
 	WHY_REDIRECTED = 0,
@@ -197,6 +206,7 @@ enum shunt_why {
 	WHY_CORK,          /* the sender set TCP_CORK */
 	WHY_LARGER,        /* more without an answer than ever before */
 	WHY_UNHEARD,       /* the server has not answered twice: see shunt_proof */
+	WHY_UNSUPERVISED,  /* no heartbeat of the supervisor for SHUNT_BEAT_LIMIT_NS */
 	WHY_COUNT,
 };
 
@@ -788,7 +798,7 @@ struct shunt_nat_flow {
 	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 368, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 376, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");

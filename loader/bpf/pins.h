@@ -65,6 +65,9 @@ int pins_count(struct shunt_count *ret);
 int supervisor_lock(void);
 bool supervisor_runs(void);
 
+/* Did the supervisor give a heartbeat within the limit? A stopped one holds its lock. */
+bool supervisor_beats(const struct shunt_conf *conf);
+
 /* Removes a pin, or all of one kind and its folder; missing is no error. */
 int unpin(const char *kind, const char *name);
 int unpin_all(const char *kind);

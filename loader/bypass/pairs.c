@@ -195,6 +195,16 @@ const struct shunt_pair *bypass_pair(const struct shunt_row *r)
 	return &pairs[r->sk.slot];
 }
 
+/* Why messages of an active pair under 'proven' go by TCP, if they do. */
+static enum shunt_why active_why(void)
+{
+	static const struct shunt_conf *conf;
+
+	if (!conf)
+		conf = pin_mmap("shunt_conf", NULL);
+	return conf && !supervisor_beats(conf) ? WHY_UNSUPERVISED : WHY_REDIRECTED;
+}
+
 const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
 {
 	const struct shunt_pair *p = bypass_pair(a);
@@ -214,7 +224,7 @@ const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, u
 		*ret_why = WHY_JOINING;
 		return "joining";
 	case STAGE_ACTIVE:
-		*ret_why = WHY_REDIRECTED;
+		*ret_why = active_why();
 		return "active";
 	case STAGE_LEAVING:
 	case STAGE_EMPTYING:
@@ -424,6 +434,7 @@ const char *why_text(unsigned int why)
 		[WHY_CORK] = "the sender corked the socket",
 		[WHY_LARGER] = "more without an answer than ever before",
 		[WHY_UNHEARD] = "one way so far, or hardly used: the accepting end has not answered twice",
+		[WHY_UNSUPERVISED] = "no heartbeat of 'shunt run': it ended, or is stopped",
 		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
 	};
 

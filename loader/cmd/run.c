@@ -631,6 +631,30 @@ static int signal_fd(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static void beat(struct run *r)
+{
+	__u64 now = now_ns();
+
+	if (now - r->conf->beat_ns >= SHUNT_BEAT_NS) /* every verdict reads it */
+		__atomic_store_n(&r->conf->beat_ns, now, __ATOMIC_RELAXED);
+}
+
+/* epoll_wait() for one event, with heartbeats. */
+static int wait_event(struct run *r, int ep, struct epoll_event *e, int ms)
+{
+	const int step = SHUNT_BEAT_NS / MS;
+	int n;
+
+	for (; ms > step; ms -= step) {
+		beat(r);
+		n = epoll_wait(ep, e, 1, step);
+		if (n)
+			return n;
+	}
+	beat(r);
+	return epoll_wait(ep, e, 1, ms);
+}
+
 static int loop(struct run *r, struct ring_buffer *ring, int signals)
 {
 	_cleanup_fd_ int ep = epoll_create1(EPOLL_CLOEXEC);
@@ -644,13 +668,14 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	    (r->links >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, r->links, &on_ring)))
 		return fail(-errno, "can't wait for events");
 	follow_links(r);
+	beat(r);
 	notify("READY=1");
 	while (r->conf->loaded) {
 		if (r->scan >= 0)
 			took = pass(r);
 		if (r->stopping && ((!r->active && !r->moving) || now_ns() > stop_ns))
 			break;
-		if (epoll_wait(ep, &e, 1, pause_ms(r, took)) > 0 && e.data.u32 && !r->stopping) {
+		if (wait_event(r, ep, &e, pause_ms(r, took)) > 0 && e.data.u32 && !r->stopping) {
 			notify("STOPPING=1");
 			r->stopping = true;
 			stop_ns = now_ns() + 2000 * MS;
@@ -766,6 +791,7 @@ int cmd_run(int argc, char **argv)
 	if (r.scan >= 0)
 		adopt_connections();
 	error = loop(&r, ring, signals);
+	r.conf->beat_ns = 0;
 	ring_buffer__free(ring);
 	return error;
 }

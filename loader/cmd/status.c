@@ -86,7 +86,9 @@ static int read_loaded(struct status *s)
 	s->count.demoted += s->conf->demoted;
 	for (i = 0; i < SHUNT_STATES; i++)
 		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
-	s->supervised = supervisor_runs();
+	s->stalled = supervisor_runs();
+	s->supervised = s->stalled && supervisor_beats(s->conf);
+	s->stalled &= !s->supervised;
 	s->netns_gone = home_netns();
 	if (status_has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
@@ -200,6 +202,23 @@ static void print_excludes(void)
 	}
 }
 
+static const char *supervisor_text(const struct status *s)
+{
+	return s->supervised ? "running" : s->stalled ? "no heartbeat" : "none";
+}
+
+static void print_supervisor(const struct status *s)
+{
+	if (!s->proven || s->supervised)
+		return;
+	if (s->stalled)
+		printf("  THE SUPERVISOR IS STOPPED: 'shunt run' gives no heartbeat; what is 'proven' goes "
+		       "by TCP until the process goes on\n");
+	else
+		printf("  NO SUPERVISOR: no pair is promoted, and what is 'proven' goes by TCP; start "
+		       "'shunt run'\n");
+}
+
 static void print_json(const struct status *s)
 {
 	const struct shunt_count *c = &s->count;
@@ -216,6 +235,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "pairs", s->pairs);
 	json_number(stdout, "active", s->active);
 	json_bool(stdout, "supervised", s->supervised);
+	json_string(stdout, "supervisor", supervisor_text(s));
 	json_number(stdout, "redirected_bytes", c->redirected_bytes);
 	json_number(stdout, "redirected_messages", c->redirected_msgs);
 	json_number(stdout, "passed_bytes", c->passed_bytes);
@@ -328,8 +348,7 @@ static void print_text(const struct status *s)
 		printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
 		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
 		       ULL(c->demoted), ULL(c->map_full));
-		if (s->proven && !s->supervised)
-			printf("  NO SUPERVISOR: no pair is promoted; start 'shunt run'\n");
+		print_supervisor(s);
 		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
 		       ULL(c->redirected_msgs));
 		printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),

@@ -17,7 +17,8 @@ struct status {
 	size_t pairs;
 	size_t active;
 	bool proven;      /* some cgroup is */
-	bool supervised;
+	bool supervised;  /* the supervisor runs and gives heartbeats */
+	bool stalled;     /* it is there, but gives none */
 	bool netns_gone; /* that of load */
 	__u64 queued;
 	unsigned int rules;

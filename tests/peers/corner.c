@@ -25,6 +25,7 @@
  *   reset  the other end resets: a send says so once, and EPIPE from then on
  *   forget a socket is disconnected with bytes unread: they are gone
  *   half   the client shuts its side, the server streams until the next line
+ *   begin-splice  turns go on, and the client splices from now on
  *   splice from another connection, while this one goes on until the next line
  */
 #include "peer.h"
@@ -388,6 +389,24 @@ static void splice_elsewhere(void)
 	heat_up();
 }
 
+static void begin_splice(void)
+{
+	char bytes[64] = "", got[64];
+	int i, pipes[2];
+
+	if (pipe(pipes))
+		die("pipe");
+	for (i = 0; i < 100; i++) {
+		send_one_way(client, server);
+		memset(bytes, i, sizeof(bytes));
+		send_all(server, bytes, sizeof(bytes));
+		until(splice(client, NULL, pipes[1], NULL, sizeof(bytes), SPLICE_F_NONBLOCK) ==
+		      sizeof(bytes));
+		if (read(pipes[0], got, sizeof(got)) != sizeof(got) || memcmp(got, bytes, sizeof(got)))
+			leave(FAIL, "wrong bytes in turn %d", i);
+	}
+}
+
 static void take_one_turn(void)
 {
 	send_one_way(client, server);
@@ -448,7 +467,7 @@ int main(int argc, char **argv)
 		      { "grow", grow }, { "urgent", urgent }, { "urgent32", urgent32 },
 		      { "listen", listen_again },
 		      { "reset", reset }, { "forget", forget }, { "half", half },
-		      { "splice", splice_elsewhere },
+		      { "splice", splice_elsewhere }, { "begin-splice", begin_splice },
 		      { "adopt", nothing },
 		      { "reconnect", nothing } };
 	size_t i;
@@ -469,5 +488,5 @@ int main(int argc, char **argv)
 			return PASS;
 		}
 	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|grow|"
-		 "urgent|urgent32|listen|reset|forget|half|splice|adopt|thread|reconnect");
+		 "urgent|urgent32|listen|reset|forget|half|splice|begin-splice|adopt|thread|reconnect");
 }
