@@ -3,7 +3,7 @@
  * tcp: figures for TCP between two processes on this host.
  *
  * usage: tcp rr|stream|crr|stall [-s BYTES] [-t SEC] [-w WARM_SEC] [-c CPU[,CPU]]
- *            [-b] [-u] [-p] [-n CONNECTIONS] [-i IDLE] [-m MAX_MIB]
+ *            [-b] [-y] [-u] [-p] [-n CONNECTIONS] [-i IDLE] [-m MAX_MIB]
  *            [-l PORT] [-d PORT] [-N NETNS] [-a ADDRESS] [-g CGROUP]
  *
  *   rr      request and response of BYTES
@@ -12,7 +12,8 @@
  *   stall   round trips; then the server is stopped, and the client writes until
  *           nothing goes on for half a second, or MAX_MIB are written
  *
- * Both ends are non-blocking with epoll (-b: blocking), the client on the first
+ * Both ends are non-blocking with epoll (-b: blocking; -y: they read again and again
+ * without waiting), the client on the first
  * CPU, the server on the second. -u: a Unix socket instead; -p: pipes. -n: the
  * client has so many connections, each with one request under way. -i: as many
  * other connections, idle. -l: the server's port; -d: the client's destination,
@@ -54,7 +55,7 @@
 
 static size_t size = 64;
 static double seconds = 1, warm;
-static bool blocking, unix_socket, pipes;
+static bool blocking, spinning, unix_socket, pipes;
 static int connections = 1, idle, cpu[2], listen_port, dial_port;
 static unsigned long max_mib = 1024;
 static const char *netns, *address = "127.0.0.1", *cgroup;
@@ -140,7 +141,7 @@ static struct end single(int in, int out)
 {
 	struct end e = prepare(in, out);
 
-	if (!blocking) {
+	if (!blocking && !spinning) {
 		e.ep = epoll_create1(EPOLL_CLOEXEC);
 		watch(e.ep, &e);
 	}
@@ -173,7 +174,7 @@ static size_t get(const struct end *e, size_t room)
 	ssize_t n;
 
 	while ((n = take(e, room)) < 0)
-		if (!blocking && epoll_wait(e->ep, &ev, 1, -1) < 0 && errno != EINTR)
+		if (!blocking && !spinning && epoll_wait(e->ep, &ev, 1, -1) < 0 && errno != EINTR)
 			die("epoll_wait");
 	return n;
 }
@@ -583,7 +584,7 @@ static void join(const char *path)
 static int usage(void)
 {
 	fprintf(stderr, "usage: tcp rr|stream|crr|stall [-s BYTES] [-t SEC] [-w WARM_SEC] "
-		"[-c CPU[,CPU]]\n           [-b] [-u] [-p] [-n CONNECTIONS] [-i IDLE] [-m MAX_MIB]\n"
+		"[-c CPU[,CPU]]\n           [-b] [-y] [-u] [-p] [-n CONNECTIONS] [-i IDLE] [-m MAX_MIB]\n"
 		"           [-l PORT] [-d PORT] [-N NETNS] [-a ADDRESS] [-g CGROUP]\n");
 	return 2;
 }
@@ -592,12 +593,13 @@ static bool parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "s:t:w:c:bupn:i:m:l:d:N:a:g:")) != -1) {
+	while ((c = getopt(argc, argv, "s:t:w:c:byupn:i:m:l:d:N:a:g:")) != -1) {
 		switch (c) {
 		case 's': size = strtoul(optarg, NULL, 10); break;
 		case 't': seconds = atof(optarg); break;
 		case 'w': warm = atof(optarg); break;
 		case 'b': blocking = true; break;
+		case 'y': spinning = true; break;
 		case 'u': unix_socket = true; break;
 		case 'p': pipes = true; break;
 		case 'n': connections = atoi(optarg); break;

@@ -101,6 +101,30 @@ static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, boo
 	return WHY_REDIRECTED;
 }
 
+/*
+ * A redirect takes the lock of the reader's socket, and TCP does not: its packets wait in
+ * the socket's backlog. The two collide when the reader holds the lock again and again, to
+ * find nothing: nobody is in the socket's wait queue then, as a reader in epoll, poll
+ * or a blocking call is.
+ */
+static __always_inline bool polls_without_waiting(struct shunt_sk *st, const struct tcp_sock *p)
+{
+	const struct socket_wq *wq;
+
+	if (READ_SK(p, sk_backlog.rmem_alloc.counter))
+		return false; /* redirected bytes are there for it */
+	wq = READ_SK(p, sk_wq);
+	if (READ(wq, wait.head.next) != __builtin_preserve_access_index(&wq->wait.head) ||
+	    ++st->unawaited > SHUNT_CONTENDED_OF) {
+		st->unawaited = 0;
+		st->contended = 0;
+		return false;
+	}
+	if (st->contended < SHUNT_CONTENDED)
+		st->contended += READ_SK(p, sk_lock.owned) != 0;
+	return st->contended == SHUNT_CONTENDED;
+}
+
 /* Pages that a control group's counters may lag behind (memcg_stock), and a
  * message's own. */
 #define MEMCG_SLACK 256
@@ -183,7 +207,9 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 		if (why && !peer_queue_empty(st))
 			why = WHY_REDIRECTED;
 	}
-	return why ? why : within_bounds(conf, st, s, p, size);
+	if (!why)
+		why = within_bounds(conf, st, s, p, size);
+	return !why && polls_without_waiting(st, p) ? WHY_POLLS : why;
 }
 
 /* Bytes, in units of 64 KiB or part, that a member may send by TCP beyond what

@@ -81,7 +81,8 @@ static __always_inline void vouched(struct seq_file *seq, struct shunt_sk *st,
 	st->run_bytes = bytes - st->shown_bytes;
 	st->segs = msgs;
 	st->shown_bytes = bytes;
-	if (st->run_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE)
+	if (st->run_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE ||
+	    st->contended == SHUNT_CONTENDED)
 		print(seq, st);
 }
 
@@ -140,6 +141,8 @@ static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 		return;
 	}
 	st->passed_jiffies = bpf_jiffies64();
+	st->unawaited = 0;
+	st->contended = 0;
 	st->run_msgs = 0;
 	st->run_bytes = 0;
 	st->peer_msgs = other->msgs;

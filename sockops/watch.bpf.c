@@ -69,6 +69,21 @@ static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shu
 	return &pair->end[!st->active];
 }
 
+/* A reader that asks again and again holds its socket's lock, for which a redirect has
+ * to wait and TCP has not. */
+static __always_inline bool polls(struct shunt_end *end, int ret)
+{
+	if (ret == -EAGAIN) {
+		end->dry += end->dry < SHUNT_DRY_RECVS;
+		return false;
+	}
+	if (ret > 0) {
+		end->dry_rows += end->dry == SHUNT_DRY_RECVS && end->dry_rows < SHUNT_DRY_ROWS;
+		end->dry = 0;
+	}
+	return end->dry_rows == SHUNT_DRY_ROWS;
+}
+
 static __always_inline __u8 flags_fault(int flags)
 {
 	if (!(flags & MSG_DONTWAIT))
@@ -158,6 +173,8 @@ int shunt_recv(__u64 *ctx)
 	note_reader(end);
 	if (flags_fault(flags))
 		rule_out(pair, end, flags_fault(flags));
+	else if (polls(end, ret))
+		rule_out(pair, end, WHY_POLLS);
 	else if (ret > 0)
 		end->recvs++;
 	return 0;

@@ -123,6 +123,40 @@ never()
 	never splice splices
 }
 
+@test "readers that poll without waiting (recv MSG_DONTWAIT) never are" {
+	[ -e /sys/kernel/tracing/events/sock/sock_recv_length ] ||
+		skip "this kernel does not report receive calls that get nothing (before 6.3)"
+	load_proven
+	supervise
+	never polls 'polls without waiting'
+}
+
+@test "readers that begin to poll without waiting go back to TCP" {
+	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
+	load_proven
+	supervise
+	spawn corner peer begins poll
+	wait_for state_is active
+	tell corner
+	wait_for why_is 'polls without waiting'
+	wait_for no_members
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
+@test "readers that poll without waiting go back to TCP, even if they are vouched for" {
+	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
+	shunt load --cgroup "$CGROUP=eager"
+	supervise
+	spawn polls peer style polls 60
+	wait_for why_is 'polls without waiting'
+	wait_for no_members
+	tell polls
+	reap polls
+	wait_for maps_empty
+}
+
 @test "a reader that asks FIONREAD never stalls" {
 	load_proven
 	supervise
@@ -254,6 +288,11 @@ corner()
 	load_proven
 	supervise
 	corner urgent32
+}
+
+no_members()
+{
+	[ "$(map_entries shunt_socks)" = 0 ]
 }
 
 passes()
@@ -514,7 +553,7 @@ is_bypassed()
 @test "kill -9 of the supervisor: a reader that begins to splice does not hang" {
 	load_proven
 	supervise
-	spawn corner peer corner begin-splice
+	spawn corner peer begins splice
 	is_bypassed
 	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	wait_for why_is 'no heartbeat'
@@ -526,7 +565,7 @@ is_bypassed()
 @test "a stopped supervisor is none: status says so, a reader that begins to splice does not hang" {
 	load_proven
 	supervise
-	spawn corner peer corner begin-splice
+	spawn corner peer begins splice
 	is_bypassed
 	kill -STOP "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	wait_for unsupervised

@@ -206,6 +206,7 @@ enum shunt_why {
 	WHY_CORK,          /* the sender set TCP_CORK */
 	WHY_LARGER,        /* more without an answer than ever before */
 	WHY_UNHEARD,       /* the server has not answered twice: see shunt_proof */
+	WHY_POLLS,         /* the reader polls without waiting, and holds its socket's lock */
 	WHY_UNSUPERVISED,  /* no heartbeat of the supervisor for SHUNT_BEAT_LIMIT_NS */
 	WHY_COUNT,
 };
@@ -220,6 +221,11 @@ enum shunt_stage {
 	STAGE_LEAVING,     /* redirects only behind others that wait to be read */
 	STAGE_EMPTYING,    /* none; out of the map once empty */
 };
+
+/* Receive calls in a row that get nothing, and how often such a row may come before a
+ * message: a reader that waits for events has one such call for a message, or none. */
+#define SHUNT_DRY_RECVS 4
+#define SHUNT_DRY_ROWS 16
 
 /* Clean receive calls that prove a reader. */
 #define SHUNT_CLEAN_RECVS 64
@@ -241,7 +247,8 @@ struct shunt_end {
 	__u8 fault;        /* enum shunt_why: rules the pair out */
 	__u8 reset;        /* to be reset by shunt_reset */
 	__u8 stalled;      /* the same bytes were unread at the pass before */
-	__u8 pad[2];
+	__u8 dry;          /* receive calls since the last clean one that got nothing */
+	__u8 dry_rows;     /* clean ones that came after SHUNT_DRY_RECVS such calls */
 	__u32 score;       /* of what it sent by TCP as a member: see skmsg/verdict.h */
 	__u32 first;       /* of its redirected bytes, while they are looked at: where they are */
 	char comm[SHUNT_COMM]; /* that process's name */
@@ -266,6 +273,10 @@ struct shunt_pair {
 #define SHUNT_STREAM_MSGS 1024
 #define SHUNT_STREAM_SHARE 16
 #define SHUNT_STREAM_MEAN 8192
+
+/* Locked sockets among so many messages that nobody waited for. */
+#define SHUNT_CONTENDED 4
+#define SHUNT_CONTENDED_OF 1024
 
 /* What the operator keeps off the fast path: shunt_exclude[]. */
 #define SHUNT_EXCLUDES 64
@@ -312,7 +323,9 @@ struct shunt_sk {
 	__u32 slot;         /* in shunt_pairs, 0 if none */
 	__u32 segs;         /* received by both ends at the last pass */
 	__u32 scanned;      /* the last pass that came by */
-	__u32 unused;
+	__u16 unawaited;    /* messages to a reader that had none and did not wait */
+	__u8 contended;     /* of them, those that found its socket locked */
+	__u8 pad;
 	__u8 vouched;       /* blocking readers are allowed */
 	__u8 active;        /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */

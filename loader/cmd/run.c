@@ -158,6 +158,7 @@ static void watch(struct shunt_pair *p)
 			p->end[i].recvs = most;
 		p->end[i].fault = 0;
 		p->end[i].quiet = 0;
+		p->end[i].dry = p->end[i].dry_rows = 0;
 	}
 	p->tries = 0;
 	set_stage(p, STAGE_WATCHED);
@@ -477,14 +478,14 @@ static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct
 
 /* Out of the map, though who vouched for it did so for good: TCP is faster. Its
  * readers were to take what comes, so it need not wait for a quiet moment. */
-static bool leave_stream(struct run *r, const struct shunt_row *row)
+static bool leave_vouched(struct run *r, const struct shunt_row *row, enum shunt_why why)
 {
 	struct shunt_pair *p = pair_new(r, row);
 
 	if (!p)
 		return false;
 	p->end[0].member = p->end[1].member = 1;
-	p->why = WHY_STREAM;
+	p->why = why;
 	set_stage(p, STAGE_LEAVING);
 	p->since_ns -= SOFT_MS * MS;
 	p->tries = 1;
@@ -497,6 +498,7 @@ static void consider(struct run *r, const struct shunt_row *rows, size_t n)
 	_cleanup_free_ struct shunt_row *none = NULL;
 	struct shunt_pair *p;
 	bool assign = false, watched = false;
+	enum shunt_why why;
 	size_t i, ignored;
 	__u32 slot;
 
@@ -511,7 +513,9 @@ static void consider(struct run *r, const struct shunt_row *rows, size_t n)
 		} else if (!bpf_map_lookup_elem(r->slots, &sk->cookie, &slot)) {
 			continue;
 		} else if (sk->vouched) {
-			assign |= is_small_stream(rows, n, sk) && leave_stream(r, &rows[i]);
+			why = sk->contended == SHUNT_CONTENDED ? WHY_POLLS :
+			      is_small_stream(rows, n, sk) ? WHY_STREAM : WHY_REDIRECTED;
+			assign |= why && leave_vouched(r, &rows[i], why);
 		} else if ((p = pair_new(r, &rows[i]))) {
 			watch(p);
 			assign = watched = true;

@@ -25,56 +25,15 @@
  *   reset  the other end resets: a send says so once, and EPIPE from then on
  *   forget a socket is disconnected with bytes unread: they are gone
  *   half   the client shuts its side, the server streams until the next line
- *   begin-splice  turns go on, and the client splices from now on
  *   splice from another connection, while this one goes on until the next line
  */
-#include "peer.h"
+#include "turns.h"
 
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-
-/* Above those that clients get. */
-#define SERVER_PORT 61500
-
-static int server, client;
-
-static void connect_pair(void)
-{
-	union address a = address_of("127.0.0.1", SERVER_PORT);
-	int listener = listen_at(&a, 1);
-
-	client = connect_to(&a);
-	server = accept_from(listener);
-	close(listener);
-	set_option(client, IPPROTO_TCP, TCP_NODELAY, 1);
-	set_option(server, IPPROTO_TCP, TCP_NODELAY, 1);
-	set_nonblocking(client, true);
-	set_nonblocking(server, true);
-}
-
-static void send_one_way(int from, int to)
-{
-	char bytes[64] = "", got[64];
-
-	send_all(from, bytes, sizeof(bytes));
-	if (recv_all(to, got, sizeof(got)) != sizeof(got))
-		leave(FAIL, "the end came early");
-}
-
-static void heat_up(void)
-{
-	struct pollfd line = { .fd = 0, .events = POLLIN };
-
-	say("hot");
-	while (!poll(&line, 1, 0)) {
-		send_one_way(client, server);
-		send_one_way(server, client);
-	}
-	await_line();
-}
 
 static bool readable(int fd, int ms)
 {
@@ -389,24 +348,6 @@ static void splice_elsewhere(void)
 	heat_up();
 }
 
-static void begin_splice(void)
-{
-	char bytes[64] = "", got[64];
-	int i, pipes[2];
-
-	if (pipe(pipes))
-		die("pipe");
-	for (i = 0; i < 100; i++) {
-		send_one_way(client, server);
-		memset(bytes, i, sizeof(bytes));
-		send_all(server, bytes, sizeof(bytes));
-		until(splice(client, NULL, pipes[1], NULL, sizeof(bytes), SPLICE_F_NONBLOCK) ==
-		      sizeof(bytes));
-		if (read(pipes[0], got, sizeof(got)) != sizeof(got) || memcmp(got, bytes, sizeof(got)))
-			leave(FAIL, "wrong bytes in turn %d", i);
-	}
-}
-
 static void take_one_turn(void)
 {
 	send_one_way(client, server);
@@ -467,7 +408,7 @@ int main(int argc, char **argv)
 		      { "grow", grow }, { "urgent", urgent }, { "urgent32", urgent32 },
 		      { "listen", listen_again },
 		      { "reset", reset }, { "forget", forget }, { "half", half },
-		      { "splice", splice_elsewhere }, { "begin-splice", begin_splice },
+		      { "splice", splice_elsewhere },
 		      { "adopt", nothing },
 		      { "reconnect", nothing } };
 	size_t i;
@@ -488,5 +429,5 @@ int main(int argc, char **argv)
 			return PASS;
 		}
 	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|grow|"
-		 "urgent|urgent32|listen|reset|forget|half|splice|begin-splice|adopt|thread|reconnect");
+		 "urgent|urgent32|listen|reset|forget|half|splice|adopt|thread|reconnect");
 }

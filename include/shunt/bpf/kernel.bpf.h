@@ -23,6 +23,7 @@
 #define MSG_WAITALL 0x100
 #define MSG_ERRQUEUE 0x2000
 #define FIONREAD 0x541b
+#define EAGAIN 11
 #define SOL_SOCKET 1
 #define SO_RCVLOWAT 18
 #define RCV_SHUTDOWN 1
@@ -174,6 +175,18 @@ struct mem_cgroup {
 	struct page_counter tcpmem;
 };
 
+struct wait_queue_head {
+	struct list_head head;
+};
+
+struct socket_wq {
+	struct wait_queue_head wait;
+};
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
 	struct sock_cgroup_data sk_cgrp_data;
@@ -182,6 +195,8 @@ struct sock {
 		int len;
 	} sk_backlog;
 	__u16 sk_protocol;
+	socket_lock_t sk_lock;
+	struct socket_wq *sk_wq;
 	struct socket *sk_socket;
 	void *sk_user_data;
 	struct mem_cgroup *sk_memcg;
