@@ -101,6 +101,14 @@ tcp_service() {
 	exec nsenter --net=/run/netns/"$router" socat TCP4-LISTEN:58998,bind=127.0.0.1,ip-transparent,reuseaddr,fork EXEC:cat
 }
 
+# ask WORDS ADDRESS: the answer. The client stays until one has come.
+ask() {
+	: >"$dir/answer"
+	(echo "$1"; wait_for 10 test -s "$dir/answer") |
+		in_client timeout 15 socat -t 0.1 - "$2" >"$dir/answer" || true
+	cat "$dir/answer"
+}
+
 steer() {
 	local got
 	make_namespaces
@@ -112,9 +120,9 @@ steer() {
 	background tcp_service
 	wait_for 5 listens udp 58997 in_router || fail "the UDP listener is not there"
 	wait_for 5 listens tcp 58998 in_router || fail "the TCP listener is not there"
-	got=$(echo "over udp" | in_client timeout 10 socat -t 2 - UDP4:172.16.240.9:5060,bind=198.18.0.2:5060)
+	got=$(ask "over udp" UDP4:172.16.240.9:5060,bind=198.18.0.2:5060)
 	[ "$got" = "over udp" ] || fail "UDP 172.16.240.9:5060 answered '$got'"
-	got=$(echo "over tcp" | in_client timeout 10 socat -t 2 - TCP4:172.16.240.9:80)
+	got=$(ask "over tcp" TCP4:172.16.240.9:80)
 	[ "$got" = "over tcp" ] || fail "TCP 172.16.240.9:80 answered '$got'"
 	wait_for 5 grep -q 'steer tcp' "$dir/trace" || true
 	show 'steer udp .* -> 172.16.240.9:5060 '
