@@ -36,7 +36,8 @@ SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps
+.PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps \
+	test-releases bench-programs
 
 all: $(B)/shunt $(ALIASES:%=$(B)/%)
 
@@ -44,6 +45,7 @@ help:
 	@echo 'make               build build/shunt'
 	@echo 'make test          install what the tests need, build, run them all (as root)'
 	@echo 'make test-kernels  the same on other kernels, in qemu'
+	@echo 'make test-releases the same in root directories of RELEASES; OWN_KERNEL=1: in qemu too'
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
 	@echo 'make test-torture  10 GB and 100,000 connections while all is torn down and set up'
 	@echo 'make bench         measure, side by side with what else there is; BENCH=quick'
@@ -77,6 +79,8 @@ $(B)/shunt: $(OBJ)
 
 $(ALIASES:%=$(B)/%): $(B)/shunt
 	$(Q)ln -sf shunt $@
+
+bench-programs: $(BENCH)
 
 peers: $(PEERS) $(B)/tests/shunt-unordered
 
@@ -112,6 +116,11 @@ test-kernels:
 	$(Q)scripts/deps.sh test kernels
 	$(Q)$(MAKE) --no-print-directory all peers
 	$(Q)TESTS="$${TESTS:-$(KERNEL_TESTS)}" LIMIT=$${LIMIT:-900} TIMEOUT=$${TIMEOUT:-3600} tests/kernels/run
+
+# With the compilers and libraries of other releases (tests/releases/run).
+test-releases:
+	$(Q)scripts/deps.sh releases $(if $(OWN_KERNEL),kernels)
+	$(Q)tests/releases/run
 
 # Programs that know nothing of shunt, outside and inside; what is missing is
 # skipped, the tests in their sources too. So are known differences
