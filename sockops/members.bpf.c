@@ -44,7 +44,12 @@ static __always_inline int list(struct seq_file *seq, const struct sock *sk, con
 SEC("iter/bpf_sk_storage_map")
 int shunt_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	return ctx->sk && ctx->value ? list(ctx->meta->seq, ctx->sk, ctx->value) : 0;
+	struct sock *sk = ctx->sk;
+
+	if (!sk || !ctx->value)
+		return 0;
+	barrier_var(sk); /* before the check 6.1 takes no arithmetic with the pointer */
+	return list(ctx->meta->seq, sk, ctx->value);
 }
 
 /* The same where the kernel does not let programs walk over maps. A socket with
