@@ -17,6 +17,8 @@
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
 
+#include "reader.h"
+
 #define TS_COMPAT 2 /* a system call of a 32-bit program */
 
 /* The last byte is; redirected it would lose its urgency. Only the system call's
@@ -60,6 +62,8 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
 	if (state != TCP_ESTABLISHED &&
 	    (state != TCP_CLOSE_WAIT || (!st->vouched && (!st->peer || peer_queue_empty(st)))))
 		return WHY_SENDER_STATE;
+	if (BPF_CORE_READ_BITFIELD(s, repair))
+		return WHY_REPAIR;
 	if (s->inet_conn.icsk_ulp_ops)
 		return WHY_ULP;
 	if (sk_of(s).__sk_common.skc_flags &
@@ -82,47 +86,11 @@ static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s, const
 		return WHY_TCP_BYTES;
 	if (READ_SK(p, sk_shutdown) & RCV_SHUTDOWN)
 		return WHY_PEER_STATE;
+	if (READ_BITS(p, repair))
+		return WHY_REPAIR;
 	if (READ(p, inet_conn.icsk_ulp_ops))
 		return WHY_ULP;
 	return WHY_REDIRECTED;
-}
-
-/* Would the reader notice? */
-static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, bool vouched)
-{
-	if (READ_SK(p, sk_rcvlowat) > 1)
-		return WHY_LOWAT;
-	if (READ_SK(p, sk_peek_off) >= 0)
-		return WHY_OPTION;
-	if (READ_BITS(p, recvmsg_inq))
-		return WHY_INQ;
-	if (!vouched && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
-		return WHY_BLOCKING;
-	return WHY_REDIRECTED;
-}
-
-/*
- * A redirect takes the lock of the reader's socket, and TCP does not: its packets wait in
- * the socket's backlog. The two collide when the reader holds the lock again and again, to
- * find nothing: nobody is in the socket's wait queue then, as a reader in epoll, poll
- * or a blocking call is.
- */
-static __always_inline bool polls_without_waiting(struct shunt_sk *st, const struct tcp_sock *p)
-{
-	const struct socket_wq *wq;
-
-	if (READ_SK(p, sk_backlog.rmem_alloc.counter))
-		return false; /* redirected bytes are there for it */
-	wq = READ_SK(p, sk_wq);
-	if (READ(wq, wait.head.next) != __builtin_preserve_access_index(&wq->wait.head) ||
-	    ++st->unawaited > SHUNT_CONTENDED_OF) {
-		st->unawaited = 0;
-		st->contended = 0;
-		return false;
-	}
-	if (st->contended < SHUNT_CONTENDED)
-		st->contended += READ_SK(p, sk_lock.owned) != 0;
-	return st->contended == SHUNT_CONTENDED;
 }
 
 /* Pages that a control group's counters may lag behind (memcg_stock), and a
@@ -291,6 +259,12 @@ static __always_inline bool unsupervised(const struct shunt_conf *conf)
 	return (__s64)(bpf_ktime_get_coarse_ns() - conf->beat_ns) > SHUNT_BEAT_LIMIT_NS;
 }
 
+/* A member is being put into repair mode. Vouched pairs have no entry that tells whose. */
+static __always_inline bool repairing(const struct shunt_conf *conf)
+{
+	return (__s64)(bpf_ktime_get_coarse_ns() - conf->repair_ns) < SHUNT_REPAIR_NS;
+}
+
 /*
  * What only pairs under 'proven' have to show. Programs that receive small answers
  * may splice large ones (HAProxy, from 4 KiB on). So what is more than ever before
@@ -377,6 +351,8 @@ static __always_inline bool must_queue_up(const struct shunt_pair *pair, const s
 static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
 					 const struct shunt_pair *pair, const struct shunt_sk *st)
 {
+	if (pair && pair->end[!!st->active].fault == WHY_REPAIR)
+		return false;
 	return (why == WHY_LARGER || why == WHY_UNSUPERVISED ||
 		(why == WHY_DRAINING && conf->passing == PASSING_SOFT) ||
 		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
@@ -404,6 +380,8 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		why = WHY_DRAINING;
 	if (!st->vouched)
 		pair = pair_get(st);
+	else if (!why && conf->repair_ns && repairing(conf))
+		why = WHY_REPAIR;
 	if (!why && !st->vouched)
 		why = pair_ready(conf, pair, st, size);
 	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&

@@ -103,6 +103,8 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
+		return WHY_REPAIR;
 	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
 		return WHY_ULP;
 	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)

@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 11
+#define SHUNT_ABI 12
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -41,6 +41,7 @@ struct shunt_conf {
 	__u64 max_pages;  /* of TCP memory in use on this host */
 	__u32 max_msgs;   /* queued in one direction */
 	__u32 host_msgs;  /* queued on this host */
+	__u64 repair_ns;  /* when a member was last put into repair mode: CLOCK_MONOTONIC */
 	__u64 beat_ns;    /* when the supervisor last ran: CLOCK_MONOTONIC; 0: it ended */
 	__u32 mark;       /* the bits set in skb->mark of a steered packet */
 	__u32 table;      /* routing table that delivers marked packets */
@@ -171,6 +172,9 @@ struct shunt_proof {
 #define SHUNT_BEAT_NS 200000000ULL
 #define SHUNT_BEAT_LIMIT_NS 1000000000LL
 
+/* From the call until the socket's own flag says so, and the calls of a dump after it. */
+#define SHUNT_REPAIR_NS 1000000000LL
+
 /* Why the verdict sent a message through TCP. */
 enum shunt_why {
 	WHY_REDIRECTED = 0,
@@ -207,6 +211,7 @@ enum shunt_why {
 	WHY_LARGER,        /* more without an answer than ever before */
 	WHY_UNHEARD,       /* the server has not answered twice: see shunt_proof */
 	WHY_POLLS,         /* the reader polls without waiting, and holds its socket's lock */
+	WHY_REPAIR,        /* an end is, or was about to be, in repair mode (TCP_REPAIR) */
 	WHY_UNSUPERVISED,  /* no heartbeat of the supervisor for SHUNT_BEAT_LIMIT_NS */
 	WHY_COUNT,
 };
@@ -811,7 +816,7 @@ struct shunt_nat_flow {
 	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 376, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 384, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");

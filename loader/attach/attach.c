@@ -36,26 +36,59 @@ static const char *link_path(char path[PIN_PATH], unsigned int i)
 	return pin_path(path, "links", link_name(name, i));
 }
 
-static int attach_cgroup(const struct shunt_state *state, const char *pin)
+/* Beside the link of sock_ops. */
+static const char *repair_path(char path[PIN_PATH], unsigned int i)
 {
-	_cleanup_fd_ int prog = -1, cgroup = -1, link = -1;
-	const char *name;
+	char name[32];
 
-	cgroup = open(state->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (cgroup < 0)
-		return fail(-errno, "cgroup '%s'", state->name);
-	name = state->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven";
-	prog = pin_open("progs", name);
+	snprintf(name, sizeof(name), "repair_%u", i);
+	return pin_path(path, "links", name);
+}
+
+static int link_cgroup(int cgroup, const char *name, enum bpf_attach_type type, const char *pin)
+{
+	_cleanup_fd_ int prog = pin_open("progs", name), link = -1;
+
 	if (prog < 0)
 		return fail(prog, "program '%s'", name);
-	link = bpf_link_create(prog, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
-	if (link < 0 && errno == EPERM)
-		return deny(-EPERM, "can't attach to cgroup '%s': a sock_ops program that tolerates no "
-			    "other holds it or a cgroup above it", state->name);
+	link = bpf_link_create(prog, cgroup, type, NULL);
 	if (link < 0)
-		return fail(-errno, "can't attach to cgroup '%s'", state->name);
+		return -errno;
 	if (bpf_obj_pin(link, pin))
 		return fail(-errno, "can't pin '%s'", pin);
+	return 0;
+}
+
+/* Without this program a checkpoint can miss bytes; all else works. */
+static void link_repair(int cgroup, const struct shunt_state *states, unsigned int i)
+{
+	char pin[PIN_PATH];
+	int error;
+
+	unlink(repair_path(pin, i));
+	error = link_cgroup(cgroup, "shunt_repair", BPF_CGROUP_SETSOCKOPT, pin);
+	if (error)
+		say("cgroup '%s': can't watch setsockopt (%s); don't checkpoint its processes",
+		    states[i].name, strerror(-error));
+}
+
+static int attach_cgroup(const struct shunt_state *states, unsigned int i)
+{
+	const struct shunt_state *state = &states[i];
+	char pin[PIN_PATH];
+	_cleanup_fd_ int cgroup = open(state->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (cgroup < 0)
+		return fail(-errno, "cgroup '%s'", state->name);
+	error = link_cgroup(cgroup, state->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven",
+			    BPF_CGROUP_SOCK_OPS, link_path(pin, i));
+	if (error == -EPERM)
+		return deny(-EPERM, "can't attach to cgroup '%s': a sock_ops program that tolerates no "
+			    "other holds it or a cgroup above it", state->name);
+	if (error)
+		return fail(error, "can't attach to cgroup '%s'", state->name);
+	link_repair(cgroup, states, i);
 	return 0;
 }
 
@@ -74,7 +107,7 @@ int attach(struct shunt_state *states, unsigned int i)
 	if (states[i].kind == SHUNT_PATTERN)
 		return 0;
 	if (states[i].kind == SHUNT_CGROUP)
-		return attach_cgroup(&states[i], pin);
+		return attach_cgroup(states, i);
 	return attach_iface(&states[i], pin);
 }
 
@@ -188,19 +221,26 @@ static int detach_ifaces(struct shunt_state *states)
 
 /* Without a detach, a link that is only unpinned goes when a worker thread
  * gets to it. */
+static int detach_link(const char *pin)
+{
+	_cleanup_fd_ int link = bpf_obj_get(pin);
+
+	return link >= 0 && bpf_link_detach(link) ? -errno : 0;
+}
+
 static int detach_cgroups(struct shunt_state *states)
 {
 	char pin[PIN_PATH];
-	int i;
+	int i, error;
 
 	for (i = 0; states && i < SHUNT_STATES; i++) {
-		_cleanup_fd_ int link = -1;
-
 		if (states[i].kind != SHUNT_CGROUP)
 			continue;
-		link = bpf_obj_get(link_path(pin, i));
-		if (link >= 0 && bpf_link_detach(link))
-			return fail(-errno, "can't detach from cgroup '%s'", states[i].name);
+		error = detach_link(link_path(pin, i));
+		if (!error)
+			error = detach_link(repair_path(pin, i));
+		if (error)
+			return fail(error, "can't detach from cgroup '%s'", states[i].name);
 	}
 	return 0;
 }

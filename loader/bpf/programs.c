@@ -97,6 +97,7 @@ int programs_open(const struct request *req, struct shunt_bpf **ret)
 		return fail(-errno, "can't open the programs");
 	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_proven, req->bypass);
+	bpf_program__set_autoload(skel->progs.shunt_repair, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
 	bpf_program__set_autoload(skel->progs.shunt_reset,

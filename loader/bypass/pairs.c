@@ -435,6 +435,7 @@ const char *why_text(unsigned int why)
 		[WHY_LARGER] = "more without an answer than ever before",
 		[WHY_UNHEARD] = "one way so far, or hardly used: the accepting end has not answered twice",
 		[WHY_POLLS] = "the reader polls without waiting, as fast by TCP",
+		[WHY_REPAIR] = "an end was put into repair mode (TCP_REPAIR: a checkpoint)",
 		[WHY_UNSUPERVISED] = "no heartbeat of 'shunt run': it ended, or is stopped",
 		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
 	};

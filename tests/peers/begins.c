@@ -6,11 +6,13 @@
  * comes on stdin; says "hot" when that begins. From then on in another MANNER:
  *
  *   splice  100 turns more, in which the client splices
+ *   repair  the client is put into repair mode with bytes unread, as a checkpoint does
  *   poll    two processes receive without waiting until the next line
  */
 #include "turns.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 static void begin_splice(void)
@@ -60,12 +62,53 @@ static void begin_poll(void)
 	kill(child, SIGKILL);
 }
 
+/* What libsoccr reads of a receive queue; fewer than size bytes are too few. */
+static void dump(char *bytes, size_t size)
+{
+	int waiting = -1;
+
+	set_option(client, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+	if (ioctl(client, FIONREAD, &waiting) || waiting != (int)size)
+		leave(FAIL, "SIOCINQ: %d, due: %zu", waiting, size);
+	if (recv(client, bytes, size + 1, MSG_PEEK | MSG_DONTWAIT) != (ssize_t)size)
+		leave(FAIL, "the dump has not %zu bytes", size);
+}
+
+/* Bytes sent to a socket that was dumped go by TCP, where a checkpoint's firewall rules hold
+ * them up until the socket is restored. */
+static void begin_repair(void)
+{
+	char bytes[256] = "", got[256];
+	__u64 before;
+	int on = 1;
+
+	send_one_way(client, server);
+	send_all(server, "earlier.", 8);
+	until(readable(client, 0));
+	if (setsockopt(client, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on))) {
+		if (errno != EBUSY)
+			die("TCP_REPAIR");
+		say("busy");
+		return;
+	}
+	dump(bytes, 8);
+	before = info_of(client).tcpi_bytes_received;
+	send_all(server, "later...", 8);
+	until(info_of(client).tcpi_bytes_received == before + 8);
+	say("dumped");
+	set_option(client, IPPROTO_TCP, TCP_REPAIR, -1);
+	if (recv_all(client, got, 16) != 16 || memcmp(got, "earlier.later...", 16))
+		leave(FAIL, "wrong bytes after the dump");
+	heat_up();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} manners[] = { { "splice", begin_splice }, { "poll", begin_poll } };
+	} manners[] = { { "splice", begin_splice }, { "poll", begin_poll },
+			{ "repair", begin_repair } };
 	size_t i;
 
 	for (i = 0; i < sizeof(manners) / sizeof(*manners); i++)
@@ -75,5 +118,5 @@ int main(int argc, char **argv)
 			manners[i].run();
 			return PASS;
 		}
-	leave(2, "usage: begins splice|poll");
+	leave(2, "usage: begins splice|poll|repair");
 }

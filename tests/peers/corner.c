@@ -35,13 +35,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-static bool readable(int fd, int ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	return poll(&p, 1, ms) > 0;
-}
-
 static bool hung_up(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

@@ -33,6 +33,13 @@ static void send_one_way(int from, int to)
 		leave(FAIL, "the end came early");
 }
 
+static bool readable(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) > 0;
+}
+
 static void heat_up(void)
 {
 	struct pollfd line = { .fd = 0, .events = POLLIN };

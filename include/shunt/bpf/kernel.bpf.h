@@ -24,6 +24,8 @@
 #define MSG_ERRQUEUE 0x2000
 #define FIONREAD 0x541b
 #define EAGAIN 11
+#define EBUSY 16
+#define TCP_REPAIR 19
 #define SOL_SOCKET 1
 #define SO_RCVLOWAT 18
 #define RCV_SHUTDOWN 1
@@ -244,6 +246,7 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u32 data_segs_in;
 	__u8 recvmsg_inq : 1;
+	__u8 repair : 1;
 	__u8 nonagle : 4;
 	struct hrtimer pacing_timer;
 	struct hrtimer compressed_ack_timer;
@@ -292,6 +295,10 @@ struct sk_psock {
 
 struct sk_msg {
 	struct sock *sk_redir;
+};
+
+struct bpf_sockopt_kern {
+	struct sock *sk;
 };
 
 struct bpf_sock_ops_kern {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the verdict asks of the reader: part of verdict.h. */
+#ifndef SHUNT_READER_H
+#define SHUNT_READER_H
+
+/* Would the reader notice? */
+static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, bool vouched)
+{
+	if (READ_SK(p, sk_rcvlowat) > 1)
+		return WHY_LOWAT;
+	if (READ_SK(p, sk_peek_off) >= 0)
+		return WHY_OPTION;
+	if (READ_BITS(p, recvmsg_inq))
+		return WHY_INQ;
+	if (!vouched && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
+		return WHY_BLOCKING;
+	return WHY_REDIRECTED;
+}
+
+/*
+ * A redirect takes the lock of the reader's socket, and TCP does not: its packets wait in
+ * the socket's backlog. The two collide when the reader holds the lock again and again, to
+ * find nothing: nobody is in the socket's wait queue then, as a reader in epoll, poll
+ * or a blocking call is.
+ */
+static __always_inline bool polls_without_waiting(struct shunt_sk *st, const struct tcp_sock *p)
+{
+	const struct socket_wq *wq;
+
+	if (READ_SK(p, sk_backlog.rmem_alloc.counter))
+		return false; /* redirected bytes are there for it */
+	wq = READ_SK(p, sk_wq);
+	if (READ(wq, wait.head.next) != __builtin_preserve_access_index(&wq->wait.head) ||
+	    ++st->unawaited > SHUNT_CONTENDED_OF) {
+		st->unawaited = 0;
+		st->contended = 0;
+		return false;
+	}
+	if (st->contended < SHUNT_CONTENDED)
+		st->contended += READ_SK(p, sk_lock.owned) != 0;
+	return st->contended == SHUNT_CONTENDED;
+}
+
+#endif
