@@ -23,6 +23,7 @@ struct work {
 	__u64 hash;             /* of a UDP flow, when steer_given() has asked for it */
 	struct verdict rule;
 	__u32 tick;
+	struct packet answer __attribute__((aligned(8))); /* tc/errors.h */
 };
 
 struct shunt_work_map {

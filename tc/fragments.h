@@ -86,15 +86,17 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 	return found;
 }
 
-/* Notes the listener for the datagram, if it is at hand. The rule's tally and its
- * birth are noted already. */
+/* Notes the listener of w->rule for the datagram, if the listener is at hand. */
 static __always_inline bool name_listener(struct __sk_buff *skb, const struct packet *pkt,
-					  const __u8 *to, __u16 to_port, struct shunt_conf *conf,
+					  const struct shunt_tally *t, struct shunt_conf *conf,
 					  struct work *w)
 {
+	w->whole.tally = w->rule.tally;
+	w->whole.birth = t->birth;
 	if (!(w->whole.birth & 1)) /* it is being deleted */
 		return false;
-	if (!find_listener(skb, pkt, to, to_port, conf, &w->whole.listener) || !at_hand(conf, w))
+	if (!find_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, &w->whole.listener) ||
+	    !at_hand(conf, w))
 		return false;
 	w->whole.tick = w->tick;
 	flow_of(pkt, &w->flow);
@@ -117,6 +119,29 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 	return connected;
 }
 
+/* Finds the listener that a UDP flow belongs to: w->rule has its address. *ret_way is the
+ * flow's entry, NULL if only a rule gives it. Returns the rule's tally, NULL if no router
+ * gets the flow. */
+static __always_inline struct shunt_tally *find_owner(const struct packet *pkt,
+						      const struct shunt_conf *conf,
+						      struct work *w, struct shunt_given **ret_way)
+{
+	struct shunt_given *way = flow_given(pkt, conf, &w->hash, &w->given);
+	struct shunt_tally *t = way ? tally_at(conf, w->given.tally) : NULL;
+
+	if (t && t->birth == w->given.birth) {
+		w->rule.tally = w->given.tally;
+		w->rule.to_port = w->given.to_port;
+		__builtin_memcpy(w->rule.to, w->given.to, 16);
+		*ret_way = way;
+		return t;
+	}
+	*ret_way = NULL;
+	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER)
+		return NULL;
+	return tally_at(conf, w->rule.tally);
+}
+
 static __always_inline bool take_first(struct __sk_buff *skb, const struct packet *pkt,
 				       struct shunt_conf *conf, struct work *w)
 {
@@ -126,27 +151,14 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 
 	if (is_connected(skb, pkt, &router))
 		return router;
-	way = flow_given(pkt, conf, &w->hash, &w->given);
-	t = way ? tally_at(conf, w->given.tally) : NULL;
-	if (way && t && t->birth == w->given.birth) {
-		w->whole.tally = w->given.tally;
-		w->whole.birth = w->given.birth;
-		if (!name_listener(skb, pkt, w->given.to, w->given.to_port, conf, w))
-			return false;
-		flow_goes_on(way, w->tick);
-		tally_packet(conf, t, skb->len);
-		return true;
-	}
-	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER)
-		return false;
-	t = tally_at(conf, w->rule.tally);
-	if (!t)
-		return false;
-	w->whole.tally = w->rule.tally;
-	w->whole.birth = t->birth;
-	if (!name_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, w))
+	t = find_owner(pkt, conf, w, &way);
+	if (!t || !name_listener(skb, pkt, t, conf, w))
 		return false;
 	tally_packet(conf, t, skb->len);
+	if (way) {
+		flow_goes_on(way, w->tick);
+		return true;
+	}
 	TALLY(conf, t, flows, 1);
 	t->hit = w->tick;
 	COUNT(steered_flows, 1);

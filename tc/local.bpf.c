@@ -8,7 +8,7 @@
  *
  * What the router sends goes its way: or it would come back to the router.
  */
-#include "fragments.h"
+#include "errors.h"
 
 #define LOOPBACK 1 /* LOOPBACK_IFINDEX: include/net/flow.h */
 
@@ -169,6 +169,8 @@ static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf
 		       shunt_take_fragment(skb, &pkt);
 	case PARSED_PORTS:
 		return shunt_take_flow(skb, &pkt);
+	case PARSED_OTHER:
+		return is_icmp(&pkt) && shunt_take_error(skb, &pkt);
 	default:
 		return false;
 	}
@@ -212,6 +214,7 @@ int shunt_arrive(struct __sk_buff *skb)
 	case PARSED_PORTS:
 		shunt_steer_flow(skb, &pkt);
 		break;
+	case PARSED_OTHER: /* an error */
 	case PARSED_FRAGMENT:
 		COUNT(steered_packets, 1);
 		break;

@@ -4,55 +4,7 @@
 #define SHUNT_NAT_ERRORS_H
 
 #include "nat_packets.h"
-
-#define IPPROTO_ICMP 1
-#define IPPROTO_ICMPV6 58
-#define ICMP_HEADER 8
-#define ICMP_CHECK 2
-
-static __always_inline bool is_error(struct __sk_buff *skb, const struct packet *pkt)
-{
-	__u8 type;
-
-	if (!LOAD(skb, pkt->at, &type))
-		return false;
-	if (pkt->family == AF_INET) /* unreachable, time exceeded, parameter problem */
-		return pkt->proto == IPPROTO_ICMP && (type == 3 || type == 11 || type == 12);
-	return pkt->proto == IPPROTO_ICMPV6 && type >= 1 && type <= 4;
-}
-
-/* Reads the packet that an error quotes; quote->at is where its ports are. */
-static __always_inline bool read_quote(struct __sk_buff *skb, const struct packet *pkt,
-				       struct packet *quote)
-{
-	__u32 base = pkt->at + ICMP_HEADER;
-	struct ipv4_header v4;
-	struct ipv6_header v6;
-	__be16 ports[2];
-
-	quote->family = pkt->family;
-	if (pkt->family == AF_INET) {
-		if (!LOAD(skb, base, &v4) || v4.frag_off & bpf_htons(IP_OFFSET))
-			return false;
-		quote->proto = v4.protocol;
-		quote->at = base + (v4.version_ihl & 0xf) * 4;
-		__builtin_memcpy(quote->src, v4.src, 4);
-		__builtin_memcpy(quote->dst, v4.dst, 4);
-	} else {
-		if (!LOAD(skb, base, &v6))
-			return false;
-		quote->proto = v6.next;
-		quote->at = base + sizeof(v6);
-		__builtin_memcpy(quote->src, v6.src, 16);
-		__builtin_memcpy(quote->dst, v6.dst, 16);
-	}
-	if ((quote->proto != IPPROTO_TCP && quote->proto != IPPROTO_UDP) ||
-	    !LOAD(skb, quote->at, &ports))
-		return false;
-	quote->sport = bpf_ntohs(ports[0]);
-	quote->dport = bpf_ntohs(ports[1]);
-	return true;
-}
+#include "quote.h"
 
 /* Puts an address in the place of another inside the quoted packet. The quoted
  * header of IPv4 sums up to nothing; the rest is data to ICMP's checksum. */
@@ -81,7 +33,7 @@ static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, 
 	bool from_target;
 	long error;
 
-	if (!is_error(skb, pkt) || !read_quote(skb, pkt, &quote))
+	if (!is_error(skb, pkt) || !shunt_read_quote(skb, pkt, &quote))
 		return NEXT;
 	answer_key(&key, &quote, NAT_IN);
 	in = flow_get(&key);
@@ -112,7 +64,7 @@ static __noinline int out_error(struct __sk_buff *skb, const struct packet *pkt,
 	__u32 base = l2 + pkt->at + ICMP_HEADER, check = l2 + pkt->at + ICMP_CHECK;
 	long error;
 
-	if (!is_error(skb, pkt) || !read_quote(skb, pkt, &quote))
+	if (!is_error(skb, pkt) || !shunt_read_quote(skb, pkt, &quote))
 		return NEXT;
 	answer_key(&key, &quote, NAT_OUT);
 	out = flow_get(&key);

@@ -438,13 +438,6 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	return out;
 }
 
-static __always_inline bool same_address(const __u8 *a, const __u8 *b)
-{
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
-
-	return x[0] == y[0] && x[1] == y[1];
-}
-
 /* The flow that the answers to a packet would be taken for. */
 static __always_inline struct shunt_nat_flow *answered_by(const struct packet *pkt)
 {

@@ -150,6 +150,13 @@ static __always_inline bool reaches(struct __sk_buff *skb, __u32 end)
 	       (end <= skb->len && network_offset(skb) + end <= skb->len);
 }
 
+static __always_inline bool same_address(const __u8 *a, const __u8 *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
+}
+
 static __always_inline enum parsed parse_tcp(struct __sk_buff *skb, __u32 at, __u32 end,
 					     struct packet *pkt)
 {

@@ -7,7 +7,7 @@
  * Every path ends in TC_ACT_UNSPEC: other people's programs and filters on
  * the interface still see the packet.
  */
-#include "fragments.h"
+#include "errors.h"
 
 static __always_inline bool arrived_for_many(const struct __sk_buff *skb)
 {
@@ -32,6 +32,8 @@ static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf
 			deliver(skb, conf);
 		break;
 	case PARSED_OTHER:
+		if (is_icmp(&pkt) && shunt_take_error(skb, &pkt))
+			deliver(skb, conf);
 		break;
 	case PARSED_PORTS:
 		shunt_steer_flow(skb, &pkt);

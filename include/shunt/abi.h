@@ -121,6 +121,7 @@ struct shunt_count {
 	__u64 not_transparent; /* of those: the listener lacks IP_TRANSPARENT */
 	__u64 reuseport;       /* it has SO_REUSEPORT, and the kernel is before 6.6 */
 	__u64 fragments;
+	__u64 steered_errors; /* ICMP errors about what a router has sent */
 	__u64 malformed;
 	__u64 nat_made;       /* flows */
 	__u64 nat_ended;

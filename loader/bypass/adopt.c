@@ -11,7 +11,6 @@
 
 #include "bpf/pins.h"
 #include "bypass/pairs.h"
-#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
@@ -112,7 +111,7 @@ static unsigned int match(int map)
 	unsigned int n = 0;
 	size_t i, j;
 
-	sort_array(found.old, found.n_old, sizeof(*a), compare);
+	qsort(found.old, found.n_old, sizeof(*a), compare);
 	for (i = 0; i < found.n_old; i++) {
 		a = &found.old[i];
 		for (j = i + 1; j < found.n_old && !compare(a, &found.old[j]); j++) {

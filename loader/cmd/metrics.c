@@ -102,6 +102,8 @@ static void print_steer(const struct status *s)
 	metric("steer_rules", s->rules, "Rules in force.");
 	metric("steer_steered_packets_total", c->steered_packets, "Packets given to a listener.");
 	metric("steer_steered_flows_total", c->steered_flows, "Flows given to a listener.");
+	metric("steer_steered_errors_total", c->steered_errors,
+	       "ICMP errors about what a router has sent, given to its socket.");
 	metric("steer_no_listener_total", c->no_listener, "Packets whose rule has no listener.");
 	metric("steer_not_transparent_total", c->not_transparent,
 	       "Of those, packets whose listener lacks IP_TRANSPARENT.");

@@ -264,6 +264,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "not_transparent", c->not_transparent);
 	json_number(stdout, "reuseport", c->reuseport);
 	json_number(stdout, "fragments", c->fragments);
+	json_number(stdout, "steered_errors", c->steered_errors);
 	json_number(stdout, "malformed", c->malformed);
 	json_bool(stdout, "local", s->conf && s->conf->local);
 	json_number(stdout, "routers_own", c->routers_own);
@@ -361,8 +362,8 @@ static void print_text(const struct status *s)
 		if (s->conf->loaded && !s->netns_gone && !route_present(s->conf))
 			printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
 			       "delivered; the same 'shunt load' again makes it\n");
-		printf("  steered %llu packets, %llu flows\n", ULL(c->steered_packets),
-		       ULL(c->steered_flows));
+		printf("  steered %llu packets, %llu flows, %llu ICMP errors\n",
+		       ULL(c->steered_packets), ULL(c->steered_flows), ULL(c->steered_errors));
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
 		       "%llu malformed; %llu fragments seen\n", ULL(c->no_listener),
 		       ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));

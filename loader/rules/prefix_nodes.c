@@ -21,7 +21,6 @@
 
 #include <shunt/rule_hash.h>
 #include "rules/counters.h"
-#include "util/array.h"
 #include "util/cleanup.h"
 
 static void change_done(struct store *s)
@@ -383,7 +382,7 @@ int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *r
 	/* never used before, so no cells are there that a killed command left */
 	copy->cells = unit;
 	sorting = s;
-	sort_array(single, singles, sizeof(*single), by_port);
+	qsort(single, singles, sizeof(*single), by_port);
 	copy->ranges = ranges_write(s, range, ranges);
 	copy->loose = list_write(s, loose, looses);
 	if ((ranges && !copy->ranges) || (looses && !copy->loose))

@@ -17,7 +17,6 @@
 #include "rules/counters.h"
 #include "rules/prefix_nodes.h"
 #include "rules/rebuild.h"
-#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -66,7 +65,7 @@ int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
 
 	if (error)
 		return error;
-	sort_array(all.rule, all.count, sizeof(*all.rule), by_order);
+	qsort(all.rule, all.count, sizeof(*all.rule), by_order);
 	*ret = all.rule;
 	*ret_count = all.count;
 	return 0;
@@ -114,7 +113,7 @@ static int rebuild(void)
 
 	if (error)
 		return error;
-	sort_array(all.rule, all.count, sizeof(*all.rule), by_bin);
+	qsort(all.rule, all.count, sizeof(*all.rule), by_bin);
 	error = install(all.rule, all.count, store.book->tally_top);
 	free(all.rule);
 	return error;
@@ -290,7 +289,7 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 	}
 	if (error)
 		return error;
-	sort_array(order, count, sizeof(*order), by_bin);
+	qsort(order, count, sizeof(*order), by_bin);
 	return install(order, count, store.book->tally_top);
 }
 

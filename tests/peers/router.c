@@ -142,7 +142,9 @@ static void *carry_answers(void *arg)
 
 	for (;;) {
 		n = recv(f->ends.from, bytes, sizeof(bytes), 0);
-		if (n >= 0)
+		if (n < 0)
+			say("error: %s", strerror(errno));
+		else
 			sendto(f->ends.to, bytes, n, 0, &f->client.sa, address_len(&f->client));
 	}
 	return NULL;

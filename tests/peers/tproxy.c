@@ -12,6 +12,11 @@
  *   --plain           without IP_TRANSPARENT
  *   --name NAME       what to answer as, instead of the listener's port
  *   --backlog NUMBER  of the TCP listeners (16)
+ *   --pad BYTES       the size of the answer to a datagram, at least
+ *   --direct          the listener itself answers a datagram
+ *   --options         answers to datagrams carry IP options, or an extension header
+ *   --recverr         the sockets of UDP get errors, also those that are not connected;
+ *                     what they get is printed: "error: WHAT"
  *
  * A connection is greeted with a line and then echoed, until a line "bye"; a
  * datagram is answered with that line, and with which socket it came to:
@@ -33,6 +38,10 @@ static struct option_flags {
 	int reuseport;
 	int backlog;
 	int plain;
+	int pad;
+	int direct;
+	int options;
+	int recverr;
 	const char *name;
 } opt = { .backlog = 16 };
 
@@ -103,12 +112,35 @@ static int new_socket(int family, int type, bool reuseport)
 	return fd;
 }
 
+static void add_options(int fd, bool v6)
+{
+	static const char nops[4] = { 1, 1, 1, 1 };
+	/* an empty destination options header: length 8, padded */
+	static const char header[8] = { 0, 0, 1, 4 };
+
+	if (setsockopt(fd, v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_DSTOPTS : IP_OPTIONS,
+		       v6 ? header : nops, v6 ? sizeof(header) : sizeof(nops)))
+		die("options");
+}
+
+static int new_udp(int family, bool reuseport)
+{
+	bool v6 = family == AF_INET6;
+	int fd = new_socket(family, SOCK_DGRAM, reuseport);
+
+	if (opt.options)
+		add_options(fd, v6);
+	if (opt.recverr)
+		set_option(fd, v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_RECVERR : IP_RECVERR, 1);
+	return fd;
+}
+
 static void start(const char *proto, const char *host, const char *port)
 {
 	union address a = address_of(host, atoi(port));
 	bool v6 = a.sa.sa_family == AF_INET6, tcp = !strcmp(proto, "tcp");
-	int fd = new_socket(a.sa.sa_family, tcp ? SOCK_STREAM : SOCK_DGRAM,
-			    opt.reuseport);
+	int fd = tcp ? new_socket(a.sa.sa_family, SOCK_STREAM, opt.reuseport) :
+		       new_udp(a.sa.sa_family, opt.reuseport);
 
 	if (!tcp)
 		set_option(fd, v6 ? SOL_IPV6 : SOL_IP,
@@ -170,7 +202,7 @@ static int flow_socket(const union address *local, const union address *remote, 
 		if (ones[i].kind == UDP_FLOW && same(&ones[i].local, local) &&
 		    same(&ones[i].remote, remote))
 			return fds[i].fd;
-	fd = new_socket(local->sa.sa_family, SOCK_DGRAM, opt.flow_reuseport);
+	fd = new_udp(local->sa.sa_family, opt.flow_reuseport);
 	if (bind(fd, &local->sa, address_len(local)))
 		die("bind to the original destination");
 	if (opt.connect && connect(fd, &remote->sa, address_len(remote)))
@@ -198,17 +230,64 @@ static bool original_destination(struct msghdr *msg, union address *ret)
 	return false;
 }
 
+/* Sends from the address local, which the socket is not bound to. */
+static void send_direct(int fd, const char *bytes, size_t size, const union address *local,
+			const union address *remote)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	} control = {};
+	struct iovec iov = { (void *)bytes, size };
+	struct msghdr msg = {
+		.msg_name = (void *)remote, .msg_namelen = address_len(remote),
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	struct in_pktinfo *v4 = (void *)CMSG_DATA(&control.head);
+	struct in6_pktinfo *v6 = (void *)CMSG_DATA(&control.head);
+	bool is_v6 = local->sa.sa_family == AF_INET6;
+
+	control.head.cmsg_level = is_v6 ? SOL_IPV6 : SOL_IP;
+	control.head.cmsg_type = is_v6 ? IPV6_PKTINFO : IP_PKTINFO;
+	control.head.cmsg_len = CMSG_LEN(is_v6 ? sizeof(*v6) : sizeof(*v4));
+	msg.msg_controllen = CMSG_SPACE(is_v6 ? sizeof(*v6) : sizeof(*v4));
+	if (is_v6)
+		v6->ipi6_addr = local->in6.sin6_addr;
+	else
+		v4->ipi_spec_dst = local->in.sin_addr;
+	sendmsg(fd, &msg, 0);
+}
+
 static void answer(int fd, const union address *local, const union address *remote, int via,
 		   const char *by)
 {
-	char line[256];
+	static char line[65536];
+	size_t size;
 
-	format_line(line, sizeof(line), local, remote, via);
+	format_line(line, 256, local, remote, via);
 	strcat(line, by);
-	if (opt.connect)
-		send(fd, line, strlen(line), 0);
+	size = strlen(line);
+	if (size < (size_t)opt.pad) {
+		line[size] = '\n';
+		size = opt.pad;
+	}
+	if (opt.direct)
+		send_direct(fd, line, size, local, remote);
+	else if (opt.connect)
+		send(fd, line, size, 0);
 	else
-		sendto(fd, line, strlen(line), 0, &remote->sa, address_len(remote));
+		sendto(fd, line, size, 0, &remote->sa, address_len(remote));
+}
+
+/* What is in the error queue would make the socket readable for ever. */
+static void say_error(int fd)
+{
+	char bytes[1];
+
+	say("error: %s", strerror(errno));
+	while (recv(fd, bytes, sizeof(bytes), MSG_ERRQUEUE | MSG_DONTWAIT) >= 0)
+		;
 }
 
 static void serve_datagram(int fd, int via)
@@ -222,8 +301,10 @@ static void serve_datagram(int fd, int via)
 		.msg_control = control, .msg_controllen = sizeof(control),
 	};
 
-	if (recvmsg(fd, &msg, 0) >= 0 && original_destination(&msg, &local))
-		answer(flow_socket(&local, &remote, via), &local, &remote, via, " by=listener");
+	if (recvmsg(fd, &msg, 0) < 0)
+		say_error(fd);
+	else if (original_destination(&msg, &local))
+		answer(opt.direct ? fd : flow_socket(&local, &remote, via), &local, &remote, via, " by=listener");
 }
 
 static void serve_flow(int fd, const struct one *o)
@@ -232,7 +313,9 @@ static void serve_flow(int fd, const struct one *o)
 	socklen_t len = sizeof(remote);
 	char bytes[65536];
 
-	if (recvfrom(fd, bytes, sizeof(bytes), 0, &remote.sa, &len) >= 0)
+	if (recvfrom(fd, bytes, sizeof(bytes), 0, &remote.sa, &len) < 0)
+		say_error(fd);
+	else
 		answer(fd, &o->local, &remote, o->via, " by=flow");
 }
 
@@ -263,6 +346,10 @@ static void read_options(int argc, char **argv)
 		{ "flow-reuseport", no_argument, &opt.flow_reuseport, 1 },
 		{ "reuseport", no_argument, &opt.reuseport, 1 },
 		{ "plain", no_argument, &opt.plain, 1 },
+		{ "direct", no_argument, &opt.direct, 1 },
+		{ "options", no_argument, &opt.options, 1 },
+		{ "recverr", no_argument, &opt.recverr, 1 },
+		{ "pad", required_argument, NULL, 'p' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "backlog", required_argument, NULL, 'b' },
 		{ NULL, 0, NULL, 0 },
@@ -274,6 +361,8 @@ static void read_options(int argc, char **argv)
 			opt.name = optarg;
 		else if (c == 'b')
 			opt.backlog = atoi(optarg);
+		else if (c == 'p')
+			opt.pad = atoi(optarg);
 		else if (c)
 			exit(2);
 	}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ICMP errors about what a router has sent: a client is not there any more, or a packet
+ * was too big for a hop. They go to the address that the packet was sent from. That is
+ * the service's, or a client's if a router connects in the client's name, so without the
+ * mark this host would forward them. The mark makes routing deliver them here, and the
+ * stack finds the socket by the quoted packet.
+ */
+#ifndef SHUNT_ERRORS_H
+#define SHUNT_ERRORS_H
+
+#include "fragments.h"
+#include "quote.h"
+
+/* Turns a packet around: as if its receiver had answered. */
+static __always_inline void turn(struct packet *pkt)
+{
+	__u32 *src = (__u32 *)pkt->src, *dst = (__u32 *)pkt->dst, word;
+	__u16 port = pkt->sport;
+	int i;
+
+	pkt->sport = pkt->dport;
+	pkt->dport = port;
+#pragma unroll
+	for (i = 0; i < 4; i++) {
+		word = src[i];
+		src[i] = dst[i];
+		dst[i] = word;
+	}
+}
+
+/* Sets *ret to the packet that would answer the quoted one. What the sender of that
+ * packet does not get itself is not for this host either. */
+static __always_inline bool read_answer(struct __sk_buff *skb, const struct packet *pkt,
+					struct packet *ret)
+{
+	__builtin_memset(ret, 0, sizeof(*ret));
+	if (!is_error(skb, pkt) || !shunt_read_quote(skb, pkt, ret) ||
+	    !same_address(pkt->dst, ret->src))
+		return false;
+	ret->ifindex = pkt->ifindex;
+	turn(ret);
+	return true;
+}
+
+static __always_inline bool router_has_tcp(struct __sk_buff *skb, const struct packet *answer)
+{
+	struct bpf_sock *sk = lookup(skb, answer, IPPROTO_TCP, answer->dst, answer->dport);
+	bool has;
+
+	if (!sk)
+		return false;
+	has = has_flow(IPPROTO_TCP, sk->state) && tcp_transparent(sk, sk->state);
+	bpf_sk_release(sk);
+	return has;
+}
+
+/* The stack finds a router's socket for answers by itself. A listener that answers from
+ * the destination's address has to be named. */
+static __always_inline void name_sender(struct __sk_buff *skb, const struct packet *answer,
+					const struct shunt_tally *t, struct shunt_conf *conf,
+					struct work *w)
+{
+	struct bpf_sock *sk = lookup(skb, answer, IPPROTO_UDP, answer->dst, answer->dport);
+	bool transparent = false;
+
+	if (sk) {
+		transparent = udp_transparent(sk);
+		bpf_sk_release(sk);
+	}
+	if (!transparent)
+		name_listener(skb, answer, t, conf, w);
+}
+
+static __always_inline bool router_has_udp(struct __sk_buff *skb, const struct packet *answer,
+					   struct shunt_conf *conf, struct work *w)
+{
+	struct shunt_given *way;
+	struct shunt_tally *t;
+	bool router = false;
+
+	if (is_connected(skb, answer, &router))
+		return router;
+	t = find_owner(answer, conf, w, &way);
+	if (t)
+		name_sender(skb, answer, t, conf, w);
+	return t;
+}
+
+/* 1 if the packet is an error about what a router has sent. Not static: so it is
+ * verified once, not for each caller. */
+__weak __attribute__((noinline)) int shunt_take_error(struct __sk_buff *skb,
+						      const struct packet *pkt)
+{
+	struct shunt_conf *conf = conf_get();
+	struct work *w = work_get();
+	bool takes;
+
+	if (!pkt || !conf || !w || !read_answer(skb, pkt, &w->answer))
+		return 0;
+	w->tick = now();
+	takes = w->answer.proto == IPPROTO_TCP ? router_has_tcp(skb, &w->answer) :
+						 router_has_udp(skb, &w->answer, conf, w);
+	if (takes)
+		COUNT(steered_errors, 1);
+	return takes;
+}
+
+#endif
