@@ -678,12 +678,20 @@ settings()
 	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" | jq -r ".[0].$1"
 }
 
+# Where a member of the settings begins, in bytes.
+offset_of()
+{
+	bpftool -j btf dump map pinned "$PIN_DIR/maps/shunt_conf" value | jq --arg name "$1" \
+		'.types[] | select(.name == "shunt_conf").members[] | select(.name == $name).bits_offset / 8'
+}
+
 # As if load were minutes ago: no listener has sent a cookie since.
 no_cookies_yet()
 {
-	local value
+	local value at
 
-	value=$(settings 'value | .[172:176] = ["0", "0", "0", "0"] | join(" ")')
+	at=$(offset_of cookies)
+	value=$(settings "value | .[$at:$((at + 4))] = [\"0\", \"0\", \"0\", \"0\"] | join(\" \")")
 	# shellcheck disable=SC2086 # bytes
 	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value $value
 	[ "$(settings formatted.value.cookies)" = 0 ]
