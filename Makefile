@@ -37,7 +37,7 @@ SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps \
-	test-releases bench-programs
+	test-releases bench-programs sanitized
 
 all: $(B)/shunt $(ALIASES:%=$(B)/%)
 
@@ -82,6 +82,22 @@ $(ALIASES:%=$(B)/%): $(B)/shunt
 
 bench-programs: $(BENCH)
 
+# shunt that stops at undefined behaviour, for tests/sanitizers.bats; the whole
+# suite takes it by SHUNT=build/sanitized/shunt.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZED := $(SRC:%.c=$(B)/sanitized/%.o)
+
+sanitized: $(B)/sanitized/shunt
+
+$(B)/sanitized/%.o: %.c | $(B)/shunt.skel.h
+	$(call SAY,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g $(SANITIZE) -MMD -MP -c $< -o $@
+
+$(B)/sanitized/shunt: $(SANITIZED)
+	$(call SAY,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) $^ $(LDLIBS) -o $@
+
 peers: $(PEERS) $(B)/tests/shunt-unordered
 
 # shunt without the rule that keeps bytes in order: the tests have to notice.
@@ -109,7 +125,7 @@ deps:
 
 # Built by a second make: the tools may have come with deps just now.
 test: deps
-	$(Q)$(MAKE) --no-print-directory all peers $(BENCH)
+	$(Q)$(MAKE) --no-print-directory all peers sanitized $(BENCH)
 	$(Q)tests/run
 
 test-kernels:
@@ -152,4 +168,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
--include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d
+-include $(OBJ:.o=.d) $(SANITIZED:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d

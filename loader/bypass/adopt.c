@@ -11,6 +11,7 @@
 
 #include "bpf/pins.h"
 #include "bypass/pairs.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
@@ -111,7 +112,7 @@ static unsigned int match(int map)
 	unsigned int n = 0;
 	size_t i, j;
 
-	qsort(found.old, found.n_old, sizeof(*a), compare);
+	sort_array(found.old, found.n_old, sizeof(*a), compare);
 	for (i = 0; i < found.n_old; i++) {
 		a = &found.old[i];
 		for (j = i + 1; j < found.n_old && !compare(a, &found.old[j]); j++) {

@@ -15,6 +15,7 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/pins.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
@@ -266,7 +267,7 @@ static size_t tidy(struct shunt_row *rows, size_t n)
 		if (rows[i].state != TCP_CLOSE)
 			rows[open++] = rows[i];
 	if (open)
-		qsort(rows, open, sizeof(*rows), compare_rows);
+		sort_array(rows, open, sizeof(*rows), compare_rows);
 	for (i = 0; i < open; i++)
 		if (!kept || rows[kept - 1].sk.cookie != rows[i].sk.cookie)
 			rows[kept++] = rows[i];

@@ -26,6 +26,7 @@
 #include "flows/flow_labels.h"
 #include "flows/screen.h"
 #include "rules/rule.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
@@ -404,7 +405,7 @@ static void sort(struct monitor *m)
 {
 	order_now = m->order;
 	if (m->matching)
-		qsort(m->flows.list, m->matching, sizeof(*m->flows.list), compare_flows);
+		sort_array(m->flows.list, m->matching, sizeof(*m->flows.list), compare_flows);
 }
 
 static int read_flows(struct monitor *m)

@@ -10,6 +10,7 @@
 #include "config/load_config.h"
 #include "nat/nat_rule.h"
 #include "rules/rule_store.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
@@ -172,7 +173,7 @@ static int check_doubles(const struct rule_file *f)
 		return fail(-ENOMEM, "a rule file");
 	for (i = 0; i < f->count; i++)
 		order[i] = &f->line[i];
-	qsort(order, f->count, sizeof(*order), by_match);
+	sort_array(order, f->count, sizeof(*order), by_match);
 	for (i = 1; i < f->count; i++) {
 		if (!rule_same_match(&order[i - 1]->rule, &order[i]->rule))
 			continue;
@@ -201,7 +202,7 @@ static int check_nat_doubles(const struct rule_file *f)
 		return fail(-ENOMEM, "a rule file");
 	for (i = 0; i < f->nats; i++)
 		order[i] = &f->nat[i];
-	qsort(order, f->nats, sizeof(*order), by_nat_match);
+	sort_array(order, f->nats, sizeof(*order), by_nat_match);
 	for (i = 1; i < f->nats; i++) {
 		if (!nat_rule_same_match(order[i - 1], order[i]))
 			continue;

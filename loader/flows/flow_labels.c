@@ -11,6 +11,7 @@
 
 #include "bpf/pins.h"
 #include "bypass/pairs.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 
 /* A flow, whichever interface it crosses. */
@@ -115,7 +116,7 @@ static int add_sender(struct marks *m, struct flows *flows, const struct shunt_r
 	f->seen.bytes = r->sk.redirected_bytes;
 	f->marks = MARK_BYPASSED;
 	if (m->n_sent)
-		old = bsearch(&key, m->sent, m->n_sent, sizeof(key), compare_sent);
+		old = search_array(&key, m->sent, m->n_sent, sizeof(key), compare_sent);
 	if (seconds > 0) {
 		f->packet_rate = (f->seen.packets - (old ? old->packets : 0)) / seconds;
 		f->byte_rate = (f->seen.bytes - (old ? old->bytes : 0)) / seconds;
@@ -135,7 +136,7 @@ static int keep_sent(struct marks *m, const struct shunt_row *rows, size_t n)
 	for (i = 0; i < n; i++)
 		sent[i] = (struct sent){ rows[i].sk.cookie, rows[i].sk.redirected_msgs,
 					 rows[i].sk.redirected_bytes };
-	qsort(sent, n, sizeof(*sent), compare_sent);
+	sort_array(sent, n, sizeof(*sent), compare_sent);
 	free(m->sent);
 	m->sent = sent;
 	m->n_sent = n;
@@ -166,7 +167,7 @@ static void sort_tuples(struct marks *m)
 {
 	size_t i, kept = 0;
 
-	qsort(m->tuples, m->n, sizeof(*m->tuples), compare_tuples);
+	sort_array(m->tuples, m->n, sizeof(*m->tuples), compare_tuples);
 	for (i = 0; i < m->n; i++)
 		if (kept && !compare_tuples(&m->tuples[kept - 1], &m->tuples[i]))
 			m->tuples[kept - 1].mark |= m->tuples[i].mark;
@@ -184,7 +185,7 @@ static unsigned int marks_of(const struct marks *m, const struct shunt_seen *s)
 
 	memcpy(key.src, s->src, sizeof(key.src));
 	memcpy(key.dst, s->dst, sizeof(key.dst));
-	t = bsearch(&key, m->tuples, m->n, sizeof(key), compare_tuples);
+	t = search_array(&key, m->tuples, m->n, sizeof(key), compare_tuples);
 	return t ? t->mark : 0;
 }
 

@@ -20,6 +20,7 @@
 
 #include "bpf/pins.h"
 #include "nat/nat_rule.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -84,7 +85,7 @@ static int list(const struct shunt_nat_rule *from, unsigned int count,
 	for (i = 0; i < count; i++)
 		if (from[i].used)
 			all[n++] = &from[i];
-	qsort(all, n, sizeof(*all), compare_at);
+	sort_array(all, n, sizeof(*all), compare_at);
 	*ret = all;
 	*ret_count = n;
 	return 0;
@@ -238,7 +239,7 @@ static int entries_for(const struct shunt_nat_rule *r, const struct shunt_nat_ru
 	e->targets = false;
 	if (error == -ENOMEM)
 		return fail(error, "can't compile the rules");
-	qsort(e->at, e->count, sizeof(*e->at), compare_entries);
+	sort_array(e->at, e->count, sizeof(*e->at), compare_entries);
 	return error;
 }
 
@@ -299,7 +300,7 @@ static void publish(enum shunt_nat_group g, struct shunt_nat_shapes *s)
 {
 	__u32 other = 2 * g + !(nat->current[g] & 1);
 
-	qsort(s->shape, s->count, sizeof(s->shape[0]), compare_shapes);
+	sort_array(s->shape, s->count, sizeof(s->shape[0]), compare_shapes);
 	shapes[other] = *s;
 	__atomic_store_n(&nat->current[g], other, __ATOMIC_RELEASE);
 }
@@ -369,7 +370,7 @@ static int drop_entries(const struct entries *old, const struct entries *kept)
 	size_t i;
 
 	for (i = 0; i < old->count; i++) {
-		if (kept->count && bsearch(&old->at[i], kept->at, kept->count, sizeof(*kept->at),
+		if (kept->count && search_array(&old->at[i], kept->at, kept->count, sizeof(*kept->at),
 					   compare_entries))
 			continue;
 		if (bpf_map_delete_elem(match_fd, &old->at[i].key) && errno != ENOENT)
@@ -542,7 +543,7 @@ static int fill_table(struct table *t, struct shunt_nat_rule *wanted, unsigned i
 	for (i = 0; i < t->count; i++) {
 		if (!t->at[i].used)
 			continue;
-		r = bsearch(&t->at[i], wanted, count, sizeof(*r), by_match);
+		r = search_array(&t->at[i], wanted, count, sizeof(*r), by_match);
 		if (!r) {
 			t->at[i].used = 0;
 			d->deleted++;
@@ -595,7 +596,7 @@ int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 	*t = before;
 	if (count)
 		memcpy(wanted, all, count * sizeof(*wanted));
-	qsort(wanted, count, sizeof(*wanted), by_match);
+	sort_array(wanted, count, sizeof(*wanted), by_match);
 	error = fill_table(t, wanted, count, &d);
 	if (!error && count + d.deleted) /* the same rules may lead elsewhere by now */
 		error = put_table(t);

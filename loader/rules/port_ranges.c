@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #define PORTS 65536U
@@ -77,7 +78,7 @@ static __u32 sort_ports(__u32 *port, __u32 count)
 	__u32 i, left = 0;
 
 	if (count < 1024) {
-		qsort(port, count, sizeof(*port), by_number);
+		sort_array(port, count, sizeof(*port), by_number);
 		for (i = 0; i < count; i++)
 			if (!left || port[left - 1] != port[i])
 				port[left++] = port[i];
@@ -94,7 +95,7 @@ static __u32 sort_ports(__u32 *port, __u32 count)
 
 static __u32 index_of(const __u32 *port, __u32 count, __u32 wanted)
 {
-	const __u32 *at = bsearch(&wanted, port, count, sizeof(*port), by_number);
+	const __u32 *at = search_array(&wanted, port, count, sizeof(*port), by_number);
 
 	return at - port;
 }

@@ -21,6 +21,7 @@
 
 #include <shunt/rule_hash.h>
 #include "rules/counters.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 
 static void change_done(struct store *s)
@@ -382,7 +383,7 @@ int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *r
 	/* never used before, so no cells are there that a killed command left */
 	copy->cells = unit;
 	sorting = s;
-	qsort(single, singles, sizeof(*single), by_port);
+	sort_array(single, singles, sizeof(*single), by_port);
 	copy->ranges = ranges_write(s, range, ranges);
 	copy->loose = list_write(s, loose, looses);
 	if ((ranges && !copy->ranges) || (looses && !copy->loose))

@@ -16,7 +16,7 @@ struct all {
  * -errno, said. */
 int collect_all(struct store *s, struct all *ret);
 
-/* For qsort() of pointers: the rules of a bin together. */
+/* For sort_array() of pointers: the rules of a bin together. */
 int by_bin(const void *a, const void *b);
 
 /* Writes rules in that order, which have tallies below top, to a new store

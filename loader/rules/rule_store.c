@@ -17,6 +17,7 @@
 #include "rules/counters.h"
 #include "rules/prefix_nodes.h"
 #include "rules/rebuild.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -65,7 +66,7 @@ int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
 
 	if (error)
 		return error;
-	qsort(all.rule, all.count, sizeof(*all.rule), by_order);
+	sort_array(all.rule, all.count, sizeof(*all.rule), by_order);
 	*ret = all.rule;
 	*ret_count = all.count;
 	return 0;
@@ -113,7 +114,7 @@ static int rebuild(void)
 
 	if (error)
 		return error;
-	qsort(all.rule, all.count, sizeof(*all.rule), by_bin);
+	sort_array(all.rule, all.count, sizeof(*all.rule), by_bin);
 	error = install(all.rule, all.count, store.book->tally_top);
 	free(all.rule);
 	return error;
@@ -289,7 +290,7 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 	}
 	if (error)
 		return error;
-	qsort(order, count, sizeof(*order), by_bin);
+	sort_array(order, count, sizeof(*order), by_bin);
 	return install(order, count, store.book->tally_top);
 }
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Sorts and searches arrays. qsort() and bsearch() take no null pointer, not even for no members. */
+#ifndef SHUNT_ARRAY_H
+#define SHUNT_ARRAY_H
+
+#include <stdlib.h>
+
+typedef int compare_fn(const void *a, const void *b);
+
+static inline void sort_array(void *array, size_t count, size_t size, compare_fn *compare)
+{
+	if (count)
+		qsort(array, count, size, compare);
+}
+
+static inline void *search_array(const void *key, const void *array, size_t count, size_t size,
+				 compare_fn *compare)
+{
+	return count ? bsearch(key, array, count, size, compare) : NULL;
+}
+
+#endif
