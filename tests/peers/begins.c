@@ -89,6 +89,9 @@ static void begin_repair(void)
 		if (errno != EBUSY)
 			die("TCP_REPAIR");
 		say("busy");
+		if (recv_all(client, got, 8) != 8)
+			leave(FAIL, "what was unread is gone");
+		heat_up();
 		return;
 	}
 	dump(bytes, 8);
