@@ -195,7 +195,7 @@ int shunt_local(struct __sk_buff *skb)
 		return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
 	if (skb->ifindex != LOOPBACK && !put_header(skb))
 		return -1;
-	skb->mark |= conf->mark;
+	skb->mark |= conf->local_mark;
 	/* What is sent on lo arrives there anyway. */
 	return skb->ifindex == LOOPBACK ? -1 : bpf_redirect(LOOPBACK, BPF_F_INGRESS);
 }
@@ -206,7 +206,7 @@ int shunt_arrive(struct __sk_buff *skb)
 	const struct shunt_conf *conf = conf_get();
 	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
 
-	if (!conf || !(skb->mark & conf->mark))
+	if (!conf || (skb->mark & conf->local_mark) != conf->local_mark)
 		return -1;
 	/* Its Ethernet header was for another host. */
 	bpf_skb_change_type(skb, PACKET_HOST);

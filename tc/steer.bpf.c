@@ -15,13 +15,24 @@ static __always_inline bool arrived_for_many(const struct __sk_buff *skb)
 	       skb->pkt_type == PACKET_LOOPBACK;
 }
 
+/*
+ * Taken already: at a port of this interface, or when this host sent it. What
+ * was taken at a port may have lost its socket on the way (a bridge whose packets
+ * netfilter sees), and is given to it again.
+ */
+static __always_inline bool is_taken(struct __sk_buff *skb, const struct shunt_conf *conf)
+{
+	if (!(skb->mark & conf->mark))
+		return false;
+	return skb->sk || (skb->mark & conf->local_mark) == conf->local_mark;
+}
+
 static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
 	struct packet pkt = { .ifindex = skb->ifindex, .group = arrived_for_many(skb) };
 
-	/* Seen here only in passing (a bridge's port, a macvlan's parent), or
-	 * taken already, when this host sent it. */
-	if (skb->pkt_type == PACKET_OTHERHOST || skb->mark & conf->mark)
+	/* Seen here only in passing: a bridge's port, a macvlan's parent. */
+	if (skb->pkt_type == PACKET_OTHERHOST || is_taken(skb, conf))
 		return;
 	switch (parse(skb, &pkt)) {
 	case PARSED_MALFORMED:

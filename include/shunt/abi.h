@@ -43,7 +43,7 @@ struct shunt_conf {
 	__u32 host_msgs;  /* queued on this host */
 	__u64 repair_ns;  /* when a member was last put into repair mode: CLOCK_MONOTONIC */
 	__u64 beat_ns;    /* when the supervisor last ran: CLOCK_MONOTONIC; 0: it ended */
-	__u32 mark;       /* the bits set in skb->mark of a steered packet */
+	__u32 mark;       /* the bit set in skb->mark of a steered packet */
 	__u32 table;      /* routing table that delivers marked packets */
 	__u32 pass;       /* number of the supervisor's pass over the sockets */
 	__u32 assign;     /* this pass hands out entries of shunt_pairs */
@@ -72,6 +72,7 @@ struct shunt_conf {
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
 	__u32 flow_buckets; /* of shunt_flows: a power of two */
 	__u32 cookies;    /* tick when a listener may have sent a SYN cookie last; 0: never */
+	__u32 local_mark; /* mark and one more bit, both set if this host sent the packet */
 	__u64 flow_keys[2][SHUNT_FLOW_WORDS + 2]; /* secret: no flow can pose as another */
 };
 
@@ -817,7 +818,7 @@ struct shunt_nat_flow {
 	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 384, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 392, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");

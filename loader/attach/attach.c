@@ -304,7 +304,7 @@ int teardown(unsigned int timeout_ms)
 		first = first ? first : error;
 	}
 	if (conf && conf->mark && !gone) {
-		error = route_del(conf->mark, conf->table);
+		error = route_del(conf);
 		first = first ? first : error;
 	}
 	if (first)

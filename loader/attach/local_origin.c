@@ -7,6 +7,7 @@
 
 #include "attach/attach.h"
 #include "attach/loopback.h"
+#include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "util/log.h"
 
@@ -36,6 +37,7 @@ static void take_back(struct shunt_conf *conf, struct shunt_state *states)
 	for (i = SHUNT_STATES - 1; i >= 0; i--)
 		if (states[i].kind == SHUNT_LOCAL_IN || states[i].kind == SHUNT_LOCAL_OUT)
 			detach(states, i);
+	route_del_local(conf);
 	lo_off(conf, LO_ACCEPT_LOCAL);
 }
 
@@ -54,6 +56,8 @@ int local_begin(void)
 	 * (net/ipv4/fib_frontend.c, fib_validate_source); IPv6 does not mind. */
 	if (!error)
 		error = lo_on(conf, LO_ACCEPT_LOCAL);
+	if (!error)
+		error = route_add_local(conf);
 	if (!error)
 		error = local_attach(states);
 	if (error)

@@ -17,10 +17,10 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
-#include "attach/policy_route.h"
 #include "attach/tc.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/rtnl.h"
 
 /* Not in 6.1's headers: BPF_TCX_INGRESS, BPF_TCX_EGRESS, BPF_F_BEFORE */
 #define TCX_INGRESS ((enum bpf_attach_type)46)

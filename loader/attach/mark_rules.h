@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The routing rules that send steered packets, and nothing else, to shunt's
+ * table. The kernel looks up the way back to a packet's source, and the way of
+ * an answer, as if it came in by lo, and some hosts give these look-ups the
+ * packet's mark. So a rule for the mark has to leave them out: they would find
+ * this host.
+ */
+#ifndef SHUNT_MARK_RULES_H
+#define SHUNT_MARK_RULES_H
+
+#include <stdbool.h>
+
+#include "shunt/abi.h"
+
+#define ROUTE_PROTOCOL 115 /* 's'; free in rt_protos: tells our rules and routes */
+
+/* The bit that tells packets which this host sent: one that no shunt here uses. */
+__u32 mark_rules_choose_local(__u32 mark);
+
+/* Makes the rules of conf for this family: 0, -EEXIST if another shunt has the
+ * mark, or -errno, unsaid; then none of them is left. */
+int mark_rules_add(int family, const struct shunt_conf *conf);
+
+/* Makes the rule for what this host sends, or removes it, unless that is done
+ * already; 0 or -errno, unsaid. */
+int mark_rules_add_local(int family, const struct shunt_conf *conf);
+int mark_rules_del_local(int family, const struct shunt_conf *conf);
+
+/* Removes them; what is missing or somebody else's is no error. Goes on after a
+ * failure: 0 or the first -errno, unsaid. */
+int mark_rules_del(int family, const struct shunt_conf *conf);
+
+/* Are all that conf needs there, and in force? */
+bool mark_rules_present(int family, const struct shunt_conf *conf);
+
+#endif
