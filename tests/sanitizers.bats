@@ -82,6 +82,10 @@ show()
 	clean 0 apply "$rules.none"
 	show
 	clean 0 unload
+
+	echo 'iface h0' >>"$rules.half"
+	clean 0 load --config "$rules.half"
+	clean 0 unload
 }
 
 supervised()

@@ -67,7 +67,11 @@ static int attach_again(const struct request *req, struct shunt_conf *conf,
 	if (!n || error || !req->steer)
 		return error;
 	error = rules_open();
-	return error ? error : rules_rebind();
+	if (error)
+		return error;
+	error = rules_rebind();
+	rules_close();
+	return error;
 }
 
 /* The kernel may have no memory for the timer at the moment. */
@@ -169,7 +173,11 @@ static int make_rules(const struct request *req, const struct shunt_bpf *skel,
 	if (error || !req->config.count)
 		return error;
 	error = rules_open();
-	return error ? error : rule_file_apply(&req->config, ret);
+	if (error)
+		return error;
+	error = rule_file_apply(&req->config, ret);
+	rules_close();
+	return error;
 }
 
 static int load_fresh(const struct request *req)
