@@ -8,6 +8,7 @@
 #define SHUNT_DELIVER_H
 
 #include "flows.h"
+#include "own.h"
 
 /* For each CPU, what the stack has no room for. Of the headers only the fields
  * that are written here are ever other than 0. */
@@ -156,14 +157,59 @@ static __always_inline void deliver(struct __sk_buff *skb, const struct shunt_co
 	COUNT(steered_packets, 1);
 }
 
-/* Leaves the flow to the socket that has it; false if there is none. */
+/* Is sk, found at the packet's own destination, a service of this host? Where it
+ * listens on all addresses, the packet may still be for another host. */
+static __always_inline bool is_own(struct __sk_buff *skb, const struct packet *pkt,
+				   struct bpf_sock *sk, int proto)
+{
+	const struct sock *address;
+
+	if (proto == IPPROTO_TCP ? sk->state != TCP_LISTEN : has_flow(proto, sk->state))
+		return false;
+	if (proto == IPPROTO_TCP ? tcp_transparent(sk, TCP_LISTEN) : udp_transparent(sk))
+		return false;
+	if (pkt->family == AF_INET ? sk->src_ip4 :
+	    sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3])
+		return true;
+	address = address_of(sk);
+	return shunt_own_address(skb, pkt,
+				 (__u64)BPF_CORE_READ(address, __sk_common.skc_net.net));
+}
+
+/* Does the rule leave the packet to a service of this host? */
+static __always_inline bool leaves_own(struct __sk_buff *skb, const struct packet *pkt,
+				       int proto, const struct verdict *rule)
+{
+	struct bpf_sock *sk;
+	bool own;
+
+	if (rule->own != SHUNT_OWN_KEEP)
+		return false;
+	sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
+	if (!sk)
+		return false;
+	own = is_own(skb, pkt, sk, proto);
+	bpf_sk_release(sk);
+	return own;
+}
+
+static __always_inline void tally_own(const struct shunt_conf *conf, struct shunt_tally *t)
+{
+	TALLY(conf, t, own, 1);
+	COUNT(own_services, 1);
+}
+
+/* Leaves the flow to the socket that has it; false if there is none. *ret_listens tells
+ * whether any socket is there. */
 static __always_inline bool steer_known(struct __sk_buff *skb, const struct packet *pkt,
-					int proto, const struct shunt_conf *conf)
+					int proto, const struct shunt_conf *conf,
+					bool *ret_listens)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
 	__u32 state;
 	bool known;
 
+	*ret_listens = sk;
 	if (!sk)
 		return false;
 	state = sk->state;
@@ -298,7 +344,7 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 /* Leaves a UDP flow to the listener that has it, as long as the rule that gave
  * it is there; false if there is none. */
 static __always_inline bool steer_given(struct __sk_buff *skb, const struct packet *pkt,
-					const struct shunt_conf *conf)
+					const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
 	struct shunt_given *way;
@@ -311,11 +357,13 @@ static __always_inline bool steer_given(struct __sk_buff *skb, const struct pack
 	t = tally_at(conf, w->given.tally);
 	if (!t || t->birth != w->given.birth)
 		return false;
-	if (!assign(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port))
+	if (w->given.to_port ? !assign(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port) : !listens)
 		return false;
 	tick = now();
 	flow_goes_on(way, tick);
 	tally_packet(conf, t, skb->len);
+	if (!w->given.to_port)
+		return true;
 	t->hit = tick;
 	deliver(skb, conf);
 	return true;
@@ -348,8 +396,19 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 		TRACE(pkt, rule);
 }
 
+static __always_inline void leave_own(int proto, struct work *w, struct shunt_tally *t,
+				      const struct shunt_conf *conf)
+{
+	tally_own(conf, t);
+	if (proto != IPPROTO_UDP)
+		return;
+	w->rule.to_port = 0;
+	flow_begins(&w->given, w->hash, &w->rule, t, conf);
+}
+
+/* With listens, a socket is at the packet's own destination. */
 static __always_inline void steer_new(struct __sk_buff *skb, const struct packet *pkt,
-				      int proto, const struct shunt_conf *conf)
+				      int proto, const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
 	struct shunt_tally *t;
@@ -361,7 +420,11 @@ static __always_inline void steer_new(struct __sk_buff *skb, const struct packet
 		return;
 	if (is_first(pkt, proto)) {
 		tally_packet(conf, t, skb->len);
-		if (w->rule.action == SHUNT_STEER)
+		if (w->rule.action != SHUNT_STEER)
+			return;
+		if (listens && leaves_own(skb, pkt, proto, &w->rule))
+			leave_own(proto, w, t, conf);
+		else
 			steer_to(skb, pkt, proto, w, t, conf);
 	} else if (w->rule.action == SHUNT_STEER &&
 		   assign(skb, pkt, proto, w->rule.to, w->rule.to_port)) {
@@ -384,12 +447,14 @@ static __always_inline bool may_ask_rules(const struct packet *pkt, int proto,
 static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
 				       int proto, const struct shunt_conf *conf)
 {
-	if (steer_known(skb, pkt, proto, conf))
+	bool listens;
+
+	if (steer_known(skb, pkt, proto, conf, &listens))
 		return;
-	if (proto == IPPROTO_UDP && steer_given(skb, pkt, conf))
+	if (proto == IPPROTO_UDP && steer_given(skb, pkt, conf, listens))
 		return;
 	if (may_ask_rules(pkt, proto, conf))
-		steer_new(skb, pkt, proto, conf);
+		steer_new(skb, pkt, proto, conf, listens);
 }
 
 /* The same for a packet whose ports are set. Not static: so it is verified

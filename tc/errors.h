@@ -81,10 +81,11 @@ static __always_inline bool router_has_udp(struct __sk_buff *skb, const struct p
 
 	if (is_connected(skb, answer, &router))
 		return router;
-	t = find_owner(answer, conf, w, &way);
-	if (t)
-		name_sender(skb, answer, t, conf, w);
-	return t;
+	t = find_owner(skb, answer, conf, w, &way);
+	if (!t || !w->rule.to_port)
+		return false;
+	name_sender(skb, answer, t, conf, w);
+	return true;
 }
 
 /* 1 if the packet is an error about what a router has sent. Not static: so it is

@@ -119,10 +119,11 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 	return connected;
 }
 
-/* Finds the listener that a UDP flow belongs to: w->rule has its address. *ret_way is the
- * flow's entry, NULL if only a rule gives it. Returns the rule's tally, NULL if no router
- * gets the flow. */
-static __always_inline struct shunt_tally *find_owner(const struct packet *pkt,
+/* Finds the listener that a UDP flow belongs to: w->rule has its address, with port 0 if
+ * the flow is a service's of this host. *ret_way is the flow's entry, NULL if only a rule
+ * gives it. Returns the rule's tally, NULL if no rule has the flow. */
+static __always_inline struct shunt_tally *find_owner(struct __sk_buff *skb,
+						      const struct packet *pkt,
 						      const struct shunt_conf *conf,
 						      struct work *w, struct shunt_given **ret_way)
 {
@@ -139,7 +140,18 @@ static __always_inline struct shunt_tally *find_owner(const struct packet *pkt,
 	*ret_way = NULL;
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER)
 		return NULL;
+	if (leaves_own(skb, pkt, IPPROTO_UDP, &w->rule))
+		w->rule.to_port = 0;
 	return tally_at(conf, w->rule.tally);
+}
+
+/* Counts a datagram for a service of this host; way is its flow's entry, if it has one. */
+static __always_inline void note_own(const struct __sk_buff *skb, const struct shunt_conf *conf,
+				     struct shunt_tally *t, const struct shunt_given *way)
+{
+	tally_packet(conf, t, skb->len);
+	if (!way)
+		tally_own(conf, t);
 }
 
 static __always_inline bool take_first(struct __sk_buff *skb, const struct packet *pkt,
@@ -151,8 +163,10 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 
 	if (is_connected(skb, pkt, &router))
 		return router;
-	t = find_owner(pkt, conf, w, &way);
-	if (!t || !name_listener(skb, pkt, t, conf, w))
+	t = find_owner(skb, pkt, conf, w, &way);
+	if (t && !w->rule.to_port)
+		note_own(skb, conf, t, way);
+	if (!t || !w->rule.to_port || !name_listener(skb, pkt, t, conf, w))
 		return false;
 	tally_packet(conf, t, skb->len);
 	if (way) {

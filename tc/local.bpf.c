@@ -10,8 +10,6 @@
  */
 #include "errors.h"
 
-#define LOOPBACK 1 /* LOOPBACK_IFINDEX: include/net/flow.h */
-
 /* one entry, if the operator named it: the cgroup of the router */
 struct shunt_router_map {
 	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
@@ -78,7 +76,7 @@ static __always_inline enum taken ask_given(struct __sk_buff *skb, const struct 
 	struct work *w = work_get();
 	struct shunt_tally *t;
 
-	if (!w || !flow_given(pkt, conf, &w->hash, &w->given))
+	if (!w || !flow_given(pkt, conf, &w->hash, &w->given) || !w->given.to_port)
 		return TAKEN_NO;
 	t = tally_at(conf, w->given.tally);
 	if (!t || t->birth != w->given.birth)
@@ -100,9 +98,11 @@ static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct 
 	t = tally_at(conf, rule.tally);
 	if (!t)
 		return TAKEN_NO;
-	if (rule.action != SHUNT_STEER) {
+	if (rule.action != SHUNT_STEER || leaves_own(skb, pkt, proto, &rule)) {
 		if (first)
 			tally_packet(conf, t, skb->len);
+		if (first && rule.action == SHUNT_STEER)
+			tally_own(conf, t);
 		return TAKEN_NO;
 	}
 	taken = ask_listener(skb, pkt, proto, rule.to, rule.to_port, conf);

@@ -476,7 +476,7 @@ struct verdict {
 	__u32 rule;       /* unit, 0: no rule matches */
 	__u32 tally;
 	__u8 action;
-	__u8 pad;
+	__u8 own;         /* enum shunt_own */
 	__u16 to_port;
 	__u8 to[16];
 };
@@ -564,6 +564,7 @@ __weak __attribute__((noinline)) int shunt_find(const struct packet *pkt, struct
 		return 0;
 	ret->tally = rule->tally;
 	ret->action = rule->action;
+	ret->own = rule->own;
 	ret->to_port = rule->to_port;
 	__builtin_memcpy(ret->to, rule->to, 16);
 	return ret->rule;

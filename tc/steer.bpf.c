@@ -77,6 +77,14 @@ static __always_inline enum shunt_answer listens(struct __sk_buff *skb, const st
 	return answer;
 }
 
+static __always_inline bool is_for_own(struct __sk_buff *skb, const struct packet *pkt)
+{
+	const struct verdict keep = { .own = SHUNT_OWN_KEEP };
+
+	return pkt->proto == IPPROTO_TCP ? leaves_own(skb, pkt, IPPROTO_TCP, &keep) :
+					   leaves_own(skb, pkt, IPPROTO_UDP, &keep);
+}
+
 /*
  * Run on a made-up packet by BPF_PROG_TEST_RUN, with the interface in cb[0]
  * and in cb[1] what is asked: enum shunt_question.
@@ -91,6 +99,8 @@ int shunt_test(struct __sk_buff *skb)
 		return 0;
 	if (skb->cb[1] == ASK_RULE)
 		return shunt_find(&pkt, &rule);
+	if (skb->cb[1] == ASK_OWN)
+		return is_for_own(skb, &pkt);
 	return pkt.proto == IPPROTO_TCP ? listens(skb, &pkt, IPPROTO_TCP) :
 					  listens(skb, &pkt, IPPROTO_UDP);
 }

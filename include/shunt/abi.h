@@ -135,6 +135,7 @@ struct shunt_count {
 	__u64 nat_fragments;  /* of flows, left alone: they came before the first one */
 	__u64 nat_unroutable; /* dropped: no route to the target */
 	__u64 routers_own;    /* first packets that were not steered back to the router */
+	__u64 own_services;   /* first packets that rules left to this host's own services */
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
 
@@ -513,6 +514,13 @@ enum shunt_action {
 	SHUNT_STEER = 1,
 };
 
+/* What a rule does with packets for an address of this host where a socket that is no
+ * router's listens. */
+enum shunt_own {
+	SHUNT_OWN_TAKE = 0, /* they go to the router */
+	SHUNT_OWN_KEEP = 1, /* they are left to that socket */
+};
+
 /* Two units. Never changes once something leads to it. */
 struct shunt_rule {
 	__u32 bin;          /* id */
@@ -529,7 +537,8 @@ struct shunt_rule {
 	__u8 dst_len;       /* prefix lengths, in bits */
 	__u8 src_len;
 	__u16 to_port;
-	__u32 pad;
+	__u8 own;           /* enum shunt_own */
+	__u8 pad[3];
 	__u8 to[16];        /* the listener's address, same family */
 	__u8 dst[16];
 	__u8 src[16];
@@ -558,13 +567,16 @@ struct shunt_tally {
 	__u32 miss;         /* tick of the last packet that found no listener */
 	__u32 birth;        /* one more whenever a rule takes this tally or leaves it:
 			     * odd while there is one */
-	__u32 pad[5];       /* a cache line */
+	__u32 pad;
+	__u64 own;          /* first packets left to this host's own services */
+	__u32 pad2[2];      /* a cache line */
 };
 
 /* What shunt_test is asked, in cb[1] of its packet. */
 enum shunt_question {
 	ASK_RULE = 0,       /* the unit of the rule for the packet, 0: none */
 	ASK_LISTENER,       /* does somebody listen at its destination: shunt_answer */
+	ASK_OWN,            /* is it for a service of this host: 1, 0 */
 };
 
 enum shunt_answer {
@@ -596,7 +608,7 @@ struct shunt_given {
 	__u32 tally;        /* of the rule, as in shunt_rule */
 	__u32 birth;        /* of that tally: a rule that is gone has no flows */
 	__u8 to[16];
-	__u16 to_port;
+	__u16 to_port;      /* 0: a service of this host has the flow, while it listens */
 	__u16 tag;          /* of the flow's hash; 0: free */
 	__u32 seen;         /* tick */
 };

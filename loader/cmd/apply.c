@@ -7,6 +7,7 @@
 
 #include "attach/ifaces.h"
 #include "attach/local_origin.h"
+#include "attach/own_addresses.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "config/rule_file.h"
@@ -73,6 +74,7 @@ static int apply(const struct rule_file *f, bool steer)
 		nat_rest(states);
 	rule_file_report(&c, &nat);
 	ifaces_warn(f->rule, f->count);
+	own_warn(f->rule, f->count);
 	return 0;
 }
 

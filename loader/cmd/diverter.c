@@ -221,6 +221,7 @@ static int read_to(const struct words *w, struct shunt_rule *r)
 		r->to[15] = 1;
 	else
 		memcpy(r->to, "\x7f\0\0\1", 4);
+	r->own = rule_own_default(r);
 	return 0;
 }
 
@@ -319,30 +320,47 @@ static int delete(const struct words *w, int argc, char **argv)
 	return 0;
 }
 
-static int list(const struct words *w)
+/* Is r one that -L is asked for? */
+static bool listed(const struct words *w, const struct shunt_rule *r,
+		   const struct shunt_rule *like)
+{
+	if (like->proto && r->proto != like->proto)
+		return false;
+	return !word(w, 'c') || (r->family == like->family && r->dst_len == like->dst_len &&
+				 !memcmp(r->dst, like->dst, sizeof(r->dst)));
+}
+
+static int copy_listed(const struct words *w, const struct shunt_rule *like,
+		       struct rule_copy **ret, __u32 *ret_count)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
-	_cleanup_fd_ int lock = -1;
+	_cleanup_fd_ int lock = rules_lock();
 	__u32 i, count = 0, kept = 0;
-	struct shunt_rule r = {};
-	int error = read_proto(w, &r);
+	int error;
 
-	if (!error && word(w, 'c'))
-		error = read_dst(w, &r);
-	if (error)
-		return error;
-	lock = rules_lock();
 	if (lock < 0)
 		return lock;
 	error = rules_sorted(&all, &count);
 	for (i = 0; i < count; i++)
-		if ((!r.proto || all[i]->proto == r.proto) &&
-		    (!word(w, 'c') || (all[i]->family == r.family &&
-				       all[i]->dst_len == r.dst_len &&
-				       !memcmp(all[i]->dst, r.dst, sizeof(r.dst)))))
+		if (listed(w, all[i], like))
 			all[kept++] = all[i];
+	*ret_count = kept;
+	return error ? error : rules_copy(all, kept, ret);
+}
+
+static int list(const struct words *w)
+{
+	_cleanup_free_ struct rule_copy *all = NULL;
+	struct shunt_rule like = {};
+	__u32 count = 0;
+	int error = read_proto(w, &like);
+
+	if (!error && word(w, 'c'))
+		error = read_dst(w, &like);
 	if (!error)
-		print_rules(all, kept);
+		error = copy_listed(w, &like, &all, &count);
+	if (!error)
+		print_rules(all, count);
 	return error;
 }
 

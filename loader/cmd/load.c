@@ -14,6 +14,7 @@
 #include "attach/attach.h"
 #include "attach/ifaces.h"
 #include "attach/local_origin.h"
+#include "attach/own_addresses.h"
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
 #include "attach/tc.h"
@@ -201,6 +202,7 @@ static int load_fresh(const struct request *req)
 	if (!error && req->config.count + req->config.nats) {
 		rule_file_report(&steer, &nat);
 		ifaces_warn(req->config.rule, req->config.count);
+		own_warn(req->config.rule, req->config.count);
 	}
 	shunt_bpf__destroy(skel);
 	return error;

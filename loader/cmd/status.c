@@ -268,6 +268,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "malformed", c->malformed);
 	json_bool(stdout, "local", s->conf && s->conf->local);
 	json_number(stdout, "routers_own", c->routers_own);
+	json_number(stdout, "own_services", c->own_services);
 	json_close(stdout, '}');
 	json_open_in(stdout, "monitor", '{');
 	json_attached(s, "ifaces", SHUNT_MONITOR_IN);
@@ -367,6 +368,9 @@ static void print_text(const struct status *s)
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
 		       "%llu malformed; %llu fragments seen\n", ULL(c->no_listener),
 		       ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));
+		if (c->own_services)
+			printf("  left to this host's own services: %llu connections and UDP flows\n",
+			       ULL(c->own_services));
 		if (c->reuseport)
 			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
 			       ULL(c->reuseport));

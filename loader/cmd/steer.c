@@ -9,6 +9,7 @@
 
 #include "attach/ifaces.h"
 #include "attach/local_origin.h"
+#include "attach/own_addresses.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/rule_socket.h"
@@ -61,8 +62,10 @@ static int steer_add(int argc, char **argv)
 	if (!error && !added)
 		say_rule(same ? "already there" : "replaced by", &r);
 	new = &r;
-	if (!error)
+	if (!error) {
 		ifaces_warn(&new, 1);
+		own_warn(&new, 1);
+	}
 	return error;
 }
 
@@ -105,53 +108,49 @@ static const char *iface_trouble(const struct shunt_rule *r)
 					      " (no such interface)";
 }
 
-static int widest(const struct shunt_rule **all, __u32 count)
+static int widest(const struct rule_copy *all, __u32 count)
 {
 	char text[RULE_TEXT];
 	size_t len, max = 0;
 	__u32 i;
 
 	for (i = 0; i < count; i++) {
-		rule_format(all[i], text, sizeof(text));
+		rule_format(&all[i].rule, text, sizeof(text));
 		len = strlen(text);
 		max = len > max ? len : max;
 	}
 	return max;
 }
 
-static void list_text(const struct shunt_rule **all, __u32 count)
+static void list_text(const struct rule_copy *all, __u32 count)
 {
 	int width = widest(all, count);
 	char text[RULE_TEXT];
 	__u32 i;
 
 	for (i = 0; i < count; i++) {
-		const struct shunt_rule *r = all[i];
-		struct rule_counts c;
+		const struct rule_counts *c = &all[i].counts;
 
-		rules_counts(r, &c);
-		rule_format(r, text, sizeof(text));
-		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu%s\n", width, text,
-		       c.packets, c.bytes, c.flows, c.misses,
-		       iface_trouble(r));
+		rule_format(&all[i].rule, text, sizeof(text));
+		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu", width, text,
+		       c->packets, c->bytes, c->flows, c->misses);
+		if (c->own)
+			printf(" own services %llu", c->own);
+		puts(iface_trouble(&all[i].rule));
 	}
 }
 
-static void list_json(const struct shunt_rule **all, __u32 count)
+static void list_json(const struct rule_copy *all, __u32 count)
 {
 	__u32 i;
 
-	struct rule_counts c;
-
 	json_open(stdout, '[');
-	for (i = 0; i < count; i++) {
-		rules_counts(all[i], &c);
-		rule_json(stdout, all[i], &c);
-	}
+	for (i = 0; i < count; i++)
+		rule_json(stdout, &all[i].rule, &all[i].counts);
 	json_close(stdout, ']');
 }
 
-void print_rules(const struct shunt_rule **all, __u32 count)
+void print_rules(const struct rule_copy *all, __u32 count)
 {
 	if (opt.json)
 		list_json(all, count);
@@ -159,23 +158,30 @@ void print_rules(const struct shunt_rule **all, __u32 count)
 		list_text(all, count);
 }
 
-static int steer_list(int argc, char **argv)
+/* Under the lock, which nobody waits for while the rules are printed. */
+static int copy_all(struct rule_copy **ret, __u32 *ret_count)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
-	_cleanup_fd_ int lock = -1;
-	__u32 count;
-	int error = refuse_words("list", argc, argv);
+	_cleanup_fd_ int lock = rules_lock();
+	int error;
 
-	if (error)
-		return error;
-	lock = rules_lock();
 	if (lock < 0)
 		return lock;
-	error = rules_sorted(&all, &count);
-	if (error)
-		return error;
-	print_rules(all, count);
-	return 0;
+	error = rules_sorted(&all, ret_count);
+	return error ? error : rules_copy(all, *ret_count, ret);
+}
+
+static int steer_list(int argc, char **argv)
+{
+	_cleanup_free_ struct rule_copy *all = NULL;
+	__u32 count = 0;
+	int error = refuse_words("list", argc, argv);
+
+	if (!error)
+		error = copy_all(&all, &count);
+	if (!error)
+		print_rules(all, count);
+	return error;
 }
 
 /* A tick is 1.07 seconds. */
@@ -276,14 +282,16 @@ static int steer_help(int argc, char **argv)
 	for (c = verbs; c->name; c++)
 		printf("  %s%s%s\n        %s\n", c->name, *c->usage ? " " : "", c->usage, c->help);
 	printf("\nRULE: tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]\n"
-	       "      [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT | pass)\n"
-	       "      [service ID]\n\n"
+	       "      [sport LOW[-HIGH]] [iface NAME | origin local]\n"
+	       "      (to ADDR:PORT [own take|keep] | pass) [service ID]\n\n"
 	       "The longest destination prefix wins, then the longest source prefix, the\n"
 	       "narrowest dport range, the narrowest sport range, then a rule with an\n"
 	       "interface. Rules are for what arrives, those with 'origin local' for what this\n"
 	       "host itself sends, but not what the router does. A packet that matches no rule,\n"
 	       "or one that says pass, is not touched. Multicast and broadcast need a rule for\n"
-	       "that address, or within 224.0.0.0/4 or ff00::/8.\n"
+	       "that address, or within 224.0.0.0/4 or ff00::/8. Packets for an address of this\n"
+	       "host where a service of its own listens, such as ssh, are left to that; a rule for\n"
+	       "that single address takes them, and so does any with 'own take'.\n"
 	       "A test takes source port %d unless told.\n", TEST_SPORT);
 	return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef SHUNT_STEER_H
 #define SHUNT_STEER_H
 
-#include "rules/rule.h"
+#include "rules/rule_store.h"
 
 /* The source port of a tested packet that has none. */
 #define TEST_SPORT 40000
@@ -10,7 +10,7 @@
 int steer_test(int argc, char **argv);
 
 /* Prints rules with what they have done, as text or as a JSON array. */
-void print_rules(const struct shunt_rule **all, __u32 count);
+void print_rules(const struct rule_copy *all, __u32 count);
 
 /* Is there a listener where the rule steers to, here and now: enum shunt_answer,
  * or -errno, said. */

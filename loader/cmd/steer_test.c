@@ -268,15 +268,6 @@ int rule_listens(const struct shunt_rule *r)
 	return error ? error : (int)answer;
 }
 
-static bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len)
-{
-	__u8 masked[16];
-
-	memcpy(masked, addr, sizeof(masked));
-	mask_address(masked, len);
-	return !memcmp(masked, prefix, sizeof(masked));
-}
-
 /* As is_meant() in tc/rules.h. */
 static bool is_meant(const struct shunt_rule *r, const struct probe *f)
 {
@@ -309,19 +300,91 @@ static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struc
 	return kept;
 }
 
-/* The first of the others is the one that hit had to beat. */
-static const char *why_hit(const struct probe *f, const struct shunt_rule *hit,
-			   const struct shunt_rule **others, __u32 count)
+/* What is known of a packet, apart from the store. */
+struct answer {
+	struct rule_copy *rules; /* the one that it meets, if any, then others that match */
+	bool hit;
+	__u32 others;
+	enum shunt_answer listener;
+	__u32 own;               /* the rule leaves it to a service of this host */
+};
+
+static void free_answer(struct answer *a)
 {
-	if (!hit && is_group(f))
-		return "no rule matches, as for multicast and broadcast only those do that name it: the "
-		       "packet is not touched";
-	if (!hit)
-		return "no rule matches: the packet is not touched";
-	return count ? rule_won(hit, others[0]) : "the only rule that matches";
+	free(a->rules);
 }
 
-static void listener_text(enum shunt_answer listener)
+static const struct shunt_rule *hit_of(const struct answer *a)
+{
+	return a->hit ? &a->rules[0].rule : NULL;
+}
+
+static const struct rule_copy *other(const struct answer *a, __u32 i)
+{
+	return &a->rules[a->hit + i];
+}
+
+/* Copies the rules: the one that is met comes first. */
+static int copy_rules(const struct probe *f, const struct shunt_rule *hit, struct answer *a)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_free_ const struct shunt_rule **order = NULL;
+	__u32 count = 0;
+	int error = rules_sorted(&all, &count);
+
+	if (error)
+		return error;
+	a->others = keep_others(all, count, f, hit);
+	a->hit = hit;
+	order = calloc(a->others + 1, sizeof(*order));
+	if (!order)
+		return fail(-ENOMEM, "the rules");
+	order[0] = hit;
+	memcpy(order + a->hit, all, a->others * sizeof(*order));
+	return rules_copy(order, a->hit + a->others, &a->rules);
+}
+
+static int ask_target(const struct probe *f, struct answer *a)
+{
+	const struct shunt_rule *hit = hit_of(a);
+	int listener;
+
+	if (!hit || hit->action != SHUNT_STEER)
+		return 0;
+	listener = rule_listens(hit);
+	if (listener < 0)
+		return listener;
+	a->listener = listener;
+	return hit->own == SHUNT_OWN_KEEP ? ask(f, ASK_OWN, &a->own) : 0;
+}
+
+/* Asks under the lock, which nobody waits for while the answer is printed. */
+static int find_answer(const struct probe *f, struct answer *a)
+{
+	_cleanup_fd_ int lock = rules_lock();
+	__u32 index = 0;
+	int error;
+
+	if (lock < 0)
+		return lock;
+	error = ask(f, ASK_RULE, &index);
+	if (!error)
+		error = copy_rules(f, rules_at(index), a);
+	return error ? error : ask_target(f, a);
+}
+
+/* The first of the others is the one that the rule had to beat. */
+static const char *why_hit(const struct probe *f, const struct answer *a)
+{
+	if (!a->hit && is_group(f))
+		return "no rule matches, as for multicast and broadcast only those do that name it: the "
+		       "packet is not touched";
+	if (!a->hit)
+		return "no rule matches: the packet is not touched";
+	return a->others ? rule_won(hit_of(a), &other(a, 0)->rule) : "the only rule that matches";
+}
+
+static void listener_text(const struct answer *a)
 {
 	static const char *const words[] = {
 		[LISTENER_NONE] = "no listener: the packet passes",
@@ -329,146 +392,212 @@ static void listener_text(enum shunt_answer listener)
 		[LISTENER_THERE] = "the listener is there",
 	};
 
-	printf("    %s\n", words[listener]);
+	if (a->own)
+		puts("    a service of this host listens there, and keeps it: the packet passes ('own "
+		     "take' takes it)");
+	else
+		printf("    %s\n", words[a->listener]);
 }
 
-static void test_text(const struct probe *f, const struct shunt_rule *hit,
-		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
+static void test_text(const struct probe *f, const struct answer *a)
 {
+	const struct shunt_rule *hit = hit_of(a);
 	char text[RULE_TEXT];
 	__u32 i;
 
 	if (!hit) {
-		puts(why_hit(f, hit, others, count));
+		puts(why_hit(f, a));
 		return;
 	}
 	rule_format(hit, text, sizeof(text));
-	printf("%s\n    %s\n", text, why_hit(f, hit, others, count));
+	printf("%s\n    %s\n", text, why_hit(f, a));
 	if (hit->action == SHUNT_STEER)
-		listener_text(listener);
-	for (i = 0; i < count; i++) {
-		rule_format(others[i], text, sizeof(text));
-		printf("not %s\n    %s\n", text, rule_lost(hit, others[i]));
+		listener_text(a);
+	for (i = 0; i < a->others; i++) {
+		rule_format(&other(a, i)->rule, text, sizeof(text));
+		printf("not %s\n    %s\n", text, rule_lost(hit, &other(a, i)->rule));
 	}
 }
 
-static void json_rule(const struct shunt_rule *r)
+static void json_hit(const struct answer *a)
 {
-	struct rule_counts c;
+	const struct shunt_rule *hit = hit_of(a);
 
-	rules_counts(r, &c);
-	rule_json_fields(stdout, r, &c);
+	if (!hit) {
+		/* the writer has no null; it is the first member */
+		fputs("\"rule\":null,", stdout);
+		return;
+	}
+	json_open_in(stdout, "rule", '{');
+	rule_json_fields(stdout, hit, &a->rules[0].counts);
+	json_close(stdout, '}');
 }
 
-static void test_json(const struct probe *f, const struct shunt_rule *hit,
-		      enum shunt_answer listener, const struct shunt_rule **others, __u32 count)
+static void test_json(const struct probe *f, const struct answer *a)
 {
+	const struct shunt_rule *hit = hit_of(a);
 	__u32 i;
 
 	json_open(stdout, '{');
-	if (hit) {
-		json_open_in(stdout, "rule", '{');
-		json_rule(hit);
-		json_close(stdout, '}');
-	} else {
-		/* the writer has no null; it is the first member */
-		fputs("\"rule\":null,", stdout);
-	}
-	json_string(stdout, "why", why_hit(f, hit, others, count));
+	json_hit(a);
+	json_string(stdout, "why", why_hit(f, a));
 	if (hit && hit->action == SHUNT_STEER) {
-		json_bool(stdout, "listener", listener != LISTENER_NONE);
-		json_bool(stdout, "transparent", listener == LISTENER_THERE);
+		json_bool(stdout, "listener", a->listener != LISTENER_NONE);
+		json_bool(stdout, "transparent", a->listener == LISTENER_THERE);
+		json_bool(stdout, "own_service", a->own);
 	}
 	json_open_in(stdout, "others", '[');
-	for (i = 0; hit && i < count; i++) {
+	for (i = 0; hit && i < a->others; i++) {
 		json_open(stdout, '{');
-		json_rule(others[i]);
-		json_string(stdout, "why", rule_lost(hit, others[i]));
+		rule_json_fields(stdout, &other(a, i)->rule, &other(a, i)->counts);
+		json_string(stdout, "why", rule_lost(hit, &other(a, i)->rule));
 		json_close(stdout, '}');
 	}
 	json_close(stdout, ']');
 	json_close(stdout, '}');
 }
 
-static void answer_line(const struct shunt_rule *hit)
-{
-	char text[RULE_TEXT] = "-";
+#define TEST_WORDS 16
 
+/* The rule that the packet of a line meets, "-" if there is none. */
+static int answer_line(char *line, char text[RULE_TEXT])
+{
+	char *words[TEST_WORDS], *rest = line, *w;
+	const struct shunt_rule *hit;
+	struct probe f = {};
+	__u32 index = 0;
+	int count, error;
+
+	for (count = 0; count < TEST_WORDS; count++) {
+		w = strtok_r(rest, " \t\r\n", &rest);
+		if (!w)
+			break;
+		words[count] = w;
+	}
+	error = parse_flow(count, words, &f);
+	if (!error)
+		error = ask(&f, ASK_RULE, &index);
+	if (error)
+		return error;
+	hit = rules_at(index);
 	if (hit)
-		rule_format(hit, text, sizeof(text));
-	puts(text);
+		rule_format(hit, text, RULE_TEXT);
+	else
+		strcpy(text, "-");
+	return 0;
 }
 
-#define TEST_WORDS 16
+/* What standard input has at hand, without the lock: the whole lines of it. More may be
+ * there already, but nobody who waits for an answer has to send more. */
+struct input {
+	char *text;
+	size_t len;
+	size_t size;
+	bool ended;
+};
+
+static void free_input(struct input *in)
+{
+	free(in->text);
+}
+
+#define INPUT_STEP 65536
+
+static int read_more(struct input *in)
+{
+	char *larger;
+	ssize_t n;
+
+	if (in->size - in->len < INPUT_STEP) {
+		larger = realloc(in->text, in->len + INPUT_STEP + 1);
+		if (!larger)
+			return fail(-ENOMEM, "stdin");
+		in->text = larger;
+		in->size = in->len + INPUT_STEP;
+	}
+	n = read(STDIN_FILENO, in->text + in->len, in->size - in->len);
+	if (n < 0)
+		return errno == EINTR ? 0 : fail(-errno, "stdin");
+	in->ended = !n;
+	in->len += n;
+	in->text[in->len] = '\0';
+	return 0;
+}
+
+/* Answers what is there, up to the last line's end, and puts the answers into out. */
+static int answer_lines(struct input *in, unsigned int *number, FILE *out)
+{
+	_cleanup_fd_ int lock = rules_lock();
+	char *line = in->text, *end, text[RULE_TEXT];
+	int error = lock < 0 ? lock : 0;
+
+	while (!error && *line && ((end = strchr(line, '\n')) || in->ended)) {
+		if (end)
+			*end++ = '\0';
+		else
+			end = line + strlen(line);
+		message_place("stdin", ++*number);
+		error = answer_line(line, text);
+		if (!error)
+			fprintf(out, "%s\n", text);
+		line = end;
+	}
+	message_place(NULL, 0);
+	in->len -= line - in->text;
+	memmove(in->text, line, in->len + 1);
+	rules_close();
+	return error;
+}
+
+static bool has_line(const struct input *in)
+{
+	return in->len && (in->ended || strchr(in->text, '\n'));
+}
 
 /* A test on each line of standard input, its answer on one of the output. */
 static int test_lines(void)
 {
-	_cleanup_free_ char *line = NULL;
-	char *words[TEST_WORDS], *rest, *w;
+	_cleanup_(free_input) struct input in = {};
 	unsigned int number = 0;
-	size_t size = 0;
-	__u32 index = 0;
-	int count, error = 0;
+	int error = 0;
 
-	while (!error && getline(&line, &size, stdin) >= 0) {
-		struct probe f = {};
+	while (!error && !in.ended) {
+		_cleanup_free_ char *answers = NULL;
+		size_t size = 0;
+		FILE *out;
 
-		message_place("stdin", ++number);
-		for (count = 0, rest = line; count < TEST_WORDS; count++) {
-			w = strtok_r(rest, " \t\r\n", &rest);
-			if (!w)
-				break;
-			words[count] = w;
-		}
-		error = parse_flow(count, words, &f);
-		if (!error)
-			error = ask(&f, ASK_RULE, &index);
-		if (!error)
-			answer_line(rules_at(index));
+		error = read_more(&in);
+		if (error || !has_line(&in))
+			continue;
+		out = open_memstream(&answers, &size);
+		if (!out)
+			return fail(-errno, "the answers");
+		error = answer_lines(&in, &number, out);
+		if (fclose(out) && !error)
+			error = fail(-errno, "the answers");
+		if (size)
+			fwrite(answers, 1, size, stdout);
+		fflush(stdout);
 	}
-	message_place(NULL, 0);
 	return error;
-}
-
-static int steer_test_lines(void)
-{
-	_cleanup_fd_ int lock = rules_lock();
-
-	return lock < 0 ? lock : test_lines();
 }
 
 int steer_test(int argc, char **argv)
 {
-	_cleanup_free_ const struct shunt_rule **all = NULL;
-	_cleanup_fd_ int lock = -1;
-	const struct shunt_rule *hit;
+	_cleanup_(free_answer) struct answer a = {};
 	struct probe f = {};
-	__u32 index = 0, count = 0;
-	int error, listener = LISTENER_NONE;
+	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "-"))
-		return steer_test_lines();
+		return test_lines();
 	error = parse_flow(argc - 1, argv + 1, &f);
-	if (error)
-		return error;
-	lock = rules_lock();
-	if (lock < 0)
-		return lock;
-	error = ask(&f, ASK_RULE, &index);
 	if (!error)
-		error = rules_sorted(&all, &count);
+		error = find_answer(&f, &a);
 	if (error)
 		return error;
-	hit = rules_at(index);
-	if (hit && hit->action == SHUNT_STEER)
-		listener = rule_listens(hit);
-	if (listener < 0)
-		return listener;
-	count = keep_others(all, count, &f, hit);
 	if (opt.json)
-		test_json(&f, hit, listener, all, count);
+		test_json(&f, &a);
 	else
-		test_text(&f, hit, listener, all, count);
+		test_text(&f, &a);
 	return 0;
 }

@@ -25,6 +25,7 @@ enum word {
 	WORD_IFACE,
 	WORD_ORIGIN,
 	WORD_TO,
+	WORD_OWN,
 	WORD_PASS,
 	WORD_SERVICE,
 	WORD_COUNT,
@@ -152,6 +153,15 @@ bool mask_address(__u8 addr[16], unsigned int len)
 		addr[i] &= keep;
 	}
 	return any;
+}
+
+bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len)
+{
+	__u8 masked[16];
+
+	memcpy(masked, addr, sizeof(masked));
+	mask_address(masked, len);
+	return !memcmp(masked, prefix, sizeof(masked));
 }
 
 bool is_multicast(__u8 family, const __u8 addr[16])
@@ -283,6 +293,14 @@ static int set_to(struct draft *d, const char *word)
 	return 0;
 }
 
+static int set_own(struct draft *d, const char *word)
+{
+	if (strcmp(word, "take") && strcmp(word, "keep"))
+		return refuse("'own %s': neither take nor keep", word);
+	d->rule.own = *word == 'k' ? SHUNT_OWN_KEEP : SHUNT_OWN_TAKE;
+	return 0;
+}
+
 static int set_pass(struct draft *d, const char *word)
 {
 	(void)word;
@@ -316,6 +334,7 @@ static const struct {
 	[WORD_IFACE] = { "iface", false, set_iface },
 	[WORD_ORIGIN] = { "origin", false, set_origin },
 	[WORD_TO] = { "to", false, set_to },
+	[WORD_OWN] = { "own", false, set_own },
 	[WORD_PASS] = { "pass", true, set_pass },
 	[WORD_SERVICE] = { "service", false, set_service },
 };
@@ -363,6 +382,9 @@ static int check_draft(const struct draft *d, bool match_only)
 			      "sends is steered on all interfaces", d->given[WORD_IFACE]);
 	if (d->given[WORD_TO] && d->given[WORD_PASS])
 		return refuse("a rule has either 'to %s' or 'pass'", d->given[WORD_TO]);
+	if (d->given[WORD_OWN] && d->given[WORD_PASS])
+		return refuse("'own %s' and 'pass': what passes goes to this host's services anyway",
+			      d->given[WORD_OWN]);
 	if (match_only)
 		return 0;
 	if (!d->given[WORD_TO] && !d->given[WORD_PASS])
@@ -394,6 +416,8 @@ static int parse(int argc, char **argv, bool match_only, struct shunt_rule *ret)
 	if (error)
 		return error;
 	d.rule.family = d.family[WORD_DST];
+	if (d.rule.action == SHUNT_STEER && !d.given[WORD_OWN])
+		d.rule.own = rule_own_default(&d.rule);
 	*ret = d.rule;
 	return 0;
 }
@@ -406,6 +430,16 @@ int rule_parse(int argc, char **argv, struct shunt_rule *ret)
 int rule_parse_match(int argc, char **argv, struct shunt_rule *ret)
 {
 	return parse(argc, argv, true, ret);
+}
+
+enum shunt_own rule_own_default(const struct shunt_rule *r)
+{
+	return r->dst_len == address_bits(r->family) ? SHUNT_OWN_TAKE : SHUNT_OWN_KEEP;
+}
+
+static const char *own_name(const struct shunt_rule *r)
+{
+	return r->own == SHUNT_OWN_KEEP ? "keep" : "take";
 }
 
 bool rule_is_local(const struct shunt_rule *r)
@@ -502,6 +536,8 @@ void rule_format(const struct shunt_rule *r, char *text, size_t size)
 	if (r->action == SHUNT_STEER) {
 		format_to(r, to);
 		append(text, size, " to %s", to);
+		if (r->own != rule_own_default(r))
+			append(text, size, " own %s", own_name(r));
 	} else {
 		append(text, size, " pass");
 	}
@@ -619,7 +655,7 @@ bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b)
 {
 	return a->action == b->action && a->to_port == b->to_port &&
 	       !memcmp(a->to, b->to, sizeof(a->to)) && a->ifindex == b->ifindex &&
-	       a->old == b->old && !strcmp(a->service, b->service);
+	       a->old == b->old && a->own == b->own && !strcmp(a->service, b->service);
 }
 
 void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)
@@ -647,6 +683,7 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_cou
 	if (r->action == SHUNT_STEER) {
 		format_to(r, to);
 		json_string(f, "to", to);
+		json_string(f, "own", own_name(r));
 	}
 	if (*r->service)
 		json_string(f, "service", r->service);
@@ -654,6 +691,7 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_cou
 	json_number(f, "bytes", c->bytes);
 	json_number(f, "flows", c->flows);
 	json_number(f, "misses", c->misses);
+	json_number(f, "own_services", c->own);
 }
 
 void rule_json(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)

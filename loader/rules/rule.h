@@ -4,7 +4,7 @@
  * loader/rules.c keeps the rules that are in force.
  *
  *   tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]
- *   [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT | pass)
+ *   [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT [own take|keep] | pass)
  *   [service ID]
  */
 #ifndef SHUNT_RULE_H
@@ -41,6 +41,7 @@ struct rule_counts {
 	__u64 bytes;
 	__u64 flows;
 	__u64 misses;
+	__u64 own;
 	__u32 hit;  /* ticks (SHUNT_TICKS): see struct shunt_tally */
 	__u32 miss;
 };
@@ -59,6 +60,10 @@ void rule_format(const struct shunt_rule *r, char *text, size_t size);
 /* Sets ifindex to that of the interface ifname, or to SHUNT_NO_IFINDEX: the rule
  * waits until there is one. */
 void rule_find_iface(struct shunt_rule *r);
+
+/* What a rule does with packets for services of this host, if it does not say: a rule
+ * for a single address means them, others leave them alone. */
+enum shunt_own rule_own_default(const struct shunt_rule *r);
 
 /* Is it for what this host itself sends? */
 bool rule_is_local(const struct shunt_rule *r);
@@ -105,6 +110,8 @@ bool parse_number(const char *word, unsigned int max, unsigned int *ret);
 
 /* Clears the bits of addr beyond len; true if any was set. */
 bool mask_address(__u8 addr[16], unsigned int len);
+
+bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len);
 
 bool is_multicast(__u8 family, const __u8 addr[16]);
 

@@ -52,6 +52,21 @@ void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)
 	tally_counts(r->tally, ret);
 }
 
+int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **ret)
+{
+	struct rule_copy *copy = calloc(count + 1, sizeof(*copy));
+	__u32 i;
+
+	if (!copy)
+		return fail(-ENOMEM, "%u rules", count);
+	for (i = 0; i < count; i++) {
+		copy[i].rule = *rules[i];
+		rules_counts(rules[i], &copy[i].counts);
+	}
+	*ret = copy;
+	return 0;
+}
+
 static int by_order(const void *a, const void *b)
 {
 	const struct shunt_rule *const *x = a, *const *y = b;

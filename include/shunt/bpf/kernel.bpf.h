@@ -114,8 +114,23 @@ struct ipv4_devconf {
 	int data[33];
 };
 
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	__be32 ifa_local;
+};
+
 struct in_device {
 	struct ipv4_devconf cnf;
+	struct in_ifaddr *ifa_list;
+};
+
+struct inet6_ifaddr {
+	struct in6_addr addr;
+	struct list_head if_list;
+};
+
+struct inet6_dev {
+	struct list_head addr_list;
 };
 
 struct netns_ipv4 {
@@ -125,6 +140,7 @@ struct netns_ipv4 {
 
 struct net {
 	struct netns_ipv4 ipv4;
+	struct list_head dev_base_head;
 };
 
 typedef struct {
@@ -277,7 +293,9 @@ struct inet_timewait_sock {
 };
 
 struct net_device {
+	struct list_head dev_list;
 	struct in_device *ip_ptr;
+	struct inet6_dev *ip6_ptr;
 	possible_net_t nd_net;
 };
 

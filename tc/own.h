@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tells whether an address is set on an interface of this host. Routing knows that of
+ * most addresses that are not. Of the others, it takes whole prefixes for local that
+ * only a router wants (routers add these to lo): so the addresses of all interfaces are
+ * compared, as the kernel keeps them.
+ */
+#ifndef SHUNT_OWN_H
+#define SHUNT_OWN_H
+
+#include "packet.h"
+
+#define LOOPBACK 1 /* LOOPBACK_IFINDEX: include/net/flow.h */
+
+/* Interfaces and addresses, together: enough for a host of many containers. */
+#define OWN_STEPS 16384
+
+/* A walk over the interfaces, and over the addresses of each. */
+struct own_walk {
+	__u32 dst[4];
+	const struct list_head *devices; /* where the list begins, and ends */
+	const struct list_head *device;
+	const void *at;   /* the address in hand; NULL: on to the next interface */
+	const void *end;  /* IPv6: where the addresses of the interface end */
+	__u32 found;
+};
+
+/* The next interface; NULL after the last one. */
+static __always_inline const struct net_device *own_device(struct own_walk *w)
+{
+	const struct list_head *device = w->device;
+
+	w->device = BPF_CORE_READ(device, next);
+	if (!w->device || w->device == w->devices)
+		return NULL;
+	return (const void *)w->device - bpf_core_field_offset(struct net_device, dev_list);
+}
+
+static long own_step4(__u32 i, void *data)
+{
+	struct own_walk *w = data;
+	const struct net_device *dev;
+	const struct in_ifaddr *addr = w->at;
+
+	(void)i;
+	if (!addr) {
+		dev = own_device(w);
+		w->at = dev ? BPF_CORE_READ(dev, ip_ptr, ifa_list) : NULL;
+		return !dev;
+	}
+	w->found = BPF_CORE_READ(addr, ifa_local) == w->dst[0];
+	w->at = BPF_CORE_READ(addr, ifa_next);
+	return w->found;
+}
+
+static __always_inline bool own_same6(const struct own_walk *w, const __u32 addr[4])
+{
+	return addr[0] == w->dst[0] && addr[1] == w->dst[1] && addr[2] == w->dst[2] &&
+	       addr[3] == w->dst[3];
+}
+
+static long own_step6(__u32 i, void *data)
+{
+	struct own_walk *w = data;
+	const struct net_device *dev;
+	const struct inet6_ifaddr *addr;
+	const struct inet6_dev *in;
+	__u32 words[4] = {};
+
+	(void)i;
+	if (!w->at || w->at == w->end) {
+		dev = own_device(w);
+		in = dev ? BPF_CORE_READ(dev, ip6_ptr) : NULL;
+		w->end = in ? (const void *)in + bpf_core_field_offset(struct inet6_dev, addr_list) : NULL;
+		w->at = in ? BPF_CORE_READ(in, addr_list.next) : NULL;
+		return !dev;
+	}
+	addr = w->at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
+	BPF_CORE_READ_INTO(&words, addr, addr);
+	w->found = own_same6(w, words);
+	w->at = BPF_CORE_READ(addr, if_list.next);
+	return w->found;
+}
+
+/* Would the packet leave this host again? An interface that does not forward is not
+ * asked by the kernel. */
+static __noinline bool is_forwarded(struct __sk_buff *skb, const struct packet *pkt)
+{
+	struct bpf_fib_lookup fib = {
+		.family = pkt->family,
+		.l4_protocol = pkt->proto,
+		.sport = bpf_htons(pkt->sport),
+		.dport = bpf_htons(pkt->dport),
+		.ifindex = pkt->ifindex && pkt->ifindex != SHUNT_LOCAL_IFINDEX ? pkt->ifindex :
+										 LOOPBACK,
+	};
+	long result;
+
+	__builtin_memcpy(fib.ipv6_src, pkt->src, 16);
+	__builtin_memcpy(fib.ipv6_dst, pkt->dst, 16);
+	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	return result >= 0 && result != BPF_FIB_LKUP_RET_NOT_FWDED &&
+	       result != BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+/* 1 if the packet's destination is an address of this host, in the network namespace
+ * at that kernel address. Not static: its stack is not the caller's. */
+__weak __attribute__((noinline)) int shunt_own_address(struct __sk_buff *skb,
+						       const struct packet *pkt, __u64 net)
+{
+	struct own_walk w = {};
+
+	if (!pkt || is_forwarded(skb, pkt))
+		return 0;
+	__builtin_memcpy(w.dst, pkt->dst, 16);
+	w.devices = (const void *)net + bpf_core_field_offset(struct net, dev_base_head);
+	w.device = w.devices;
+	if (pkt->family == AF_INET)
+		bpf_loop(OWN_STEPS, own_step4, &w, 0);
+	else
+		bpf_loop(OWN_STEPS, own_step6, &w, 0);
+	return w.found;
+}
+
+#endif
