@@ -149,23 +149,35 @@ static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 	st->run_bytes = 0;
 	st->peer_msgs = other->msgs;
 	end->score = 0;
+	end->copied = 0;
 	end->member = 1;
 }
 
-/* A member whose TCP bytes nobody reads may have been told by FIONREAD that
- * there are none. A FIN counts as unread, in CLOSE_WAIT that means nothing. */
+/*
+ * A member whose TCP bytes nobody reads may have been told by FIONREAD that there are
+ * none. Passes may be 1 ms apart, and a reader may wait for a CPU or think: only time
+ * tells. A FIN counts as unread, in CLOSE_WAIT that means nothing.
+ */
 static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
 				  struct shunt_pair *pair, struct shunt_end *end)
 {
+	const struct shunt_conf *conf = conf_get();
 	__u32 copied = BPF_CORE_READ(tp, copied_seq);
+	__u64 now = bpf_ktime_get_ns();
 
+	copied = copied ? copied : 1;
 	if (!unread(sk) || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_WAIT) {
 		end->copied = 0;
 		return;
 	}
-	if (end->copied && end->copied == copied)
+	if (end->copied != copied) {
+		end->copied = copied;
+		end->unread_ns = now;
+		return;
+	}
+	if (conf && now - end->unread_ns >
+	    (conf->fionread_faulty ? SHUNT_UNREAD_FAULTY_NS : SHUNT_UNREAD_NS))
 		pair_leave(pair, WHY_UNREAD);
-	end->copied = copied ? copied : 1;
 }
 
 static __always_inline void look(const struct sock *sk, struct shunt_end *end)

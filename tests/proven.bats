@@ -431,6 +431,33 @@ bytes_of()
 	wait_for maps_empty
 }
 
+@test "a reader that lets TCP bytes wait for a tenth of a second stays on the fast path" {
+	load_proven
+	supervise
+	spawn batches peer batches 20 1000 100
+	wait_for state_is active
+	tell batches
+	said batches done
+	[ "$(status bypass.demoted)" = 0 ]
+	state_is active
+	tell batches
+	reap batches
+	wait_for maps_empty
+}
+
+@test "a reader that leaves TCP bytes unread for seconds leaves the fast path" {
+	load_proven
+	supervise
+	spawn batches peer batches 1 1000 4000
+	wait_for state_is active
+	tell batches
+	wait_for why_is 'stayed unread'
+	said batches done
+	tell batches
+	reap batches
+	wait_for maps_empty
+}
+
 @test "a connection older than the load is adopted" {
 	spawn epoll peer style epoll 60
 	wait_for no_handshake_left

@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 12
+#define SHUNT_ABI 13
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -247,7 +247,7 @@ struct shunt_end {
 	__u64 msgs;        /* sent by this end while a member */
 	__u32 recvs;       /* clean receive calls seen */
 	__u32 seen;        /* pass that last met the socket */
-	__u32 copied;      /* its copied_seq then, if bytes were unread */
+	__u32 copied;      /* its copied_seq when they were first seen unread; 0: none are */
 	__u32 tgid;        /* process of the last receive call */
 	__u8 member;       /* in shunt_socks */
 	__u8 quiet;        /* a pass met it with nothing unread, since it is watched */
@@ -260,7 +260,16 @@ struct shunt_end {
 	__u32 score;       /* of what it sent by TCP as a member: see skmsg/verdict.h */
 	__u32 first;       /* of its redirected bytes, while they are looked at: where they are */
 	char comm[SHUNT_COMM]; /* that process's name */
+	__u64 unread_ns;   /* when bytes by TCP were first seen unread, with that copied_seq */
 };
+
+/*
+ * How long a member may leave bytes by TCP unread. On a kernel whose FIONREAD is wrong
+ * for members its reader may have been told that there are none; elsewhere nothing is
+ * known to mislead a reader, and this is a guard.
+ */
+#define SHUNT_UNREAD_FAULTY_NS 200000000ULL
+#define SHUNT_UNREAD_NS 1000000000ULL
 
 /* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;
  * programs note what they see and may move a stage to STAGE_LEAVING. */
@@ -270,9 +279,10 @@ struct shunt_pair {
 	__u32 stage;       /* enum shunt_stage */
 	__u32 why;         /* enum shunt_why: of the last LEAVING */
 	__u64 retry_ns;    /* CLOCK_MONOTONIC */
-	__u32 patience_ms;
+	__u32 patience_ms; /* the last wait; 0: none yet */
 	__u32 tries;       /* passes spent JOINING, LEAVING */
 	__u64 since_ns;    /* of this stage */
+	__u64 active_ns;   /* when it last became ACTIVE; 0: not since the last wait */
 	struct shunt_end end[2]; /* 0: the end that connected */
 };
 
@@ -836,8 +846,8 @@ _Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
-_Static_assert(sizeof(struct shunt_end) == 64, "shunt_end");
-_Static_assert(sizeof(struct shunt_pair) == 160, "shunt_pair");
+_Static_assert(sizeof(struct shunt_end) == 72, "shunt_end");
+_Static_assert(sizeof(struct shunt_pair) == 184, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
 _Static_assert(sizeof(struct shunt_row) == 176, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");

@@ -176,7 +176,6 @@ static struct shunt_pair *pair_new(struct run *r, const struct shunt_row *row)
 		return NULL;
 	p = &r->pairs[i];
 	memset(p, 0, sizeof(*p));
-	p->patience_ms = PATIENCE_MS;
 	p->end[!row->sk.active].cookie = row->sk.cookie;
 	p->end[!!row->sk.active].cookie = row->sk.peer_cookie;
 	p->end[0].seen = p->end[1].seen = r->conf->pass;
@@ -187,15 +186,25 @@ static struct shunt_pair *pair_new(struct run *r, const struct shunt_row *row)
 	return p;
 }
 
+/* The next wait, in ms: four times the last one, or a fourth of it if the pair was on
+ * the fast path for longer than it had waited. */
+static __u32 next_patience(__u32 last_ms, __u64 active_ms)
+{
+	__u32 ms = active_ms > last_ms ? last_ms / 4 : last_ms * 4;
+
+	if (ms < PATIENCE_MS)
+		return PATIENCE_MS;
+	return ms < MAX_PATIENCE_MS ? ms : MAX_PATIENCE_MS;
+}
+
 static void wait_longer(struct shunt_pair *p, __u32 why)
 {
-	__u64 ms = p->patience_ms;
+	__u64 now = now_ns();
 
-	if (why == WHY_SPLICE)
-		ms = SPLICE_PATIENCE_MS;
+	p->patience_ms = next_patience(p->patience_ms, p->active_ns ? (now - p->active_ns) / MS : 0);
+	p->active_ns = 0;
 	p->why = why;
-	p->retry_ns = now_ns() + ms * MS;
-	p->patience_ms = p->patience_ms * 4 < MAX_PATIENCE_MS ? p->patience_ms * 4 : MAX_PATIENCE_MS;
+	p->retry_ns = now + (why == WHY_SPLICE ? SPLICE_PATIENCE_MS : p->patience_ms) * MS;
 	set_stage(p, STAGE_WAITING);
 }
 
@@ -296,6 +305,7 @@ static void step_joining(struct run *r, struct shunt_pair *p)
 
 	if (!why && p->end[0].member && p->end[1].member) {
 		p->tries = 0;
+		p->active_ns = now_ns();
 		if (__sync_bool_compare_and_swap(&p->stage, STAGE_JOINING, STAGE_ACTIVE))
 			r->conf->promoted++;
 		return;

@@ -33,7 +33,7 @@ static void send_one_way(int from, int to)
 		leave(FAIL, "the end came early");
 }
 
-static bool readable(int fd, int ms)
+static inline bool readable(int fd, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
