@@ -458,6 +458,50 @@ bytes_of()
 	wait_for maps_empty
 }
 
+attached_to_cgroup()
+{
+	[ "$(status 'bypass.cgroups[0].attached')" = "$1" ]
+}
+
+@test "a restarted slice: a cgroup that is made again is attached to again" {
+	load_proven
+	supervise
+	attached_to_cgroup true
+	rmdir "$CGROUP"
+	wait_for attached_to_cgroup false
+	[ "$(status 'bypass.cgroups[0].gone')" = true ]
+	shunt status | grep -q 'GONE: the supervisor attaches'
+	mkdir "$CGROUP"
+	wait_for attached_to_cgroup true
+	[ "$(status 'bypass.cgroups[0].gone')" = false ]
+	promotes epoll
+}
+
+@test "a restarted slice: connections made before it is attached to are adopted" {
+	load_proven
+	supervise
+	# a process that is there at once, as systemd starts a service's
+	rmdir "$CGROUP"
+	mkdir "$CGROUP"
+	spawn epoll peer style epoll 60
+	wait_for state_is active
+	tell epoll
+	reap epoll
+	wait_for maps_empty
+}
+
+@test "a cgroup whose program somebody took off is left alone" {
+	load_proven
+	supervise
+	attached_to_cgroup true
+	wait_for passed_by $(($(passes) + 30))
+	bpftool link detach pinned "$PIN_DIR/links/attached_0" 3>&-
+	attached_to_cgroup false
+	wait_for passed_by $(($(passes) + 30))
+	attached_to_cgroup false
+	shunt status | grep -q 'NOT ATTACHED'
+}
+
 @test "a connection older than the load is adopted" {
 	spawn epoll peer style epoll 60
 	wait_for no_handshake_left

@@ -111,14 +111,25 @@ int attach(struct shunt_state *states, unsigned int i)
 	return attach_iface(&states[i], pin);
 }
 
-/* A cgroup's link outlives the cgroup, with nothing attached any more. */
-static int cgroup_attached(const char *pin)
+int cgroup_reattach(struct shunt_state *states, unsigned int i)
 {
-	_cleanup_fd_ int link = bpf_obj_get(pin);
+	char name[32];
+	int error = unpin("links", link_name(name, i));
+
+	return error ? error : attach(states, i);
+}
+
+/* A cgroup's link outlives the cgroup, with nothing attached any more. */
+__u64 attached_cgroup(unsigned int i)
+{
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
+	char pin[PIN_PATH];
+	_cleanup_fd_ int link = bpf_obj_get(link_path(pin, i));
 
-	return link >= 0 && !bpf_obj_get_info_by_fd(link, &info, &len) && info.cgroup.cgroup_id;
+	if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &len))
+		return 0;
+	return info.cgroup.cgroup_id;
 }
 
 int attached(const struct shunt_state *states, unsigned int i)
@@ -128,7 +139,7 @@ int attached(const struct shunt_state *states, unsigned int i)
 
 	link_path(pin, i);
 	if (states[i].kind == SHUNT_CGROUP)
-		return cgroup_attached(pin);
+		return attached_cgroup(i) != 0;
 	prog = pin_open("progs", tc_program(&states[i]));
 	return tc_attached(&states[i], prog, pin);
 }

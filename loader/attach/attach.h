@@ -15,6 +15,10 @@ int attach(struct shunt_state *states, unsigned int i);
  * if that is there and attached. Undone if it fails: 0 or -errno, said. */
 int attach_new(struct shunt_state *states, const struct shunt_state *wanted);
 
+/* Attaches to the cgroup that states[i] names once more, for it was made anew; 0 or
+ * -errno, said. */
+int cgroup_reattach(struct shunt_state *states, unsigned int i);
+
 /* Takes the program of states[i] off its interface, which may be gone, and
  * frees the entry; 0 or -errno, said. */
 int detach(struct shunt_state *states, unsigned int i);
@@ -29,6 +33,9 @@ struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind,
 
 /* Is states[i] still attached? Someone may have taken it off. */
 int attached(const struct shunt_state *states, unsigned int i);
+
+/* Id of the cgroup that states[i] is attached to; 0: that is gone, or nothing is. */
+__u64 attached_cgroup(unsigned int i);
 
 /* If not: has its interface left this network namespace, with shunt's program? */
 bool attached_away(const struct shunt_state *states, unsigned int i);

@@ -32,13 +32,20 @@ int cgroup_root(char *ret, size_t size)
 	return error;
 }
 
-static bool is_cgroup(const char *path)
+__u64 cgroup_id(const char *path)
 {
 	struct statfs fs;
 	struct stat st;
 
-	return !stat(path, &st) && S_ISDIR(st.st_mode) && !statfs(path, &fs) &&
-	       (unsigned int)fs.f_type == CGROUP2_SUPER_MAGIC;
+	if (stat(path, &st) || !S_ISDIR(st.st_mode) || statfs(path, &fs) ||
+	    (unsigned int)fs.f_type != CGROUP2_SUPER_MAGIC)
+		return 0;
+	return st.st_ino;
+}
+
+static bool is_cgroup(const char *path)
+{
+	return cgroup_id(path);
 }
 
 int cgroup_resolve(const char *name, char *ret, size_t size)

@@ -4,6 +4,11 @@
 
 #include <stddef.h>
 
+#include <linux/types.h>
+
+/* Id of the cgroup that has this directory: its inode number. 0: there is none. */
+__u64 cgroup_id(const char *path);
+
 /* Where the cgroup2 tree is mounted (first such line of /proc/mounts); 0, or
  * -ENOENT, unsaid. */
 int cgroup_root(char *ret, size_t size);

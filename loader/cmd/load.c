@@ -43,7 +43,6 @@ static int attach_again(const struct request *req, struct shunt_conf *conf,
 {
 	const struct shunt_state *wanted;
 	struct shunt_state *s;
-	char name[32];
 	unsigned int i, n = 0;
 	int error = route_restore(conf, &n);
 
@@ -53,12 +52,12 @@ static int attach_again(const struct request *req, struct shunt_conf *conf,
 		if (!s || s->kind == SHUNT_PATTERN ||
 		    (attached(states, s - states) && s->ifindex == wanted->ifindex))
 			continue;
-		error = tc_program(s) ? let_go(states, s - states) :
-					unpin("links", link_name(name, s - states));
+		error = tc_program(s) ? let_go(states, s - states) : 0;
 		if (error)
 			break;
 		*s = *wanted;
-		error = attach(states, s - states);
+		error = tc_program(s) ? attach(states, s - states) :
+					cgroup_reattach(states, s - states);
 		if (!error)
 			say("attached again to '%s'", s->name);
 		n++;

@@ -25,6 +25,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "attach/cgroups.h"
 #include "attach/fragment_listeners.h"
 #include "attach/ifaces.h"
 #include "attach/policy_route.h"
@@ -77,6 +78,8 @@
 
 /* Listeners of fragmented datagrams are looked for at most so often. */
 #define GATHER_MS 500
+/* How often the cgroups are looked at. */
+#define CGROUPS_MS 250
 /* How often NAT that its rules attached is asked whether it is needed. */
 #define NAT_MS 1000
 
@@ -102,6 +105,8 @@ struct run {
 	bool links_changed;
 	__u64 gathered_ns; /* when listeners were last looked for */
 	__u64 nat_ns;      /* when NAT was last asked */
+	__u64 cgroups_ns;  /* when the cgroups were last looked at */
+	struct cgroups cgroups;
 	struct rule_server rules;
 };
 
@@ -602,6 +607,22 @@ static void follow_links(struct run *r)
 	ifaces_sync(r->conf, r->states);
 }
 
+/* Cgroups were removed and made again, as those of a service that restarts. Their
+ * connections may be older than the attachment. */
+static void follow_cgroups(struct run *r)
+{
+	_cleanup_fd_ int lock = -1;
+
+	if (r->stopping || now_ns() - r->cgroups_ns < CGROUPS_MS * MS)
+		return;
+	r->cgroups_ns = now_ns();
+	if (!cgroups_changed(&r->cgroups, r->states))
+		return;
+	lock = pins_trylock();
+	if (lock >= 0 && r->conf->loaded && cgroups_sync(&r->cgroups, r->states))
+		adopt_connections();
+}
+
 /* Fragmented datagrams want a listener; it may not be there. */
 static void find_listeners(struct run *r)
 {
@@ -696,6 +717,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 		}
 		ring_buffer__consume(ring);
 		follow_links(r);
+		follow_cgroups(r);
 		find_listeners(r);
 		detach_nat(r);
 		rule_server_keep(&r->rules);
@@ -748,7 +770,8 @@ int cmd_run(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt run [--group NAME]\n\n"
 		       "The supervisor, in the foreground. Of the bypass: promotes pairs that have earned\n"
-		       "the fast path and takes out those that do not profit. Of steering: attaches\n"
+		       "the fast path and takes out those that do not profit, and attaches again to cgroups\n"
+		       "that were removed and made anew. Of steering: attaches\n"
 		       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
 		       "makes the routing rule again if somebody removes it, and finds the listeners of\n"
 		       "fragmented datagrams. Of NAT: detaches what rules attached when neither rules nor\n"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attach/attach.h"
+#include "attach/cgroup.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bypass/pairs.h"
@@ -128,6 +129,8 @@ static void json_attached(const struct status *s, const char *name, enum shunt_k
 		else
 			json_string(stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
 		json_bool(stdout, "attached", attached(s->states, i));
+		if (kind == SHUNT_CGROUP)
+			json_bool(stdout, "gone", !cgroup_id(s->states[i].name));
 		json_close(stdout, '}');
 	}
 	json_close(stdout, ']');
@@ -299,6 +302,9 @@ static const char *why_not(const struct status *s, unsigned int i)
 	if (attached_away(s->states, i))
 		return "  NOT ATTACHED: in another network namespace, and shunt's program still on it; "
 		       "'shunt run' or 'shunt unload' takes it off";
+	if (s->states[i].kind == SHUNT_CGROUP && !cgroup_id(s->states[i].name))
+		return s->supervised ? "  GONE: the supervisor attaches when it is made again" :
+		       "  GONE, and no supervisor that attaches when it is made again; start 'shunt run'";
 	return "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it";
 }
 
