@@ -11,12 +11,13 @@
 #define BUSY_SEGS 16
 #define BUSY_PASSES 8
 
-static __always_inline void print(struct seq_file *seq, const struct shunt_sk *st)
+static __always_inline void print(struct seq_file *seq, const void *sk, const struct shunt_sk *st)
 {
 	struct shunt_row row;
 
 	__builtin_memset(&row, 0, sizeof(row));
 	row.sk = *st;
+	row.cgroup = BPF_CORE_READ((const struct sock *)sk, sk_cgrp_data.cgroup, kn, id);
 	bpf_seq_write(seq, &row, sizeof(row));
 }
 
@@ -49,16 +50,21 @@ static __always_inline void plain(struct seq_file *seq, const struct tcp_sock *t
 	if (st->active)
 		return;
 	segs = segments(tp, st);
-	if (segs - st->segs >= BUSY_SEGS)
-		print(seq, st);
-	else if (conf->pass % BUSY_PASSES)
+	if (segs - st->segs >= BUSY_SEGS) {
+		if (!st->slot)
+			st->why = conf->table_full ? WHY_NO_ENTRY : WHY_REDIRECTED;
+		print(seq, tp, st);
+	} else if (conf->pass % BUSY_PASSES) {
 		return;
+	} else if (st->why == WHY_NO_ENTRY) {
+		st->why = WHY_REDIRECTED;
+	}
 	st->segs = segs;
 }
 
 /* An end that is vouched for. What it sent shows the supervisor a stream of small
  * messages, which from then on is like a pair under 'proven', and leaves. */
-static __always_inline void vouched(struct seq_file *seq, struct shunt_sk *st,
+static __always_inline void vouched(struct seq_file *seq, const struct sock *sk, struct shunt_sk *st,
 				    const struct shunt_conf *conf)
 {
 	__u32 msgs = st->redirected_msgs + st->passed_msgs;
@@ -83,7 +89,7 @@ static __always_inline void vouched(struct seq_file *seq, struct shunt_sk *st,
 	st->shown_bytes = bytes;
 	if (st->run_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE ||
 	    st->contended == SHUNT_CONTENDED)
-		print(seq, st);
+		print(seq, sk, st);
 }
 
 /* The connection is over, but not its socket: from now on TCP's own calls answer.
@@ -225,7 +231,7 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
 		end_member(sk, st);
 	if (st->vouched) {
-		vouched(seq, st, conf);
+		vouched(seq, sk, st, conf);
 		return 0;
 	}
 	pair = pair_get(st);

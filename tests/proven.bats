@@ -458,6 +458,55 @@ bytes_of()
 	wait_for maps_empty
 }
 
+# in_part NAME COMMAND...: in a cgroup below that of the test
+in_part()
+{
+	mkdir -p "$CGROUP/$1"
+	CGROUP=$CGROUP/$1 "${@:2}"
+}
+
+# takes_all TURNS: idle connections of one user, that took so many turns each, hold the
+# table of pairs; another user's pair is promoted all the same.
+takes_all()
+{
+	local user
+
+	[ "$(ulimit -Hn)" -ge 17100 ] || skip "a process may not open 17,100 files (ulimit -Hn)"
+	load_proven
+	supervise
+	for user in first second; do
+		spawn "$user" in_part one peer many 8500
+	done
+	PATIENCE=60
+	for user in first second; do
+		said "$user" open
+		tell "$user" touch "$1"
+		said "$user" touched
+	done
+	wait_for status_is bypass.entries = 16383
+	spawn epoll in_part two peer style epoll 120
+	wait_for status_is bypass.redirected_messages -gt $(($(status bypass.redirected_messages) + 1000))
+	sockets | jq -e 'any(.[]; .state == "active" and .server_process.name == "style")' >/dev/null
+	status_is bypass.reclaimed -gt 0
+	tell epoll
+	reap epoll
+	end_all
+	wait_for remove_parts
+}
+
+remove_parts()
+{
+	rmdir "$CGROUP"/*/
+}
+
+@test "idle connections of one user, watched once, do not starve another's" {
+	takes_all 20
+}
+
+@test "idle connections of one user on the fast path do not starve another's" {
+	takes_all 100
+}
+
 attached_to_cgroup()
 {
 	[ "$(status 'bypass.cgroups[0].attached')" = "$1" ]

@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 13
+#define SHUNT_ABI 14
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -57,6 +57,10 @@ struct shunt_conf {
 	__u64 netns_inode; /* by which it is found; another may get it when that is gone */
 	__u64 promoted;   /* pairs that the supervisor let in */
 	__u64 demoted;    /* and took out alive */
+	__u64 reclaimed;  /* entries of shunt_pairs taken from idle pairs for others */
+	__u64 no_entry;   /* times that a busy pair found none */
+	__u32 entries;    /* in use */
+	__u32 table_full; /* a busy pair found none lately */
 	__u32 kicks;      /* shunt_kick is to run */
 	__u32 splicers;   /* raised when a process begins to splice */
 	__u32 max_rules;
@@ -216,6 +220,8 @@ enum shunt_why {
 	WHY_POLLS,         /* the reader polls without waiting, and holds its socket's lock */
 	WHY_REPAIR,        /* an end is, or was about to be, in repair mode (TCP_REPAIR) */
 	WHY_UNSUPERVISED,  /* no heartbeat of the supervisor for SHUNT_BEAT_LIMIT_NS */
+	WHY_NO_ENTRY,      /* busy, but no entry of shunt_pairs is free */
+	WHY_RECLAIMED,     /* idle, and another pair needs its entry */
 	WHY_COUNT,
 };
 
@@ -282,6 +288,9 @@ struct shunt_pair {
 	__u32 patience_ms; /* the last wait; 0: none yet */
 	__u32 tries;       /* passes spent JOINING, LEAVING */
 	__u64 since_ns;    /* of this stage */
+	__u64 busy_ns;     /* when it was last seen to be used */
+	__u64 busy_msgs;   /* what its ends had sent by then, while it is ACTIVE */
+	__u64 cgroup;      /* id, of the accepting end's socket */
 	__u64 active_ns;   /* when it last became ACTIVE; 0: not since the last wait */
 	struct shunt_end end[2]; /* 0: the end that connected */
 };
@@ -354,6 +363,7 @@ struct shunt_sk {
 struct shunt_row {
 	struct shunt_sk sk;
 	__u64 queued;       /* bytes redirected to this socket and not read */
+	__u64 cgroup;       /* id; of a row of shunt_scan */
 	__u8 local[16];
 	__u8 remote[16];
 	__u16 local_port;
@@ -840,16 +850,16 @@ struct shunt_nat_flow {
 	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 392, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 416, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
 _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 72, "shunt_end");
-_Static_assert(sizeof(struct shunt_pair) == 184, "shunt_pair");
+_Static_assert(sizeof(struct shunt_pair) == 208, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
-_Static_assert(sizeof(struct shunt_row) == 176, "shunt_row");
+_Static_assert(sizeof(struct shunt_row) == 184, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 _Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
 _Static_assert(sizeof(struct shunt_lengths) == SHUNT_UNIT, "shunt_lengths");

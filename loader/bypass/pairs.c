@@ -206,6 +206,14 @@ static enum shunt_why active_why(void)
 	return conf && !supervisor_beats(conf) ? WHY_UNSUPERVISED : WHY_REDIRECTED;
 }
 
+/* Of a pair that has no entry. */
+static unsigned int plain_reason(const struct shunt_row *a, const struct shunt_row *b)
+{
+	if (a->sk.why == WHY_NO_ENTRY || (b && b->sk.why == WHY_NO_ENTRY))
+		return WHY_NO_ENTRY;
+	return a->sk.why == WHY_UNHEARD ? WHY_UNHEARD : WHY_NEW;
+}
+
 const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
 {
 	const struct shunt_pair *p = bypass_pair(a);
@@ -216,7 +224,7 @@ const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, u
 	*ret_why = WHY_REDIRECTED;
 	if (a->sk.vouched)
 		return a->member && b->member ? "active" : "plain";
-	*ret_why = a->sk.why == WHY_UNHEARD ? WHY_UNHEARD : WHY_NEW;
+	*ret_why = plain_reason(a, b);
 	switch (p ? p->stage : STAGE_FREE) {
 	case STAGE_WATCHED:
 		*ret_why = WHY_WATCHED;
@@ -439,6 +447,8 @@ const char *why_text(unsigned int why)
 		[WHY_REPAIR] = "an end was put into repair mode (TCP_REPAIR: a checkpoint)",
 		[WHY_UNSUPERVISED] = "no heartbeat of 'shunt run': it ended, or is stopped",
 		[WHY_REFRESH] = "by TCP now and then, for firewalls to see the connection",
+		[WHY_NO_ENTRY] = "busy, but the table of watched pairs is full",
+		[WHY_RECLAIMED] = "idle, and another pair needed its place in the table",
 	};
 
 	return why < WHY_COUNT ? text[why] : "?";

@@ -88,6 +88,10 @@ static void print_bypass(const struct status *s)
 	metric("bypass_promoted_total", c->promoted, "Pairs that entered the fast path.");
 	metric("bypass_demoted_total", c->demoted, "Pairs that left the fast path alive.");
 	metric("bypass_map_full_total", c->map_full, "Pairs left to TCP for want of room.");
+	metric("bypass_entries", s->conf->entries, "Pairs that are or were watched: entries in use.");
+	metric("bypass_max_entries", SHUNT_PAIRS - 1, "Room for such pairs.");
+	metric("bypass_reclaimed_total", s->conf->reclaimed, "Entries taken from idle pairs for others.");
+	metric("bypass_no_entry_total", s->conf->no_entry, "Times that a busy pair found no entry.");
 	metric("bypass_queued_bytes", s->queued, "Bytes on the fast path that wait to be read.");
 	metric("bypass_max_bytes", s->conf->max_bytes, "Bound of the bytes queued in one direction.");
 	metric("bypass_max_messages", s->conf->max_msgs, "The same for messages.");

@@ -31,6 +31,7 @@
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bypass/adopt.h"
+#include "bypass/pair_table.h"
 #include "bypass/pairs.h"
 #include "bypass/tracepoints.h"
 #include "cmd/command.h"
@@ -85,12 +86,11 @@
 
 struct run {
 	struct shunt_conf *conf;
-	struct shunt_pair *pairs;
+	struct pair_table table;
 	const struct shunt_exclude *excludes;
 	int scan;          /* iterator link */
-	int slots, asks, splices; /* maps */
+	int asks, splices; /* maps */
 	int recv, send, read, ioctl; /* tracepoint links, -1 when not attached */
-	__u32 top;         /* no pair from here on is in use */
 	__u32 used;
 	__u32 watched;     /* pairs WATCHED */
 	__u32 moving;      /* pairs JOINING, LEAVING, EMPTYING */
@@ -131,29 +131,9 @@ static void set_stage(struct shunt_pair *p, enum shunt_stage stage)
 	__atomic_store_n(&p->stage, stage, __ATOMIC_SEQ_CST);
 }
 
-static void set_slot(struct run *r, __u64 cookie, __u32 slot)
-{
-	if (slot)
-		bpf_map_update_elem(r->slots, &cookie, &slot, BPF_ANY);
-	else
-		bpf_map_delete_elem(r->slots, &cookie);
-}
-
-/* A socket that connected again may be in another pair by now. */
-static void release(struct run *r, struct shunt_pair *p)
-{
-	__u32 slot;
-	int i;
-
-	for (i = 0; i < 2; i++)
-		if (!bpf_map_lookup_elem(r->slots, &p->end[i].cookie, &slot) && slot == p - r->pairs)
-			set_slot(r, p->end[i].cookie, 0);
-	memset(p, 0, sizeof(*p));
-}
-
 /* What was clean but too little the last time counts on, but for what has to be
  * seen now. */
-static void watch(struct shunt_pair *p)
+static void watch(struct run *r, struct shunt_pair *p)
 {
 	const __u32 most = p->why == WHY_WATCHED ? SHUNT_CLEAN_RECVS - LATE_RECVS : 0;
 	int i;
@@ -166,29 +146,8 @@ static void watch(struct shunt_pair *p)
 		p->end[i].dry = p->end[i].dry_rows = 0;
 	}
 	p->tries = 0;
+	r->watched++; /* the observers are attached, and the next pass made, at once */
 	set_stage(p, STAGE_WATCHED);
-}
-
-/* A new entry, if there is room for one, else NULL. */
-static struct shunt_pair *pair_new(struct run *r, const struct shunt_row *row)
-{
-	struct shunt_pair *p;
-	__u32 i;
-
-	for (i = 1; i < SHUNT_PAIRS && r->pairs[i].stage != STAGE_FREE; i++)
-		;
-	if (i == SHUNT_PAIRS)
-		return NULL;
-	p = &r->pairs[i];
-	memset(p, 0, sizeof(*p));
-	p->end[!row->sk.active].cookie = row->sk.cookie;
-	p->end[!!row->sk.active].cookie = row->sk.peer_cookie;
-	p->end[0].seen = p->end[1].seen = r->conf->pass;
-	set_slot(r, row->sk.cookie, i);
-	set_slot(r, row->sk.peer_cookie, i);
-	if (i >= r->top)
-		r->top = i + 1;
-	return p;
 }
 
 /* The next wait, in ms: four times the last one, or a fourth of it if the pair was on
@@ -325,6 +284,16 @@ static void step_joining(struct run *r, struct shunt_pair *p)
 		wait_longer(p, p->why);
 }
 
+/* When it last sent something, for the day when others need its entry. */
+static void note_use(struct shunt_pair *p)
+{
+	__u64 msgs = p->end[0].msgs + p->end[1].msgs;
+
+	if (msgs != p->busy_msgs)
+		p->busy_ns = now_ns();
+	p->busy_msgs = msgs;
+}
+
 /* A process of ours has begun to splice. */
 static void step_active(struct run *r, struct shunt_pair *p)
 {
@@ -375,7 +344,7 @@ static void step(struct run *r, struct shunt_pair *p)
 		if (gone(r, &p->end[i]))
 			p->end[i].member = 0;
 	if (gone(r, &p->end[0]) && gone(r, &p->end[1])) {
-		release(r, p);
+		pair_table_free(&r->table, p);
 		return;
 	}
 	if (r->stopping && (p->stage == STAGE_ACTIVE || p->stage == STAGE_JOINING)) {
@@ -390,6 +359,7 @@ static void step(struct run *r, struct shunt_pair *p)
 		step_joining(r, p);
 		break;
 	case STAGE_ACTIVE:
+		note_use(p);
 		if (r->news)
 			step_active(r, p);
 		break;
@@ -429,7 +399,7 @@ static void settle(struct run *r)
 	bool wait = false;
 	struct shunt_pair *p;
 
-	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++) {
+	for (p = &r->table.pairs[1]; p < &r->table.pairs[r->table.end]; p++) {
 		if (may_empty(p)) {
 			p->end[0].queued = p->end[1].queued = 1;
 			set_stage(p, STAGE_EMPTYING);
@@ -441,7 +411,7 @@ static void settle(struct run *r)
 	if (!wait)
 		return;
 	wait = wait_programs();
-	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++)
+	for (p = &r->table.pairs[1]; p < &r->table.pairs[r->table.end]; p++)
 		if (p->stage == STAGE_EMPTYING && p->tries == ~0U) {
 			p->tries = 0;
 			if (wait)
@@ -464,7 +434,7 @@ static void step_all(struct run *r)
 	r->news = r->splicers != splicers;
 	r->splicers = splicers;
 	r->watched = r->moving = r->stuck = r->active = r->used = 0;
-	for (p = &r->pairs[1]; p < &r->pairs[r->top]; p++) {
+	for (p = &r->table.pairs[1]; p < &r->table.pairs[r->table.end]; p++) {
 		if (p->stage == STAGE_FREE)
 			continue;
 		step(r, p);
@@ -495,7 +465,7 @@ static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct
  * readers were to take what comes, so it need not wait for a quiet moment. */
 static bool leave_vouched(struct run *r, const struct shunt_row *row, enum shunt_why why)
 {
-	struct shunt_pair *p = pair_new(r, row);
+	struct shunt_pair *p = pair_table_add(&r->table, row, now_ns());
 
 	if (!p)
 		return false;
@@ -521,18 +491,20 @@ static void consider(struct run *r, const struct shunt_row *rows, size_t n)
 		const struct shunt_sk *sk = &rows[i].sk;
 
 		if (sk->slot && sk->slot < SHUNT_PAIRS) {
-			p = &r->pairs[sk->slot];
-			if (p->stage == STAGE_WAITING && p->end[!sk->active].cookie == sk->cookie &&
-			    now_ns() >= p->retry_ns)
-				watch(p);
-		} else if (!bpf_map_lookup_elem(r->slots, &sk->cookie, &slot)) {
+			p = &r->table.pairs[sk->slot];
+			if (p->stage != STAGE_WAITING || p->end[!sk->active].cookie != sk->cookie)
+				continue;
+			p->busy_ns = now_ns();
+			if (p->busy_ns >= p->retry_ns)
+				watch(r, p);
+		} else if (!bpf_map_lookup_elem(r->table.slot_map, &sk->cookie, &slot)) {
 			continue;
 		} else if (sk->vouched) {
 			why = sk->contended == SHUNT_CONTENDED ? WHY_POLLS :
 			      is_small_stream(rows, n, sk) ? WHY_STREAM : WHY_REDIRECTED;
 			assign |= why && leave_vouched(r, &rows[i], why);
-		} else if ((p = pair_new(r, &rows[i]))) {
-			watch(p);
+		} else if ((p = pair_table_add(&r->table, &rows[i], now_ns()))) {
+			watch(r, p);
 			assign = watched = true;
 		}
 	}
@@ -556,7 +528,9 @@ static __u64 pass(struct run *r)
 	r->conf->met = 0;
 	if (iter_run(r->scan, &rows, &n))
 		return 0;
+	pair_table_begin_pass(&r->table, now_ns());
 	step_all(r);
+	r->conf->entries = r->used;
 	bypass_kick(r->conf);
 	consider(r, rows, n);
 	set_tracepoints(r);
@@ -760,7 +734,7 @@ int cmd_run(int argc, char **argv)
 	_cleanup_fd_ int lock = -1, events = -1, pins = -1, signals = -1;
 	struct ring_buffer *ring;
 	_cleanup_(stop_rules) struct run r = {
-		.recv = -1, .send = -1, .read = -1, .ioctl = -1, .top = 1,
+		.recv = -1, .send = -1, .read = -1, .ioctl = -1, .table = { .end = 1, .first_free = 1 },
 		.links = -1, .links_changed = true,
 	};
 	const char *group = NULL;
@@ -800,15 +774,16 @@ int cmd_run(int argc, char **argv)
 	if (error)
 		return error;
 	r.conf = pin_mmap("shunt_conf", NULL);
-	r.pairs = pin_mmap("shunt_pairs", NULL);
+	r.table.conf = r.conf;
+	r.table.pairs = pin_mmap("shunt_pairs", NULL);
 	r.excludes = pin_mmap("shunt_exclude", NULL);
 	r.scan = iter_link("shunt_scan", "shunt_sk");
-	r.slots = pin_open("maps", "shunt_slot");
+	r.table.slot_map = pin_open("maps", "shunt_slot");
 	r.asks = pin_open("maps", "shunt_asks");
 	r.splices = pin_open("maps", "shunt_splices");
 	events = pin_open("maps", "shunt_events");
 	r.states = pin_mmap("shunt_state", NULL);
-	if (!r.conf || !r.conf->loaded || !r.states || !r.pairs || !r.excludes || r.slots < 0 ||
+	if (!r.conf || !r.conf->loaded || !r.states || !r.table.pairs || !r.excludes || r.table.slot_map < 0 ||
 	    r.asks < 0 || r.splices < 0 || events < 0)
 		return not_loaded();
 	if (ifaces_wanted(r.states)) {
@@ -820,8 +795,8 @@ int cmd_run(int argc, char **argv)
 	close(take_fd(&pins));
 	r.conf->assign = 0; /* the last one may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
-		if (r.pairs[i].stage != STAGE_FREE)
-			r.top = i + 1;
+		if (r.table.pairs[i].stage != STAGE_FREE)
+			r.table.end = i + 1;
 	ring = ring_buffer__new(events, event, NULL, NULL);
 	if (!ring)
 		return fail(-errno, "can't open the ring buffer");

@@ -246,6 +246,10 @@ static void print_json(const struct status *s)
 	json_number(stdout, "promoted", c->promoted);
 	json_number(stdout, "demoted", c->demoted);
 	json_number(stdout, "map_full", c->map_full);
+	json_number(stdout, "entries", s->conf ? s->conf->entries : 0);
+	json_number(stdout, "max_entries", SHUNT_PAIRS - 1);
+	json_number(stdout, "reclaimed", s->conf ? s->conf->reclaimed : 0);
+	json_number(stdout, "no_entry", s->conf ? s->conf->no_entry : 0);
 	json_number(stdout, "queued_bytes", s->queued);
 	json_excludes();
 	json_number(stdout, "max_bytes", s->conf ? s->conf->max_bytes : 0);
@@ -357,6 +361,9 @@ static void print_text(const struct status *s)
 		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
 		       ULL(c->demoted), ULL(c->map_full));
 		print_supervisor(s);
+		printf("  watched pairs %u of at most %u; taken from idle ones for others %llu, refused to "
+		       "busy ones %llu\n", s->conf->entries, SHUNT_PAIRS - 1, ULL(s->conf->reclaimed),
+		       ULL(s->conf->no_entry));
 		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
 		       ULL(c->redirected_msgs));
 		printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),

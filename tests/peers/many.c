@@ -6,6 +6,8 @@
  *
  *   hot         the ends of each connection take turns, some connections at a
  *               time, until the next line; says "round" after all had theirs
+ *   touch TURNS the ends of each connection take so many turns, one connection after
+ *               the other; says "touched"
  *   stall SIZE  one end of each sends SIZE bytes at a time until nothing more
  *               is taken of anyone; says "stalled accepted=BYTES"
  *   drain       the others read it all and compare; says "drained"
@@ -15,7 +17,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define MAX_PAIRS 8000
+#define MAX_PAIRS 9000
 #define BATCH 10
 #define BATCH_MS 200
 #define TURN 64
@@ -97,6 +99,16 @@ static void keep_hot(void)
 					take_turn(&pairs[i]);
 		say("round");
 	}
+}
+
+static void touch(int turns)
+{
+	int i, turn;
+
+	for (i = 0; i < n_pairs; i++)
+		for (turn = 0; turn < turns; turn++)
+			take_turn(&pairs[i]);
+	say("touched");
 }
 
 /* Has anyone taken anything? */
@@ -185,6 +197,8 @@ int main(int argc, char **argv)
 		line[n] = '\0';
 		if (!strncmp(line, "hot", 3))
 			keep_hot();
+		else if (!strncmp(line, "touch ", 6))
+			touch(atoi(line + 6));
 		else if (!strncmp(line, "stall ", 6))
 			stall(atol(line + 6));
 		else if (!strncmp(line, "drain", 5))
