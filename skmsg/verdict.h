@@ -334,7 +334,7 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
  * A splice reads what came by TCP and passes over what was redirected. So while
  * redirected bytes wait for a reader that splices, later ones queue up behind
  * them: by TCP they would be read first. A reader that never receives again is
- * reset in the end: loader/run.c. At a bound the send fails (EACCES), and so it
+ * reset in the end: loader/bypass/supervisor.c. At a bound the send fails (EACCES), and so it
  * does when no supervisor is there to reset the reader.
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)

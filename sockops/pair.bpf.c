@@ -192,7 +192,7 @@ static __always_inline bool enter(struct bpf_sock_ops *ops, __u64 cookie, bool a
 
 /*
  * Stores what is known of one end. A pair that is not vouched for goes on as
- * plain TCP, and the supervisor looks after it (loader/run.c); of such a pair
+ * plain TCP, and the supervisor looks after it (loader/bypass/supervisor.c); of such a pair
  * only the server's end is stored here, for most connections are short. The
  * client's follows when the pair is watched (sockops/watch.bpf.c).
  */

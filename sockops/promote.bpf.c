@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One pass over the paired sockets, run by the supervisor (loader/run.c). Plain
+ * One pass over the paired sockets, run by the supervisor (loader/bypass/supervisor.c). Plain
  * sockets that got busy since the last pass are printed, and vouched ones that
  * sent much; the others move on to where the stage of their pair wants them.
  */

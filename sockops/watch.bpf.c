@@ -5,7 +5,7 @@
  * recv and its kin then report their flags (sock_recv_length, 6.3 and later).
  *
  * The tracepoints fire for every socket on the host, so they are attached only
- * while they are needed (loader/run.c).
+ * while they are needed (loader/bypass/supervisor.c).
  */
 #include <shunt/bpf/maps.bpf.h>
 

@@ -10,7 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define SHUNT_ABI 14
+#define SHUNT_ABI 15
 
 /* Who may take the fast path: see sockops/. */
 enum shunt_admit {
@@ -241,6 +241,15 @@ enum shunt_stage {
 #define SHUNT_DRY_RECVS 4
 #define SHUNT_DRY_ROWS 16
 
+/* How far a pair is with LEAVING, and then EMPTYING. */
+enum shunt_leave_phase {
+	LEAVE_UNSEEN = 0,      /* the supervisor has not seen it LEAVING; in EMPTYING: the
+				* programs were waited for */
+	LEAVE_SEEN,            /* LEAVING, its queues were not looked at yet */
+	LEAVE_LOOKED,          /* LEAVING, its queues were looked at */
+	LEAVE_AWAITS_PROGRAMS, /* EMPTYING, redirects that began before may go on */
+};
+
 /* Clean receive calls that prove a reader. */
 #define SHUNT_CLEAN_RECVS 64
 
@@ -286,7 +295,9 @@ struct shunt_pair {
 	__u32 why;         /* enum shunt_why: of the last LEAVING */
 	__u64 retry_ns;    /* CLOCK_MONOTONIC */
 	__u32 patience_ms; /* the last wait; 0: none yet */
-	__u32 tries;       /* passes spent JOINING, LEAVING */
+	__u32 join_tries;  /* passes spent JOINING */
+	__u32 leave_phase; /* enum shunt_leave_phase, of LEAVING and EMPTYING */
+	__u32 skip_quiet;  /* LEAVING does not wait until the queues are empty */
 	__u64 since_ns;    /* of this stage */
 	__u64 busy_ns;     /* when it was last seen to be used */
 	__u64 busy_msgs;   /* what its ends had sent by then, while it is ACTIVE */
@@ -857,7 +868,7 @@ _Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 72, "shunt_end");
-_Static_assert(sizeof(struct shunt_pair) == 208, "shunt_pair");
+_Static_assert(sizeof(struct shunt_pair) == 216, "shunt_pair");
 _Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
 _Static_assert(sizeof(struct shunt_row) == 184, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bypass/pair_stages.h"
+
+#include "util/clock.h"
+
+/* At least this many of the clean receive calls that prove a reader are of the last watch. */
+#define LATE_RECVS 16
+#define WATCH_MS 1000
+#define PATIENCE_MS 1000
+#define MAX_PATIENCE_MS 300000
+/* Passes to wait for a quiet moment. */
+#define MAX_JOIN_TRIES 100
+/* LEAVING, while the reader reads but always has more to read. */
+#define SOFT_MS 1000
+/* The same for one that splices. */
+#define SOFT_SPLICE_MS 20
+/* LEAVING or EMPTYING that takes longer waits for a reader, and is not hurried. */
+#define STUCK_AFTER_MS 200
+
+static bool longer_than(const struct shunt_pair *p, __u64 ms, __u64 now_ns)
+{
+	return now_ns - p->since_ns > ms * NS_PER_MS;
+}
+
+void pair_set_stage(struct shunt_pair *p, enum shunt_stage stage, __u64 now_ns)
+{
+	p->since_ns = now_ns;
+	__atomic_store_n(&p->stage, stage, __ATOMIC_SEQ_CST);
+}
+
+void pair_start_watch(struct shunt_pair *p, __u64 now_ns)
+{
+	const __u32 most = p->why == WHY_WATCHED ? SHUNT_CLEAN_RECVS - LATE_RECVS : 0;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (p->end[i].recvs > most)
+			p->end[i].recvs = most;
+		p->end[i].fault = 0;
+		p->end[i].quiet = 0;
+		p->end[i].dry = p->end[i].dry_rows = 0;
+	}
+	p->join_tries = 0;
+	p->leave_phase = LEAVE_UNSEEN;
+	pair_set_stage(p, STAGE_WATCHED, now_ns);
+}
+
+__u32 pair_next_patience(__u32 last_ms, __u64 active_ms)
+{
+	__u32 ms = active_ms > last_ms ? last_ms / 4 : last_ms * 4;
+
+	if (ms < PATIENCE_MS)
+		return PATIENCE_MS;
+	return ms < MAX_PATIENCE_MS ? ms : MAX_PATIENCE_MS;
+}
+
+void pair_start_wait(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
+{
+	__u64 active_ms = p->active_ns ? (now_ns - p->active_ns) / NS_PER_MS : 0;
+
+	p->patience_ms = pair_next_patience(p->patience_ms, active_ms);
+	p->active_ns = 0;
+	p->why = why;
+	p->retry_ns = now_ns + (why == WHY_SPLICE ? SPLICE_PATIENCE_MS : p->patience_ms) * NS_PER_MS;
+	pair_set_stage(p, STAGE_WAITING, now_ns);
+}
+
+/* Bytes one way, so many that a reader always has some to read. */
+static bool is_stream(const struct shunt_end *reader, const struct shunt_end *sender)
+{
+	return reader->recvs >= SHUNT_CLEAN_RECVS && !sender->recvs && !reader->quiet;
+}
+
+/* An end that receives nothing has nothing to show. */
+static bool is_clean(const struct shunt_end *end)
+{
+	return end->recvs >= SHUNT_CLEAN_RECVS || !end->recvs;
+}
+
+enum watch_result pair_watch_result(const struct shunt_pair *p, __u64 now_ns)
+{
+	const struct shunt_end *e = p->end;
+
+	if (is_stream(&e[0], &e[1]) || is_stream(&e[1], &e[0]))
+		return WATCH_STREAM;
+	if (is_clean(&e[0]) && is_clean(&e[1]) && (e[0].recvs || e[1].recvs))
+		return WATCH_CLEAN;
+	return longer_than(p, WATCH_MS, now_ns) ? WATCH_OVER : WATCH_GOES_ON;
+}
+
+bool pair_step_joining(struct shunt_pair *p, enum shunt_why fault, __u64 now_ns)
+{
+	if (!fault && p->end[0].member && p->end[1].member) {
+		p->join_tries = 0;
+		p->active_ns = now_ns;
+		return __sync_bool_compare_and_swap(&p->stage, STAGE_JOINING, STAGE_ACTIVE);
+	}
+	if (!fault && ++p->join_tries <= MAX_JOIN_TRIES)
+		return false;
+	p->why = fault ? fault : WHY_JOINING;
+	p->join_tries = 0;
+	if (p->end[0].member || p->end[1].member)
+		pair_set_stage(p, STAGE_LEAVING, now_ns);
+	else
+		pair_start_wait(p, p->why, now_ns);
+	return false;
+}
+
+void pair_note_use(struct shunt_pair *p, __u64 now_ns)
+{
+	__u64 msgs = p->end[0].msgs + p->end[1].msgs;
+
+	if (msgs != p->busy_msgs)
+		p->busy_ns = now_ns;
+	p->busy_msgs = msgs;
+}
+
+void pair_leave_vouched(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
+{
+	p->end[0].member = p->end[1].member = 1;
+	p->why = why;
+	p->skip_quiet = 1;
+	p->leave_phase = LEAVE_SEEN;
+	pair_set_stage(p, STAGE_LEAVING, now_ns);
+}
+
+/* A program may have moved the pair to LEAVING, so its time begins when that is seen. */
+void pair_step_leaving(struct shunt_pair *p, __u64 now_ns)
+{
+	if (p->leave_phase == LEAVE_UNSEEN) {
+		p->since_ns = now_ns;
+		p->leave_phase = LEAVE_SEEN;
+	} else {
+		p->leave_phase = LEAVE_LOOKED;
+	}
+}
+
+bool pair_splices(const struct shunt_pair *p)
+{
+	return p->end[0].fault == WHY_SPLICE || p->end[1].fault == WHY_SPLICE;
+}
+
+/* Behind bytes that nobody reads nothing goes by TCP: see may_queue_up(). */
+bool pair_may_empty(const struct shunt_pair *p, __u64 now_ns)
+{
+	if (p->stage != STAGE_LEAVING)
+		return false;
+	if (!p->end[0].queued && !p->end[1].queued)
+		return p->leave_phase == LEAVE_LOOKED;
+	if (pair_splices(p))
+		return longer_than(p, SOFT_SPLICE_MS, now_ns);
+	return (p->skip_quiet || longer_than(p, SOFT_MS, now_ns)) && !p->end[0].stalled &&
+	       !p->end[1].stalled;
+}
+
+/* What a pass saw of the queues was before the last redirects, so they count as in use
+ * until the next pass. */
+void pair_start_emptying(struct shunt_pair *p, __u64 now_ns)
+{
+	p->end[0].queued = p->end[1].queued = 1;
+	p->skip_quiet = 0;
+	p->leave_phase = LEAVE_AWAITS_PROGRAMS;
+	pair_set_stage(p, STAGE_EMPTYING, now_ns);
+}
+
+bool pair_awaits_programs(const struct shunt_pair *p)
+{
+	return p->stage == STAGE_EMPTYING && p->leave_phase == LEAVE_AWAITS_PROGRAMS;
+}
+
+void pair_programs_ended(struct shunt_pair *p, int error, __u64 now_ns)
+{
+	p->leave_phase = LEAVE_UNSEEN;
+	if (error)
+		pair_set_stage(p, STAGE_LEAVING, now_ns);
+}
+
+bool pair_is_stuck(const struct shunt_pair *p, __u64 now_ns)
+{
+	return (p->stage == STAGE_LEAVING || p->stage == STAGE_EMPTYING) &&
+	       (p->end[0].queued || p->end[1].queued) && longer_than(p, STUCK_AFTER_MS, now_ns);
+}
