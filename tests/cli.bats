@@ -555,7 +555,8 @@ other()
 	maps=$(own_maps)
 	fails 1 "'$held'" load --iface v0 --cgroup "$CGROUP=eager" --cgroup "$held=eager"
 	[ "$(own_maps)" = "$maps" ]
-	[ "$(bpftool -j cgroup show "$CGROUP" | jq length)" = 1 ]
+	[ "$(bpftool -j cgroup show "$CGROUP" |
+		jq 'map(select(.attach_type == "cgroup_sock_ops")) | length')" = 1 ]
 	bpftool cgroup detach "$held" sock_ops pinned /sys/fs/bpf/other/progs/shunt_eager
 	shunt --pin-dir /sys/fs/bpf/other unload
 	rmdir "$held"
@@ -610,7 +611,7 @@ other()
 @test "only --cgroup: just the bypass" {
 	shunt load --cgroup "$CGROUP=eager"
 	shunt -j status | jq -e --arg path "$CGROUP" '.loaded and .steer.ifaces == [] and
-		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true }]'
+		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, gone: false }]'
 	[ -e "$PIN_DIR"/progs/shunt_eager ]
 	[ ! -e "$PIN_DIR"/progs/shunt_steer ]
 	diff <(grep -v ^shunt "$BATS_TEST_TMPDIR/before") <(host_state | grep -v ^shunt)
@@ -800,7 +801,7 @@ own_run()
 	printf '#cgroup nope\ncgroup %s=eager\n' "$NAME" >"$config"
 	runs 0 --config "$config" --iface v0
 	shunt -j status | jq -e --arg path "$MADE" '.steer.ifaces[0].name == "v0" and
-		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true }]'
+		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, gone: false }]'
 	"$PROJECT/scripts/unload.sh"
 	[ ! -e "$MADE" ]
 
