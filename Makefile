@@ -37,13 +37,14 @@ SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps \
-	test-releases bench-programs sanitized
+	test-releases bench-programs sanitized unit test-unit
 
 all: $(B)/shunt $(ALIASES:%=$(B)/%)
 
 help:
 	@echo 'make               build build/shunt'
 	@echo 'make test          install what the tests need, build, run them all (as root)'
+	@echo 'make test-unit     only the tests of single functions, which need no root'
 	@echo 'make test-kernels  the same on other kernels, in qemu'
 	@echo 'make test-releases the same in root directories of RELEASES; OWN_KERNEL=1: in qemu too'
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
@@ -87,7 +88,7 @@ bench-programs: $(BENCH)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZED := $(SRC:%.c=$(B)/sanitized/%.o)
 
-sanitized: $(B)/sanitized/shunt
+sanitized: $(B)/sanitized/shunt unit
 
 $(B)/sanitized/%.o: %.c | $(B)/shunt.skel.h
 	$(call SAY,CC,$@)
@@ -97,6 +98,35 @@ $(B)/sanitized/%.o: %.c | $(B)/shunt.skel.h
 $(B)/sanitized/shunt: $(SANITIZED)
 	$(call SAY,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) $^ $(LDLIBS) -o $@
+
+# Tests in C of single functions, without root and without the kernel's maps
+# (tests/unit/fake_maps.h), under the same sanitizers. They link the loader but main.c.
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_COMMON := $(patsubst tests/unit/%.c,$(B)/unit/%.o,\
+	$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
+UNIT_WRAP := bpf_map_create bpf_obj_get_info_by_fd bpf_map_lookup_elem bpf_map_update_elem \
+	bpf_map_delete_elem bpf_map_get_next_key bpf_map_get_fd_by_id pin_open pin_mmap at_home
+UNIT_LINK := $(UNIT_WRAP:%=-Wl,--wrap=%)
+
+$(B)/unit/libshunt.a: $(filter-out %/loader/main.o,$(SANITIZED))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcsT $@ $^
+
+$(B)/unit/%.o: tests/unit/%.c
+	$(call SAY,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -Itests/unit -O1 -g $(SANITIZE) -MMD -MP -c $< -o $@
+
+$(B)/unit/test_%: $(B)/unit/test_%.o $(UNIT_COMMON) $(B)/unit/libshunt.a
+	$(Q)$(CC) $(SANITIZE) $(UNIT_LINK) $^ $(LDLIBS) -lcmocka -o $@
+
+unit: $(UNIT)
+
+test-unit:
+	$(Q)scripts/deps.sh test
+	$(Q)$(MAKE) --no-print-directory unit
+	$(Q)tests/run --unit
 
 peers: $(PEERS) $(B)/tests/shunt-unordered
 
@@ -168,4 +198,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
--include $(OBJ:.o=.d) $(SANITIZED:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d
+-include $(OBJ:.o=.d) $(SANITIZED:.o=.d) $(UNIT:=.d) $(UNIT_COMMON:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d

@@ -14,7 +14,8 @@ declare -A groups=(
 	[build]='bpftool cgroup-tools clang gcc iproute2 kmod libbpf-dev
 		libc6-dev libelf-dev libmnl-dev make pkg-config socat zlib1g-dev'
 	[test]='bats bind9-dnsutils curl dnsmasq-base ethtool haproxy iperf3 jq
-		netcat-openbsd nftables procps shellcheck squid strace tcpdump tmux'
+		libcmocka-dev netcat-openbsd nftables procps shellcheck squid strace tcpdump
+		tmux'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
 	[releases]='debian-archive-keyring debootstrap'
 	# programs that 'make test-programs' judges by; Go and Node if they are there
