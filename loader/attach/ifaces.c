@@ -12,6 +12,7 @@
 #include <linux/rtnetlink.h>
 
 #include "attach/attach.h"
+#include "attach/links.h"
 #include "attach/local_origin.h"
 #include "attach/tc.h"
 #include "bpf/pins.h"
@@ -44,9 +45,27 @@ static bool is_gone(const struct shunt_state *s)
 	return !if_indextoname(s->ifindex, name);
 }
 
+/* Is this an interface that a pattern named, and that is the port of another now? */
+static bool became_port(const struct links *links, const struct shunt_state *s)
+{
+	const struct link *port = links_at(links, s->ifindex);
+
+	return s->found && port && link_master(links, port);
+}
+
+static void leave_port(const struct links *links, struct shunt_state *states, unsigned int i)
+{
+	char text[PORT_TEXT];
+
+	if (states[i].kind == SHUNT_IFACE)
+		say("'%s' is %s now: detached", states[i].name,
+		    port_text(text, links, links_at(links, states[i].ifindex)));
+	detach(states, i);
+}
+
 /* An interface that the user named keeps that name here, and is waited for
  * when it is gone. It may have moved to another namespace, with the program. */
-static void follow(struct shunt_state *states, unsigned int i)
+static void follow(const struct links *links, struct shunt_state *states, unsigned int i)
 {
 	struct shunt_state *s = &states[i];
 	char name[IF_NAMESIZE];
@@ -54,6 +73,8 @@ static void follow(struct shunt_state *states, unsigned int i)
 	if (if_indextoname(s->ifindex, name)) {
 		if (s->found)
 			strcpy(s->name, name);
+		if (became_port(links, s))
+			leave_port(links, states, i);
 		return;
 	}
 	debug("'%s' is gone", s->name);
@@ -63,13 +84,13 @@ static void follow(struct shunt_state *states, unsigned int i)
 		let_go(states, i);
 }
 
-static void follow_all(struct shunt_state *states)
+static void follow_all(const struct links *links, struct shunt_state *states)
 {
 	int i;
 
 	for (i = 0; i < SHUNT_STATES; i++)
 		if (tc_program(&states[i]) && states[i].ifindex)
-			follow(states, i);
+			follow(links, states, i);
 }
 
 /* An interface made anew may be of a kind that takes another program. */
@@ -82,7 +103,7 @@ static bool fits(const struct shunt_state *s)
 }
 
 /* Attaches what waits for an interface of that name. */
-static int come_back(struct shunt_state *states, const struct if_nameindex *iface)
+static int come_back(struct shunt_state *states, const struct link *iface)
 {
 	bool any = false;
 	int i, error = 0;
@@ -90,9 +111,9 @@ static int come_back(struct shunt_state *states, const struct if_nameindex *ifac
 	for (i = 0; i < SHUNT_STATES && !error; i++) {
 		struct shunt_state *s = &states[i];
 
-		if (!tc_program(s) || s->ifindex || strcmp(s->name, iface->if_name) || !fits(s))
+		if (!tc_program(s) || s->ifindex || strcmp(s->name, iface->name) || !fits(s))
 			continue;
-		s->ifindex = iface->if_index;
+		s->ifindex = iface->ifindex;
 		error = attach(states, i);
 		if (error)
 			let_go(states, i);
@@ -100,7 +121,7 @@ static int come_back(struct shunt_state *states, const struct if_nameindex *ifac
 			any = true;
 	}
 	if (any)
-		say("attached to '%s'", iface->if_name);
+		say("attached to '%s'", iface->name);
 	return error;
 }
 
@@ -114,24 +135,31 @@ static const struct shunt_state *at_index(const struct shunt_state *states, __u3
 	return NULL;
 }
 
-static bool is_wanted(const struct shunt_state *states, const char *name, __u32 ifindex)
+bool ifaces_match(const struct shunt_state *states, const struct link *iface)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES && ifindex != LOOPBACK; i++)
-		if (states[i].kind == SHUNT_PATTERN && !fnmatch(states[i].name, name, 0))
+	for (i = 0; i < SHUNT_STATES && iface->ifindex != LOOPBACK; i++)
+		if (states[i].kind == SHUNT_PATTERN && !fnmatch(states[i].name, iface->name, 0))
 			return true;
 	return false;
 }
 
-static int see_iface(struct shunt_state *states, const struct if_nameindex *iface)
+static bool is_wanted(const struct shunt_state *states, const struct links *links,
+		      const struct link *iface)
 {
-	struct shunt_state wanted = { .kind = SHUNT_IFACE, .ifindex = iface->if_index, .found = 1 };
+	return ifaces_match(states, iface) && !link_master(links, iface);
+}
+
+static int see_iface(struct shunt_state *states, const struct links *links,
+		     const struct link *iface)
+{
+	struct shunt_state wanted = { .kind = SHUNT_IFACE, .ifindex = iface->ifindex, .found = 1 };
 	int error = come_back(states, iface);
 
-	strcpy(wanted.name, iface->if_name);
-	if (!error && is_wanted(states, iface->if_name, iface->if_index) &&
-	    !at_index(states, iface->if_index) && !state_find(states, SHUNT_IFACE, iface->if_name)) {
+	strcpy(wanted.name, iface->name);
+	if (!error && is_wanted(states, links, iface) && !at_index(states, iface->ifindex) &&
+	    !state_find(states, SHUNT_IFACE, iface->name)) {
 		error = attach_new(states, &wanted);
 		if (!error)
 			say("attached to '%s'", wanted.name);
@@ -141,18 +169,17 @@ static int see_iface(struct shunt_state *states, const struct if_nameindex *ifac
 
 int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 {
-	struct if_nameindex *list, *i;
-	int error, first = 0;
+	_cleanup_(links_free) struct links links = { .all = NULL };
+	int error = links_read(&links), first = 0;
+	size_t i;
 
-	follow_all(states);
-	list = if_nameindex();
-	if (!list)
-		return fail(-errno, "can't list the interfaces");
-	for (i = list; i->if_index; i++) {
-		error = see_iface(states, i);
+	if (error)
+		return error;
+	follow_all(&links, states);
+	for (i = 0; i < links.count; i++) {
+		error = see_iface(states, &links, &links.all[i]);
 		first = first ? first : error;
 	}
-	if_freenameindex(list);
 	error = conf->local ? local_attach(states) : 0;
 	first = first ? first : error;
 	if (!conf->mark) /* no steering */
@@ -165,16 +192,72 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 	return first ? first : error;
 }
 
+void ifaces_warn_ports(void)
+{
+	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	_cleanup_(links_free) struct links links = { .all = NULL };
+	const struct link *port, *top;
+	char text[PORT_TEXT];
+	int i;
+
+	if (!states || links_read(&links))
+		return;
+	for (i = 0; i < SHUNT_STATES; i++) {
+		port = states[i].kind == SHUNT_IFACE ? links_at(&links, states[i].ifindex) : NULL;
+		top = port ? link_top(&links, port) : NULL;
+		if (top)
+			warn("'%s' is %s, where its packets come as well: name '%s' instead",
+			     port->name, port_text(text, &links, port), top->name);
+	}
+}
+
+/* Will the supervisor attach to the interface in a moment? */
+static bool is_due(const struct shunt_state *states, const struct links *links, __u32 ifindex)
+{
+	const struct link *iface = links_at(links, ifindex);
+
+	return iface && is_wanted(states, links, iface) && supervisor_runs();
+}
+
 /* Is steering attached where the rule's packets pass, or will be in a moment? */
-static bool is_served(const struct shunt_state *states, const struct shunt_rule *r)
+static bool is_served(const struct shunt_state *states, const struct links *links,
+		      const struct shunt_rule *r)
 {
 	int i;
 
 	if (!rule_is_local(r))
 		return !*r->ifname || at_index(states, r->ifindex) ||
-		       (is_wanted(states, r->ifname, r->ifindex) && supervisor_runs());
+		       is_due(states, links, r->ifindex);
 	for (i = 0; i < SHUNT_STATES; i++)
 		if (states[i].kind == SHUNT_IFACE && states[i].ifindex)
+			return true;
+	return false;
+}
+
+static void warn_idle(const struct links *links, const struct shunt_rule *r)
+{
+	const struct link *iface = links_at(links, r->ifindex);
+	const struct link *top = iface ? link_top(links, iface) : NULL;
+	char text[PORT_TEXT];
+
+	if (rule_is_local(r))
+		warn("a rule with 'origin local' has no effect until shunt is attached to an "
+		     "interface");
+	else if (r->ifindex == SHUNT_NO_IFINDEX)
+		warn("a rule waits: there is no interface '%s' yet", r->ifname);
+	else if (top)
+		warn("a rule has no effect at '%s', %s: give it 'iface %s'", r->ifname,
+		     port_text(text, links, iface), top->name);
+	else
+		warn("a rule has no effect until shunt is attached to '%s'", r->ifname);
+}
+
+static bool names_iface(const struct shunt_rule *const *rules, __u32 count)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++)
+		if (*rules[i]->ifname && !rule_is_local(rules[i]))
 			return true;
 	return false;
 }
@@ -182,24 +265,22 @@ static bool is_served(const struct shunt_state *states, const struct shunt_rule 
 void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
 {
 	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	_cleanup_(links_free) struct links links = { .all = NULL };
 	const struct shunt_rule *first = NULL;
 	__u32 i, last = 0, idle = 0;
 	bool served = true;
 
-	for (i = 0; states && i < count; i++) {
+	if (!states || (names_iface(rules, count) && links_read(&links)))
+		return;
+	for (i = 0; i < count; i++) {
 		if (rules[i]->ifindex != last)
-			served = is_served(states, rules[i]);
+			served = is_served(states, &links, rules[i]);
 		last = rules[i]->ifindex;
 		if (!served && !idle++)
 			first = rules[i];
 	}
-	if (idle == 1 && rule_is_local(first))
-		warn("a rule with 'origin local' has no effect until shunt is attached to an "
-		     "interface");
-	else if (idle == 1 && first->ifindex == SHUNT_NO_IFINDEX)
-		warn("a rule waits: there is no interface '%s' yet", first->ifname);
-	else if (idle == 1)
-		warn("a rule has no effect until shunt is attached to '%s'", first->ifname);
+	if (idle == 1)
+		warn_idle(&links, first);
 	else if (idle)
 		warn("%u rules have no effect until shunt is attached to their interfaces, such "
 		     "as %s", idle, rule_is_local(first) ? "any for 'origin local'" : first->ifname);

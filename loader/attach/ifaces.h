@@ -6,19 +6,26 @@
 #include <stdbool.h>
 
 #include <shunt/abi.h>
+#include "attach/links.h"
 #include "rules/rule.h"
 
 /* Names it interfaces by a pattern, as 'veth*' does? */
 bool is_pattern(const char *name);
 
 /*
- * Attaches steering to the interfaces that a pattern names, and all else to
- * those that were made anew or are back; takes it off those that are gone, maybe
- * to another namespace. Rules for an interface that was
+ * Attaches steering to the interfaces that a pattern names, but for ports of bridges and
+ * the like, and all else to those that were made anew or are back; takes it off those that
+ * are gone, maybe to another namespace, or became ports. Rules for an interface that was
  * made anew hold for it. The caller holds the lock, in the namespace of load.
  * Goes on after a failure; 0 or the first -errno, said.
  */
 int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states);
+
+/* Does a pattern name the interface, be it a port or not? */
+bool ifaces_match(const struct shunt_state *states, const struct link *iface);
+
+/* Warns of ports that steering is attached to because the user named them. */
+void ifaces_warn_ports(void);
 
 /* Is there a pattern or an interface, so that it is worth looking? */
 bool ifaces_wanted(const struct shunt_state *states);

@@ -16,7 +16,9 @@
 #include <bpf/libbpf.h>
 
 #include "attach/cgroup.h"
+#include "attach/links.h"
 #include "attach/tc.h"
+#include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
 #include "cmd/command.h"
@@ -25,10 +27,13 @@
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/netns.h"
 #include "util/options.h"
 #include "util/sysctl.h"
 
 enum result { OK, NOTE, WARN, FAIL };
+
+#define PORTS_SHOWN 8 /* of one bridge */
 
 static int worst;
 
@@ -198,6 +203,82 @@ static void check_ifaces(void)
 	      sysctl_get("lo", "accept_local"));
 }
 
+static size_t list_ports(const struct links *l, __u32 master, char *text, size_t size)
+{
+	size_t i, n = 0, len = 0;
+
+	for (i = 0; i < l->count; i++) {
+		if (l->all[i].master != master || !link_master(l, &l->all[i]))
+			continue;
+		if (n++ < PORTS_SHOWN)
+			len += snprintf(text + len, size - len, "%s%s", n > 1 ? ", " : "",
+					l->all[i].name);
+		else if (n == PORTS_SHOWN + 1)
+			len += snprintf(text + len, size - len, ", ...");
+	}
+	return n;
+}
+
+static const struct link *first_port(const struct links *l, __u32 master)
+{
+	size_t i;
+
+	for (i = 0; i < l->count; i++)
+		if (l->all[i].master == master)
+			return &l->all[i];
+	return NULL;
+}
+
+/* A port that was named and not found by a pattern; NULL if there is none. */
+static const struct link *named_port(const struct links *l)
+{
+	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct link *port;
+	int i;
+
+	for (i = 0; conf && states && conf->netns == own_netns() && i < SHUNT_STATES; i++) {
+		port = states[i].kind == SHUNT_IFACE ? links_at(l, states[i].ifindex) : NULL;
+		if (port && link_master(l, port))
+			return port;
+	}
+	return NULL;
+}
+
+static void check_master(const struct links *l, const struct link *master)
+{
+	const struct link *port = first_port(l, master->ifindex), *top;
+	char text[PORTS_SHOWN * (IF_NAMESIZE + 2) + 8], advice[64];
+	size_t n = list_ports(l, master->ifindex, text, sizeof(text));
+
+	if (!n)
+		return;
+	top = link_top(l, port);
+	snprintf(advice, sizeof(advice), "load '--iface %s'", top->name);
+	found(NOTE, "ports", advice, "%s: a %s with %zu port%s (%s): patterns of --iface pass over "
+	      "ports, whose packets come to it, too", master->name,
+	      *port->kind ? port->kind : "device", n, n == 1 ? "" : "s", text);
+}
+
+static void check_ports(void)
+{
+	_cleanup_(links_free) struct links l = { .all = NULL };
+	char text[PORT_TEXT], advice[64];
+	const struct link *port;
+	size_t i;
+
+	if (links_read(&l))
+		return;
+	port = named_port(&l);
+	if (port) {
+		snprintf(advice, sizeof(advice), "load '--iface %s' instead", link_top(&l, port)->name);
+		found(WARN, "ports", advice, "steering is attached to %s, %s, where its packets come as "
+		      "well", port->name, port_text(text, &l, port));
+	}
+	for (i = 0; i < l.count; i++)
+		check_master(&l, &l.all[i]);
+}
+
 static bool ours(const char *name)
 {
 	return !strncmp(name, "shunt_", 6);
@@ -275,6 +356,7 @@ int cmd_check(int argc, char **argv)
 	check_features();
 	check_walks();
 	check_ifaces();
+	check_ports();
 	check_foreign();
 	check_memory();
 	check_tracing();

@@ -235,6 +235,8 @@ static int load(struct request *req)
 		error = attach_again(req, conf, states);
 		if (!error && ifaces_wanted(states))
 			error = ifaces_sync(conf, states);
+		if (!error)
+			ifaces_warn_ports();
 		return error;
 	}
 	/* what an interrupted load or unload left, maybe in another namespace */
@@ -250,6 +252,8 @@ static int load(struct request *req)
 		error = load_fresh(req);
 	if (error && !teardown(DRAIN_MS))
 		pins_remove();
+	if (!error && req->steer)
+		ifaces_warn_ports();
 	return error;
 }
 

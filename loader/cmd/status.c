@@ -13,6 +13,7 @@
 #include "bypass/pairs.h"
 #include "cmd/command.h"
 #include "cmd/status.h"
+#include "cmd/status_ports.h"
 #include "nat/nat_attach.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
@@ -95,6 +96,8 @@ static int read_loaded(struct status *s)
 		error = read_pairs(s);
 	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
 		error = read_rules(s);
+	if (!error && !s->netns_gone)
+		error = links_read(&s->links);
 	return error ? error : read_nat(s);
 }
 
@@ -259,6 +262,7 @@ static void print_json(const struct status *s)
 	json_open_in(stdout, "steer", '{');
 	json_attached(s, "ifaces", SHUNT_IFACE);
 	json_patterns(s);
+	json_ports(s, &s->links);
 	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
 	json_number(stdout, "table", s->conf ? s->conf->table : 0);
 	json_bool(stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
@@ -314,6 +318,7 @@ static const char *why_not(const struct status *s, unsigned int i)
 
 static void print_attached(const struct status *s)
 {
+	char note[160];
 	unsigned int i;
 
 	if (netns_moved())
@@ -338,7 +343,8 @@ static void print_attached(const struct status *s)
 		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
 		    a->kind != SHUNT_MONITOR_IN && !nat_is(a))
 			continue;
-		printf("%s\n", why_not(s, i));
+		printf("%s%s\n", why_not(s, i), a->kind != SHUNT_IFACE ? "" :
+		       port_note(note, sizeof(note), &s->links, a->ifindex));
 	}
 }
 
@@ -355,6 +361,7 @@ static void print_text(const struct status *s)
 		printf("  the network namespace that it was loaded in is gone, or can't be seen from here; "
 		       "'shunt unload' removes what is left\n");
 	print_attached(s);
+	print_ports(s, &s->links);
 	print_excludes();
 	if (status_has(s, SHUNT_CGROUP)) {
 		printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include <shunt/abi.h>
+#include "attach/links.h"
 
 struct status {
 	struct utsname host;
@@ -24,6 +25,7 @@ struct status {
 	unsigned int rules;
 	const struct shunt_nat *nat;
 	unsigned int nat_rules;
+	struct links links; /* until the process ends */
 };
 
 /* Reads it all, and keeps the lock until the process ends, so that it stays

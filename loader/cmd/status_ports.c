@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cmd/status_ports.h"
+
+#include <stdio.h>
+
+#include "attach/ifaces.h"
+#include "util/json.h"
+
+static bool is_attached(const struct status *s, __u32 ifindex)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_STATES; i++)
+		if (s->states[i].kind == SHUNT_IFACE && s->states[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* What is attached was named, and so is not passed over. */
+static bool is_passed_over(const struct status *s, const struct links *l, const struct link *port)
+{
+	return link_master(l, port) && ifaces_match(s->states, port) &&
+	       !is_attached(s, port->ifindex);
+}
+
+void json_ports(const struct status *s, const struct links *l)
+{
+	const struct link *port;
+	size_t i;
+
+	json_open_in(stdout, "passed_over", '[');
+	for (i = 0; s->states && i < l->count; i++) {
+		port = &l->all[i];
+		if (!is_passed_over(s, l, port))
+			continue;
+		json_open(stdout, '{');
+		json_string(stdout, "name", port->name);
+		json_string(stdout, "master", link_master(l, port)->name);
+		json_string(stdout, "kind", port->kind);
+		json_string(stdout, "instead", link_top(l, port)->name);
+		json_bool(stdout, "attached", is_attached(s, link_top(l, port)->ifindex));
+		json_close(stdout, '}');
+	}
+	json_close(stdout, ']');
+}
+
+void print_ports(const struct status *s, const struct links *l)
+{
+	const struct link *port, *top;
+	char text[PORT_TEXT];
+	size_t i;
+
+	for (i = 0; i < l->count; i++) {
+		port = &l->all[i];
+		if (!is_passed_over(s, l, port))
+			continue;
+		top = link_top(l, port);
+		printf("  passed over: %s, %s", port->name, port_text(text, l, port));
+		if (is_attached(s, top->ifindex))
+			printf(", where steering is attached\n");
+		else
+			printf("; NOT ATTACHED there: load '--iface %s' as well\n", top->name);
+	}
+}
+
+const char *port_note(char *text, size_t size, const struct links *l, __u32 ifindex)
+{
+	const struct link *port = links_at(l, ifindex);
+	const struct link *top = port ? link_top(l, port) : NULL;
+	char what[PORT_TEXT];
+
+	*text = '\0';
+	if (top)
+		snprintf(text, size, "  %s, where its packets come as well: name '%s' instead",
+			 port_text(what, l, port), top->name);
+	return text;
+}
