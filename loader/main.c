@@ -160,6 +160,15 @@ static int take_options(int argc, char **argv)
 	return kept;
 }
 
+/* What a command returned; output that was lost on its way is a failure too. */
+static int finish_output(int error)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return error;
+	return error ? error : fail(errno ? -errno : -EIO, "stdout");
+}
+
 int main(int argc, char **argv)
 {
 	const char *base = strrchr(argv[0], '/');
@@ -175,13 +184,11 @@ int main(int argc, char **argv)
 		return exit_code(argc);
 	libbpf_set_print(libbpf_message);
 	if (alias)
-		return exit_code(alias->run(argc, argv));
+		return exit_code(finish_output(alias->run(argc, argv)));
 	if (argc > 1 && !strcmp(argv[1], "--version"))
 		argv[1] = (char *)"version";
 	if (argc > 1 && !strcmp(argv[1], "-h"))
 		argv[1] = (char *)"help";
 	error = argc > 1 ? run_command("", commands, argc - 1, argv + 1) : cmd_status(1, status);
-	if (fflush(stdout) && !error)
-		error = fail(-errno, "stdout");
-	return exit_code(error);
+	return exit_code(finish_output(error));
 }

@@ -34,14 +34,11 @@ const char *lo_name(char name[IF_NAMESIZE])
 	return if_indextoname(LOOPBACK, name) ? name : "lo";
 }
 
-/* accept_local holds for lo if it is set for all; forwarding is handed on to
- * each when it is set for all. */
-static bool is_on(enum lo_setting which, const char *lo)
+/* Whether a setting is on for lo. accept_local holds for lo if it is set for all;
+ * forwarding is handed on to each when it is set for all. */
+static bool is_on(enum lo_setting which, long own, long all)
 {
-	const char *setting = settings[which].name;
-
-	return sysctl_get(lo, setting) == 1 ||
-	       (which == LO_ACCEPT_LOCAL && sysctl_get("all", setting) == 1);
+	return own == 1 || (which == LO_ACCEPT_LOCAL && all == 1);
 }
 
 int lo_on(struct shunt_conf *conf, enum lo_setting which)
@@ -50,11 +47,16 @@ int lo_on(struct shunt_conf *conf, enum lo_setting which)
 	__u32 *made = field(conf, settings[which].made);
 	char name[IF_NAMESIZE];
 	const char *lo = lo_name(name);
+	long own = sysctl_get(lo, setting), all = sysctl_get("all", setting);
 	int error;
 
-	if (is_on(which, lo))
+	/* unload could not restore what was not read */
+	if (own < 0 || all < 0)
+		return fail((int)(own < 0 ? own : all), "can't read net.ipv4.conf.%s.%s",
+			    own < 0 ? lo : "all", setting);
+	if (is_on(which, own, all))
 		return 0;
-	__atomic_store_n(made, 1 + (sysctl_get("all", setting) == 1), __ATOMIC_SEQ_CST);
+	__atomic_store_n(made, 1 + (all == 1), __ATOMIC_SEQ_CST);
 	error = sysctl_set(lo, setting, 1);
 	if (!error)
 		return 0;

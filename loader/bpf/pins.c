@@ -339,12 +339,14 @@ int unpin_all(const char *kind)
 
 	if (!dir)
 		return errno == ENOENT ? 0 : fail(-errno, "can't read '%s'", path);
-	while ((e = readdir(dir))) {
+	while ((errno = 0, e = readdir(dir))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
 		error = unpin(kind, e->d_name);
 		first = first ? first : error;
 	}
+	if (errno && !first)
+		first = fail(-errno, "can't read '%s'", path);
 	closedir(dir);
 	if (!first && rmdir(pin_path(path, kind, "")))
 		return fail(-errno, "can't remove '%s'", path);

@@ -189,7 +189,12 @@ static void check_ifaces(void)
 	struct if_nameindex *list = if_nameindex(), *i;
 	int n;
 
-	for (i = list; i && i->if_index; i++) {
+	if (!list) {
+		found(WARN, "interfaces", "run 'shunt check' again", "can't list them: %s",
+		      strerror(errno));
+		return;
+	}
+	for (i = list; i->if_index; i++) {
 		if (!strcmp(i->if_name, "lo"))
 			continue;
 		check_rp_filter(i->if_name);

@@ -141,7 +141,8 @@ static int handle(struct rule_request *r, ssize_t len)
 	return run_words(count - 1, word + 1);
 }
 
-static void send_kind(int conn, char kind, int fd)
+/* false: the caller did not get all of it. */
+static bool send_kind(int conn, char kind, int fd)
 {
 	char packet[1 + ANSWER_MAX] = { kind };
 	off_t at = 0;
@@ -149,9 +150,10 @@ static void send_kind(int conn, char kind, int fd)
 
 	while ((n = pread(fd, packet + 1, ANSWER_MAX, at)) > 0) {
 		if (send(conn, packet, n + 1, MSG_NOSIGNAL) < 0)
-			return;
+			return false;
 		at += n;
 	}
+	return !n;
 }
 
 static void set_timeout(int conn, int option, int sec)
@@ -191,9 +193,8 @@ static void serve_call(int conn)
 	alarm(0);
 	fflush(stdout);
 	fflush(stderr);
-	send_kind(conn, ANSWER_ERRORS, err);
-	send_kind(conn, ANSWER_OUTPUT, out);
-	send(conn, status, sizeof(status), MSG_NOSIGNAL);
+	if (send_kind(conn, ANSWER_ERRORS, err) && send_kind(conn, ANSWER_OUTPUT, out))
+		send(conn, status, sizeof(status), MSG_NOSIGNAL);
 }
 
 /* --- the process that listens ------------------------------------------------------ */

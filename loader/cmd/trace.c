@@ -169,8 +169,9 @@ static int trace_follow(int argc, char **argv)
 		}
 		fflush(stdout);
 	}
+	error = ferror(pipe) ? fail(-errno, "can't read '%s'", path) : 0;
 	fclose(pipe);
-	return 0;
+	return error;
 }
 
 static int trace_help(int argc, char **argv)

@@ -127,6 +127,19 @@ static int read_line(struct rule_file *f, unsigned int number, char *line, size_
 	return read_rule(f, number, count, word);
 }
 
+/* getline() that tells an error from the end: the length, -ENODATA at the end, or -errno.
+ * The first bytes of a line whose rest can't be read are no line. */
+static ssize_t next_line(char **line, size_t *size, FILE *in)
+{
+	ssize_t len;
+
+	errno = 0;
+	len = getline(line, size, in);
+	if (ferror(in) || (len < 0 && !feof(in)))
+		return errno ? -errno : -EIO;
+	return len < 0 ? -ENODATA : len;
+}
+
 static int read_lines(FILE *in, struct rule_file *f)
 {
 	_cleanup_free_ char *line = NULL;
@@ -135,13 +148,13 @@ static int read_lines(FILE *in, struct rule_file *f)
 	ssize_t len;
 	int error = 0;
 
-	while (!error && (len = getline(&line, &size, in)) >= 0) {
+	while (!error && (len = next_line(&line, &size, in)) >= 0) {
 		message_place(f->name, ++number);
 		error = read_line(f, number, line, len);
 	}
 	message_place(NULL, 0);
-	if (!error && ferror(in))
-		error = fail(-errno, "'%s'", f->name);
+	if (!error && len != -ENODATA)
+		error = fail((int)len, "'%s'", f->name);
 	return error;
 }
 

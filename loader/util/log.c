@@ -44,6 +44,8 @@ int fail(int error, const char *fmt, ...)
 {
 	va_list args;
 
+	if (!error)
+		error = -EIO; /* what failed is never taken for done */
 	va_start(args, fmt);
 	message(fmt, args, strerror(-error));
 	va_end(args);

@@ -15,12 +15,14 @@ static FILE *open_setting(const char *iface, const char *name, const char *mode)
 long sysctl_get(const char *iface, const char *name)
 {
 	FILE *f = open_setting(iface, name, "re");
-	long value = -1;
+	long value;
 
-	if (f && fscanf(f, "%ld", &value) != 1)
-		value = -1;
-	if (f)
-		fclose(f);
+	if (!f)
+		return -errno;
+	errno = 0;
+	if (fscanf(f, "%ld", &value) != 1)
+		value = errno ? -errno : -EIO;
+	fclose(f);
 	return value;
 }
 

@@ -3,7 +3,7 @@
 #ifndef SHUNT_SYSCTL_H
 #define SHUNT_SYSCTL_H
 
-/* net.ipv4.conf.IFACE.NAME, -1 if it can't be read. */
+/* net.ipv4.conf.IFACE.NAME, which is never negative; or -errno, unsaid. */
 long sysctl_get(const char *iface, const char *name);
 
 /* 0 or -errno, unsaid. */
