@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The words of 'shunt load', and how they differ from what is loaded. */
+#include "unit.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "attach/cgroup.h"
+#include "config/load_config.h"
+#include "fake_maps.h"
+
+/* What request_parse() makes of the words after 'load'; the caller frees it. */
+static struct request *parse(const char *text, int *ret_error)
+{
+	struct request *req = calloc(1, sizeof(*req));
+	struct words w;
+	char line[1024];
+
+	assert_non_null(req);
+	snprintf(line, sizeof(line), "load %s", text);
+	words_split(line, &w);
+	*ret_error = request_parse(w.argc, w.argv, req);
+	words_free(&w);
+	return req;
+}
+
+static void request_free(struct request *req)
+{
+	rule_file_free(&req->config);
+	free(req);
+}
+
+static struct request *accepted(const char *text)
+{
+	int error;
+	struct request *req = parse(text, &error);
+
+	if (error)
+		fail_msg("'%s' is refused", text);
+	return req;
+}
+
+static void interfaces_are_loaded_once(void **unused)
+{
+	struct request *req = accepted("--iface lo --iface lo");
+
+	(void)unused;
+	assert_int_equal(req->n, 1);
+	assert_int_equal(req->states[0].kind, SHUNT_IFACE);
+	assert_int_equal(req->states[0].ifindex, 1);
+	assert_string_equal(req->states[0].name, "lo");
+	assert_true(req->steer);
+	assert_false(req->bypass || req->nat || req->monitor || req->force);
+	assert_int_equal(req->conf.mark, 0x1000000);
+	assert_int_equal(req->conf.table, 20560);
+	assert_int_equal(req->conf.max_bytes, 8 << 20);
+	assert_int_equal(req->conf.max_msgs, 2048);
+	assert_int_equal(req->conf.max_rules, 1 << 20);
+	assert_int_equal(req->conf.flow_buckets, SHUNT_FLOWS);
+	request_free(req);
+}
+
+static void patterns_name_interfaces(void **unused)
+{
+	struct request *req = accepted("--iface veth* --force");
+
+	(void)unused;
+	assert_int_equal(req->states[0].kind, SHUNT_PATTERN);
+	assert_int_equal(req->states[0].ifindex, 0);
+	assert_true(req->force);
+	request_free(req);
+}
+
+/* The monitor counts what the others did, so it comes last. */
+static void the_monitor_is_attached_last(void **unused)
+{
+	struct request *req = accepted("--monitor lo --iface lo --nat lo");
+	unsigned int i;
+
+	(void)unused;
+	assert_int_equal(req->n, 5);
+	assert_int_equal(req->states[0].kind, SHUNT_IFACE);
+	for (i = 0; i < 5; i++)
+		assert_string_equal(req->states[i].name, "lo");
+	assert_int_equal(req->states[1].kind, SHUNT_NAT_IN);
+	assert_int_equal(req->states[2].kind, SHUNT_NAT_OUT);
+	assert_int_equal(req->states[3].kind, SHUNT_MONITOR_IN);
+	assert_int_equal(req->states[4].kind, SHUNT_MONITOR_OUT);
+	assert_true(req->nat && req->monitor && req->steer);
+	request_free(req);
+	/* without steering no mark is taken */
+	req = accepted("--monitor lo --monitor lo");
+	assert_int_equal(req->n, 2);
+	assert_int_equal(req->conf.mark, 0);
+	request_free(req);
+}
+
+static void limits_are_read(void **unused)
+{
+	struct request *req = accepted("--iface lo --max-bytes 1024 --max-messages 7 --host-bytes 0x100000 "
+				     "--mark 0x80 --router-mark 6 --table 77 --max-rules 5 "
+				     "--max-flows 1000 --nat-flows 9 --nat-idle tcp=60 --nat-idle udp=1");
+	const long page = getpagesize();
+
+	(void)unused;
+	assert_int_equal(req->conf.max_bytes, 1024);
+	assert_int_equal(req->conf.max_msgs, 7);
+	assert_int_equal(req->conf.max_pages, 0x100000 / page);
+	assert_int_equal(req->conf.host_msgs, 0x100000 / 1024);
+	assert_int_equal(req->conf.mark, 0x80);
+	assert_int_equal(req->conf.router_mark, 6);
+	assert_int_equal(req->conf.table, 77);
+	assert_int_equal(req->conf.max_rules, 5);
+	assert_int_equal(req->conf.flow_buckets, 1024);
+	assert_int_equal(req->nat_conf.flows, 9);
+	assert_int_equal(req->nat_conf.idle_ns[NAT_TCP], 60000000000);
+	assert_int_equal(req->nat_conf.idle_ns[NAT_UDP], 1000000000);
+	request_free(req);
+}
+
+static const struct {
+	const char *words;
+	int error;
+	const char *message;
+} refused[] = {
+	{ "", -EINVAL, "nothing to do: give --cgroup, --iface, --nat or --monitor" },
+	{ "--via x", -EINVAL, "unknown word '--via'" },
+	{ "--iface", -EINVAL, "--iface: a value is missing" },
+	{ "--config", -EINVAL, "--config: a value is missing" },
+	{ "--iface no_such_iface", -ENODEV, "no interface 'no_such_iface'" },
+	{ "--iface a_pattern_that_is_long*", -ENODEV, "no interface 'a_pattern_that_is_long*'" },
+	{ "--monitor no_such_iface", -ENODEV, "no interface 'no_such_iface'" },
+	{ "--nat no_such_iface", -ENODEV, "no interface 'no_such_iface'" },
+	{ "--cgroup /=sometimes", -EINVAL, "unknown admission 'sometimes'" },
+	{ "--cgroup no/such/cgroup", -ENOENT, "cgroup" },
+	{ "--cgroup /etc", -1, "'/etc'" },
+	{ "--router-cgroup no/such/cgroup", -ENOENT, "cgroup" },
+	{ "--iface lo --exclude port:80", -EINVAL, "there is no --cgroup" },
+	{ "--exclude x", -EINVAL, "neither port:N[-N], ADDR/LEN nor process:NAME" },
+	{ "--exclude port:0", -EINVAL, "'0': not a port" },
+	{ "--exclude 10.0.0.1/8", -EINVAL, "did you mean 10.0.0.0/8?" },
+	{ "--exclude process:", -EINVAL, "a process name has 1 to 15 letters" },
+	{ "--exclude process:1234567890123456", -EINVAL, "a process name has 1 to 15 letters" },
+	{ "--max-bytes 0", -EINVAL, "--max-bytes '0': not a number from 1 to 1073741824" },
+	{ "--max-bytes -1", -EINVAL, "--max-bytes '-1': not a number" },
+	{ "--max-bytes 1k", -EINVAL, "--max-bytes '1k': not a number" },
+	{ "--max-bytes ''", -EINVAL, "--max-bytes '': not a number" },
+	{ "--max-bytes 99999999999999999999", -EINVAL, "not a number" },
+	{ "--max-messages 1048577", -EINVAL, "not a number from 1 to 1048576" },
+	{ "--host-bytes 0", -EINVAL, "--host-bytes '0'" },
+	{ "--mark 3", -EINVAL, "--mark '3': more than one bit" },
+	{ "--mark 0x100000000", -EINVAL, "not a number from 1 to 4294967295" },
+	{ "--router-mark 0", -EINVAL, "--router-mark '0'" },
+	{ "--table 254", -EINVAL, "--table '254': the system's own" },
+	{ "--table 0", -EINVAL, "--table '0': not a number" },
+	{ "--max-rules 0", -EINVAL, "--max-rules '0'" },
+	{ "--max-flows 16777217", -EINVAL, "--max-flows '16777217'" },
+	{ "--nat-flows 0", -EINVAL, "--nat-flows '0'" },
+	{ "--nat-idle tcp", -EINVAL, "not KIND=SECONDS" },
+	{ "--nat-idle icmp=3", -EINVAL, "no such kind of flow" },
+	{ "--nat-idle tcp=0", -EINVAL, "not a number of seconds from 1 to 99999" },
+};
+
+static void wrong_words_are_named(void **unused)
+{
+	size_t i;
+	int error;
+
+	(void)unused;
+	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		messages_begin();
+		request_free(parse(refused[i].words, &error));
+		assert_has(messages_end(), refused[i].message);
+		if (refused[i].error == -1)
+			assert_true(error < 0);
+		else
+			assert_int_equal(error, refused[i].error);
+	}
+}
+
+static void what_is_attached_has_a_bound(void **unused)
+{
+	struct request *req = calloc(1, sizeof(*req));
+	char *words[] = { "load", "--iface", "x*" };
+	char *monitor[] = { "load", "--monitor", "lo" }, *nat[] = { "load", "--nat", "lo" };
+	char *cgroup[] = { "load", "--cgroup", "/" };
+
+	(void)unused;
+	assert_non_null(req);
+	messages_begin();
+	req->n = SHUNT_STATES;
+	assert_int_equal(request_parse(3, words, req), -EINVAL);
+	assert_int_equal(request_parse(3, monitor, req), -EINVAL);
+	assert_int_equal(request_parse(3, nat, req), -EINVAL);
+	assert_int_equal(request_parse(3, cgroup, req), -EINVAL);
+	assert_has(messages_end(), "--iface 'x*': more than 1024 attachments");
+	request_free(req);
+}
+
+/* --- files ------------------------------------------------------------------------ */
+
+static char file_name[] = "/tmp/shunt-unit-XXXXXX";
+
+static int parse_file(const char *text, const char *words, struct request **ret)
+{
+	char line[256];
+	int fd, error;
+
+	strcpy(file_name + strlen(file_name) - 6, "XXXXXX");
+	fd = mkstemp(file_name);
+	assert_true(fd >= 0);
+	dprintf(fd, "%s", text);
+	close(fd);
+	snprintf(line, sizeof(line), "--config %s %s", file_name, words);
+	*ret = parse(line, &error);
+	unlink(file_name);
+	return error;
+}
+
+static void files_add_to_the_words(void **unused)
+{
+	struct request *req;
+
+	(void)unused;
+	assert_int_equal(parse_file("iface lo\nmax-rules 9\ntcp dst 10.0.0.0/8 pass\n", "--table 77",
+				    &req), 0);
+	assert_true(req->steer);
+	assert_int_equal(req->conf.max_rules, 9);
+	assert_int_equal(req->conf.table, 77);
+	assert_int_equal(req->config.count, 1);
+	request_free(req);
+}
+
+static void files_need_what_their_rules_need(void **unused)
+{
+	static const struct {
+		const char *text, *words, *message;
+	} files[] = {
+		{ "tcp dst 10.0.0.0/8 pass\n", "--monitor lo", "has rules, but there is no --iface" },
+		{ "nat tcp dst 10.0.0.1 to 10.0.0.2\n", "--monitor lo",
+		  "has NAT rules, but there is no --nat and no --iface" },
+		{ "iface lo\nmax-rules x\n", "", ":2: --max-rules 'x': not a number" },
+		{ "iface lo\n", "--config /dev/null", "--config is given twice" },
+		{ "tcp\n", "", ":1: a rule needs" },
+	};
+	struct request *req;
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		messages_begin();
+		assert_int_equal(parse_file(files[i].text, files[i].words, &req), -EINVAL);
+		assert_has(messages_end(), files[i].message);
+		request_free(req);
+	}
+}
+
+/* --- cgroups ------------------------------------------------------------------------ */
+
+static void cgroups_are_admitted_as_told(void **unused)
+{
+	char root[240], words[1024];
+	struct request *req;
+
+	(void)unused;
+	if (cgroup_root(root, sizeof(root)))
+		skip();
+	snprintf(words, sizeof(words), "--cgroup %s --exclude port:80-90 --exclude 10.0.0.0/8 "
+		 "--exclude process:curl", root);
+	req = accepted(words);
+	assert_true(req->bypass && req->proven && !req->eager);
+	assert_int_equal(req->states[0].admit, SHUNT_PROVEN);
+	assert_int_equal(req->conf.excludes, 3);
+	assert_int_equal(req->excludes[0].kind, EXCLUDE_PORT);
+	assert_int_equal(req->excludes[0].low, 80);
+	assert_int_equal(req->excludes[0].high, 90);
+	assert_int_equal(req->excludes[1].kind, EXCLUDE_PREFIX);
+	assert_int_equal(req->excludes[1].len, 8);
+	assert_string_equal(req->excludes[2].comm, "curl");
+	request_free(req);
+	snprintf(words, sizeof(words), "--cgroup %s=eager --cgroup %s=eager --router-cgroup %s", root,
+		 root, root);
+	req = accepted(words);
+	assert_int_equal(req->n, 1);
+	assert_true(req->eager && !req->proven);
+	assert_int_equal(req->states[0].admit, SHUNT_EAGER);
+	assert_string_equal(req->router, root);
+	assert_int_equal(req->conf.router_cgroup, cgroup_id(root));
+	request_free(req);
+	snprintf(words, sizeof(words), "--cgroup %s=eager --exclude process:curl", root);
+	messages_begin();
+	int error;
+	request_free(parse(words, &error));
+	assert_has(messages_end(), "'process:curl': is for 'proven'");
+	assert_int_equal(error, -EINVAL);
+}
+
+static void there_are_at_most_64_excludes(void **unused)
+{
+	struct request *req;
+	FILE *out = output_begin();
+	int i;
+
+	(void)unused;
+	for (i = 0; i <= SHUNT_EXCLUDES; i++)
+		fprintf(out, "exclude port:%d\n", i + 1);
+	messages_begin();
+	assert_int_equal(parse_file(output_end(), "", &req), -EINVAL);
+	assert_has(messages_end(), ":65: --exclude 'port:65': more than 64");
+	request_free(req);
+}
+
+/* --- what is loaded --------------------------------------------------------------------- */
+
+/* The option that differs between two sets of words: the first one is loaded. */
+static const char *difference(const char *loaded, const char *asked)
+{
+	struct request *was = accepted(loaded), *req = accepted(asked);
+	const char *option;
+
+	fake_reset();
+	*(struct shunt_nat *)fake_array("shunt_nat", sizeof(struct shunt_nat)) = was->nat_conf;
+	memcpy(fake_array("shunt_exclude", sizeof(was->excludes)), was->excludes, sizeof(was->excludes));
+	option = request_other(req, was->states, &was->conf);
+	request_free(was);
+	request_free(req);
+	fake_reset();
+	return option;
+}
+
+static void the_option_that_differs_is_named(void **unused)
+{
+	static const struct {
+		const char *loaded, *asked, *option;
+	} words[] = {
+		{ "--iface lo --monitor lo", "--iface lo", "--monitor" },
+		{ "--iface lo", "--iface lo --monitor lo", "--monitor" },
+		{ "--iface lo", "--iface lo --nat lo", "--nat" },
+		{ "--iface lo", "--iface veth*", "--iface" },
+		{ "--iface veth*", "--iface lo", "--iface" },
+		{ "--iface lo", "--iface lo --max-bytes 9", "--max-bytes" },
+		{ "--iface lo", "--iface lo --max-messages 9", "--max-messages" },
+		{ "--iface lo", "--iface lo --host-bytes 999999", "--host-bytes" },
+		{ "--iface lo", "--iface lo --mark 1", "--mark" },
+		{ "--iface lo", "--iface lo --router-mark 1", "--router-mark" },
+		{ "--iface lo --table 7", "--iface lo", "--table" },
+		{ "--iface lo", "--iface lo --max-rules 9", "--max-rules" },
+		{ "--iface lo", "--iface lo --max-flows 9", "--max-flows" },
+		{ "--iface lo", "--iface lo --nat-flows 9", "--nat-flows" },
+		{ "--iface lo", "--iface lo --nat-idle tcp=9", "--nat-idle" },
+	};
+	size_t i;
+
+	(void)unused;
+	assert_null(difference("--iface lo --table 7", "--table 7 --iface lo"));
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		const char *option = difference(words[i].loaded, words[i].asked);
+
+		assert_non_null(option);
+		assert_string_equal(option, words[i].option);
+	}
+}
+
+static void excludes_that_differ_are_named(void **unused)
+{
+	char root[240], loaded[512], asked[512];
+
+	(void)unused;
+	if (cgroup_root(root, sizeof(root)))
+		skip();
+	snprintf(loaded, sizeof(loaded), "--cgroup %s --exclude port:80", root);
+	snprintf(asked, sizeof(asked), "--cgroup %s --exclude port:81", root);
+	assert_null(difference(loaded, loaded));
+	assert_string_equal(difference(loaded, asked), "--exclude");
+	snprintf(asked, sizeof(asked), "--cgroup %s", root);
+	assert_string_equal(difference(loaded, asked), "--exclude");
+	snprintf(loaded, sizeof(loaded), "--cgroup %s=eager", root);
+	assert_string_equal(difference(loaded, asked), "--cgroup");
+}
+
+static void options_are_known(void **unused)
+{
+	(void)unused;
+	assert_true(is_load_option("--iface"));
+	assert_true(is_load_option("--nat-idle"));
+	assert_false(is_load_option("--config"));
+	assert_false(is_load_option("--force"));
+	assert_false(is_load_option("iface"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(interfaces_are_loaded_once),
+		cmocka_unit_test(patterns_name_interfaces),
+		cmocka_unit_test(the_monitor_is_attached_last),
+		cmocka_unit_test(limits_are_read),
+		cmocka_unit_test(wrong_words_are_named),
+		cmocka_unit_test(what_is_attached_has_a_bound),
+		cmocka_unit_test(files_add_to_the_words),
+		cmocka_unit_test(files_need_what_their_rules_need),
+		cmocka_unit_test(cgroups_are_admitted_as_told),
+		cmocka_unit_test(there_are_at_most_64_excludes),
+		cmocka_unit_test(the_option_that_differs_is_named),
+		cmocka_unit_test(excludes_that_differ_are_named),
+		cmocka_unit_test(options_are_known),
+	};
+
+	return cmocka_run_group_tests_name("load_config", tests, NULL, NULL);
+}
