@@ -11,7 +11,7 @@ BPFTOOL ?= $(firstword $(foreach t,bpftool $(wildcard /usr/lib/linux-tools/*/bpf
 PKG_CONFIG ?= pkg-config
 B := build
 
-VERSION := 0.1
+VERSION := 0.2
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow
 CPPFLAGS += -Iinclude -Iloader -I$(B) -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"'

@@ -5,10 +5,6 @@
 
 #include <stdbool.h>
 
-#ifndef SHUNT_VERSION
-#define SHUNT_VERSION "0.1"
-#endif
-
 /* Options that may stand anywhere on the command line. */
 struct options {
 	bool json;           /* -j */
