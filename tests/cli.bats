@@ -682,7 +682,7 @@ other()
 	local option
 
 	runs 0 load help
-	for option in $(grep -o '"--[a-z-]*"' "$PROJECT/loader/config/load_config.c" | tr -d '"' | sort -u); do
+	for option in $(grep -o '"--[a-z-]*"' "$PROJECT/loader/config/options.c" | tr -d '"' | sort -u); do
 		grep -qe "$option" "$OUT"
 		grep -qe "$option" "$PROJECT/scripts/load.sh"
 	done

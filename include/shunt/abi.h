@@ -617,7 +617,6 @@ enum shunt_answer {
 };
 
 /* UDP flows given to a listener, if load is not told otherwise. */
-#define SHUNT_FLOWS 65536
 #define SHUNT_UDP_IDLE 60 /* ticks after which a UDP flow is a new one */
 
 /* CLOCK_MONOTONIC in ticks of 1.07 seconds: no division in a program. */

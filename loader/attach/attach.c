@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 
+#include "attach/attachments.h"
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
 #include "attach/tc.h"
@@ -17,7 +18,6 @@
 #include "bpf/programs.h"
 #include "bypass/pairs.h"
 #include "util/cleanup.h"
-#include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -174,26 +174,6 @@ int detach(struct shunt_state *states, unsigned int i)
 	return error;
 }
 
-struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind, const char *name)
-{
-	int i;
-
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == kind && !strcmp(states[i].name, name))
-			return &states[i];
-	return NULL;
-}
-
-static struct shunt_state *free_state(struct shunt_state *states)
-{
-	int i;
-
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_NONE)
-			return &states[i];
-	return NULL;
-}
-
 int attach_new(struct shunt_state *states, const struct shunt_state *wanted)
 {
 	struct shunt_state *s = state_find(states, wanted->kind, wanted->name);
@@ -205,7 +185,7 @@ int attach_new(struct shunt_state *states, const struct shunt_state *wanted)
 	error = s ? detach(states, s - states) : 0;
 	if (error)
 		return error;
-	s = free_state(states);
+	s = state_free(states);
 	if (!s)
 		return deny(-ENOSPC, "can't attach to '%s': more than %d attachments", wanted->name,
 			    SHUNT_STATES);

@@ -27,10 +27,6 @@ int detach(struct shunt_state *states, unsigned int i);
  * that name. */
 int let_go(struct shunt_state *states, unsigned int i);
 
-/* The entry of this kind and name, NULL if there is none. */
-struct shunt_state *state_find(struct shunt_state *states, enum shunt_kind kind,
-			       const char *name);
-
 /* Is states[i] still attached? Someone may have taken it off. */
 int attached(const struct shunt_state *states, unsigned int i);
 

@@ -12,21 +12,16 @@
 #include <linux/rtnetlink.h>
 
 #include "attach/attach.h"
+#include "attach/attachments.h"
 #include "attach/links.h"
 #include "attach/local_origin.h"
 #include "attach/tc.h"
 #include "bpf/pins.h"
-#include "nat/nat_attach.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
 #define LOOPBACK 1 /* LOOPBACK_IFINDEX, whatever its name: include/net/flow.h */
-
-bool is_pattern(const char *name)
-{
-	return strpbrk(name, "*?[");
-}
 
 bool ifaces_wanted(const struct shunt_state *states)
 {
@@ -98,7 +93,7 @@ static bool fits(const struct shunt_state *s)
 {
 	struct shunt_state both[2];
 
-	return !nat_is(s) || (!nat_states(s->name, both) &&
+	return !state_is_nat(s) || (!nat_states(s->name, both) &&
 			      (both[0].kind == s->kind || both[1].kind == s->kind));
 }
 

@@ -9,9 +9,6 @@
 #include "attach/links.h"
 #include "rules/rule.h"
 
-/* Names it interfaces by a pattern, as 'veth*' does? */
-bool is_pattern(const char *name);
-
 /*
  * Attaches steering to the interfaces that a pattern names, but for ports of bridges and
  * the like, and all else to those that were made anew or are back; takes it off those that

@@ -16,8 +16,6 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/pins.h"
-#include "config/load_config.h"
-#include "nat/nat_attach.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "shunt.skel.h"
@@ -67,7 +65,7 @@ bool kernel_walks_maps(void)
 	return fd >= 0;
 }
 
-static void choose_maps(struct shunt_bpf *skel, const struct request *req)
+static void choose_maps(struct shunt_bpf *skel, const struct program_set *set)
 {
 	struct bpf_map *map;
 
@@ -76,16 +74,77 @@ static void choose_maps(struct shunt_bpf *skel, const struct request *req)
 			       map == skel->maps.shunt_buckets;
 
 		if (!bpf_map__is_internal(map))
-			bpf_map__set_autocreate(map, monitor ? req->monitor : !req->alone);
+			bpf_map__set_autocreate(map, monitor ? set->monitor : !set->monitor_only);
 	}
-	bpf_map__set_max_entries(skel->maps.shunt_buckets, seen_buckets());
-	bpf_map__set_max_entries(skel->maps.shunt_seen, seen_buckets() * SHUNT_WAYS);
 }
 
-int programs_open(const struct request *req, struct shunt_bpf **ret)
+unsigned int monitor_buckets(void)
 {
-	__u32 buckets = req->conf.flow_buckets ? req->conf.flow_buckets : 1;
-	bool casts = kernel_casts(), walks = req->bypass && kernel_walks_maps();
+	return SHUNT_BUCKETS * libbpf_num_possible_cpus();
+}
+
+static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
+{
+	bool nat = set->steer || set->nat;
+
+	/* Without its half a map is of no use, but belongs to the object. */
+	bpf_map__set_max_entries(skel->maps.shunt_flows,
+				 set->steer && set->flow_buckets ? set->flow_buckets : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, set->nat_flows ? 2 * set->nat_flows : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_queue, nat && set->nat_flows ? set->nat_flows : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_buckets, monitor_buckets());
+	bpf_map__set_max_entries(skel->maps.shunt_seen, monitor_buckets() * SHUNT_WAYS);
+}
+
+static void choose_programs(struct shunt_bpf *skel, const struct program_set *set)
+{
+	bool bypass = set->bypass, casts = kernel_casts(), flags = kernel_sees_flags();
+	bool walks = bypass && kernel_walks_maps();
+	const struct {
+		struct bpf_program *program;
+		bool wanted;
+	} choices[] = {
+		{ skel->progs.shunt_eager, bypass },
+		{ skel->progs.shunt_proven, bypass },
+		{ skel->progs.shunt_repair, bypass },
+		{ skel->progs.shunt_adopt, bypass },
+		{ skel->progs.shunt_kick, bypass },
+		{ skel->progs.shunt_read, bypass },
+		{ skel->progs.shunt_ioctl, bypass },
+		{ skel->progs.shunt_unheard, bypass },
+		{ skel->progs.shunt_reset, bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC) },
+		{ skel->progs.shunt_recv, bypass && flags },
+		{ skel->progs.shunt_send, bypass && flags },
+		{ skel->progs.shunt_scan, bypass && walks },
+		{ skel->progs.shunt_list, bypass && walks },
+		{ skel->progs.shunt_drain, bypass && walks },
+		{ skel->progs.shunt_scan_files, bypass && !walks },
+		{ skel->progs.shunt_list_files, bypass && !walks },
+		{ skel->progs.shunt_drain_files, bypass && !walks },
+		{ skel->progs.shunt_verdict, bypass && casts },
+		{ skel->progs.shunt_verdict61, bypass && !casts },
+		{ skel->progs.shunt_steer, set->steer },
+		{ skel->progs.shunt_whole, set->steer },
+		{ skel->progs.shunt_gather, set->steer },
+		{ skel->progs.shunt_see_in, set->monitor },
+		{ skel->progs.shunt_see_out, set->monitor },
+		{ skel->progs.shunt_nat_init, set->steer || set->nat },
+		{ skel->progs.shunt_test, set->on_demand_too },
+		{ skel->progs.shunt_local, set->on_demand_too },
+		{ skel->progs.shunt_arrive, set->on_demand_too },
+		{ skel->progs.shunt_nat_in, set->on_demand_too },
+		{ skel->progs.shunt_nat_out, set->on_demand_too },
+		{ skel->progs.shunt_nat_raw_in, set->on_demand_too },
+		{ skel->progs.shunt_nat_raw_out, set->on_demand_too },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(choices) / sizeof(*choices); i++)
+		bpf_program__set_autoload(choices[i].program, choices[i].wanted);
+}
+
+int programs_open(const struct program_set *set, struct shunt_bpf **ret)
+{
 	struct shunt_bpf *skel;
 	int error;
 
@@ -95,45 +154,9 @@ int programs_open(const struct request *req, struct shunt_bpf **ret)
 	skel = shunt_bpf__open();
 	if (!skel)
 		return fail(-errno, "can't open the programs");
-	bpf_program__set_autoload(skel->progs.shunt_eager, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_proven, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_repair, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_adopt, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_kick, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_reset,
-				  req->bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC));
-	bpf_program__set_autoload(skel->progs.shunt_read, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_ioctl, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_recv, req->bypass && kernel_sees_flags());
-	bpf_program__set_autoload(skel->progs.shunt_send, req->bypass && kernel_sees_flags());
-	bpf_program__set_autoload(skel->progs.shunt_unheard, req->bypass);
-	bpf_program__set_autoload(skel->progs.shunt_scan, req->bypass && walks);
-	bpf_program__set_autoload(skel->progs.shunt_list, req->bypass && walks);
-	bpf_program__set_autoload(skel->progs.shunt_drain, req->bypass && walks);
-	bpf_program__set_autoload(skel->progs.shunt_scan_files, req->bypass && !walks);
-	bpf_program__set_autoload(skel->progs.shunt_list_files, req->bypass && !walks);
-	bpf_program__set_autoload(skel->progs.shunt_drain_files, req->bypass && !walks);
-	bpf_program__set_autoload(skel->progs.shunt_verdict, req->bypass && casts);
-	bpf_program__set_autoload(skel->progs.shunt_verdict61, req->bypass && !casts);
-	bpf_program__set_autoload(skel->progs.shunt_steer, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_test, req->all);
-	bpf_program__set_autoload(skel->progs.shunt_local, req->all);
-	bpf_program__set_autoload(skel->progs.shunt_arrive, req->all);
-	bpf_program__set_autoload(skel->progs.shunt_whole, req->steer);
-	bpf_program__set_autoload(skel->progs.shunt_gather, req->steer);
-	/* without steering they are of no use, but belong to the object */
-	bpf_map__set_max_entries(skel->maps.shunt_flows, req->steer ? buckets : 1);
-	bpf_program__set_autoload(skel->progs.shunt_see_in, req->monitor);
-	bpf_program__set_autoload(skel->progs.shunt_see_out, req->monitor);
-	bpf_program__set_autoload(skel->progs.shunt_nat_in, req->all);
-	bpf_program__set_autoload(skel->progs.shunt_nat_out, req->all);
-	bpf_program__set_autoload(skel->progs.shunt_nat_raw_in, req->all);
-	bpf_program__set_autoload(skel->progs.shunt_nat_raw_out, req->all);
-	bpf_program__set_autoload(skel->progs.shunt_nat_init, req->steer || req->nat);
-	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, 2 * req->nat_conf.flows);
-	bpf_map__set_max_entries(skel->maps.shunt_nat_queue,
-				 req->steer || req->nat ? req->nat_conf.flows : 1);
-	choose_maps(skel, req);
+	choose_programs(skel, set);
+	size_maps(skel, set);
+	choose_maps(skel, set);
 	error = shunt_bpf__load(skel);
 	if (error) {
 		shunt_bpf__destroy(skel);
@@ -259,11 +282,11 @@ int attach_verdict(struct shunt_bpf *skel)
 
 int programs_try(bool bypass, bool steer)
 {
-	const struct request req = {
-		.bypass = bypass, .steer = steer, .all = steer, .nat_conf.flows = 1,
+	const struct program_set set = {
+		.bypass = bypass, .steer = steer, .on_demand_too = steer, .nat_flows = 1,
 	};
 	struct shunt_bpf *skel;
-	int error = programs_open(&req, &skel);
+	int error = programs_open(&set, &skel);
 
 	if (!error)
 		shunt_bpf__destroy(skel);
@@ -272,14 +295,12 @@ int programs_try(bool bypass, bool steer)
 
 int private_bypass_open(struct private_bypass *ret)
 {
-	struct request req = { .bypass = true };
+	const struct program_set set = { .bypass = true };
 	struct shunt_conf *conf;
 	struct shunt_bpf *skel;
 	int error;
 
-	request_defaults(&req.conf);
-	nat_defaults(&req.nat_conf);
-	error = programs_open(&req, &skel);
+	error = programs_open(&set, &skel);
 	if (!error)
 		error = attach_verdict(skel);
 	if (error)
@@ -290,7 +311,14 @@ int private_bypass_open(struct private_bypass *ret)
 		shunt_bpf__destroy(skel);
 		return fail(-errno, "can't map the settings");
 	}
-	*conf = req.conf;
+	/* A self-test reaches no bound. */
+	*conf = (struct shunt_conf){
+		.abi = SHUNT_ABI,
+		.max_bytes = 1U << 30,
+		.max_msgs = 1U << 20,
+		.max_pages = ~0ULL,
+		.host_msgs = ~0U,
+	};
 	*ret = (struct private_bypass){
 		.skel = skel,
 		.conf = conf,
@@ -308,9 +336,9 @@ void private_bypass_close(struct private_bypass *b)
 
 int private_monitor_open(struct private_monitor *ret)
 {
-	struct request req = { .monitor = true, .alone = true };
+	const struct program_set set = { .monitor = true, .monitor_only = true };
 	struct shunt_bpf *skel;
-	int error = programs_open(&req, &skel);
+	int error = programs_open(&set, &skel);
 
 	if (error)
 		return error;
@@ -318,11 +346,9 @@ int private_monitor_open(struct private_monitor *ret)
 		.skel = skel,
 		.in = bpf_program__fd(skel->progs.shunt_see_in),
 		.out = bpf_program__fd(skel->progs.shunt_see_out),
-		.maps = {
-			.monitor = bpf_map__fd(skel->maps.shunt_monitor),
-			.buckets = bpf_map__fd(skel->maps.shunt_buckets),
-			.seen = bpf_map__fd(skel->maps.shunt_seen),
-		},
+		.monitor = bpf_map__fd(skel->maps.shunt_monitor),
+		.buckets = bpf_map__fd(skel->maps.shunt_buckets),
+		.seen = bpf_map__fd(skel->maps.shunt_seen),
 	};
 	return 0;
 }

@@ -6,15 +6,24 @@
 
 #include <linux/types.h>
 
-#include "flows/flow_counters.h"
-
-struct request;
 struct shunt_bpf;
 struct shunt_conf;
 
-/* Opens and loads what the request needs. 0 or -errno, said; *ret is the
- * caller's to destroy. */
-int programs_open(const struct request *req, struct shunt_bpf **ret);
+/* Which programs are wanted, and the size of their maps. */
+struct program_set {
+	bool bypass;
+	bool steer;
+	bool monitor;
+	bool nat;
+	bool monitor_only;   /* no other maps are made */
+	bool on_demand_too;  /* those that program_open() loads later, too */
+	__u32 flow_buckets;  /* of shunt_flows: a power of two; 0: one */
+	__u32 nat_flows;
+};
+
+/* Opens and loads the programs. Reports errors and returns -errno. The caller destroys
+ * *ret. */
+int programs_open(const struct program_set *set, struct shunt_bpf **ret);
 
 /* Pins all that was loaded. 0 or -errno, said. */
 int programs_pin(struct shunt_bpf *skel);
@@ -51,12 +60,17 @@ struct private_monitor {
 	struct shunt_bpf *skel;
 	int in;   /* programs */
 	int out;
-	struct seen_maps maps;
+	int monitor;  /* maps */
+	int buckets;
+	int seen;
 };
 
 /* 0 or -errno, said. */
 int private_monitor_open(struct private_monitor *ret);
 void private_monitor_close(struct private_monitor *m);
+
+/* Entries of shunt_buckets on this machine. */
+unsigned int monitor_buckets(void);
 
 /* Can programs look into the peer with plain loads (6.2 and later)? */
 bool kernel_casts(void);

@@ -9,6 +9,7 @@
 #include "attach/local_origin.h"
 #include "attach/own_addresses.h"
 #include "bpf/pins.h"
+#include "cmd/apply.h"
 #include "cmd/command.h"
 #include "config/rule_file.h"
 #include "nat/nat_attach.h"
@@ -16,6 +17,7 @@
 #include "nat/nat_store.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
+#include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -49,6 +51,69 @@ static int lock_rules(bool need_steer, bool *ret_steer)
 	return error ? error : take_fd(&lock);
 }
 
+static void compare(const struct rule_file *f, struct rule_changes *ret)
+{
+	struct rule_changes d = {};
+	const struct shunt_rule *was;
+	__u32 i;
+
+	for (i = 0; i < f->count; i++) {
+		was = rules_find(&f->line[i].rule);
+		if (was) /* it stays one of map_update's */
+			f->line[i].rule.old = was->old;
+		d.added += !was;
+		d.same += was && rule_same_effect(was, &f->line[i].rule);
+		d.changed += was && !rule_same_effect(was, &f->line[i].rule);
+	}
+	d.deleted = rules_count() - d.same - d.changed;
+	*ret = d;
+}
+
+int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
+{
+	int error = 0;
+
+	compare(f, ret);
+	if (ret->added + ret->changed + ret->deleted)
+		error = rules_replace(f->rule, f->count);
+	return error;
+}
+
+static bool any(const struct rule_changes *c)
+{
+	return c->added + c->changed + c->deleted + c->same;
+}
+
+static void say_changes(const char *what, const struct rule_changes *c)
+{
+	say("%u %srules: %u added, %u changed, %u deleted", c->added + c->changed + c->same, what,
+	    c->added, c->changed, c->deleted);
+}
+
+static void json_changes(const struct rule_changes *c)
+{
+	json_number(stdout, "rules", c->added + c->changed + c->same);
+	json_number(stdout, "added", c->added);
+	json_number(stdout, "changed", c->changed);
+	json_number(stdout, "deleted", c->deleted);
+}
+
+void report_rule_changes(const struct rule_changes *steer, const struct rule_changes *nat)
+{
+	if (any(steer) || !any(nat))
+		say_changes("", steer);
+	if (any(nat))
+		say_changes("NAT ", nat);
+	if (!opt.json)
+		return;
+	json_open(stdout, '{');
+	json_changes(steer);
+	json_open_in(stdout, "nat", '{');
+	json_changes(nat);
+	json_close(stdout, '}');
+	json_close(stdout, '}');
+}
+
 /* All of it, or nothing. */
 static int apply(const struct rule_file *f, bool steer)
 {
@@ -65,14 +130,14 @@ static int apply(const struct rule_file *f, bool steer)
 	if (error)
 		return error;
 	if (steer)
-		error = rule_file_apply(f, &c);
+		error = apply_steering_rules(f, &c);
 	if (error) {
 		nat_undo();
 		return error;
 	}
 	if (!f->nats)
 		nat_rest(states);
-	rule_file_report(&c, &nat);
+	report_rule_changes(&c, &nat);
 	ifaces_warn(f->rule, f->count);
 	own_warn(f->rule, f->count);
 	return 0;

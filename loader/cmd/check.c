@@ -23,7 +23,7 @@
 #include "bpf/selftest.h"
 #include "cmd/command.h"
 #include "cmd/trace.h"
-#include "config/load_config.h"
+#include "config/defaults.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"

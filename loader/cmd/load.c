@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "attach/attach.h"
+#include "attach/attachments.h"
 #include "attach/ifaces.h"
 #include "attach/local_origin.h"
 #include "attach/own_addresses.h"
@@ -21,8 +23,10 @@
 #include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
+#include "cmd/apply.h"
 #include "cmd/command.h"
 #include "config/load_config.h"
+#include "config/options.h"
 #include "flows/flow_counters.h"
 #include "nat/nat_attach.h"
 #include "nat/nat_store.h"
@@ -38,7 +42,7 @@
 
 /* A cgroup or an interface that was removed and made again lost its program, and
  * somebody may have removed the rule that delivers steered packets. */
-static int attach_again(const struct request *req, struct shunt_conf *conf,
+static int attach_again(const struct load_config *config, struct shunt_conf *conf,
 			struct shunt_state *states)
 {
 	const struct shunt_state *wanted;
@@ -46,9 +50,9 @@ static int attach_again(const struct request *req, struct shunt_conf *conf,
 	unsigned int i, n = 0;
 	int error = route_restore(conf, &n);
 
-	for (i = 0; i < req->n && !error; i++) {
-		wanted = &req->states[i];
-		s = state_same(states, wanted);
+	for (i = 0; i < config->n && !error; i++) {
+		wanted = &config->states[i];
+		s = state_find(states, wanted->kind, wanted->name);
 		if (!s || s->kind == SHUNT_PATTERN ||
 		    (attached(states, s - states) && s->ifindex == wanted->ifindex))
 			continue;
@@ -64,7 +68,7 @@ static int attach_again(const struct request *req, struct shunt_conf *conf,
 	}
 	if (!n)
 		say("already loaded");
-	if (!n || error || !req->steer)
+	if (!n || error || !config->steer)
 		return error;
 	error = rules_open();
 	if (error)
@@ -99,7 +103,7 @@ static int prepare_monitor(__u32 mark)
 	return fd < 0 ? fail(fd, "can't set up the monitor") : seen_prepare(fd, mark);
 }
 
-static int attach_all(const struct request *req, struct rule_changes *ret_nat)
+static int attach_all(const struct load_config *config, struct rule_changes *ret_nat)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);
@@ -110,54 +114,54 @@ static int attach_all(const struct request *req, struct rule_changes *ret_nat)
 
 	if (!conf || !states || !excludes || !nat)
 		return fail(-errno, "can't map the settings");
-	memcpy(excludes, req->excludes, sizeof(req->excludes));
-	*conf = req->conf;
-	*nat = req->nat_conf;
+	memcpy(excludes, config->excludes, sizeof(config->excludes));
+	*conf = config->conf;
+	*nat = config->nat_conf;
 	conf->sees_flags = kernel_sees_flags();
 	/* those that an earlier load steered may be on their way */
 	conf->cookies = ticks_now();
-	if (req->monitor)
+	if (config->monitor)
 		error = prepare_monitor(conf->mark);
-	if (!error && req->steer)
+	if (!error && config->steer)
 		error = route_add(conf);
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
-	if (!error && req->nat)
+	if (!error && config->nat)
 		error = nat_forwarding(conf);
-	for (i = 0; i < req->n && !error; i++) {
-		states[i] = req->states[i];
+	for (i = 0; i < config->n && !error; i++) {
+		states[i] = config->states[i];
 		error = attach(states, i);
 	}
-	if (!error && req->steer)
+	if (!error && config->steer)
 		error = ifaces_sync(conf, states);
-	if (!error && rule_file_is_local(&req->config))
+	if (!error && rule_file_is_local(&config->file))
 		error = local_begin();
-	if (!error && req->config.nats)
+	if (!error && config->file.nats)
 		error = nat_store_open();
-	if (!error && req->config.nats)
-		error = nat_replace(req->config.nat, req->config.nats, ret_nat);
+	if (!error && config->file.nats)
+		error = nat_replace(config->file.nat, config->file.nats, ret_nat);
 	if (!error)
 		__atomic_store_n(&conf->loaded, 1, __ATOMIC_SEQ_CST);
 	return error ? error : lo_keep(conf);
 }
 
-static int name_router(const struct request *req, const struct shunt_bpf *skel)
+static int name_router(const struct load_config *config, const struct shunt_bpf *skel)
 {
 	_cleanup_fd_ int cgroup = -1;
 	__u32 zero = 0;
 
-	if (!*req->router)
+	if (!*config->router)
 		return 0;
-	cgroup = open(req->router, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cgroup = open(config->router, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
-		return fail(-errno, "cgroup '%s'", req->router);
+		return fail(-errno, "cgroup '%s'", config->router);
 	if (bpf_map_update_elem(bpf_map__fd(skel->maps.shunt_router), &zero, &cgroup, BPF_ANY))
-		return fail(-errno, "can't enter cgroup '%s'", req->router);
+		return fail(-errno, "can't enter cgroup '%s'", config->router);
 	return 0;
 }
 
 /* Rules are there before the first packet. */
-static int make_rules(const struct request *req, const struct shunt_bpf *skel,
+static int make_rules(const struct load_config *config, const struct shunt_bpf *skel,
 		      struct rule_changes *ret)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -165,49 +169,74 @@ static int make_rules(const struct request *req, const struct shunt_bpf *skel,
 
 	if (!conf)
 		return fail(-errno, "can't map the settings");
-	conf->shards = req->conf.shards;
-	conf->max_rules = req->conf.max_rules;
+	conf->shards = config->conf.shards;
+	conf->max_rules = config->conf.max_rules;
 	error = tallies_make(bpf_map__fd(skel->maps.shunt_tallies), conf->shards);
 	if (!error)
 		error = store_make(bpf_map__fd(skel->maps.shunt_rules));
-	if (error || !req->config.count)
+	if (error || !config->file.count)
 		return error;
 	error = rules_open();
 	if (error)
 		return error;
-	error = rule_file_apply(&req->config, ret);
+	error = apply_steering_rules(&config->file, ret);
 	rules_close();
 	return error;
 }
 
-static int load_fresh(const struct request *req)
+static int load_fresh(const struct load_config *config)
 {
 	struct rule_changes steer = {}, nat = {};
 	struct shunt_bpf *skel = NULL;
-	int error = programs_open(req, &skel);
+	const struct program_set set = {
+		.bypass = config->bypass,
+		.steer = config->steer,
+		.monitor = config->monitor,
+		.nat = config->nat,
+		.flow_buckets = config->conf.flow_buckets,
+		.nat_flows = config->nat_conf.flows,
+	};
+	int error = programs_open(&set, &skel);
 
 	if (!error)
 		error = programs_pin(skel);
 	if (!error)
-		error = name_router(req, skel);
+		error = name_router(config, skel);
 	if (!error)
 		error = start_nat(skel);
-	if (!error && req->steer)
-		error = make_rules(req, skel, &steer);
-	if (!error && req->bypass)
+	if (!error && config->steer)
+		error = make_rules(config, skel, &steer);
+	if (!error && config->bypass)
 		error = attach_verdict(skel);
 	if (!error)
-		error = attach_all(req, &nat);
-	if (!error && req->config.count + req->config.nats) {
-		rule_file_report(&steer, &nat);
-		ifaces_warn(req->config.rule, req->config.count);
-		own_warn(req->config.rule, req->config.count);
+		error = attach_all(config, &nat);
+	if (!error && config->file.count + config->file.nats) {
+		report_rule_changes(&steer, &nat);
+		ifaces_warn(config->file.rule, config->file.count);
+		own_warn(config->file.rule, config->file.count);
 	}
 	shunt_bpf__destroy(skel);
 	return error;
 }
 
-static int load(struct request *req)
+/* The option that says something else than what is loaded, NULL if none does. */
+static const char *difference(const struct load_config *config, const struct shunt_state *states,
+			      const struct shunt_conf *conf)
+{
+	_cleanup_free_ struct load_config *loaded = calloc(1, sizeof(*loaded));
+	const struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
+	const struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
+
+	if (!loaded || !excludes || !nat)
+		return "pinned maps";
+	memcpy(loaded->states, states, sizeof(loaded->states));
+	memcpy(loaded->excludes, excludes, sizeof(loaded->excludes));
+	loaded->conf = *conf;
+	loaded->nat_conf = *nat;
+	return load_config_difference(config, loaded);
+}
+
+static int load(struct load_config *config)
 {
 	_cleanup_fd_ int lock = pins_lock(true);
 	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -226,13 +255,13 @@ static int load(struct request *req)
 			return home_netns() ? home_gone() :
 			       deny(-EEXIST, "already loaded in another network namespace; "
 				    "unload first, or choose another --pin-dir");
-		other = request_other(req, states, conf);
+		other = difference(config, states, conf);
 		if (other)
 			return deny(-EEXIST, "already loaded with other options: %s differs ('shunt "
 				    "status' shows what is loaded); unload first", other);
-		if (req->config.count + req->config.nats)
+		if (config->file.count + config->file.nats)
 			say("rules are left as they are: 'shunt apply' changes them");
-		error = attach_again(req, conf, states);
+		error = attach_again(config, conf, states);
 		if (!error && ifaces_wanted(states))
 			error = ifaces_sync(conf, states);
 		if (!error)
@@ -245,32 +274,40 @@ static int load(struct request *req)
 		error = fail(-errno, "can't go back to this network namespace");
 	if (error)
 		return error;
-	if (req->proven || (req->eager && !req->force))
-		error = selftest_load(req->eager && !req->force, &fionread);
-	req->conf.fionread_faulty = !fionread;
+	if (config->proven || (config->eager && !config->force))
+		error = selftest_load(config->eager && !config->force, &fionread);
+	config->conf.fionread_faulty = !fionread;
 	if (!error)
-		error = load_fresh(req);
+		error = load_fresh(config);
 	if (error && !teardown(DRAIN_MS))
 		pins_remove();
-	if (!error && req->steer)
+	if (!error && config->steer)
 		ifaces_warn_ports();
 	return error;
 }
 
+static int load_help(void)
+{
+	puts("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n"
+	     "                  [--nat NAME]... [--monitor NAME]... [OPTION VALUE]...\n");
+	load_options_help();
+	return 0;
+}
+
 int cmd_load(int argc, char **argv)
 {
-	_cleanup_free_ struct request *req = NULL;
+	_cleanup_free_ struct load_config *config = NULL;
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
-		return load_usage();
-	req = calloc(1, sizeof(*req));
-	if (!req)
+		return load_help();
+	config = calloc(1, sizeof(*config));
+	if (!config)
 		return -ENOMEM;
-	error = request_parse(argc, argv, req);
+	error = load_config_parse(argc, argv, config);
 	if (!error)
-		error = load(req);
-	rule_file_free(&req->config);
+		error = load(config);
+	rule_file_free(&config->file);
 	return error;
 }
 

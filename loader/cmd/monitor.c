@@ -276,9 +276,10 @@ static int attach_own(struct monitor *m)
 	int error = private_monitor_open(&m->own);
 
 	if (!error)
-		error = seen_prepare(m->own.maps.monitor, m->conf ? m->conf->mark : 0);
+		error = seen_prepare(m->own.monitor, m->conf ? m->conf->mark : 0);
 	if (!error)
-		error = seen_open(&m->seen, &m->own.maps, false);
+		error = seen_open(&m->seen, &(struct seen_maps){ m->own.monitor, m->own.buckets,
+								 m->own.seen }, false);
 	for (i = 0; i < m->n_taps && !error; i++)
 		error = tap_one(m, &m->taps[i]);
 	return error;

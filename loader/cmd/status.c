@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attach/attach.h"
+#include "attach/attachments.h"
 #include "attach/cgroup.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
@@ -14,7 +15,6 @@
 #include "cmd/command.h"
 #include "cmd/status.h"
 #include "cmd/status_ports.h"
-#include "nat/nat_attach.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -336,12 +336,12 @@ static void print_attached(const struct status *s)
 		else if (a->kind == SHUNT_PATTERN)
 			printf("  iface '%s'%s\n", a->name, s->supervised ? "" :
 			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
-		else if (nat_is(a))
+		else if (state_is_nat(a))
 			printf("  nat %s %s  %s", a->name,
 			       a->kind == SHUNT_NAT_IN || a->kind == SHUNT_NAT_RAW_IN ? "in" : "out",
 			       a->clsact ? "clsact" : "tcx");
 		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
-		    a->kind != SHUNT_MONITOR_IN && !nat_is(a))
+		    a->kind != SHUNT_MONITOR_IN && !state_is_nat(a))
 			continue;
 		printf("%s%s\n", why_not(s, i), a->kind != SHUNT_IFACE ? "" :
 		       port_note(note, sizeof(note), &s->links, a->ifindex));

@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/load_config.h"
+#include "config/options.h"
 #include "nat/nat_rule.h"
-#include "rules/rule_store.h"
+#include "rules/rule.h"
 #include "util/array.h"
 #include "util/cleanup.h"
-#include "util/json.h"
 #include "util/log.h"
-#include "util/options.h"
 
 #define WORDS 64
 #define BLANK " \t\r\n\v\f"
@@ -108,6 +106,7 @@ static int read_nat(struct rule_file *f, unsigned int number, int count, char **
 
 static int read_line(struct rule_file *f, unsigned int number, char *line, size_t len)
 {
+	const struct load_option *known;
 	char *word[WORDS], option[32];
 	int count;
 
@@ -119,7 +118,8 @@ static int read_line(struct rule_file *f, unsigned int number, char *line, size_
 	if (!strcmp(word[0], "nat") && count > 2) /* else it is an interface for NAT */
 		return read_nat(f, number, count - 1, word + 1);
 	snprintf(option, sizeof(option), "--%s", word[0]);
-	if (is_load_option(option))
+	known = load_option_find(option);
+	if (known && load_option_in_file(known))
 		return read_option(f, number, count, word);
 	if (strcmp(word[0], "tcp") && strcmp(word[0], "udp"))
 		return refuse("'%s': neither an option of 'shunt load' nor a rule, which begins with "
@@ -285,67 +285,4 @@ void rule_file_free(struct rule_file *f)
 	free(f->nat);
 	free(f->nat_line);
 	*f = (struct rule_file){};
-}
-
-static void compare(const struct rule_file *f, struct rule_changes *ret)
-{
-	struct rule_changes d = {};
-	const struct shunt_rule *was;
-	__u32 i;
-
-	for (i = 0; i < f->count; i++) {
-		was = rules_find(&f->line[i].rule);
-		if (was) /* it stays one of map_update's */
-			f->line[i].rule.old = was->old;
-		d.added += !was;
-		d.same += was && rule_same_effect(was, &f->line[i].rule);
-		d.changed += was && !rule_same_effect(was, &f->line[i].rule);
-	}
-	d.deleted = rules_count() - d.same - d.changed;
-	*ret = d;
-}
-
-int rule_file_apply(const struct rule_file *f, struct rule_changes *ret)
-{
-	int error = 0;
-
-	compare(f, ret);
-	if (ret->added + ret->changed + ret->deleted)
-		error = rules_replace(f->rule, f->count);
-	return error;
-}
-
-static bool any(const struct rule_changes *c)
-{
-	return c->added + c->changed + c->deleted + c->same;
-}
-
-static void say_changes(const char *what, const struct rule_changes *c)
-{
-	say("%u %srules: %u added, %u changed, %u deleted", c->added + c->changed + c->same, what,
-	    c->added, c->changed, c->deleted);
-}
-
-static void json_changes(const struct rule_changes *c)
-{
-	json_number(stdout, "rules", c->added + c->changed + c->same);
-	json_number(stdout, "added", c->added);
-	json_number(stdout, "changed", c->changed);
-	json_number(stdout, "deleted", c->deleted);
-}
-
-void rule_file_report(const struct rule_changes *steer, const struct rule_changes *nat)
-{
-	if (any(steer) || !any(nat))
-		say_changes("", steer);
-	if (any(nat))
-		say_changes("NAT ", nat);
-	if (!opt.json)
-		return;
-	json_open(stdout, '{');
-	json_changes(steer);
-	json_open_in(stdout, "nat", '{');
-	json_changes(nat);
-	json_close(stdout, '}');
-	json_close(stdout, '}');
 }

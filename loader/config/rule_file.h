@@ -41,12 +41,4 @@ void rule_file_free(struct rule_file *f);
 /* Has it a rule for what this host sends? */
 bool rule_file_is_local(const struct rule_file *f);
 
-/* Puts the steering rules of the file in force, and no others. The caller holds
- * the lock and has opened the rules. 0 or -errno, said, and then nothing has
- * changed. */
-int rule_file_apply(const struct rule_file *f, struct rule_changes *ret);
-
-/* Says how many rules are new, go and change. */
-void rule_file_report(const struct rule_changes *steer, const struct rule_changes *nat);
-
 #endif

@@ -14,14 +14,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/programs.h"
 #include "util/log.h"
-
-unsigned int seen_buckets(void)
-{
-	int cpus = libbpf_num_possible_cpus();
-
-	return (cpus > 0 ? cpus : 1) * SHUNT_BUCKETS;
-}
 
 static double now(void)
 {

@@ -8,9 +8,6 @@
 
 #include <shunt/abi.h>
 
-/* Entries of shunt_buckets on this machine. */
-unsigned int seen_buckets(void);
-
 enum mark {
 	MARK_STEERED = 1,
 	MARK_BYPASSED = 2,

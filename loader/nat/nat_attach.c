@@ -7,14 +7,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
-#include <linux/if_arp.h>
 
 #include <bpf/bpf.h>
 
 #include "attach/attach.h"
+#include "attach/attachments.h"
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
@@ -22,113 +19,6 @@
 #include "rules/rule.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-
-#define SECOND 1000000000ULL
-#define FLOWS 65536
-
-static const struct {
-	const char *name;
-	unsigned int seconds;
-	const char *help;
-} idles[NAT_IDLES] = {
-	[NAT_OPENING] = { "opening", 30, "nothing has come back yet" },
-	[NAT_TCP] = { "tcp", 7440, "an open connection" },
-	[NAT_CLOSING] = { "closing", 120, "one end has closed" },
-	[NAT_CLOSED] = { "closed", 10, "both have, or one has reset" },
-	[NAT_UDP] = { "udp", 120, "UDP that was answered" },
-};
-
-void nat_defaults(struct shunt_nat *ret)
-{
-	int i;
-
-	*ret = (struct shunt_nat){ .current = { 0, 2, 4, 6 }, .flows = FLOWS };
-	for (i = 0; i < NAT_IDLES; i++)
-		ret->idle_ns[i] = idles[i].seconds * SECOND;
-}
-
-int nat_set_idle(struct shunt_nat *nat, const char *word)
-{
-	const char *value = strchr(word, '=');
-	unsigned int seconds;
-	int i;
-
-	if (!value)
-		return refuse("--nat-idle '%s': not KIND=SECONDS", word);
-	for (i = 0; i < NAT_IDLES; i++)
-		if (!strncmp(idles[i].name, word, value - word) && !idles[i].name[value - word])
-			break;
-	if (i == NAT_IDLES)
-		return refuse("--nat-idle '%s': no such kind of flow; see 'shunt load help'", word);
-	if (!parse_number(value + 1, 99999, &seconds) || !seconds)
-		return refuse("--nat-idle '%s': not a number of seconds from 1 to 99999", word);
-	nat->idle_ns[i] = seconds * SECOND;
-	return 0;
-}
-
-void nat_usage(void)
-{
-	int i;
-
-	printf("  --nat NAME           NAT of what leaves by this interface ('shunt nat' adds others)\n"
-	       "  --nat-flows N        flows at a time (%d)\n"
-	       "  --nat-idle KIND=SEC  seconds without packets after which a flow ends:\n", FLOWS);
-	for (i = 0; i < NAT_IDLES; i++)
-		printf("                         %-8s %s (%u)\n", idles[i].name, idles[i].help,
-		       idles[i].seconds);
-}
-
-bool nat_is(const struct shunt_state *state)
-{
-	return state->kind >= SHUNT_NAT_IN && state->kind <= SHUNT_NAT_RAW_OUT;
-}
-
-/* Has the interface a link layer header: 1, 0, or -errno, said. */
-static int has_header(const char *name)
-{
-	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq r = {};
-
-	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
-	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &r))
-		return fail(-errno, "can't ask what kind of interface '%s' is", name);
-	switch (r.ifr_hwaddr.sa_family) {
-	case ARPHRD_ETHER:
-	case ARPHRD_LOOPBACK:
-		return 1;
-	/* those that the kernel's dev_is_mac_header_xmit() names */
-	case ARPHRD_TUNNEL:
-	case ARPHRD_TUNNEL6:
-	case ARPHRD_SIT:
-	case ARPHRD_IPGRE:
-	case ARPHRD_IP6GRE:
-	case ARPHRD_NONE:
-	case ARPHRD_RAWIP:
-	case ARPHRD_PPP:
-		return 0;
-	}
-	return deny(-EOPNOTSUPP, "'%s': NAT does not know this kind of interface (%u)", name,
-		    r.ifr_hwaddr.sa_family);
-}
-
-int nat_states(const char *name, struct shunt_state ret[2])
-{
-	unsigned int ifindex = if_nametoindex(name);
-	int header, i;
-
-	if (!ifindex || strlen(name) >= IF_NAMESIZE)
-		return deny(-ENODEV, "no interface '%s'", name);
-	header = has_header(name);
-	if (header < 0)
-		return header;
-	for (i = 0; i < 2; i++) {
-		ret[i] = (struct shunt_state){ .ifindex = ifindex };
-		strcpy(ret[i].name, name);
-	}
-	ret[0].kind = header ? SHUNT_NAT_IN : SHUNT_NAT_RAW_IN;
-	ret[1].kind = header ? SHUNT_NAT_OUT : SHUNT_NAT_RAW_OUT;
-	return 0;
-}
 
 int nat_attach(struct shunt_state *states, unsigned int ifindex)
 {
@@ -154,7 +44,7 @@ static int detach_all(struct shunt_state *states)
 	int i, error, first = 0;
 
 	for (i = SHUNT_STATES - 1; i >= 0; i--) {
-		if (!nat_is(&states[i]) || !states[i].admit)
+		if (!state_is_nat(&states[i]) || !states[i].admit)
 			continue;
 		error = detach(states, i);
 		first = first ? first : error;
@@ -167,7 +57,7 @@ bool nat_attached(const struct shunt_state *states)
 	int i;
 
 	for (i = 0; i < SHUNT_STATES; i++)
-		if (nat_is(&states[i]) && states[i].admit)
+		if (state_is_nat(&states[i]) && states[i].admit)
 			return true;
 	return false;
 }
@@ -343,7 +233,7 @@ void nat_unreach(void)
 	int i;
 
 	for (i = SHUNT_STATES - 1; i >= 0; i--)
-		if (nat_is(&reach.states[i]) && !reach.was_there[i])
+		if (state_is_nat(&reach.states[i]) && !reach.was_there[i])
 			detach(reach.states, i);
 	if (reach.was_on)
 		return;

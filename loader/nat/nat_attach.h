@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT's settings, and the interfaces that it is attached to. */
+/* The interfaces that NAT is attached to. */
 #ifndef SHUNT_NAT_ATTACH_H
 #define SHUNT_NAT_ATTACH_H
 
@@ -7,21 +7,6 @@
 
 #include <shunt/abi.h>
 #include "rules/rule.h"
-
-void nat_defaults(struct shunt_nat *ret);
-
-/* Reads KIND=SECONDS, after which a flow ends that has no packets; 0, or
- * -EINVAL, said. */
-int nat_set_idle(struct shunt_nat *nat, const char *word);
-
-/* Prints the lines of the settings for 'shunt load help'. */
-void nat_usage(void);
-
-/* Is this attachment NAT's? */
-bool nat_is(const struct shunt_state *state);
-
-/* Fills two entries, for the way in and the way out; 0 or -errno, said. */
-int nat_states(const char *name, struct shunt_state ret[2]);
 
 /*
  * Attaches NAT to an interface unless it is; state->admit of such entries is

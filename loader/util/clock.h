@@ -7,13 +7,14 @@
 #include <linux/types.h>
 
 #define NS_PER_MS 1000000ULL
+#define NS_PER_SEC 1000000000ULL
 
 static inline __u64 clock_ns(clockid_t id)
 {
 	struct timespec t;
 
 	clock_gettime(id, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+	return t.tv_sec * NS_PER_SEC + t.tv_nsec;
 }
 
 /* CLOCK_MONOTONIC. */

@@ -8,115 +8,116 @@
 
 #include "attach/cgroup.h"
 #include "config/load_config.h"
+#include "config/options.h"
 #include "fake_maps.h"
 
-/* What request_parse() makes of the words after 'load'; the caller frees it. */
-static struct request *parse(const char *text, int *ret_error)
+/* What load_config_parse() makes of the words after 'load'; the caller frees it. */
+static struct load_config *parse(const char *text, int *ret_error)
 {
-	struct request *req = calloc(1, sizeof(*req));
+	struct load_config *config = calloc(1, sizeof(*config));
 	struct words w;
 	char line[1024];
 
-	assert_non_null(req);
+	assert_non_null(config);
 	snprintf(line, sizeof(line), "load %s", text);
 	words_split(line, &w);
-	*ret_error = request_parse(w.argc, w.argv, req);
+	*ret_error = load_config_parse(w.argc, w.argv, config);
 	words_free(&w);
-	return req;
+	return config;
 }
 
-static void request_free(struct request *req)
+static void config_free(struct load_config *config)
 {
-	rule_file_free(&req->config);
-	free(req);
+	rule_file_free(&config->file);
+	free(config);
 }
 
-static struct request *accepted(const char *text)
+static struct load_config *accepted(const char *text)
 {
 	int error;
-	struct request *req = parse(text, &error);
+	struct load_config *config = parse(text, &error);
 
 	if (error)
 		fail_msg("'%s' is refused", text);
-	return req;
+	return config;
 }
 
 static void interfaces_are_loaded_once(void **unused)
 {
-	struct request *req = accepted("--iface lo --iface lo");
+	struct load_config *config = accepted("--iface lo --iface lo");
 
 	(void)unused;
-	assert_int_equal(req->n, 1);
-	assert_int_equal(req->states[0].kind, SHUNT_IFACE);
-	assert_int_equal(req->states[0].ifindex, 1);
-	assert_string_equal(req->states[0].name, "lo");
-	assert_true(req->steer);
-	assert_false(req->bypass || req->nat || req->monitor || req->force);
-	assert_int_equal(req->conf.mark, 0x1000000);
-	assert_int_equal(req->conf.table, 20560);
-	assert_int_equal(req->conf.max_bytes, 8 << 20);
-	assert_int_equal(req->conf.max_msgs, 2048);
-	assert_int_equal(req->conf.max_rules, 1 << 20);
-	assert_int_equal(req->conf.flow_buckets, SHUNT_FLOWS);
-	request_free(req);
+	assert_int_equal(config->n, 1);
+	assert_int_equal(config->states[0].kind, SHUNT_IFACE);
+	assert_int_equal(config->states[0].ifindex, 1);
+	assert_string_equal(config->states[0].name, "lo");
+	assert_true(config->steer);
+	assert_false(config->bypass || config->nat || config->monitor || config->force);
+	assert_int_equal(config->conf.mark, 0x1000000);
+	assert_int_equal(config->conf.table, 20560);
+	assert_int_equal(config->conf.max_bytes, 8 << 20);
+	assert_int_equal(config->conf.max_msgs, 2048);
+	assert_int_equal(config->conf.max_rules, 1 << 20);
+	assert_int_equal(config->conf.flow_buckets, 65536);
+	config_free(config);
 }
 
 static void patterns_name_interfaces(void **unused)
 {
-	struct request *req = accepted("--iface veth* --force");
+	struct load_config *config = accepted("--iface veth* --force");
 
 	(void)unused;
-	assert_int_equal(req->states[0].kind, SHUNT_PATTERN);
-	assert_int_equal(req->states[0].ifindex, 0);
-	assert_true(req->force);
-	request_free(req);
+	assert_int_equal(config->states[0].kind, SHUNT_PATTERN);
+	assert_int_equal(config->states[0].ifindex, 0);
+	assert_true(config->force);
+	config_free(config);
 }
 
 /* The monitor counts what the others did, so it comes last. */
 static void the_monitor_is_attached_last(void **unused)
 {
-	struct request *req = accepted("--monitor lo --iface lo --nat lo");
+	struct load_config *config = accepted("--monitor lo --iface lo --nat lo");
 	unsigned int i;
 
 	(void)unused;
-	assert_int_equal(req->n, 5);
-	assert_int_equal(req->states[0].kind, SHUNT_IFACE);
+	assert_int_equal(config->n, 5);
+	assert_int_equal(config->states[0].kind, SHUNT_IFACE);
 	for (i = 0; i < 5; i++)
-		assert_string_equal(req->states[i].name, "lo");
-	assert_int_equal(req->states[1].kind, SHUNT_NAT_IN);
-	assert_int_equal(req->states[2].kind, SHUNT_NAT_OUT);
-	assert_int_equal(req->states[3].kind, SHUNT_MONITOR_IN);
-	assert_int_equal(req->states[4].kind, SHUNT_MONITOR_OUT);
-	assert_true(req->nat && req->monitor && req->steer);
-	request_free(req);
+		assert_string_equal(config->states[i].name, "lo");
+	assert_int_equal(config->states[1].kind, SHUNT_NAT_IN);
+	assert_int_equal(config->states[2].kind, SHUNT_NAT_OUT);
+	assert_int_equal(config->states[3].kind, SHUNT_MONITOR_IN);
+	assert_int_equal(config->states[4].kind, SHUNT_MONITOR_OUT);
+	assert_true(config->nat && config->monitor && config->steer);
+	config_free(config);
 	/* without steering no mark is taken */
-	req = accepted("--monitor lo --monitor lo");
-	assert_int_equal(req->n, 2);
-	assert_int_equal(req->conf.mark, 0);
-	request_free(req);
+	config = accepted("--monitor lo --monitor lo");
+	assert_int_equal(config->n, 2);
+	assert_int_equal(config->conf.mark, 0);
+	config_free(config);
 }
 
 static void limits_are_read(void **unused)
 {
-	struct request *req = accepted("--iface lo --max-bytes 1024 --max-messages 7 --host-bytes 0x100000 "
+	struct load_config *config = accepted("--iface lo --max-bytes 1024 --max-messages 7 --host-bytes 0x100000 "
 				     "--mark 0x80 --router-mark 6 --table 77 --max-rules 5 "
 				     "--max-flows 1000 --nat-flows 9 --nat-idle tcp=60 --nat-idle udp=1");
 	const long page = getpagesize();
 
 	(void)unused;
-	assert_int_equal(req->conf.max_bytes, 1024);
-	assert_int_equal(req->conf.max_msgs, 7);
-	assert_int_equal(req->conf.max_pages, 0x100000 / page);
-	assert_int_equal(req->conf.host_msgs, 0x100000 / 1024);
-	assert_int_equal(req->conf.mark, 0x80);
-	assert_int_equal(req->conf.router_mark, 6);
-	assert_int_equal(req->conf.table, 77);
-	assert_int_equal(req->conf.max_rules, 5);
-	assert_int_equal(req->conf.flow_buckets, 1024);
-	assert_int_equal(req->nat_conf.flows, 9);
-	assert_int_equal(req->nat_conf.idle_ns[NAT_TCP], 60000000000);
-	assert_int_equal(req->nat_conf.idle_ns[NAT_UDP], 1000000000);
-	request_free(req);
+	assert_int_equal(config->conf.max_bytes, 1024);
+	assert_int_equal(config->conf.max_msgs, 7);
+	assert_int_equal(config->conf.max_pages, 0x100000 / page);
+	assert_int_equal(config->conf.host_msgs, 0x100000 / 1024);
+	assert_int_equal(config->conf.mark, 0x80);
+	assert_int_equal(config->conf.router_mark, 6);
+	assert_int_equal(config->conf.table, 77);
+	assert_int_equal(config->conf.max_rules, 5);
+	assert_int_equal(config->conf.flow_buckets, 1024);
+	assert_int_equal(config->nat_conf.flows, 9);
+	assert_int_equal(config->nat_conf.idle_ns[NAT_TCP], 60000000000);
+	assert_int_equal(config->nat_conf.idle_ns[NAT_UDP], 1000000000);
+	config_free(config);
 }
 
 static const struct {
@@ -170,7 +171,7 @@ static void wrong_words_are_named(void **unused)
 	(void)unused;
 	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
 		messages_begin();
-		request_free(parse(refused[i].words, &error));
+		config_free(parse(refused[i].words, &error));
 		assert_has(messages_end(), refused[i].message);
 		if (refused[i].error == -1)
 			assert_true(error < 0);
@@ -181,28 +182,28 @@ static void wrong_words_are_named(void **unused)
 
 static void what_is_attached_has_a_bound(void **unused)
 {
-	struct request *req = calloc(1, sizeof(*req));
+	struct load_config *config = calloc(1, sizeof(*config));
 	char *words[] = { "load", "--iface", "x*" };
 	char *monitor[] = { "load", "--monitor", "lo" }, *nat[] = { "load", "--nat", "lo" };
 	char *cgroup[] = { "load", "--cgroup", "/" };
 
 	(void)unused;
-	assert_non_null(req);
+	assert_non_null(config);
 	messages_begin();
-	req->n = SHUNT_STATES;
-	assert_int_equal(request_parse(3, words, req), -EINVAL);
-	assert_int_equal(request_parse(3, monitor, req), -EINVAL);
-	assert_int_equal(request_parse(3, nat, req), -EINVAL);
-	assert_int_equal(request_parse(3, cgroup, req), -EINVAL);
+	config->n = SHUNT_STATES;
+	assert_int_equal(load_config_parse(3, words, config), -EINVAL);
+	assert_int_equal(load_config_parse(3, monitor, config), -EINVAL);
+	assert_int_equal(load_config_parse(3, nat, config), -EINVAL);
+	assert_int_equal(load_config_parse(3, cgroup, config), -EINVAL);
 	assert_has(messages_end(), "--iface 'x*': more than 1024 attachments");
-	request_free(req);
+	config_free(config);
 }
 
 /* --- files ------------------------------------------------------------------------ */
 
 static char file_name[] = "/tmp/shunt-unit-XXXXXX";
 
-static int parse_file(const char *text, const char *words, struct request **ret)
+static int parse_file(const char *text, const char *words, struct load_config **ret)
 {
 	char line[256];
 	int fd, error;
@@ -220,16 +221,16 @@ static int parse_file(const char *text, const char *words, struct request **ret)
 
 static void files_add_to_the_words(void **unused)
 {
-	struct request *req;
+	struct load_config *config;
 
 	(void)unused;
 	assert_int_equal(parse_file("iface lo\nmax-rules 9\ntcp dst 10.0.0.0/8 pass\n", "--table 77",
-				    &req), 0);
-	assert_true(req->steer);
-	assert_int_equal(req->conf.max_rules, 9);
-	assert_int_equal(req->conf.table, 77);
-	assert_int_equal(req->config.count, 1);
-	request_free(req);
+				    &config), 0);
+	assert_true(config->steer);
+	assert_int_equal(config->conf.max_rules, 9);
+	assert_int_equal(config->conf.table, 77);
+	assert_int_equal(config->file.count, 1);
+	config_free(config);
 }
 
 static void files_need_what_their_rules_need(void **unused)
@@ -244,15 +245,15 @@ static void files_need_what_their_rules_need(void **unused)
 		{ "iface lo\n", "--config /dev/null", "--config is given twice" },
 		{ "tcp\n", "", ":1: a rule needs" },
 	};
-	struct request *req;
+	struct load_config *config;
 	size_t i;
 
 	(void)unused;
 	for (i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		messages_begin();
-		assert_int_equal(parse_file(files[i].text, files[i].words, &req), -EINVAL);
+		assert_int_equal(parse_file(files[i].text, files[i].words, &config), -EINVAL);
 		assert_has(messages_end(), files[i].message);
-		request_free(req);
+		config_free(config);
 	}
 }
 
@@ -261,44 +262,44 @@ static void files_need_what_their_rules_need(void **unused)
 static void cgroups_are_admitted_as_told(void **unused)
 {
 	char root[240], words[1024];
-	struct request *req;
+	struct load_config *config;
 
 	(void)unused;
 	if (cgroup_root(root, sizeof(root)))
 		skip();
 	snprintf(words, sizeof(words), "--cgroup %s --exclude port:80-90 --exclude 10.0.0.0/8 "
 		 "--exclude process:curl", root);
-	req = accepted(words);
-	assert_true(req->bypass && req->proven && !req->eager);
-	assert_int_equal(req->states[0].admit, SHUNT_PROVEN);
-	assert_int_equal(req->conf.excludes, 3);
-	assert_int_equal(req->excludes[0].kind, EXCLUDE_PORT);
-	assert_int_equal(req->excludes[0].low, 80);
-	assert_int_equal(req->excludes[0].high, 90);
-	assert_int_equal(req->excludes[1].kind, EXCLUDE_PREFIX);
-	assert_int_equal(req->excludes[1].len, 8);
-	assert_string_equal(req->excludes[2].comm, "curl");
-	request_free(req);
+	config = accepted(words);
+	assert_true(config->bypass && config->proven && !config->eager);
+	assert_int_equal(config->states[0].admit, SHUNT_PROVEN);
+	assert_int_equal(config->conf.excludes, 3);
+	assert_int_equal(config->excludes[0].kind, EXCLUDE_PORT);
+	assert_int_equal(config->excludes[0].low, 80);
+	assert_int_equal(config->excludes[0].high, 90);
+	assert_int_equal(config->excludes[1].kind, EXCLUDE_PREFIX);
+	assert_int_equal(config->excludes[1].len, 8);
+	assert_string_equal(config->excludes[2].comm, "curl");
+	config_free(config);
 	snprintf(words, sizeof(words), "--cgroup %s=eager --cgroup %s=eager --router-cgroup %s", root,
 		 root, root);
-	req = accepted(words);
-	assert_int_equal(req->n, 1);
-	assert_true(req->eager && !req->proven);
-	assert_int_equal(req->states[0].admit, SHUNT_EAGER);
-	assert_string_equal(req->router, root);
-	assert_int_equal(req->conf.router_cgroup, cgroup_id(root));
-	request_free(req);
+	config = accepted(words);
+	assert_int_equal(config->n, 1);
+	assert_true(config->eager && !config->proven);
+	assert_int_equal(config->states[0].admit, SHUNT_EAGER);
+	assert_string_equal(config->router, root);
+	assert_int_equal(config->conf.router_cgroup, cgroup_id(root));
+	config_free(config);
 	snprintf(words, sizeof(words), "--cgroup %s=eager --exclude process:curl", root);
 	messages_begin();
 	int error;
-	request_free(parse(words, &error));
+	config_free(parse(words, &error));
 	assert_has(messages_end(), "'process:curl': is for 'proven'");
 	assert_int_equal(error, -EINVAL);
 }
 
 static void there_are_at_most_64_excludes(void **unused)
 {
-	struct request *req;
+	struct load_config *config;
 	FILE *out = output_begin();
 	int i;
 
@@ -306,9 +307,9 @@ static void there_are_at_most_64_excludes(void **unused)
 	for (i = 0; i <= SHUNT_EXCLUDES; i++)
 		fprintf(out, "exclude port:%d\n", i + 1);
 	messages_begin();
-	assert_int_equal(parse_file(output_end(), "", &req), -EINVAL);
+	assert_int_equal(parse_file(output_end(), "", &config), -EINVAL);
 	assert_has(messages_end(), ":65: --exclude 'port:65': more than 64");
-	request_free(req);
+	config_free(config);
 }
 
 /* --- what is loaded --------------------------------------------------------------------- */
@@ -316,15 +317,12 @@ static void there_are_at_most_64_excludes(void **unused)
 /* The option that differs between two sets of words: the first one is loaded. */
 static const char *difference(const char *loaded, const char *asked)
 {
-	struct request *was = accepted(loaded), *req = accepted(asked);
+	struct load_config *was = accepted(loaded), *config = accepted(asked);
 	const char *option;
 
-	fake_reset();
-	*(struct shunt_nat *)fake_array("shunt_nat", sizeof(struct shunt_nat)) = was->nat_conf;
-	memcpy(fake_array("shunt_exclude", sizeof(was->excludes)), was->excludes, sizeof(was->excludes));
-	option = request_other(req, was->states, &was->conf);
-	request_free(was);
-	request_free(req);
+	option = load_config_difference(config, was);
+	config_free(was);
+	config_free(config);
 	fake_reset();
 	return option;
 }
@@ -379,14 +377,21 @@ static void excludes_that_differ_are_named(void **unused)
 	assert_string_equal(difference(loaded, asked), "--cgroup");
 }
 
+static bool in_file(const char *name)
+{
+	const struct load_option *option = load_option_find(name);
+
+	return option && load_option_in_file(option);
+}
+
 static void options_are_known(void **unused)
 {
 	(void)unused;
-	assert_true(is_load_option("--iface"));
-	assert_true(is_load_option("--nat-idle"));
-	assert_false(is_load_option("--config"));
-	assert_false(is_load_option("--force"));
-	assert_false(is_load_option("iface"));
+	assert_true(in_file("--iface"));
+	assert_true(in_file("--nat-idle"));
+	assert_false(in_file("--config"));
+	assert_false(in_file("--force"));
+	assert_false(in_file("iface"));
 }
 
 int main(void)

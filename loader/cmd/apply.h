@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Puts the rules of a file in force: for 'shunt apply' and 'shunt load --config'. */
+#ifndef SHUNT_APPLY_H
+#define SHUNT_APPLY_H
+
+#include "config/rule_file.h"
+
+/*
+ * Makes the steering rules of the file the only ones in force. The caller holds the lock
+ * and has opened the rules. Reports errors and returns -errno; nothing has changed then.
+ */
+int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret);
+
+/* Prints how many rules were added, changed and deleted. */
+void report_rule_changes(const struct rule_changes *steer, const struct rule_changes *nat);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* NAT's settings: --nat-flows and --nat-idle. */
+#ifndef SHUNT_NAT_OPTIONS_H
+#define SHUNT_NAT_OPTIONS_H
+
+#include <shunt/abi.h>
+
+#define DEFAULT_NAT_FLOWS 65536
+
+void nat_defaults(struct shunt_nat *ret);
+
+/* Reads KIND=SECONDS, the time without packets after which a flow of that kind ends.
+ * Reports errors and returns -EINVAL. */
+int nat_set_idle(struct shunt_nat *nat, const char *word);
+
+/* Prints a line for each KIND. */
+void nat_idle_help(void);
+
+#endif

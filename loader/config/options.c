@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "config/options.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach/attachments.h"
+#include "attach/cgroup.h"
+#include "config/defaults.h"
+#include "config/nat_options.h"
+#include "util/log.h"
+
+#define TEXT(macro) TEXT_OF(macro)
+#define TEXT_OF(text) #text
+
+struct load_option {
+	const char *name;
+	const char *value; /* what the help calls the value; NULL if there is none */
+	const char *help;  /* each line but the first begins after a '\n' */
+	void (*more_help)(void);
+	bool words_only;   /* not in files */
+	/* Reads the value; NULL: a number from low to high is stored as it is. */
+	int (*set)(struct load_config *config, const char *option, char *value);
+	__u64 low;
+	__u64 high;
+	/* Where in struct load_config the setting is; size 0: nowhere in particular. */
+	size_t at;
+	size_t size;
+};
+
+static int parse_u64(const char *option, const char *text, __u64 low, __u64 high, __u64 *ret)
+{
+	char *end;
+	__u64 n;
+
+	errno = 0;
+	n = strtoull(text, &end, 0);
+	if (!*text || *text == '-' || *end || errno || n < low || n > high)
+		return refuse("%s '%s': not a number from %llu to %llu", option, text,
+			      (unsigned long long)low, (unsigned long long)high);
+	*ret = n;
+	return 0;
+}
+
+/* Adds one attachment to those of load, unless it is among them. */
+static int add_state(struct load_config *config, const char *option,
+		     const struct shunt_state *state)
+{
+	if (state_find(config->states, state->kind, state->name))
+		return 0;
+	if (config->n == SHUNT_STATES)
+		return refuse("%s '%s': more than %d attachments", option, state->name, SHUNT_STATES);
+	config->states[config->n++] = *state;
+	return 0;
+}
+
+static int add_cgroup(struct load_config *config, const char *option, char *value)
+{
+	struct shunt_state s = { .kind = SHUNT_CGROUP, .admit = SHUNT_PROVEN };
+	char *mode = strrchr(value, '=');
+	int error;
+
+	if (mode && strcmp(mode, "=proven") && strcmp(mode, "=eager"))
+		return refuse("--cgroup '%s': unknown admission '%s'; 'proven' or 'eager'", value,
+			      mode + 1);
+	if (mode) {
+		s.admit = !strcmp(mode, "=eager") ? SHUNT_EAGER : SHUNT_PROVEN;
+		*mode = '\0';
+	}
+	error = cgroup_resolve(value, s.name, sizeof(s.name));
+	if (error)
+		return error;
+	config->bypass = true;
+	config->eager |= s.admit == SHUNT_EAGER;
+	config->proven |= s.admit == SHUNT_PROVEN;
+	return add_state(config, option, &s);
+}
+
+static int add_iface(struct load_config *config, const char *option, char *value)
+{
+	bool pattern = is_pattern(value);
+	struct shunt_state s = { .kind = pattern ? SHUNT_PATTERN : SHUNT_IFACE };
+
+	s.ifindex = pattern ? 0 : if_nametoindex(value);
+	if (strlen(value) >= IF_NAMESIZE || (!pattern && !s.ifindex))
+		return deny(-ENODEV, "no interface '%s'", value);
+	strcpy(s.name, value);
+	config->steer = true;
+	return add_state(config, option, &s);
+}
+
+static int add_monitor(struct load_config *config, const char *option, char *value)
+{
+	struct shunt_state s = { .kind = SHUNT_MONITOR_IN, .ifindex = if_nametoindex(value) };
+	int error;
+
+	if (!s.ifindex || strlen(value) >= IF_NAMESIZE)
+		return deny(-ENODEV, "no interface '%s'", value);
+	strcpy(s.name, value);
+	config->monitor = true;
+	error = add_state(config, option, &s);
+	if (error)
+		return error;
+	s.kind = SHUNT_MONITOR_OUT;
+	return add_state(config, option, &s);
+}
+
+static int add_nat(struct load_config *config, const char *option, char *value)
+{
+	struct shunt_state both[2];
+	int error = nat_states(value, both);
+
+	if (error)
+		return error;
+	config->nat = true;
+	error = add_state(config, option, &both[0]);
+	return error ? error : add_state(config, option, &both[1]);
+}
+
+/* Reads port:LOW[-HIGH], process:NAME or ADDR/LEN. */
+static int parse_exclude(const char *option, const char *text, struct shunt_exclude *ret)
+{
+	if (!strncmp(text, "port:", 5)) {
+		ret->kind = EXCLUDE_PORT;
+		return parse_range(text + 5, &ret->low, &ret->high);
+	}
+	if (!strncmp(text, "process:", 8)) {
+		ret->kind = EXCLUDE_PROCESS;
+		if (!text[8] || strlen(text + 8) >= sizeof(ret->comm))
+			return refuse("%s '%s': a process name has 1 to %zu letters", option, text,
+				      sizeof(ret->comm) - 1);
+		strcpy(ret->comm, text + 8);
+		return 0;
+	}
+	if (!strchr(text, '/'))
+		return refuse("%s '%s': neither port:N[-N], ADDR/LEN nor process:NAME", option, text);
+	ret->kind = EXCLUDE_PREFIX;
+	return parse_prefix(text, &ret->family, ret->addr, &ret->len);
+}
+
+static int add_exclude(struct load_config *config, const char *option, char *value)
+{
+	struct shunt_exclude x = {};
+	int error;
+
+	if (config->conf.excludes == SHUNT_EXCLUDES)
+		return refuse("%s '%s': more than %d", option, value, SHUNT_EXCLUDES);
+	error = parse_exclude(option, value, &x);
+	if (error)
+		return error;
+	config->excludes[config->conf.excludes++] = x;
+	return 0;
+}
+
+static int set_router(struct load_config *config, const char *option, char *value)
+{
+	int error = cgroup_resolve(value, config->router, sizeof(config->router));
+	struct stat st;
+
+	(void)option;
+	if (error)
+		return error;
+	if (stat(config->router, &st))
+		return fail(-errno, "cgroup '%s'", config->router);
+	config->conf.router_cgroup = st.st_ino;
+	return 0;
+}
+
+static int set_host_bytes(struct load_config *config, const char *option, char *value)
+{
+	__u64 bytes;
+	int error = parse_u64(option, value, 1, 1ULL << 40, &bytes);
+
+	if (error)
+		return error;
+	config->conf.max_pages = bytes / getpagesize();
+	return 0;
+}
+
+static int set_mark(struct load_config *config, const char *option, char *value)
+{
+	__u64 mark;
+	int error = parse_u64(option, value, 1, 0xffffffff, &mark);
+
+	if (error)
+		return error;
+	if (mark & (mark - 1))
+		return refuse("%s '%s': more than one bit", option, value);
+	config->conf.mark = mark;
+	return 0;
+}
+
+static int set_table(struct load_config *config, const char *option, char *value)
+{
+	__u64 table;
+	int error = parse_u64(option, value, 1, 0xffffffff, &table);
+
+	if (error)
+		return error;
+	if (table >= 253 && table <= 255)
+		return refuse("%s '%s': the system's own", option, value);
+	config->conf.table = table;
+	return 0;
+}
+
+static int set_flows(struct load_config *config, const char *option, char *value)
+{
+	__u64 flows;
+	int error = parse_u64(option, value, 1, 1U << 24, &flows);
+
+	if (error)
+		return error;
+	conf_set_flows(&config->conf, flows);
+	return 0;
+}
+
+static int set_nat_idle(struct load_config *config, const char *option, char *value)
+{
+	(void)option;
+	return nat_set_idle(&config->nat_conf, value);
+}
+
+#define AT(member) \
+	.at = offsetof(struct load_config, member), \
+	.size = sizeof(((struct load_config *)0)->member)
+
+static const struct load_option options[] = {
+	{ "--cgroup", "PATH", .set = add_cgroup, .help =
+		"bypass for sockets made in this cgroup (a path, or a name\n"
+		"below the cgroup2 mount) and the ones below it. A pair moves\n"
+		"to the fast path once it is busy and its readers do not block\n"
+		"('shunt run' decides). PATH=eager: you vouch for the programs,\n"
+		"and every pair takes the fast path at once" },
+	{ "--exclude", "WHAT", .set = add_exclude, .help =
+		"keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
+		"process:NAME (of the reader; not with 'eager')" },
+	{ "--config", "FILE", .words_only = true, .help =
+		"options, a line for each ('iface eth0'), and rules as for\n"
+		"'shunt apply', which are in force from the first packet" },
+	{ "--iface", "NAME", .set = add_iface, .help =
+		"steering of what arrives on this interface; with a pattern\n"
+		"('veth*'), on all of that name but ports of bridges, bonds and\n"
+		"teams, and with 'shunt run' also on those that come later" },
+	{ "--monitor", "NAME", .set = add_monitor, .help =
+		"counts the flows of this interface from now on; otherwise\n"
+		"'shunt monitor' counts only while it runs" },
+	{ "--max-bytes", "N", AT(conf.max_bytes), .low = 1, .high = 1ULL << 30, .help =
+		"bound of the bytes queued in one direction (" TEXT(DEFAULT_MAX_BYTES) ")" },
+	{ "--max-messages", "N", AT(conf.max_msgs), .low = 1, .high = 1U << 20, .help =
+		"the same for messages (" TEXT(DEFAULT_MAX_MESSAGES) ")" },
+	{ "--host-bytes", "N", AT(conf.max_pages), .set = set_host_bytes, .help =
+		"TCP memory in use on the host above which nothing is\n"
+		"redirected (a quarter of net.ipv4.tcp_mem)" },
+	{ "--mark", "BIT", AT(conf.mark), .set = set_mark, .help =
+		"bit set in the mark of steered packets (" TEXT(DEFAULT_MARK) ")" },
+	{ "--force", NULL, .words_only = true, .help =
+		"'eager' even where this kernel would lose data" },
+	{ "--table", "N", AT(conf.table), .set = set_table, .help =
+		"routing table that delivers them (" TEXT(DEFAULT_TABLE) ")" },
+	{ "--router-cgroup", "PATH", AT(conf.router_cgroup), .set = set_router, .help =
+		"programs in this cgroup and below are the router: rules with\n"
+		"'origin local' let pass what they send" },
+	{ "--router-mark", "N", AT(conf.router_mark), .low = 1, .high = 0xffffffff, .help =
+		"the router sets these bits in the mark of what it sends\n"
+		"(with neither option: programs in the listener's cgroup are\n"
+		"the router)" },
+	{ "--max-rules", "N", AT(conf.max_rules), .low = 1, .high = 1U << 24, .help =
+		"more rules are refused (" TEXT(DEFAULT_MAX_RULES) "); a rule takes about\n"
+		"300 bytes, and 64 for each CPU up to 4" },
+	{ "--max-flows", "N", AT(conf.flow_buckets), .set = set_flows, .help =
+		"UDP flows that are remembered with their listener (" TEXT(DEFAULT_MAX_FLOWS) "),\n"
+		"rounded up to a power of two, 128 bytes for each" },
+	{ "--nat", "NAME", .set = add_nat, .help =
+		"NAT of what leaves by this interface ('shunt nat' adds others)" },
+	{ "--nat-flows", "N", AT(nat_conf.flows), .low = 1, .high = 1U << 22, .help =
+		"flows at a time (" TEXT(DEFAULT_NAT_FLOWS) ")" },
+	{ "--nat-idle", "KIND=SEC", AT(nat_conf.idle_ns), .set = set_nat_idle,
+	  .more_help = nat_idle_help, .help =
+		"seconds without packets after which a flow ends:" },
+	{}
+};
+
+const struct load_option *load_option_find(const char *name)
+{
+	const struct load_option *o;
+
+	for (o = options; o->name; o++)
+		if (!strcmp(o->name, name))
+			return o;
+	return NULL;
+}
+
+bool load_option_in_file(const struct load_option *option)
+{
+	return !option->words_only;
+}
+
+static void store(struct load_config *config, const struct load_option *option, __u64 n)
+{
+	char *at = (char *)config + option->at;
+	__u32 n32 = n;
+
+	if (option->size == sizeof(n32))
+		memcpy(at, &n32, sizeof(n32));
+	else
+		memcpy(at, &n, sizeof(n));
+}
+
+int load_option_set(const struct load_option *option, struct load_config *config, char *value)
+{
+	__u64 n;
+	int error;
+
+	if (option->set)
+		return option->set(config, option->name, value);
+	error = parse_u64(option->name, value, option->low, option->high, &n);
+	if (error)
+		return error;
+	store(config, option, n);
+	return 0;
+}
+
+const char *load_options_difference(const struct load_config *a, const struct load_config *b)
+{
+	const struct load_option *o;
+
+	for (o = options; o->name; o++)
+		if (o->size && memcmp((const char *)a + o->at, (const char *)b + o->at, o->size))
+			return o->name;
+	return NULL;
+}
+
+void load_options_help(void)
+{
+	const struct load_option *o;
+	const char *c;
+	int column;
+
+	for (o = options; o->name; o++) {
+		column = printf("  %s %s", o->name, o->value ? o->value : "");
+		printf("%*s", column < 23 ? 23 - column : 1, "");
+		for (c = o->help; *c; c++)
+			*c == '\n' ? printf("\n%23s", "") : putchar(*c);
+		putchar('\n');
+		if (o->more_help)
+			o->more_help();
+	}
+}
