@@ -67,7 +67,7 @@ struct shunt_conf {
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 shared;     /* more CPUs than shards */
 	__u32 local;      /* there are, or were, rules with 'origin local' */
-	__u32 accept_local; /* shunt switched lo's accept_local on: see loader/lo.c */
+	__u32 accept_local; /* shunt switched lo's accept_local on: see loader/attach/loopback.c */
 	__u32 nat;        /* NAT asks for routes */
 	__u32 forwarding; /* shunt switched lo's forwarding on: likewise */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
