@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What keeps a socket from ever being paired. */
+/* Checks that rule a socket out for good: it is never paired. */
 #ifndef SHUNT_ELIGIBLE_H
 #define SHUNT_ELIGIBLE_H
 
 #include <shunt/bpf/endpoint.bpf.h>
 #include <shunt/bpf/prefix.bpf.h>
 
-/* ports and prefixes that stay plain */
+/* the ports and prefixes that the operator excluded */
 struct shunt_exclude_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHUNT_EXCLUDES);
@@ -16,30 +16,33 @@ struct shunt_exclude_map {
 };
 MAP(shunt_exclude);
 
-struct shunt_proof_map {
+/* pairs whose server has not received two segments with data yet */
+struct shunt_pending_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_PROOFS);
+	__uint(max_entries, SHUNT_PENDING_PAIRS);
 	__type(key, __u32);
-	__type(value, struct shunt_proof);
+	__type(value, struct shunt_pending_pair);
 };
-MAP(shunt_proof);
+MAP(shunt_pending);
 
-/* Where the proof for a server's socket is, if there is one. */
-static __always_inline struct shunt_proof *proof_place(__u64 cookie)
+/* The slot for a server's socket. It may hold another pair, or none. */
+static __always_inline struct shunt_pending_pair *pending_slot(__u64 cookie)
 {
-	__u32 place = cookie / 2 % SHUNT_PROOFS; /* a local client took the next one */
+	/* Half the cookie, because the local client mostly has the next cookie. */
+	__u32 slot = cookie / 2 % SHUNT_PENDING_PAIRS;
 
-	return bpf_map_lookup_elem(&shunt_proof, &place);
+	return bpf_map_lookup_elem(&shunt_pending, &slot);
 }
 
-struct excluding {
+struct exclude_search {
 	struct endpoints e;
 	__u32 found;
 };
 
-static long exclude_step(__u32 i, void *data)
+/* bpf_loop() callback: compares the connection with entry i. */
+static long match_exclude(__u32 i, void *data)
 {
-	struct excluding *x = data;
+	struct exclude_search *x = data;
 	const struct shunt_exclude *entry = bpf_map_lookup_elem(&shunt_exclude, &i);
 
 	if (!entry)
@@ -53,16 +56,16 @@ static long exclude_step(__u32 i, void *data)
 	return x->found != 0;
 }
 
-/* Does the operator keep this connection off the fast path? */
-static __always_inline bool excluded(const struct sock *sk)
+/* Whether the operator excluded this connection by a port or a prefix. */
+static __always_inline bool is_excluded(const struct sock *sk)
 {
 	const struct shunt_conf *conf = conf_get();
-	struct excluding x = {};
+	struct exclude_search x = {};
 
 	if (!conf || !conf->excludes)
 		return false;
 	endpoints_of(sk, &x.e);
-	bpf_loop(conf->excludes, exclude_step, &x, 0);
+	bpf_loop(conf->excludes, match_exclude, &x, 0);
 	return x.found;
 }
 
@@ -73,7 +76,7 @@ static __always_inline bool is_mptcp(const struct sock *sk)
 	return bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp);
 }
 
-/* A socket without a file belongs to the kernel: an MPTCP subflow, nfsd. */
+/* A socket without a file is used inside the kernel: an MPTCP subflow, nfsd. */
 static __always_inline bool in_kernel_use(const struct sock *sk)
 {
 	return !BPF_CORE_READ(sk, sk_socket, file);

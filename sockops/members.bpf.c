@@ -63,26 +63,26 @@ int shunt_list_files(struct bpf_iter__task_file *ctx)
 	return st ? list(ctx->meta->seq, sk, st) : 0;
 }
 
-/* One row for each server's end whose proof is kept, but nothing else yet: it has
- * not answered twice. For 'shunt sockets'. */
+/* One row for each server's end of a pending pair, which has no socket storage yet. For
+ * 'shunt sockets'. */
 SEC("iter/tcp")
-int shunt_unheard(struct bpf_iter__tcp *ctx)
+int shunt_list_pending(struct bpf_iter__tcp *ctx)
 {
 	const struct sock *sk = (const struct sock *)ctx->sk_common;
-	const struct shunt_proof *proof;
+	const struct shunt_pending_pair *pending;
 	struct shunt_row row;
 	__u64 cookie;
 
 	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
 		return 0;
 	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	proof = cookie ? proof_place(cookie) : NULL;
-	if (!proof || proof->server != cookie)
+	pending = cookie ? pending_slot(cookie) : NULL;
+	if (!pending || pending->server != cookie)
 		return 0;
 	fill_row(&row, sk, 0, false);
 	row.sk.cookie = cookie;
-	row.sk.peer_cookie = proof->client;
-	row.sk.why = WHY_UNHEARD;
+	row.sk.peer_cookie = pending->client;
+	row.sk.why = WHY_TOO_FEW_EXCHANGES;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -1,38 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pairing: proves that both ends of a connection are on this host, and lets
- * vouched pairs into the map as soon as they are established.
+ * Pairing: finds connections whose two ends are both on this host. Pairs under 'eager'
+ * admission enter the map as soon as they are established.
  *
- * The proof is a rendezvous of the two initial sequence numbers. The server's
- * request socket knows both when it answers the SYN (tcp_conn_request calls
- * RWND_INIT), the client when the SYN-ACK arrives, and no other handshake on
- * this host has the same two. An accepted socket inherits the cookie of its
- * request (inet_csk_clone_lock), so each end can learn the other's key.
+ * Both ends of a handshake know its two initial sequence numbers, and no other handshake
+ * on this host has the same two. The server's request socket knows both when it answers
+ * the SYN (tcp_conn_request calls RWND_INIT), the client when the SYN-ACK arrives. Each
+ * end leaves its cookie in shunt_handshake, in the slot that the two numbers select, and
+ * finds the other end's cookie there: its key in the map. The server can do that before
+ * its socket exists, because an accepted socket inherits the cookie of its request
+ * (inet_csk_clone_lock).
  *
- * What does not meet stays plain TCP: remote peers, syncookies (RWND_INIT does
- * not fire) and Fast Open (data in the SYN moves the client's snd_nxt).
+ * These connections find no second end and stay plain TCP: those to another host, those
+ * made by a SYN cookie (RWND_INIT does not fire) and by Fast Open (data in the SYN moves
+ * the client's snd_nxt).
  */
 #include "eligible.h"
 
 #define SK_PASS_OPS 1
 
 /* handshakes under way */
-struct shunt_meet_map {
+struct shunt_handshake_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_MEETS);
+	__uint(max_entries, SHUNT_HANDSHAKES);
 	__type(key, __u32);
-	__type(value, struct shunt_meet);
+	__type(value, struct shunt_handshake);
 };
-MAP(shunt_meet);
+MAP(shunt_handshake);
 
 static __always_inline struct sock *kernel_sk(struct bpf_sock_ops *ops)
 {
 	return BPF_CORE_READ((struct bpf_sock_ops_kern *)ops, sk);
 }
 
-/* The established socket as the verifier knows it, for plain loads; NULL if it
- * may not be paired. */
-static __always_inline const struct tcp_sock *known(struct bpf_sock_ops *ops)
+/* The established socket as a pointer that the verifier knows, so that its fields can be
+ * loaded without a call. NULL if the socket may not be paired. */
+static __always_inline const struct tcp_sock *pairable_sock(struct bpf_sock_ops *ops)
 {
 	const struct tcp_sock___mptcp *mptcp;
 	struct bpf_sock *sk = ops->sk;
@@ -47,37 +50,39 @@ static __always_inline const struct tcp_sock *known(struct bpf_sock_ops *ops)
 	return tp;
 }
 
-static __always_inline struct shunt_meet *meeting_place(__u32 client_isn, __u32 server_isn)
+static __always_inline struct shunt_handshake *handshake_slot(__u32 client_isn, __u32 server_isn)
 {
-	__u32 place = (client_isn ^ (server_isn * 0x9e3779b1)) % SHUNT_MEETS;
+	__u32 slot = (client_isn ^ (server_isn * 0x9e3779b1)) % SHUNT_HANDSHAKES;
 
-	return bpf_map_lookup_elem(&shunt_meet, &place);
+	return bpf_map_lookup_elem(&shunt_handshake, &slot);
 }
 
 /*
- * Nobody locks a place. Who reads it proves by a sum over what he knows of the
- * handshake and over what he read that all of it is of this handshake, and was not
- * written by two at once.
+ * Slots have no lock. The reader of a slot computes this checksum over the two sequence
+ * numbers that it knows and the two values that it has read. If the checksum matches the
+ * stored one, the values belong to this handshake, and no other handshake overwrote them
+ * halfway.
  */
-static __always_inline __u64 meet_check(__u32 client_isn, __u32 server_isn, __u64 a, __u64 b)
+static __always_inline __u64 handshake_checksum(__u32 client_isn, __u32 server_isn, __u64 a, __u64 b)
 {
-	return check_sum((__u64)client_isn << 32 | server_isn, a, b, 0);
+	return checksum((__u64)client_isn << 32 | server_isn, a, b, 0);
 }
 
-static __always_inline bool unvouchable(const struct tcp_request_sock *req)
+static __always_inline bool listener_ineligible(const struct tcp_request_sock *req)
 {
 	const struct sock *listener = BPF_CORE_READ(req, req.req.__req_common.skc_listener);
 
 	return in_kernel_use(listener) || has_ulp(listener);
 }
 
-/* What pairing needs of a request. Each read is a call, so they are few. */
-struct request {
+/* The fields of a request socket that pairing uses. Each one costs a helper call. */
+struct syn_request {
 	__u32 client_isn, server_isn;
-	bool mptcp; /* of an MPTCP listener: route_req marks all its requests */
+	bool mptcp; /* the listener uses MPTCP: route_req() marks all its requests */
 };
 
-static __always_inline void read_request(const struct tcp_request_sock *req, struct request *ret)
+/* Reads the two sequence numbers by one call where they are neighbours. */
+static __always_inline void read_syn_request(const struct tcp_request_sock *req, struct syn_request *ret)
 {
 	const __u32 client = bpf_core_field_offset(req->rcv_isn);
 	__u32 isn[2];
@@ -93,67 +98,67 @@ static __always_inline void read_request(const struct tcp_request_sock *req, str
 	ret->mptcp = bpf_core_field_exists(req->is_mptcp) && BPF_CORE_READ(req, is_mptcp);
 }
 
-/* The server answers a SYN: leave word for the client. */
-static __always_inline void server_answers(struct bpf_sock_ops *ops, __u8 admit)
+/* The server answers a SYN: stores its part of the handshake for the client to find. */
+static __always_inline void handshake_begin(struct bpf_sock_ops *ops, __u8 admit)
 {
 	const struct tcp_request_sock *req = (const void *)kernel_sk(ops);
-	struct shunt_meet *meet;
-	struct request r;
+	struct shunt_handshake *handshake;
+	struct syn_request r;
 	__u64 cookie;
 
-	read_request(req, &r);
-	meet = meeting_place(r.client_isn, r.server_isn);
-	if (!meet || r.mptcp)
+	read_syn_request(req, &r);
+	handshake = handshake_slot(r.client_isn, r.server_isn);
+	if (!handshake || r.mptcp)
 		return;
-	/* With NAT between the two, the client knows other addresses. */
-	if (excluded((const struct sock *)req))
+	/* The client checks this too, but NAT may show it other addresses. */
+	if (is_excluded((const struct sock *)req))
 		return;
-	/* Under 'proven' its children show it in time. */
-	if (admit == SHUNT_EAGER && unvouchable(req))
+	/* Under 'proven' the accepted sockets are checked later, when they are scanned. */
+	if (admit == SHUNT_EAGER && listener_ineligible(req))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	meet->client_isn = r.client_isn;
-	meet->admit = admit;
-	meet->client = 0;
-	meet->check = meet_check(r.client_isn, r.server_isn, cookie, admit);
-	meet->server = cookie;
+	handshake->client_isn = r.client_isn;
+	handshake->admit = admit;
+	handshake->client = 0;
+	handshake->check = handshake_checksum(r.client_isn, r.server_isn, cookie, admit);
+	handshake->server = cookie;
 }
 
-/* The client's part: leaves its cookie, takes the server's; false if no server
- * on this host is in the same handshake. */
-static __always_inline bool meet_server(__u32 client_isn, __u32 server_isn, __u64 cookie,
-					__u64 sk, struct shunt_meet *ret)
+/* The client stores its cookie and reads the server's. False if no server on this host
+ * takes part in the same handshake. */
+static __always_inline bool handshake_join(__u32 client_isn, __u32 server_isn, __u64 cookie,
+					__u64 sk, struct shunt_handshake *ret)
 {
-	volatile struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	volatile struct shunt_handshake *handshake = handshake_slot(client_isn, server_isn);
 
-	if (!meet)
+	if (!handshake)
 		return false;
-	ret->server = meet->server;
-	ret->admit = meet->admit;
-	if (!ret->server || meet->client ||
-	    meet->check != meet_check(client_isn, server_isn, ret->server, ret->admit))
+	ret->server = handshake->server;
+	ret->admit = handshake->admit;
+	if (!ret->server || handshake->client ||
+	    handshake->check != handshake_checksum(client_isn, server_isn, ret->server, ret->admit))
 		return false;
-	meet->client_sk = sk;
-	meet->client_check = meet_check(client_isn, server_isn, cookie, sk);
-	meet->client = cookie;
+	handshake->client_sk = sk;
+	handshake->client_check = handshake_checksum(client_isn, server_isn, cookie, sk);
+	handshake->client = cookie;
 	return true;
 }
 
-/* The server's part: takes the client's cookie and clears the place. */
-static __always_inline bool meet_client(__u32 client_isn, __u32 server_isn, __u64 cookie,
-					struct shunt_meet *ret)
+/* The server reads the client's cookie and clears the slot. */
+static __always_inline bool handshake_finish(__u32 client_isn, __u32 server_isn, __u64 cookie,
+					struct shunt_handshake *ret)
 {
-	volatile struct shunt_meet *meet = meeting_place(client_isn, server_isn);
+	volatile struct shunt_handshake *handshake = handshake_slot(client_isn, server_isn);
 
-	if (!meet || meet->server != cookie)
+	if (!handshake || handshake->server != cookie)
 		return false;
-	ret->admit = meet->admit;
-	if (meet->check != meet_check(client_isn, server_isn, cookie, ret->admit))
+	ret->admit = handshake->admit;
+	if (handshake->check != handshake_checksum(client_isn, server_isn, cookie, ret->admit))
 		return false;
-	ret->client = meet->client;
-	ret->client_sk = meet->client_sk;
-	meet->server = 0;
-	return ret->client && meet->client_check == meet_check(client_isn, server_isn,
+	ret->client = handshake->client;
+	ret->client_sk = handshake->client_sk;
+	handshake->server = 0;
+	return ret->client && handshake->client_check == handshake_checksum(client_isn, server_isn,
 							       ret->client, ret->client_sk);
 }
 
@@ -178,8 +183,8 @@ static __always_inline void trace_if_on(const struct sock *sk, bool active)
 		trace_pair(sk, active);
 }
 
-/* Into the map at once, for a pair that is vouched for. */
-static __always_inline bool enter(struct bpf_sock_ops *ops, __u64 cookie, bool active)
+/* Puts an end of an eager pair into the map. */
+static __always_inline bool enter_fast_path(struct bpf_sock_ops *ops, __u64 cookie, bool active)
 {
 	if (bpf_sock_hash_update(ops, &shunt_socks, &cookie, BPF_NOEXIST)) {
 		COUNT(map_full, 1);
@@ -191,12 +196,13 @@ static __always_inline bool enter(struct bpf_sock_ops *ops, __u64 cookie, bool a
 }
 
 /*
- * Stores what is known of one end. A pair that is not vouched for goes on as
- * plain TCP, and the supervisor looks after it (loader/bypass/supervisor.c); of such a pair
- * only the server's end is stored here, for most connections are short. The
- * client's follows when the pair is watched (sockops/watch.bpf.c).
+ * Makes the socket storage of one end. An eager pair enters the map at once. A pair under
+ * 'proven' goes on as plain TCP until the supervisor promotes it
+ * (loader/bypass/supervisor.c). Only the server's end of such a pair gets its storage
+ * here, because most connections are short. The client's end gets it when the pair is
+ * watched (sockops/watch.bpf.c).
  */
-static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __u64 peer_cookie,
+static __always_inline void store_end(struct bpf_sock_ops *ops, __u64 cookie, __u64 peer_cookie,
 				      __u64 peer, bool active, bool vouched)
 {
 	struct shunt_conf *conf = conf_get();
@@ -214,7 +220,7 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	st->passed_jiffies = bpf_jiffies64();
 	st->vouched = vouched;
 	st->active = active;
-	if (vouched && !enter(ops, cookie, active)) {
+	if (vouched && !enter_fast_path(ops, cookie, active)) {
 		bpf_sk_storage_delete(&shunt_sk, sk);
 		return;
 	}
@@ -224,8 +230,9 @@ static __always_inline void admit_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	}
 }
 
-/* Memory that was a socket's has another's cookie, or a state of its end. */
-static __always_inline bool established(__u64 address, __u64 cookie)
+/* Whether the socket with this cookie is still ESTABLISHED at this address. Its memory may
+ * have been freed and reused: then the cookie or the state differs. */
+static __always_inline bool still_established(__u64 address, __u64 cookie)
 {
 	const struct sock *sk = (const struct sock *)address;
 
@@ -234,70 +241,73 @@ static __always_inline bool established(__u64 address, __u64 cookie)
 }
 
 /*
- * Most connections are short, and socket storage takes as long as all the rest
- * here: it has to wait for the second segment with data. RTT_CB tells, when what
- * the server answered is acknowledged. It stays on, for someone else may want it
- * by then. False if there is no room for the proof.
+ * Remembers a pair under 'proven' until its server has received a second segment with
+ * data. Socket storage is made only then: most connections are short, and storage takes
+ * as long as all the rest here. The RTT callback tells when the client has acknowledged
+ * the server's reply. The callback stays enabled, because another sock_ops program may
+ * have asked for it meanwhile. False if the slot belongs to another open connection.
  */
-static __always_inline bool keep_proof(struct bpf_sock_ops *ops, __u64 cookie,
-				       const struct shunt_meet *meet)
+static __always_inline bool remember_pending_pair(struct bpf_sock_ops *ops, __u64 cookie,
+				       const struct shunt_handshake *handshake)
 {
-	struct shunt_proof *proof = proof_place(cookie);
+	struct shunt_pending_pair *pending = pending_slot(cookie);
 	__u64 sk = (__u64)kernel_sk(ops);
 
-	if (!proof || (proof->server && established(proof->server_sk, proof->server)))
+	if (!pending || (pending->server && still_established(pending->server_sk, pending->server)))
 		return false;
-	proof->client = meet->client;
-	proof->server_sk = sk;
-	proof->client_sk = meet->client_sk;
-	proof->check = check_sum(cookie, meet->client, sk, meet->client_sk);
-	proof->server = cookie;
+	pending->client = handshake->client;
+	pending->server_sk = sk;
+	pending->client_sk = handshake->client_sk;
+	pending->check = checksum(cookie, handshake->client, sk, handshake->client_sk);
+	pending->server = cookie;
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
 	return true;
 }
 
-static __always_inline void server_heard(struct bpf_sock_ops *ops)
+/* The client has acknowledged data. A pending pair whose server has received two segments
+ * with data gets its socket storage. */
+static __always_inline void server_reply_acked(struct bpf_sock_ops *ops)
 {
-	volatile struct shunt_proof *proof;
+	volatile struct shunt_pending_pair *pending;
 	__u64 cookie, client, client_sk;
 
 	if (ops->data_segs_in < 2)
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	proof = proof_place(cookie);
-	if (!proof || proof->server != cookie)
+	pending = pending_slot(cookie);
+	if (!pending || pending->server != cookie)
 		return;
-	client = proof->client;
-	client_sk = proof->client_sk;
-	if (proof->check != check_sum(cookie, client, proof->server_sk, client_sk))
+	client = pending->client;
+	client_sk = pending->client_sk;
+	if (pending->check != checksum(cookie, client, pending->server_sk, client_sk))
 		return;
-	proof->server = 0;
-	admit_end(ops, cookie, client, client_sk, false, false);
+	pending->server = 0;
+	store_end(ops, cookie, client, client_sk, false, false);
 }
 
 static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 admit)
 {
 	__u32 client_isn = ops->snd_nxt - 1, server_isn = ops->rcv_nxt - 1;
-	struct shunt_meet *place, meet = {};
+	struct shunt_handshake *slot, handshake = {};
 	const struct tcp_sock *tp;
 	const struct sock *sk;
 	__u64 cookie;
 
-	place = meeting_place(client_isn, server_isn);
-	if (!place || place->client_isn != client_isn)
+	slot = handshake_slot(client_isn, server_isn);
+	if (!slot || slot->client_isn != client_isn)
 		return;
-	tp = known(ops);
+	tp = pairable_sock(ops);
 	if (!tp || !tp->inet_conn.icsk_inet.sk.sk_socket ||
 	    !tp->inet_conn.icsk_inet.sk.sk_socket->file)
 		return;
 	sk = &tp->inet_conn.icsk_inet.sk;
-	if (excluded(sk))
+	if (is_excluded(sk))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	if (!meet_server(client_isn, server_isn, cookie, (__u64)kernel_sk(ops), &meet))
+	if (!handshake_join(client_isn, server_isn, cookie, (__u64)kernel_sk(ops), &handshake))
 		return;
-	if (admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER)
-		admit_end(ops, cookie, meet.server, 0, true, true);
+	if (admit == SHUNT_EAGER && handshake.admit == SHUNT_EAGER)
+		store_end(ops, cookie, handshake.server, 0, true, true);
 	trace_if_on(sk, true);
 }
 
@@ -305,39 +315,39 @@ static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 ad
 {
 	__u32 client_isn = ops->rcv_nxt - 1, server_isn = ops->snd_nxt - 1;
 	__u64 cookie = bpf_get_socket_cookie(ops);
-	struct shunt_meet meet = {};
+	struct shunt_handshake handshake = {};
 	const struct tcp_sock *tp;
 	bool vouched;
 
-	if (!meet_client(client_isn, server_isn, cookie, &meet))
+	if (!handshake_finish(client_isn, server_isn, cookie, &handshake))
 		return;
-	tp = known(ops);
+	tp = pairable_sock(ops);
 	if (!tp)
 		return;
-	vouched = admit == SHUNT_EAGER && meet.admit == SHUNT_EAGER;
-	if (vouched || !keep_proof(ops, cookie, &meet))
-		admit_end(ops, cookie, meet.client, meet.client_sk, false, vouched);
+	vouched = admit == SHUNT_EAGER && handshake.admit == SHUNT_EAGER;
+	if (vouched || !remember_pending_pair(ops, cookie, &handshake))
+		store_end(ops, cookie, handshake.client, handshake.client_sk, false, vouched);
 	trace_if_on(&tp->inet_conn.icsk_inet.sk, false);
 }
 
-/* A socket that connects again, after connect(AF_UNSPEC): the kernel leaves it
- * in the map, with bytes of the old connection still queued. */
-static __always_inline void forget(struct bpf_sock_ops *ops)
+/* Removes all that is stored of a socket. After connect(AF_UNSPEC) a socket can connect
+ * again; the kernel would leave it in the map, with bytes of the old connection queued. */
+static __always_inline void forget_socket(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
 	const struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
-	struct shunt_proof *proof;
+	struct shunt_pending_pair *pending;
 	struct shunt_sk *st;
 	__u64 cookie;
 
 	if (!tp)
 		return;
 	cookie = tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
-	if (!cookie) /* what was paired has one */
+	if (!cookie) /* every paired socket has a cookie */
 		return;
-	proof = proof_place(cookie);
-	if (proof && proof->server == cookie)
-		proof->server = 0;
+	pending = pending_slot(cookie);
+	if (pending && pending->server == cookie)
+		pending->server = 0;
 	bpf_map_delete_elem(&shunt_slot, &cookie);
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
 	if (!st)
@@ -346,15 +356,15 @@ static __always_inline void forget(struct bpf_sock_ops *ops)
 	bpf_sk_storage_delete(&shunt_sk, sk);
 }
 
-static __always_inline int pair(struct bpf_sock_ops *ops, __u8 admit)
+static __always_inline int handle_op(struct bpf_sock_ops *ops, __u8 admit)
 {
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		forget(ops);
+		forget_socket(ops);
 		break;
 	case BPF_SOCK_OPS_RWND_INIT:
 		if (ops->state == TCP_NEW_SYN_RECV)
-			server_answers(ops, admit);
+			handshake_begin(ops, admit);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		client_established(ops, admit);
@@ -363,7 +373,7 @@ static __always_inline int pair(struct bpf_sock_ops *ops, __u8 admit)
 		server_established(ops, admit);
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
-		server_heard(ops);
+		server_reply_acked(ops);
 		break;
 	}
 	return SK_PASS_OPS;
@@ -372,13 +382,13 @@ static __always_inline int pair(struct bpf_sock_ops *ops, __u8 admit)
 SEC("sockops")
 int shunt_eager(struct bpf_sock_ops *ops)
 {
-	return pair(ops, SHUNT_EAGER);
+	return handle_op(ops, SHUNT_EAGER);
 }
 
 SEC("sockops")
 int shunt_proven(struct bpf_sock_ops *ops)
 {
-	return pair(ops, SHUNT_PROVEN);
+	return handle_op(ops, SHUNT_PROVEN);
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

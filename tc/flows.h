@@ -110,7 +110,7 @@ static __always_inline __u16 flow_tag(__u64 hash)
 static __always_inline __u64 given_check(__u64 hash, __u64 tally_birth, __u64 to, __u64 to_rest,
 					 __u64 to_port)
 {
-	return hash ^ check_sum(tally_birth, to, to_rest, to_port);
+	return hash ^ checksum(tally_birth, to, to_rest, to_port);
 }
 
 /* Copies to *ret what the entry says of its listener; false if it is another flow's,

@@ -103,7 +103,7 @@ map_entries()
 # Handshakes that have left something behind.
 handshakes()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_meet" 3>&- |
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_handshake" 3>&- |
 		jq '[.[].formatted.value | select(.server != 0)] | length'
 }
 

@@ -143,31 +143,31 @@ struct shunt_count {
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
 
-/* A handshake under way on this host, where both ends look for it by the two
- * initial sequence numbers: shunt_meet[hash of them]. A later one in the same
- * place takes it over, and the pair stays plain. */
-#define SHUNT_MEETS 2048
+/* A handshake between two sockets of this host: shunt_handshake[hash of its two initial
+ * sequence numbers], so that both ends find it. A later handshake with the same hash
+ * overwrites the slot; the pair of the earlier one stays plain. */
+#define SHUNT_HANDSHAKES 2048
 
-struct shunt_meet {
-	__u64 server;     /* cookie the accepted socket will have; 0: empty */
-	__u64 check;      /* see meet_check(), of the server's part */
+struct shunt_handshake {
+	__u64 server;     /* cookie that the accepted socket will have; 0: the slot is free */
+	__u64 check;      /* handshake_checksum() of the server's part */
 	__u64 client;     /* cookie; 0 until the client is established */
-	__u64 client_sk;  /* its address */
-	__u64 client_check; /* of the client's part */
+	__u64 client_sk;  /* address of the client's socket in the kernel */
+	__u64 client_check; /* handshake_checksum() of the client's part */
 	__u32 client_isn;
 	__u32 admit;      /* enum shunt_admit of the listener's cgroup */
 };
 
-/* A pair under 'proven' admission whose server has received next to nothing, as
- * it stays for most: shunt_proof[half the cookie of the server's socket]. The place is
- * taken over when that socket is no longer established. */
-#define SHUNT_PROOFS 8192
+/* A pair under 'proven' admission whose server has not received two segments with data
+ * yet (most connections never do): shunt_pending[half the cookie of the server's socket].
+ * Another pair may take the slot when that socket is no longer established. */
+#define SHUNT_PENDING_PAIRS 8192
 
-struct shunt_proof {
-	__u64 check;      /* of the rest: check_sum() */
-	__u64 server;     /* cookies; 0: empty */
+struct shunt_pending_pair {
+	__u64 check;      /* checksum() of the other fields */
+	__u64 server;     /* cookies; 0: the slot is free */
 	__u64 client;
-	__u64 server_sk;  /* addresses */
+	__u64 server_sk;  /* addresses of the sockets in the kernel */
 	__u64 client_sk;
 };
 
@@ -216,7 +216,7 @@ enum shunt_why {
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_CORK,          /* the sender set TCP_CORK */
 	WHY_LARGER,        /* more without an answer than ever before */
-	WHY_UNHEARD,       /* the server has not answered twice: see shunt_proof */
+	WHY_TOO_FEW_EXCHANGES, /* the server has not answered twice: see shunt_pending */
 	WHY_POLLS,         /* the reader polls without waiting, and holds its socket's lock */
 	WHY_REPAIR,        /* an end is, or was about to be, in repair mode (TCP_REPAIR) */
 	WHY_UNSUPERVISED,  /* no heartbeat of the supervisor for SHUNT_BEAT_LIMIT_NS */
@@ -384,11 +384,11 @@ struct shunt_row {
 	__u8 member;        /* it is in shunt_socks */
 };
 
-/* What shunt_adopt prints of a connection older than the load. */
-struct shunt_old {
+/* One end of a connection that is older than the load: a row of shunt_adopt. */
+struct shunt_older_conn {
 	__u64 cookie;
 	__u64 cgroup;      /* id: inode number of its directory */
-	__u32 sent_isn;    /* where its two streams began; may be one too high */
+	__u32 sent_isn;    /* first sequence numbers of its two streams; may be one too high */
 	__u32 received_isn;
 	__u8 local[16];
 	__u8 remote[16];
@@ -862,13 +862,13 @@ struct shunt_nat_flow {
 
 _Static_assert(sizeof(struct shunt_conf) == 416, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
-_Static_assert(sizeof(struct shunt_meet) == 48, "shunt_meet");
-_Static_assert(sizeof(struct shunt_proof) == 40, "shunt_proof");
+_Static_assert(sizeof(struct shunt_handshake) == 48, "shunt_handshake");
+_Static_assert(sizeof(struct shunt_pending_pair) == 40, "shunt_pending_pair");
 _Static_assert(sizeof(struct shunt_sk) == 128, "shunt_sk");
 _Static_assert(sizeof(struct shunt_exclude) == 40, "shunt_exclude");
 _Static_assert(sizeof(struct shunt_end) == 72, "shunt_end");
 _Static_assert(sizeof(struct shunt_pair) == 216, "shunt_pair");
-_Static_assert(sizeof(struct shunt_old) == 64, "shunt_old");
+_Static_assert(sizeof(struct shunt_older_conn) == 64, "shunt_older_conn");
 _Static_assert(sizeof(struct shunt_row) == 184, "shunt_row");
 _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 _Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");

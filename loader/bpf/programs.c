@@ -111,7 +111,7 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_kick, bypass },
 		{ skel->progs.shunt_read, bypass },
 		{ skel->progs.shunt_ioctl, bypass },
-		{ skel->progs.shunt_unheard, bypass },
+		{ skel->progs.shunt_list_pending, bypass },
 		{ skel->progs.shunt_reset, bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC) },
 		{ skel->progs.shunt_recv, bypass && flags },
 		{ skel->progs.shunt_send, bypass && flags },

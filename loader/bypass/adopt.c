@@ -16,15 +16,16 @@
 #include "util/log.h"
 #include "util/netns.h"
 
-/* A busy connection may move just while it is looked at. */
+/* The sequence numbers of a busy connection may change while it is printed: then it does
+ * not match, and the next try may find it. */
 #define TRIES 10
 #define MAX_CGROUPS 4096
 
 static struct {
-	__u64 cgroups[MAX_CGROUPS]; /* ids, the loaded ones and those below */
+	__u64 cgroups[MAX_CGROUPS]; /* ids of the loaded cgroups and of those below them */
 	int n_cgroups;
-	struct shunt_old *old;
-	size_t n_old;
+	struct shunt_older_conn *conns;
+	size_t n_conns;
 } found;
 
 static int add_cgroup(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -36,68 +37,69 @@ static int add_cgroup(const char *path, const struct stat *st, int type, struct 
 	return 0;
 }
 
-static bool scoped(const struct shunt_old *o)
+static bool is_in_loaded_cgroup(const struct shunt_older_conn *c)
 {
 	int i;
 
 	for (i = 0; i < found.n_cgroups; i++)
-		if (found.cgroups[i] == o->cgroup)
+		if (found.cgroups[i] == c->cgroup)
 			return true;
 	return false;
 }
 
-/* Runs the iterator in this network namespace. */
-static void collect(void *data)
+/* Runs the iterator over the sockets of this network namespace and keeps the rows of
+ * sockets in loaded cgroups. */
+static void collect_conns(void *data)
 {
 	_cleanup_fd_ int link = iter_link("shunt_adopt", NULL);
 	_cleanup_free_ void *rows = NULL;
-	const struct shunt_old *o;
+	const struct shunt_older_conn *row;
 	size_t size = 0, i;
 	void *more;
 
 	(void)data;
 	if (link < 0 || iter_read(link, &rows, &size) || !size)
 		return;
-	more = realloc(found.old, found.n_old * sizeof(*o) + size);
+	more = realloc(found.conns, found.n_conns * sizeof(*row) + size);
 	if (!more)
 		return;
-	found.old = more;
-	o = rows;
-	for (i = 0; i < size / sizeof(*o); i++)
-		if (scoped(&o[i]))
-			found.old[found.n_old++] = o[i];
+	found.conns = more;
+	row = rows;
+	for (i = 0; i < size / sizeof(*row); i++)
+		if (is_in_loaded_cgroup(&row[i]))
+			found.conns[found.n_conns++] = row[i];
 }
 
-/* Orders the ends of a connection next to each other: by the lower endpoint,
- * then the higher one. */
-static void key_of(const struct shunt_old *o, __u8 key[40])
+/* Sort key: the lower endpoint, then the higher one. It is the same for both ends of a
+ * connection, so that they become neighbours. */
+static void sort_key(const struct shunt_older_conn *c, __u8 key[40])
 {
 	__u8 a[20] = {}, b[20] = {};
 
-	memcpy(a, o->local, 16);
-	memcpy(a + 16, &o->local_port, 2);
-	memcpy(b, o->remote, 16);
-	memcpy(b + 16, &o->remote_port, 2);
+	memcpy(a, c->local, 16);
+	memcpy(a + 16, &c->local_port, 2);
+	memcpy(b, c->remote, 16);
+	memcpy(b + 16, &c->remote_port, 2);
 	memcpy(key, memcmp(a, b, 20) < 0 ? a : b, 20);
 	memcpy(key + 20, memcmp(a, b, 20) < 0 ? b : a, 20);
 }
 
-static int compare(const void *a, const void *b)
+static int compare_conns(const void *a, const void *b)
 {
 	__u8 x[40], y[40];
 
-	key_of(a, x);
-	key_of(b, y);
+	sort_key(a, x);
+	sort_key(b, y);
 	return memcmp(x, y, sizeof(x));
 }
 
-/* A SYN counts as a byte at one end and not at the other. */
+/* One end counts the SYN as a byte, and the other one does not. */
 static bool same_isn(__u32 a, __u32 b)
 {
 	return a == b || a + 1 == b || a == b + 1;
 }
 
-static bool mirrored(const struct shunt_old *a, const struct shunt_old *b)
+static bool is_same_conn(const struct shunt_older_conn *a, const struct shunt_older_conn *b)
 {
 	return a->family == b->family && a->local_port == b->remote_port &&
 	       a->remote_port == b->local_port && !memcmp(a->local, b->remote, 16) &&
@@ -105,19 +107,20 @@ static bool mirrored(const struct shunt_old *a, const struct shunt_old *b)
 	       same_isn(a->received_isn, b->sent_isn);
 }
 
-/* Enters the pairs for the second pass; the lower port counts as the server. */
-static unsigned int match(int map)
+/* Puts the pairs into the map for the second run. The end with the lower port counts as the
+ * server. Returns how many pairs there are. */
+static unsigned int find_pairs(int map)
 {
-	const struct shunt_old *a, *b, *server, *client;
+	const struct shunt_older_conn *a, *b, *server, *client;
 	unsigned int n = 0;
 	size_t i, j;
 
-	sort_array(found.old, found.n_old, sizeof(*a), compare);
-	for (i = 0; i < found.n_old; i++) {
-		a = &found.old[i];
-		for (j = i + 1; j < found.n_old && !compare(a, &found.old[j]); j++) {
-			b = &found.old[j];
-			if (!mirrored(a, b))
+	sort_array(found.conns, found.n_conns, sizeof(*a), compare_conns);
+	for (i = 0; i < found.n_conns; i++) {
+		a = &found.conns[i];
+		for (j = i + 1; j < found.n_conns && !compare_conns(a, &found.conns[j]); j++) {
+			b = &found.conns[j];
+			if (!is_same_conn(a, b))
 				continue;
 			server = a->local_port < b->local_port ? a : b;
 			client = server == a ? b : a;
@@ -128,7 +131,7 @@ static unsigned int match(int map)
 	return n;
 }
 
-static void clear(int map)
+static void clear_map(int map)
 {
 	__u64 key;
 
@@ -150,13 +153,13 @@ void adopt_connections(void)
 		if (states[i].kind == SHUNT_CGROUP)
 			nftw(states[i].name, add_cgroup, 16, FTW_PHYS);
 	for (tries = 0; tries < TRIES; tries++) {
-		found.n_old = 0;
-		each_netns(collect, NULL);
-		n += match(map);
-		each_netns(collect, NULL);
-		clear(map);
+		found.n_conns = 0;
+		each_netns(collect_conns, NULL);
+		n += find_pairs(map);
+		each_netns(collect_conns, NULL);
+		clear_map(map);
 	}
-	free(found.old);
+	free(found.conns);
 	memset(&found, 0, sizeof(found));
 	debug("%u older connections registered", n);
 }

@@ -2,8 +2,9 @@
 #ifndef SHUNT_ADOPT_H
 #define SHUNT_ADOPT_H
 
-/* Registers connections made before the load whose two ends are both in loaded
- * cgroups, as plain pairs. What can't be proven stays as it is. */
+/* Finds connections that are older than the load and have both ends in loaded cgroups.
+ * They become pairs under 'proven' admission, plain at first. A connection whose ends can't
+ * be matched for sure stays as it is. */
 void adopt_connections(void);
 
 #endif

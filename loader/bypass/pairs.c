@@ -211,7 +211,7 @@ static unsigned int plain_reason(const struct shunt_row *a, const struct shunt_r
 {
 	if (a->sk.why == WHY_NO_ENTRY || (b && b->sk.why == WHY_NO_ENTRY))
 		return WHY_NO_ENTRY;
-	return a->sk.why == WHY_UNHEARD ? WHY_UNHEARD : WHY_NEW;
+	return a->sk.why == WHY_TOO_FEW_EXCHANGES ? WHY_TOO_FEW_EXCHANGES : WHY_NEW;
 }
 
 const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
@@ -308,7 +308,7 @@ int bypass_list(struct shunt_row **ret, size_t *ret_n)
 
 int bypass_list_all(struct shunt_row **ret, size_t *ret_n)
 {
-	struct visit v = { .prog = "shunt_unheard" };
+	struct visit v = { .prog = "shunt_list_pending" };
 
 	v.error = walk("shunt_list", "shunt_sk", &v.rows, &v.n);
 	if (!v.error)

@@ -116,8 +116,9 @@ static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
 	return pair;
 }
 
-/* Of an entry that nobody locks: tells one whole from one that two CPUs wrote at once. */
-static __always_inline __u64 check_sum(__u64 a, __u64 b, __u64 c, __u64 d)
+/* Checksum of an entry without a lock. If it does not match, two CPUs wrote the entry at
+ * the same time, and its values don't belong together. */
+static __always_inline __u64 checksum(__u64 a, __u64 b, __u64 c, __u64 d)
 {
 	return a * 0x9e3779b97f4a7c15ULL + b * 0xbf58476d1ce4e5b9ULL +
 	       c * 0x94d049bb133111ebULL + d * 0xd6e8feb86659fd93ULL;
