@@ -354,7 +354,7 @@ static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_
 	if (pair && pair->end[!!st->active].fault == WHY_REPAIR)
 		return false;
 	return (why == WHY_LARGER || why == WHY_UNSUPERVISED ||
-		(why == WHY_DRAINING && conf->passing == PASSING_SOFT) ||
+		(why == WHY_DRAINING && conf->drain_mode == DRAIN_KEEP_QUEUED) ||
 		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
 	       st->peer && !peer_queue_empty(st);
 }
@@ -376,7 +376,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	if (!st || !s)
 		return SK_PASS;
 	why = sender_ready(s, st);
-	if (!why && conf->passing)
+	if (!why && conf->drain_mode)
 		why = WHY_DRAINING;
 	if (!st->vouched)
 		pair = pair_get(st);

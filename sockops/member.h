@@ -87,7 +87,7 @@ static __always_inline bool unread(const struct sock *sk)
 /*
  * Takes a socket out of the map if it holds no bytes and is no one's target. To
  * be called once its pair's verdicts pass everything, and know it. A reader that
- * has bytes by TCP to read may not know of them, and is to be told: shunt_kick.
+ * has bytes by TCP to read may not know of them, and is to be told: shunt_wakeup.
  */
 static __always_inline bool evict(const struct sock *sk, __u64 cookie, struct shunt_sk *st)
 {
@@ -99,7 +99,7 @@ static __always_inline bool evict(const struct sock *sk, __u64 cookie, struct sh
 		return false;
 	if (st && conf && unread(sk)) {
 		st->kick = 1;
-		conf->kicks = 1;
+		conf->wakeups_pending = 1;
 	}
 	return true;
 }

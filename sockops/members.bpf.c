@@ -99,7 +99,7 @@ static __always_inline bool forsaken(const struct sock *sk, const struct shunt_s
 }
 
 /* Takes the members out that hold no bytes and are no one's target; a row for
- * each that has to stay. To be run with conf->passing set. */
+ * each that has to stay. To be run with conf->drain_mode set. */
 static __always_inline int drain(struct seq_file *seq, struct sock *sk, __u64 cookie, struct shunt_sk *st)
 {
 	struct shunt_row row;

@@ -209,7 +209,7 @@ static __always_inline void store_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	struct bpf_sock *sk = ops->sk;
 	struct shunt_sk *st;
 
-	if (!sk || !conf || conf->passing)
+	if (!sk || !conf || conf->drain_mode)
 		return;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
@@ -224,9 +224,9 @@ static __always_inline void store_end(struct bpf_sock_ops *ops, __u64 cookie, __
 		bpf_sk_storage_delete(&shunt_sk, sk);
 		return;
 	}
-	if (conf->idle) {
-		conf->idle = 0;
-		wake(EVENT_PAIRED);
+	if (conf->supervisor_asleep) {
+		conf->supervisor_asleep = 0;
+		wake_supervisor(EVENT_PAIRED);
 	}
 }
 

@@ -41,7 +41,7 @@ static __always_inline void plain(struct seq_file *seq, const struct tcp_sock *t
 	__u64 cookie = st->cookie;
 	__u32 segs, *slot;
 
-	if (conf->assign && !st->slot) {
+	if (conf->assign_slots && !st->slot) {
 		slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
 		if (slot)
 			st->slot = *slot;
@@ -52,9 +52,9 @@ static __always_inline void plain(struct seq_file *seq, const struct tcp_sock *t
 	segs = segments(tp, st);
 	if (segs - st->segs >= BUSY_SEGS) {
 		if (!st->slot)
-			st->why = conf->table_full ? WHY_NO_ENTRY : WHY_REDIRECTED;
+			st->why = conf->pair_table_full ? WHY_NO_ENTRY : WHY_REDIRECTED;
 		print(seq, tp, st);
-	} else if (conf->pass % BUSY_PASSES) {
+	} else if (conf->scan_seq % BUSY_PASSES) {
 		return;
 	} else if (st->why == WHY_NO_ENTRY) {
 		st->why = WHY_REDIRECTED;
@@ -72,7 +72,7 @@ static __always_inline void vouched(struct seq_file *seq, const struct sock *sk,
 	__u64 cookie = st->cookie;
 	__u32 *slot;
 
-	if (conf->assign) {
+	if (conf->assign_slots) {
 		slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
 		if (!slot)
 			return;
@@ -81,7 +81,7 @@ static __always_inline void vouched(struct seq_file *seq, const struct sock *sk,
 		st->vouched = 0;
 		return;
 	}
-	if (conf->pass % BUSY_PASSES)
+	if (conf->scan_seq % BUSY_PASSES)
 		return;
 	st->run_msgs = msgs - st->segs;
 	st->run_bytes = bytes - st->shown_bytes;
@@ -227,7 +227,7 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 
 	if (!conf)
 		return 0;
-	conf->met++;
+	conf->scan_sockets++;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
 		end_member(sk, st);
 	if (st->vouched) {
@@ -241,7 +241,7 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 		return 0;
 	}
 	end = &pair->end[!st->active];
-	end->seen = conf->pass;
+	end->seen = conf->scan_seq;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE && !psock_of(sk))
 		end->member = 0;
 	switch (pair->stage) {
@@ -292,9 +292,9 @@ int shunt_scan_files(struct bpf_iter__task_file *ctx)
 	struct sock *sk = tcp_of_file(ctx);
 	struct shunt_sk *st = sk ? bpf_sk_storage_get(&shunt_sk, sk, 0, 0) : NULL;
 
-	if (!st || !conf || (st->scanned == conf->pass && !conf->assign))
+	if (!st || !conf || (st->scanned == conf->scan_seq && !conf->assign_slots))
 		return 0;
-	st->scanned = conf->pass;
+	st->scanned = conf->scan_seq;
 	return scan(ctx->meta->seq, sk, st);
 }
 
@@ -310,7 +310,7 @@ static __always_inline struct shunt_sk *paired(struct sock_common *skc, struct t
  * signal an event (tcp_set_rcvlowat).
  */
 SEC("iter/tcp")
-int shunt_kick(struct bpf_iter__tcp *ctx)
+int shunt_wakeup(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
 	struct shunt_sk *st;

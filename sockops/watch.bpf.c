@@ -132,7 +132,7 @@ static __always_inline void note_splicer(struct shunt_conf *conf)
 	__u64 now = bpf_ktime_get_ns(), *at = bpf_map_lookup_elem(&shunt_splices, &tgid);
 
 	if (at ? now - *at > SPLICE_NEWS_NS : !bpf_map_update_elem(&shunt_splices, &tgid, &now, BPF_ANY))
-		conf->splicers++;
+		conf->splicer_seq++;
 	if (at)
 		*at = now;
 }
@@ -210,7 +210,7 @@ int shunt_read(__u64 *ctx)
 	if (how != READS_RECEIVING) {
 		note_reader(end);
 		rule_out(pair, end, WHY_SPLICE);
-	} else if (!conf->sees_flags) {
+	} else if (!conf->recv_flags_reported) {
 		note_reader(end);
 		end->recvs++;
 	}

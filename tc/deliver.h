@@ -274,8 +274,8 @@ static __always_inline void note_cookies(struct bpf_sock *listener)
 	    sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_syncookies != 2)
 		return;
 	tick = now();
-	if (conf->cookies != tick)
-		conf->cookies = tick;
+	if (conf->syncookie_tick != tick)
+		conf->syncookie_tick = tick;
 }
 
 /* Under SYN cookies nothing but the client's answer tells of the connection. */
@@ -440,7 +440,7 @@ static __always_inline bool may_ask_rules(const struct packet *pkt, int proto,
 					  const struct shunt_conf *conf)
 {
 	return is_first(pkt, proto) ||
-	       (conf->cookies && now() - conf->cookies <= COOKIE_TICKS &&
+	       (conf->syncookie_tick && now() - conf->syncookie_tick <= COOKIE_TICKS &&
 		(pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK);
 }
 

@@ -33,7 +33,7 @@ static __always_inline struct shunt_tally *tally_at(const struct shunt_conf *con
 
 #define TALLY(conf, t, field, n)                             \
 	do {                                                 \
-		if ((conf)->shared)                          \
+		if ((conf)->counters_shared)                 \
 			__sync_fetch_and_add(&(t)->field, n); \
 		else                                         \
 			(t)->field += (n);                   \

@@ -60,9 +60,9 @@ static __always_inline bool at_hand(struct shunt_conf *conf, struct work *w)
 		return true;
 	}
 	bpf_map_update_elem(&shunt_wanted, &w->whole.listener, &w->tick, BPF_ANY);
-	if (!conf->wanted) {
-		conf->wanted = 1;
-		wake(EVENT_WANTED);
+	if (!conf->listeners_wanted) {
+		conf->listeners_wanted = 1;
+		wake_supervisor(EVENT_LISTENERS_WANTED);
 	}
 	return false;
 }

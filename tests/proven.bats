@@ -295,17 +295,17 @@ no_members()
 	[ "$(map_entries shunt_socks)" = 0 ]
 }
 
-passes()
+scans()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.pass'
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.scan_seq'
 }
 
-passed_by()
+scans_reached()
 {
-	[ "$(passes)" -ge "$1" ]
+	[ "$(scans)" -ge "$1" ]
 }
 
-# stalls CASE: redirected bytes wait for a reader while the supervisor makes its passes
+# stalls CASE: redirected bytes wait for a reader while the supervisor makes its scans
 stalls()
 {
 	spawn "$1" peer corner "$1"
@@ -313,7 +313,7 @@ stalls()
 	tell "$1"
 	said "$1" sent
 	wait_for state_is leaving
-	wait_for passed_by $(($(passes) + 60))
+	wait_for scans_reached $(($(scans) + 60))
 	tell "$1"
 	reap "$1"
 }
@@ -543,10 +543,10 @@ attached_to_cgroup()
 	load_proven
 	supervise
 	attached_to_cgroup true
-	wait_for passed_by $(($(passes) + 30))
+	wait_for scans_reached $(($(scans) + 30))
 	bpftool link detach pinned "$PIN_DIR/links/attached_0" 3>&-
 	attached_to_cgroup false
-	wait_for passed_by $(($(passes) + 30))
+	wait_for scans_reached $(($(scans) + 30))
 	attached_to_cgroup false
 	shunt status | grep -q 'NOT ATTACHED'
 }

@@ -690,11 +690,11 @@ no_cookies_yet()
 {
 	local value at
 
-	at=$(offset_of cookies)
+	at=$(offset_of syncookie_tick)
 	value=$(settings "value | .[$at:$((at + 4))] = [\"0\", \"0\", \"0\", \"0\"] | join(\" \")")
 	# shellcheck disable=SC2086 # bytes
 	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value $value
-	[ "$(settings formatted.value.cookies)" = 0 ]
+	[ "$(settings formatted.value.syncookie_tick)" = 0 ]
 }
 
 by_cookie()
@@ -735,7 +735,7 @@ notes()
 	serve_router router "${@:2}" 9001
 	no_cookies_yet
 	meets 9001 tcp 10.1.2.3 80
-	[ "$(settings 'formatted.value.cookies > 0')" = "$1" ]
+	[ "$(settings 'formatted.value.syncookie_tick > 0')" = "$1" ]
 	stops router
 }
 

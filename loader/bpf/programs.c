@@ -108,7 +108,7 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_proven, bypass },
 		{ skel->progs.shunt_repair, bypass },
 		{ skel->progs.shunt_adopt, bypass },
-		{ skel->progs.shunt_kick, bypass },
+		{ skel->progs.shunt_wakeup, bypass },
 		{ skel->progs.shunt_read, bypass },
 		{ skel->progs.shunt_ioctl, bypass },
 		{ skel->progs.shunt_list_pending, bypass },

@@ -116,7 +116,7 @@ struct shunt_pair *pair_table_add(struct pair_table *t, const struct shunt_row *
 		p = reclaim(t, row->cgroup, now_ns);
 	if (!p) {
 		t->conf->no_entry++;
-		t->conf->table_full = 1;
+		t->conf->pair_table_full = 1;
 		t->refused_ns = now_ns;
 		return NULL;
 	}
@@ -126,7 +126,7 @@ struct shunt_pair *pair_table_add(struct pair_table *t, const struct shunt_row *
 	p->busy_ns = now_ns;
 	p->end[!row->sk.active].cookie = row->sk.cookie;
 	p->end[!!row->sk.active].cookie = row->sk.peer_cookie;
-	p->end[0].seen = p->end[1].seen = t->conf->pass;
+	p->end[0].seen = p->end[1].seen = t->conf->scan_seq;
 	set_slot(t, row->sk.cookie, slot);
 	set_slot(t, row->sk.peer_cookie, slot);
 	if (slot >= t->end)
@@ -147,9 +147,9 @@ void pair_table_free(struct pair_table *t, struct shunt_pair *p)
 		t->first_free = p - t->pairs;
 }
 
-void pair_table_begin_pass(struct pair_table *t, __u64 now_ns)
+void pair_table_begin_scan(struct pair_table *t, __u64 now_ns)
 {
 	t->searches = 0;
 	if (now_ns - t->refused_ns > REFUSED_NS)
-		t->conf->table_full = 0;
+		t->conf->pair_table_full = 0;
 }

@@ -18,7 +18,7 @@ struct pair_table {
 };
 
 /* Begins a pass: what it may do for want of room is bounded. */
-void pair_table_begin_pass(struct pair_table *t, __u64 now_ns);
+void pair_table_begin_scan(struct pair_table *t, __u64 now_ns);
 
 /*
  * A new entry for the pair of that row. If all are in use, one is taken from the cgroup

@@ -167,10 +167,10 @@ void iter_everywhere(const char *prog)
 	free(v.rows);
 }
 
-void bypass_kick(struct shunt_conf *conf)
+void bypass_wake_readers(struct shunt_conf *conf)
 {
-	if (__sync_lock_test_and_set(&conf->kicks, 0))
-		iter_everywhere("shunt_kick");
+	if (__sync_lock_test_and_set(&conf->wakeups_pending, 0))
+		iter_everywhere("shunt_wakeup");
 }
 
 static __u64 pair_id(const struct shunt_row *r)
@@ -284,7 +284,7 @@ static size_t tidy(struct shunt_row *rows, size_t n)
 
 bool bypass_is_loaded(void)
 {
-	_cleanup_fd_ int fd = pin_open("progs", "shunt_kick");
+	_cleanup_fd_ int fd = pin_open("progs", "shunt_wakeup");
 
 	return fd >= 0;
 }
@@ -356,9 +356,9 @@ static void pass_softly(struct shunt_conf *conf)
 {
 	unsigned int start = now_ms();
 
-	if (conf->passing)
+	if (conf->drain_mode)
 		return;
-	__atomic_store_n(&conf->passing, PASSING_SOFT, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&conf->drain_mode, DRAIN_KEEP_QUEUED, __ATOMIC_SEQ_CST);
 	while (any_queued() && now_ms() - start < SOFT_MS)
 		rest();
 }
@@ -382,7 +382,7 @@ int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 	if (!conf)
 		return 0; /* nothing can have been attached */
 	pass_softly(conf);
-	__atomic_store_n(&conf->passing, PASSING_ALL, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&conf->drain_mode, DRAIN_ALL, __ATOMIC_SEQ_CST);
 	error = wait_programs();
 	if (error)
 		return error;
@@ -395,7 +395,7 @@ int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 			return 0;
 		if (error)
 			return fail(error, "can't walk over the sockets on the fast path");
-		bypass_kick(conf);
+		bypass_wake_readers(conf);
 		if (!n && !members_left())
 			return 0;
 		if (now_ms() - start >= timeout_ms) {

@@ -26,7 +26,7 @@ int iter_run(int link, struct shunt_row **ret, size_t *ret_n);
 void iter_everywhere(const char *prog);
 
 /* Tells the readers that left the fast path with bytes by TCP still unread. */
-void bypass_kick(struct shunt_conf *conf);
+void bypass_wake_readers(struct shunt_conf *conf);
 
 /* All paired sockets, sorted so that the ends of a pair are neighbours, the
  * connecting end first. The caller frees *ret. 0 or -errno, said. */

@@ -60,8 +60,8 @@ static void set_tracepoints(struct supervisor *s)
 	if (s->watched)
 		s->tracepoints_needed_ns = now;
 	watching = now - s->tracepoints_needed_ns < LINGER_MS * NS_PER_MS;
-	want_tracepoint(&s->tp_recv, "shunt_recv", watching && s->conf->sees_flags);
-	want_tracepoint(&s->tp_send, "shunt_send", watching && s->conf->sees_flags);
+	want_tracepoint(&s->tp_recv, "shunt_recv", watching && s->conf->recv_flags_reported);
+	want_tracepoint(&s->tp_send, "shunt_send", watching && s->conf->recv_flags_reported);
 	want_tracepoint(&s->tp_ioctl, "shunt_ioctl", watching && s->conf->fionread_faulty);
 	want_pinned(&s->tp_read, "shunt_read", watching || s->active || s->in_transition);
 }
@@ -148,7 +148,7 @@ static void step_emptying(struct supervisor *s, struct shunt_pair *p, __u64 now)
 /* A closed socket is out of the map and met no more. */
 static bool socket_gone(const struct supervisor *s, const struct shunt_end *end)
 {
-	return s->conf->pass - end->seen > 1;
+	return s->conf->scan_seq - end->seen > 1;
 }
 
 static void step_stage(struct supervisor *s, struct shunt_pair *p, __u64 now)
@@ -226,7 +226,7 @@ static void count_pair(struct supervisor *s, const struct shunt_pair *p, __u64 n
 
 static void step_all(struct supervisor *s, __u64 now)
 {
-	__u32 splicer_seq = s->conf->splicers;
+	__u32 splicer_seq = s->conf->splicer_seq;
 	struct shunt_pair *p;
 
 	s->splicers_changed = s->splicer_seq != splicer_seq;
@@ -311,9 +311,9 @@ static void assign_slots(struct supervisor *s)
 
 	if (s->watched)
 		s->conf->watching = 1;
-	s->conf->assign = 1;
+	s->conf->assign_slots = 1;
 	iter_run(s->scan_link, &none, &ignored);
-	s->conf->assign = 0;
+	s->conf->assign_slots = 0;
 }
 
 /* What the pass printed: plain pairs that are busy, and vouched ones. */
@@ -346,15 +346,15 @@ static __u64 pass(struct supervisor *s)
 	__u64 now, start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	size_t n = 0;
 
-	s->conf->pass++;
-	s->conf->met = 0;
+	s->conf->scan_seq++;
+	s->conf->scan_sockets = 0;
 	if (iter_run(s->scan_link, &rows, &n))
 		return 0;
 	now = monotonic_ns();
-	pair_table_begin_pass(&s->table, now);
+	pair_table_begin_scan(&s->table, now);
 	step_all(s, now);
-	s->conf->entries = s->used;
-	bypass_kick(s->conf);
+	s->conf->pair_entries = s->used;
+	bypass_wake_readers(s->conf);
 	handle_rows(s, rows, n);
 	set_tracepoints(s);
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
@@ -369,7 +369,7 @@ static int at_least_ms(int ms, __u64 took_ns, int share)
 	return least > (__u64)ms ? (int)least : ms;
 }
 
-int supervisor_pass(struct supervisor *s)
+int supervisor_scan(struct supervisor *s)
 {
 	__u64 took;
 
@@ -380,9 +380,9 @@ int supervisor_pass(struct supervisor *s)
 		return at_least_ms(MOVE_MS, took, HURRY_SHARE);
 	if (s->watched)
 		return at_least_ms(WATCH_PASS_MS, took, HURRY_SHARE);
-	if (!s->conf->met) {
+	if (!s->conf->scan_sockets) {
 		/* The next pair wakes us, unless it came meanwhile. */
-		s->conf->idle = 1;
+		s->conf->supervisor_asleep = 1;
 		return IDLE_MS;
 	}
 	return at_least_ms(REST_MS, took, PASS_SHARE);
@@ -415,7 +415,7 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 	if (!s->table.pairs || !s->excludes || s->table.slot_map < 0 || s->fionread_map < 0 ||
 	    s->splicer_map < 0)
 		return -ENOENT;
-	conf->assign = 0; /* the last supervisor may have died with it set */
+	conf->assign_slots = 0; /* the last supervisor may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
 		if (s->table.pairs[i].stage != STAGE_FREE)
 			s->table.end = i + 1;

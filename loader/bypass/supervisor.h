@@ -26,7 +26,7 @@ struct supervisor {
 	__u32 in_transition; /* pairs JOINING, LEAVING, EMPTYING */
 	__u32 stuck;       /* of them, those whose readers let them wait */
 	__u32 active;
-	__u32 splicer_seq; /* the last conf->splicers that was acted upon */
+	__u32 splicer_seq; /* the last conf->splicer_seq that was acted upon */
 	bool splicers_changed;
 	bool stopping;     /* all pairs leave */
 };
@@ -39,7 +39,7 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf);
 void supervisor_close(struct supervisor *s);
 
 /* One pass over the paired sockets. Returns how many ms to wait for the next one. */
-int supervisor_pass(struct supervisor *s);
+int supervisor_scan(struct supervisor *s);
 
 /* Is no pair on the fast path, or on its way there or from there? */
 bool supervisor_at_rest(const struct supervisor *s);

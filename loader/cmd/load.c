@@ -117,9 +117,9 @@ static int attach_all(const struct load_config *config, struct rule_changes *ret
 	memcpy(excludes, config->excludes, sizeof(config->excludes));
 	*conf = config->conf;
 	*nat = config->nat_conf;
-	conf->sees_flags = kernel_sees_flags();
+	conf->recv_flags_reported = kernel_sees_flags();
 	/* those that an earlier load steered may be on their way */
-	conf->cookies = ticks_now();
+	conf->syncookie_tick = ticks_now();
 	if (config->monitor)
 		error = prepare_monitor(conf->mark);
 	if (!error && config->steer)

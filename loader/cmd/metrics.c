@@ -88,7 +88,7 @@ static void print_bypass(const struct status *s)
 	metric("bypass_promoted_total", c->promoted, "Pairs that entered the fast path.");
 	metric("bypass_demoted_total", c->demoted, "Pairs that left the fast path alive.");
 	metric("bypass_map_full_total", c->map_full, "Pairs left to TCP for want of room.");
-	metric("bypass_entries", s->conf->entries, "Pairs that are or were watched: entries in use.");
+	metric("bypass_entries", s->conf->pair_entries, "Pairs that are or were watched: entries in use.");
 	metric("bypass_max_entries", SHUNT_PAIRS - 1, "Room for such pairs.");
 	metric("bypass_reclaimed_total", s->conf->reclaimed, "Entries taken from idle pairs for others.");
 	metric("bypass_no_entry_total", s->conf->no_entry, "Times that a busy pair found no entry.");
@@ -154,7 +154,7 @@ static void print_all(const struct status *s)
 	metric("loaded", s->conf && s->conf->loaded, "Is shunt loaded?");
 	if (!s->conf || !s->states)
 		return;
-	metric("draining", s->conf->passing, "Does an unload wait for readers?");
+	metric("draining", s->conf->drain_mode, "Does an unload wait for readers?");
 	print_attached(s);
 	if (status_has(s, SHUNT_CGROUP))
 		print_bypass(s);

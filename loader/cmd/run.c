@@ -94,10 +94,11 @@ static void follow_cgroups(struct run *r)
 /* Fragmented datagrams want a listener; it may not be there. */
 static void find_listeners(struct run *r)
 {
-	if (!r->conf->wanted || monotonic_ns() - r->listeners_searched_ns < GATHER_MS * NS_PER_MS)
+	if (!r->conf->listeners_wanted ||
+	    monotonic_ns() - r->listeners_searched_ns < GATHER_MS * NS_PER_MS)
 		return;
 	r->listeners_searched_ns = monotonic_ns();
-	__atomic_store_n(&r->conf->wanted, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&r->conf->listeners_wanted, 0, __ATOMIC_SEQ_CST);
 	listeners_gather();
 }
 
@@ -187,7 +188,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	beat(r);
 	notify("READY=1");
 	while (r->conf->loaded) {
-		ms = supervisor_pass(&r->supervisor);
+		ms = supervisor_scan(&r->supervisor);
 		if (is_over(r))
 			break;
 		if (wait_event(r, ep, &e, ms) > 0 && e.data.u32 && !r->stopping)

@@ -234,7 +234,7 @@ static void print_json(const struct status *s)
 	json_string(stdout, "kernel", s->host.release);
 	json_bool(stdout, "loaded", s->conf && s->conf->loaded);
 	json_bool(stdout, "netns_gone", s->netns_gone);
-	json_bool(stdout, "draining", s->conf && s->conf->passing);
+	json_bool(stdout, "draining", s->conf && s->conf->drain_mode);
 	json_bool(stdout, "trace", s->conf && s->conf->trace);
 	json_open_in(stdout, "bypass", '{');
 	json_attached(s, "cgroups", SHUNT_CGROUP);
@@ -249,7 +249,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "promoted", c->promoted);
 	json_number(stdout, "demoted", c->demoted);
 	json_number(stdout, "map_full", c->map_full);
-	json_number(stdout, "entries", s->conf ? s->conf->entries : 0);
+	json_number(stdout, "entries", s->conf ? s->conf->pair_entries : 0);
 	json_number(stdout, "max_entries", SHUNT_PAIRS - 1);
 	json_number(stdout, "reclaimed", s->conf ? s->conf->reclaimed : 0);
 	json_number(stdout, "no_entry", s->conf ? s->conf->no_entry : 0);
@@ -354,7 +354,7 @@ static void print_text(const struct status *s)
 
 	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
 	       !s->conf ? "not loaded" : s->conf->loaded ? "loaded" :
-	       s->conf->passing ? "unloading, sockets still hold bytes" : "half loaded");
+	       s->conf->drain_mode ? "unloading, sockets still hold bytes" : "half loaded");
 	if (!s->conf || !s->states)
 		return;
 	if (s->netns_gone)
@@ -369,7 +369,7 @@ static void print_text(const struct status *s)
 		       ULL(c->demoted), ULL(c->map_full));
 		print_supervisor(s);
 		printf("  watched pairs %u of at most %u; taken from idle ones for others %llu, refused to "
-		       "busy ones %llu\n", s->conf->entries, SHUNT_PAIRS - 1, ULL(s->conf->reclaimed),
+		       "busy ones %llu\n", s->conf->pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->reclaimed),
 		       ULL(s->conf->no_entry));
 		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
 		       ULL(c->redirected_msgs));

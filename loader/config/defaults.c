@@ -35,7 +35,7 @@ static void set_shards(struct shunt_conf *conf)
 	conf->shards = 1;
 	while (conf->shards < cpus && conf->shards < SHUNT_SHARDS)
 		conf->shards *= 2;
-	conf->shared = cpus > conf->shards;
+	conf->counters_shared = cpus > conf->shards;
 }
 
 void conf_set_flows(struct shunt_conf *conf, __u32 flows)

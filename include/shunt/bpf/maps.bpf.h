@@ -124,7 +124,7 @@ static __always_inline __u64 checksum(__u64 a, __u64 b, __u64 c, __u64 d)
 	       c * 0x94d049bb133111ebULL + d * 0xd6e8feb86659fd93ULL;
 }
 
-static __always_inline void wake(__u32 event)
+static __always_inline void wake_supervisor(__u32 event)
 {
 	bpf_ringbuf_output(&shunt_events, &event, sizeof(event), 0);
 }
@@ -138,7 +138,7 @@ static __always_inline void pair_leave(struct shunt_pair *pair, __u32 why)
 	    __sync_val_compare_and_swap(&pair->stage, stage, STAGE_LEAVING) != stage)
 		return;
 	pair->why = why;
-	wake(EVENT_LEAVING);
+	wake_supervisor(EVENT_LEAVING);
 }
 
 #define COUNT(field, n)                                 \
