@@ -4,7 +4,7 @@
 #define SHUNT_READER_H
 
 /* Would the reader notice? */
-static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, bool vouched)
+static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, bool eager)
 {
 	if (READ_SK(p, sk_rcvlowat) > 1)
 		return WHY_LOWAT;
@@ -12,7 +12,7 @@ static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, boo
 		return WHY_OPTION;
 	if (READ_BITS(p, recvmsg_inq))
 		return WHY_INQ;
-	if (!vouched && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
+	if (!eager && !(READ(p, inet_conn.icsk_inet.sk.sk_socket, file, f_flags) & O_NONBLOCK))
 		return WHY_BLOCKING;
 	return WHY_REDIRECTED;
 }
@@ -31,14 +31,14 @@ static __always_inline bool polls_without_waiting(struct shunt_sk *st, const str
 		return false; /* redirected bytes are there for it */
 	wq = READ_SK(p, sk_wq);
 	if (READ(wq, wait.head.next) != __builtin_preserve_access_index(&wq->wait.head) ||
-	    ++st->unawaited > SHUNT_CONTENDED_OF) {
-		st->unawaited = 0;
-		st->contended = 0;
+	    ++st->unwaited_msgs > SHUNT_UNWAITED_MSGS) {
+		st->unwaited_msgs = 0;
+		st->lock_waits = 0;
 		return false;
 	}
-	if (st->contended < SHUNT_CONTENDED)
-		st->contended += READ_SK(p, sk_lock.owned) != 0;
-	return st->contended == SHUNT_CONTENDED;
+	if (st->lock_waits < SHUNT_LOCK_WAITS)
+		st->lock_waits += READ_SK(p, sk_lock.owned) != 0;
+	return st->lock_waits == SHUNT_LOCK_WAITS;
 }
 
 #endif

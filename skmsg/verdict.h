@@ -60,7 +60,7 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
 
 	/* tcp_bpf_sendmsg does not look at SHUT_WR */
 	if (state != TCP_ESTABLISHED &&
-	    (state != TCP_CLOSE_WAIT || (!st->vouched && (!st->peer || peer_queue_empty(st)))))
+	    (state != TCP_CLOSE_WAIT || (!st->eager && (!st->peer || peer_queue_empty(st)))))
 		return WHY_SENDER_STATE;
 	if (BPF_CORE_READ_BITFIELD(s, repair))
 		return WHY_REPAIR;
@@ -151,12 +151,12 @@ static __always_inline enum shunt_why within_bounds(const struct shunt_conf *con
 	if (!memcg_has_room(p, size))
 		return WHY_MEMCG;
 
-	if (queued + st->new_bytes <= st->redirected_bytes) {
-		st->old_msgs = st->new_msgs;
-		st->new_bytes = st->redirected_bytes;
-		st->new_msgs = st->redirected_msgs;
+	if (queued + st->next_bytes <= st->redirected_bytes) {
+		st->read_msgs = st->next_msgs;
+		st->next_bytes = st->redirected_bytes;
+		st->next_msgs = st->redirected_msgs;
 	}
-	msgs = st->redirected_msgs - st->old_msgs;
+	msgs = st->redirected_msgs - st->read_msgs;
 	if (queued && (msgs >= conf->max_msgs || msgs * members > conf->host_msgs))
 		return WHY_MAX_MSGS;
 	return WHY_REDIRECTED;
@@ -171,7 +171,7 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 	enum shunt_why why = peer_ready(s, p);
 
 	if (!why) {
-		why = reader_ready(p, st->vouched);
+		why = reader_ready(p, st->eager);
 		if (why && !peer_queue_empty(st))
 			why = WHY_REDIRECTED;
 	}
@@ -182,9 +182,9 @@ static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf
 
 /* Bytes, in units of 64 KiB or part, that a member may send by TCP beyond what
  * it sends by redirect; a pass costs a member more than a redirect gains. */
-#define SCORE_UNITS(size) (((size) >> 16) + 1)
-#define SCORE_PASS 2
-#define SCORE_LEAVE 512
+#define COST_UNITS(size) (((size) >> 16) + 1)
+#define COST_BY_TCP 2
+#define MAX_COST 512
 
 /*
  * A 'proven' pair whose messages go by TCP does not profit, and leaves. At a
@@ -196,7 +196,7 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 {
 	switch (why) {
 	case WHY_REFRESH:
-	case WHY_LARGER:
+	case WHY_BURST_TOO_LARGE:
 	case WHY_UNSUPERVISED:
 		break;
 	case WHY_SENDER_STATE:
@@ -208,8 +208,8 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 	case WHY_HOST_MEMORY:
 	case WHY_MEMCG:
 	case WHY_CORK:
-		self->score += SCORE_PASS * SCORE_UNITS(size);
-		if (self->score <= SCORE_LEAVE)
+		self->tcp_cost += COST_BY_TCP * COST_UNITS(size);
+		if (self->tcp_cost <= MAX_COST)
 			break;
 		/* fall through */
 	default:
@@ -219,9 +219,9 @@ static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *sel
 
 static __always_inline void profit(struct shunt_end *self, __u32 size)
 {
-	__u32 units = SCORE_UNITS(size);
+	__u32 units = COST_UNITS(size);
 
-	self->score = self->score > units ? self->score - units : 0;
+	self->tcp_cost = self->tcp_cost > units ? self->tcp_cost - units : 0;
 }
 
 static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 size)
@@ -229,7 +229,7 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
 	struct shunt_pair *pair = pair_get(st);
 
 	if (pair && pair->stage == STAGE_ACTIVE)
-		judge(pair, &pair->end[!st->active], why, size);
+		judge(pair, &pair->end[!st->is_client], why, size);
 	st->why = why;
 	st->passed_jiffies = bpf_jiffies64();
 	st->passed_bytes += size;
@@ -278,31 +278,31 @@ static __always_inline enum shunt_why pair_ready(const struct shunt_conf *conf,
 	struct shunt_end *self, *other;
 
 	if (!pair)
-		return WHY_NEW;
+		return WHY_NOT_BUSY;
 	if (pair->stage != STAGE_ACTIVE)
 		return pair->stage == STAGE_JOINING ? WHY_JOINING : WHY_LEAVING;
-	self = &pair->end[!st->active];
-	other = &pair->end[!!st->active];
+	self = &pair->end[!st->is_client];
+	other = &pair->end[!!st->is_client];
 	if (self->fault || other->fault)
 		return other->fault ? other->fault : self->fault;
-	if (!other->recvs)
+	if (!other->clean_recvs)
 		return WHY_WATCHED;
 	if (unsupervised(conf))
 		return WHY_UNSUPERVISED;
 	self->msgs++;
 	if (other->msgs != st->peer_msgs) {
-		if (st->run_bytes > st->shown_bytes)
-			st->shown_bytes = st->run_bytes;
+		if (st->burst_bytes > st->answered_bytes)
+			st->answered_bytes = st->burst_bytes;
 		st->peer_msgs = other->msgs;
-		st->run_msgs = 0;
-		st->run_bytes = 0;
+		st->burst_msgs = 0;
+		st->burst_bytes = 0;
 	}
-	st->run_msgs++;
-	st->run_bytes += size;
-	if (st->run_bytes > STREAM_BYTES ||
-	    (st->run_msgs > STREAM_MSGS && st->run_bytes < st->run_msgs * SHUNT_STREAM_MEAN))
+	st->burst_msgs++;
+	st->burst_bytes += size;
+	if (st->burst_bytes > STREAM_BYTES ||
+	    (st->burst_msgs > STREAM_MSGS && st->burst_bytes < st->burst_msgs * SHUNT_STREAM_MEAN))
 		return WHY_STREAM;
-	return st->run_bytes > st->shown_bytes ? WHY_LARGER : WHY_REDIRECTED;
+	return st->burst_bytes > st->answered_bytes ? WHY_BURST_TOO_LARGE : WHY_REDIRECTED;
 }
 
 /*
@@ -339,7 +339,7 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	return pair && st->peer && pair->end[!!st->active].fault == WHY_SPLICE &&
+	return pair && st->peer && pair->end[!!st->is_client].fault == WHY_SPLICE &&
 	       !peer_queue_empty(st);
 }
 
@@ -351,9 +351,9 @@ static __always_inline bool must_queue_up(const struct shunt_pair *pair, const s
 static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
 					 const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	if (pair && pair->end[!!st->active].fault == WHY_REPAIR)
+	if (pair && pair->end[!!st->is_client].fault == WHY_REPAIR)
 		return false;
-	return (why == WHY_LARGER || why == WHY_UNSUPERVISED ||
+	return (why == WHY_BURST_TOO_LARGE || why == WHY_UNSUPERVISED ||
 		(why == WHY_DRAINING && conf->drain_mode == DRAIN_KEEP_QUEUED) ||
 		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
 	       st->peer && !peer_queue_empty(st);
@@ -378,11 +378,11 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	why = sender_ready(s, st);
 	if (!why && conf->drain_mode)
 		why = WHY_DRAINING;
-	if (!st->vouched)
+	if (!st->eager)
 		pair = pair_get(st);
 	else if (!why && conf->repair_ns && repairing(conf))
 		why = WHY_REPAIR;
-	if (!why && !st->vouched)
+	if (!why && !st->eager)
 		why = pair_ready(conf, pair, st, size);
 	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
 	    (!st->peer || peer_queue_empty(st)))
@@ -420,7 +420,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	}
 
 	if (pair)
-		profit(&pair->end[!st->active], size);
+		profit(&pair->end[!st->is_client], size);
 	st->why = WHY_REDIRECTED;
 	st->redirected_bytes += size;
 	st->redirected_msgs++;

@@ -98,7 +98,7 @@ static __always_inline bool evict(const struct sock *sk, __u64 cookie, struct sh
 	    bpf_map_delete_elem(&shunt_socks, &cookie))
 		return false;
 	if (st && conf && unread(sk)) {
-		st->kick = 1;
+		st->wakeup = 1;
 		conf->wakeups_pending = 1;
 	}
 	return true;

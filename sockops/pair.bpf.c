@@ -162,35 +162,36 @@ static __always_inline bool handshake_finish(__u32 client_isn, __u32 server_isn,
 							       ret->client, ret->client_sk);
 }
 
-static __noinline void trace_pair(const struct sock *sk, bool active)
+static __noinline void trace_pair(const struct sock *sk, bool is_client)
 {
 	struct endpoints e;
 
 	endpoints_of(sk, &e);
 	if (e.family == AF_INET6)
 		bpf_printk("shunt: pair [%pI6]:%d <-> [%pI6]:%d op=%s", e.local, e.local_port,
-			   e.remote, e.remote_port, active ? "active" : "passive");
+			   e.remote, e.remote_port, is_client ? "active" : "passive");
 	else
 		bpf_printk("shunt: pair %pI4:%d <-> %pI4:%d op=%s", e.local, e.local_port,
-			   e.remote, e.remote_port, active ? "active" : "passive");
+			   e.remote, e.remote_port, is_client ? "active" : "passive");
 }
 
-static __always_inline void trace_if_on(const struct sock *sk, bool active)
+static __always_inline void trace_if_on(const struct sock *sk, bool is_client)
 {
 	const struct shunt_conf *conf = conf_get();
 
 	if (conf && conf->trace)
-		trace_pair(sk, active);
+		trace_pair(sk, is_client);
 }
 
 /* Puts an end of an eager pair into the map. */
-static __always_inline bool enter_fast_path(struct bpf_sock_ops *ops, __u64 cookie, bool active)
+static __always_inline bool enter_fast_path(struct bpf_sock_ops *ops, __u64 cookie,
+						  bool is_client)
 {
 	if (bpf_sock_hash_update(ops, &shunt_socks, &cookie, BPF_NOEXIST)) {
 		COUNT(map_full, 1);
 		return false;
 	}
-	if (!active)
+	if (!is_client)
 		COUNT(promoted, 1);
 	return true;
 }
@@ -203,7 +204,7 @@ static __always_inline bool enter_fast_path(struct bpf_sock_ops *ops, __u64 cook
  * watched (sockops/watch.bpf.c).
  */
 static __always_inline void store_end(struct bpf_sock_ops *ops, __u64 cookie, __u64 peer_cookie,
-				      __u64 peer, bool active, bool vouched)
+				      __u64 peer, bool is_client, bool eager)
 {
 	struct shunt_conf *conf = conf_get();
 	struct bpf_sock *sk = ops->sk;
@@ -218,9 +219,9 @@ static __always_inline void store_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	st->peer_cookie = peer_cookie;
 	st->peer = peer;
 	st->passed_jiffies = bpf_jiffies64();
-	st->vouched = vouched;
-	st->active = active;
-	if (vouched && !enter_fast_path(ops, cookie, active)) {
+	st->eager = eager;
+	st->is_client = is_client;
+	if (eager && !enter_fast_path(ops, cookie, is_client)) {
 		bpf_sk_storage_delete(&shunt_sk, sk);
 		return;
 	}
@@ -317,16 +318,16 @@ static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 ad
 	__u64 cookie = bpf_get_socket_cookie(ops);
 	struct shunt_handshake handshake = {};
 	const struct tcp_sock *tp;
-	bool vouched;
+	bool eager;
 
 	if (!handshake_finish(client_isn, server_isn, cookie, &handshake))
 		return;
 	tp = pairable_sock(ops);
 	if (!tp)
 		return;
-	vouched = admit == SHUNT_EAGER && handshake.admit == SHUNT_EAGER;
-	if (vouched || !remember_pending_pair(ops, cookie, &handshake))
-		store_end(ops, cookie, handshake.client, handshake.client_sk, false, vouched);
+	eager = admit == SHUNT_EAGER && handshake.admit == SHUNT_EAGER;
+	if (eager || !remember_pending_pair(ops, cookie, &handshake))
+		store_end(ops, cookie, handshake.client, handshake.client_sk, false, eager);
 	trace_if_on(&tp->inet_conn.icsk_inet.sk, false);
 }
 

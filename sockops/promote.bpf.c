@@ -35,7 +35,7 @@ static __always_inline __u32 segments(const struct tcp_sock *tp, const struct sh
 }
 
 /* Not watched, or not again yet. */
-static __always_inline void plain(struct seq_file *seq, const struct tcp_sock *tp, struct shunt_sk *st,
+static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_sock *tp, struct shunt_sk *st,
 				  const struct shunt_conf *conf)
 {
 	__u64 cookie = st->cookie;
@@ -47,7 +47,7 @@ static __always_inline void plain(struct seq_file *seq, const struct tcp_sock *t
 			st->slot = *slot;
 		return;
 	}
-	if (st->active)
+	if (st->is_client)
 		return;
 	segs = segments(tp, st);
 	if (segs - st->segs >= BUSY_SEGS) {
@@ -64,7 +64,7 @@ static __always_inline void plain(struct seq_file *seq, const struct tcp_sock *t
 
 /* An end that is vouched for. What it sent shows the supervisor a stream of small
  * messages, which from then on is like a pair under 'proven', and leaves. */
-static __always_inline void vouched(struct seq_file *seq, const struct sock *sk, struct shunt_sk *st,
+static __always_inline void scan_eager(struct seq_file *seq, const struct sock *sk, struct shunt_sk *st,
 				    const struct shunt_conf *conf)
 {
 	__u32 msgs = st->redirected_msgs + st->passed_msgs;
@@ -77,18 +77,18 @@ static __always_inline void vouched(struct seq_file *seq, const struct sock *sk,
 		if (!slot)
 			return;
 		st->slot = *slot;
-		st->shown_bytes = 0;
-		st->vouched = 0;
+		st->answered_bytes = 0;
+		st->eager = 0;
 		return;
 	}
 	if (conf->scan_seq % BUSY_PASSES)
 		return;
-	st->run_msgs = msgs - st->segs;
-	st->run_bytes = bytes - st->shown_bytes;
+	st->burst_msgs = msgs - st->segs;
+	st->burst_bytes = bytes - st->answered_bytes;
 	st->segs = msgs;
-	st->shown_bytes = bytes;
-	if (st->run_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE ||
-	    st->contended == SHUNT_CONTENDED)
+	st->answered_bytes = bytes;
+	if (st->burst_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE ||
+	    st->lock_waits == SHUNT_LOCK_WAITS)
 		print(seq, sk, st);
 }
 
@@ -137,25 +137,25 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)
 {
-	struct shunt_end *other = &pair->end[!!st->active];
+	struct shunt_end *other = &pair->end[!!st->is_client];
 	__u64 cookie = st->cookie;
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
 		return;
-	if (!end->quiet || !other->quiet || unread(sk))
+	if (!end->was_quiet || !other->was_quiet || unread(sk))
 		return;
 	if (bpf_map_update_elem(&shunt_socks, &cookie, sk, BPF_NOEXIST)) {
 		COUNT(map_full, 1);
 		return;
 	}
 	st->passed_jiffies = bpf_jiffies64();
-	st->unawaited = 0;
-	st->contended = 0;
-	st->run_msgs = 0;
-	st->run_bytes = 0;
+	st->unwaited_msgs = 0;
+	st->lock_waits = 0;
+	st->burst_msgs = 0;
+	st->burst_bytes = 0;
 	st->peer_msgs = other->msgs;
-	end->score = 0;
-	end->copied = 0;
+	end->tcp_cost = 0;
+	end->unread_seq = 0;
 	end->member = 1;
 }
 
@@ -173,15 +173,15 @@ static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
 
 	copied = copied ? copied : 1;
 	if (!unread(sk) || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_WAIT) {
-		end->copied = 0;
+		end->unread_seq = 0;
 		return;
 	}
-	if (end->copied != copied) {
-		end->copied = copied;
-		end->unread_ns = now;
+	if (end->unread_seq != copied) {
+		end->unread_seq = copied;
+		end->unread_since_ns = now;
 		return;
 	}
-	if (conf && now - end->unread_ns >
+	if (conf && now - end->unread_since_ns >
 	    (conf->fionread_faulty ? SHUNT_UNREAD_FAULTY_NS : SHUNT_UNREAD_NS))
 		pair_leave(pair, WHY_UNREAD);
 }
@@ -194,8 +194,8 @@ static __always_inline void look(const struct sock *sk, struct shunt_end *end)
 	end->queued = end->member && psock && !queue_empty(psock);
 	if (end->queued)
 		first = (__u64)BPF_CORE_READ(psock, ingress_msg.next);
-	end->stalled = first && first == end->first;
-	end->first = first;
+	end->stalled = first && first == end->first_msg;
+	end->first_msg = first;
 }
 
 /* Out of the map, once empty; but as long as a peer that splices has redirected
@@ -203,7 +203,7 @@ static __always_inline void look(const struct sock *sk, struct shunt_end *end)
 static __always_inline void leave(struct sock *sk, struct shunt_sk *st,
 				  struct shunt_pair *pair, struct shunt_end *end)
 {
-	const struct shunt_end *other = &pair->end[!!st->active];
+	const struct shunt_end *other = &pair->end[!!st->is_client];
 	__u8 queued = end->queued;
 
 	look(sk, end);
@@ -230,18 +230,18 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 	conf->scan_sockets++;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
 		end_member(sk, st);
-	if (st->vouched) {
-		vouched(seq, sk, st, conf);
+	if (st->eager) {
+		scan_eager(seq, sk, st, conf);
 		return 0;
 	}
 	pair = pair_get(st);
 	if (!pair) {
 		st->slot = 0;
-		plain(seq, tp, st, conf);
+		scan_plain(seq, tp, st, conf);
 		return 0;
 	}
-	end = &pair->end[!st->active];
-	end->seen = conf->scan_seq;
+	end = &pair->end[!st->is_client];
+	end->last_scan = conf->scan_seq;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE && !psock_of(sk))
 		end->member = 0;
 	switch (pair->stage) {
@@ -253,7 +253,7 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 			guard(sk, tp, pair, end);
 		else if (pair->stage == STAGE_JOINING)
 			join(sk, st, pair, end);
-		end->quiet |= !unread(sk);
+		end->was_quiet |= !unread(sk);
 		break;
 	case STAGE_ACTIVE:
 		end->fault = end->fault ? end->fault : fault_of(tp);
@@ -268,7 +268,7 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 		leave(sk, st, pair, end);
 		break;
 	case STAGE_WAITING:
-		plain(seq, tp, st, conf);
+		scan_plain(seq, tp, st, conf);
 		break;
 	}
 	return 0;
@@ -292,9 +292,9 @@ int shunt_scan_files(struct bpf_iter__task_file *ctx)
 	struct sock *sk = tcp_of_file(ctx);
 	struct shunt_sk *st = sk ? bpf_sk_storage_get(&shunt_sk, sk, 0, 0) : NULL;
 
-	if (!st || !conf || (st->scanned == conf->scan_seq && !conf->assign_slots))
+	if (!st || !conf || (st->last_scan == conf->scan_seq && !conf->assign_slots))
 		return 0;
-	st->scanned = conf->scan_seq;
+	st->last_scan = conf->scan_seq;
 	return scan(ctx->meta->seq, sk, st);
 }
 
@@ -320,9 +320,9 @@ int shunt_wakeup(struct bpf_iter__tcp *ctx)
 	if (!skc)
 		return 0;
 	st = paired(skc, &tp);
-	if (!st || !st->kick)
+	if (!st || !st->wakeup)
 		return 0;
-	st->kick = 0;
+	st->wakeup = 0;
 	if (BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_rcvlowat) == 1)
 		bpf_setsockopt(tp, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
 	return 0;
@@ -344,7 +344,7 @@ int shunt_reset(struct bpf_iter__tcp *ctx)
 		return 0;
 	st = paired(skc, &tp);
 	pair = st ? pair_get(st) : NULL;
-	if (pair && pair->end[!st->active].reset)
+	if (pair && pair->end[!st->is_client].to_reset)
 		bpf_sock_destroy(skc);
 	return 0;
 }

@@ -46,7 +46,7 @@ static __always_inline struct shunt_sk *client_end(struct sock *sk)
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return NULL;
-	st->active = 1;
+	st->is_client = 1;
 	st->slot = *slot;
 	st->peer_cookie = pair->end[1].cookie;
 	st->cookie = cookie;
@@ -66,7 +66,7 @@ static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shu
 	if (!pair)
 		return NULL;
 	*ret = pair;
-	return &pair->end[!st->active];
+	return &pair->end[!st->is_client];
 }
 
 /* A reader that asks again and again holds its socket's lock, for which a redirect has
@@ -74,14 +74,14 @@ static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shu
 static __always_inline bool polls(struct shunt_end *end, int ret)
 {
 	if (ret == -EAGAIN) {
-		end->dry += end->dry < SHUNT_DRY_RECVS;
+		end->empty_recvs += end->empty_recvs < SHUNT_EMPTY_RECVS;
 		return false;
 	}
 	if (ret > 0) {
-		end->dry_rows += end->dry == SHUNT_DRY_RECVS && end->dry_rows < SHUNT_DRY_ROWS;
-		end->dry = 0;
+		end->empty_runs += end->empty_recvs == SHUNT_EMPTY_RECVS && end->empty_runs < SHUNT_EMPTY_RUNS;
+		end->empty_recvs = 0;
 	}
-	return end->dry_rows == SHUNT_DRY_ROWS;
+	return end->empty_runs == SHUNT_EMPTY_RUNS;
 }
 
 static __always_inline __u8 flags_fault(int flags)
@@ -144,7 +144,7 @@ static __always_inline void note_reader(struct shunt_end *end)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	const struct task_struct *task;
 
-	if (end->tgid == tgid && end->recvs + 1 < SHUNT_CLEAN_RECVS)
+	if (end->tgid == tgid && end->clean_recvs + 1 < SHUNT_CLEAN_RECVS)
 		return;
 	task = bpf_get_current_task_btf();
 	BPF_CORE_READ_INTO(&end->comm, task, group_leader, comm);
@@ -176,7 +176,7 @@ int shunt_recv(__u64 *ctx)
 	else if (polls(end, ret))
 		rule_out(pair, end, WHY_POLLS);
 	else if (ret > 0)
-		end->recvs++;
+		end->clean_recvs++;
 	return 0;
 }
 
@@ -212,7 +212,7 @@ int shunt_read(__u64 *ctx)
 		rule_out(pair, end, WHY_SPLICE);
 	} else if (!conf->recv_flags_reported) {
 		note_reader(end);
-		end->recvs++;
+		end->clean_recvs++;
 	}
 	return 0;
 }

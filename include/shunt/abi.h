@@ -12,10 +12,11 @@
 
 #define SHUNT_ABI 15
 
-/* Who may take the fast path: see sockops/. */
+/* How a cgroup's connections get on the fast path. A pair is eager if both its ends are in
+ * eager cgroups. */
 enum shunt_admit {
-	SHUNT_PROVEN = 0,
-	SHUNT_EAGER = 1,
+	SHUNT_PROVEN = 0, /* after the receive calls of both ends were watched */
+	SHUNT_EAGER = 1,  /* at once: the operator knows that its programs are fit for it */
 };
 
 /* How the verdicts end the bypass. */
@@ -172,151 +173,161 @@ struct shunt_pending_pair {
 };
 
 /*
- * The supervisor writes beat_ns this often. Without a heartbeat for the limit nothing new
- * of a pair under 'proven' is redirected: nobody would reset a reader that begins to
- * splice, or take a pair out.
+ * The supervisor writes beat_ns this often. When the last heartbeat is older than the
+ * limit, pairs under 'proven' send by TCP again: without the supervisor nobody would take a
+ * pair off the fast path, or reset a reader that begins to splice.
  */
 #define SHUNT_BEAT_NS 200000000ULL
 #define SHUNT_BEAT_LIMIT_NS 1000000000LL
 
-/* From the call until the socket's own flag says so, and the calls of a dump after it. */
+/* For this long after a TCP_REPAIR call eager pairs send by TCP: until the socket's own
+ * flag is set, and for the calls by which a checkpoint reads the socket after that. */
 #define SHUNT_REPAIR_NS 1000000000LL
 
-/* Why the verdict sent a message through TCP. */
+/* Why a message, or a whole pair, goes by TCP. */
 enum shunt_why {
 	WHY_REDIRECTED = 0,
-	WHY_DRAINING,      /* unload is waiting for the queues to empty */
+	WHY_DRAINING,      /* unload waits for the queues to empty */
 	WHY_PEER_ABSENT,   /* the other end is not in the map */
-	WHY_SENDER_STATE,  /* not ESTABLISHED, or CLOSE_WAIT with bytes queued */
-	WHY_PEER_STATE,    /* not ESTABLISHED, FIN_WAIT1 or FIN_WAIT2 */
+	WHY_SENDER_STATE,  /* the sender is not ESTABLISHED, or CLOSE_WAIT with bytes queued */
+	WHY_PEER_STATE,    /* the reader is not ESTABLISHED, FIN_WAIT1 or FIN_WAIT2 */
 	WHY_TCP_BYTES,     /* bytes sent by TCP wait to be read */
 	WHY_BLOCKING,      /* the reader's file lacks O_NONBLOCK */
-	WHY_LOWAT,         /* SO_RCVLOWAT above one */
-	WHY_ULP,           /* an upper layer protocol such as kTLS */
+	WHY_LOWAT,         /* the reader set SO_RCVLOWAT above 1 */
+	WHY_ULP,           /* an end uses an upper layer protocol such as kTLS */
 	WHY_ZEROCOPY,      /* the sender set SO_ZEROCOPY */
 	WHY_URGENT,        /* sent with MSG_OOB, or by a 32-bit program */
 	WHY_MAX_BYTES,     /* the reader's queue is at its bound */
 	WHY_MAX_MSGS,      /* the same, in messages */
 	WHY_HOST_MEMORY,   /* TCP memory in use is over the budget */
-	WHY_NEW,           /* not busy enough to be watched */
-	WHY_WATCHED,       /* its readers have not shown enough yet */
-	WHY_JOINING,       /* waits for a quiet moment to enter the map */
-	WHY_LEAVING,       /* waits for its queues to empty */
-	WHY_PATIENCE,      /* it left, and may come back later */
+	WHY_NOT_BUSY,      /* too few segments to be watched */
+	WHY_WATCHED,       /* too few receive calls of its readers were seen yet */
+	WHY_JOINING,       /* waits to enter the map, until nothing is unread */
+	WHY_LEAVING,       /* waits to leave the map, until its queues are empty */
+	WHY_BACKOFF,       /* it left, and may be watched again later */
 	WHY_SPLICE,        /* a reader splices or reads inside the kernel */
 	WHY_RECV_FLAGS,    /* a reader uses MSG_WAITALL, MSG_OOB or MSG_TRUNC */
 	WHY_INQ,           /* a reader set TCP_INQ */
-	WHY_STREAM,        /* bytes one way, without an answer */
+	WHY_STREAM,        /* many bytes one way, without an answer */
 	WHY_UNREAD,        /* bytes sent by TCP stay unread */
-	WHY_TAINTED,       /* the reading process spliced lately */
-	WHY_EXCLUDED,      /* the operator said so */
-	WHY_OPTION,        /* time stamps, SO_PEEK_OFF, a filter or a pacing rate */
-	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel gets wrong */
+	WHY_PROCESS_SPLICES, /* the reading process spliced recently, on any connection */
+	WHY_EXCLUDED,      /* the operator excluded the process */
+	WHY_OPTION,        /* an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate */
+	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel answers wrongly */
 	WHY_MEMCG,         /* the reader's control group is near its memory limit */
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_CORK,          /* the sender set TCP_CORK */
-	WHY_LARGER,        /* more without an answer than ever before */
+	WHY_BURST_TOO_LARGE, /* more bytes without an answer than ever before */
 	WHY_TOO_FEW_EXCHANGES, /* the server has not answered twice: see shunt_pending */
 	WHY_POLLS,         /* the reader polls without waiting, and holds its socket's lock */
 	WHY_REPAIR,        /* an end is, or was about to be, in repair mode (TCP_REPAIR) */
 	WHY_UNSUPERVISED,  /* no heartbeat of the supervisor for SHUNT_BEAT_LIMIT_NS */
-	WHY_NO_ENTRY,      /* busy, but no entry of shunt_pairs is free */
-	WHY_RECLAIMED,     /* idle, and another pair needs its entry */
+	WHY_NO_ENTRY,      /* the pair is busy, but no entry of shunt_pairs is free */
+	WHY_RECLAIMED,     /* the pair is idle, and another pair needs its entry */
 	WHY_COUNT,
 };
 
-/* Where a pair under 'proven' admission is on its way. */
+/* The stages of a pair under 'proven' admission. */
 enum shunt_stage {
-	STAGE_FREE = 0,
-	STAGE_WAITING,     /* plain, until retry_ns */
-	STAGE_WATCHED,     /* plain, the receive calls of both ends are seen */
-	STAGE_JOINING,     /* plain, enters the map at the next quiet moment */
-	STAGE_ACTIVE,
-	STAGE_LEAVING,     /* redirects only behind others that wait to be read */
-	STAGE_EMPTYING,    /* none; out of the map once empty */
+	STAGE_FREE = 0,    /* the entry of shunt_pairs is not in use */
+	STAGE_WAITING,     /* by TCP, until retry_ns */
+	STAGE_WATCHED,     /* by TCP, while the receive calls of both ends are watched */
+	STAGE_JOINING,     /* by TCP; each end enters the map when it has nothing unread */
+	STAGE_ACTIVE,      /* on the fast path */
+	STAGE_LEAVING,     /* redirects only what follows redirected unread bytes */
+	STAGE_EMPTYING,    /* redirects nothing; each end leaves the map once it is empty */
 };
 
-/* Receive calls in a row that get nothing, and how often such a row may come before a
- * message: a reader that waits for events has one such call for a message, or none. */
-#define SHUNT_DRY_RECVS 4
-#define SHUNT_DRY_ROWS 16
+/* So many receive calls in a row that return nothing make a run, and so many runs a reader
+ * that polls without waiting. A reader that waits for events makes at most one such call
+ * for each message. */
+#define SHUNT_EMPTY_RECVS 4
+#define SHUNT_EMPTY_RUNS 16
 
 /* How far a pair is with LEAVING, and then EMPTYING. */
 enum shunt_leave_phase {
-	LEAVE_UNSEEN = 0,      /* the supervisor has not seen it LEAVING; in EMPTYING: the
-				* programs were waited for */
-	LEAVE_SEEN,            /* LEAVING, its queues were not looked at yet */
-	LEAVE_LOOKED,          /* LEAVING, its queues were looked at */
-	LEAVE_AWAITS_PROGRAMS, /* EMPTYING, redirects that began before may go on */
+	LEAVE_UNHANDLED = 0,  /* LEAVING; the supervisor has not handled the pair since */
+	LEAVE_TIMED,          /* LEAVING since since_ns; no scan has read its queues yet */
+	LEAVE_SCANNED,        /* LEAVING; a scan has read its queues */
+	LEAVE_GRACE_PENDING,  /* EMPTYING; a redirect that began before may still go on */
+	LEAVE_GRACE_OVER,     /* EMPTYING; all those redirects have ended */
 };
 
-/* Clean receive calls that prove a reader. */
+/* So many clean receive calls qualify a reader for the fast path. A clean call does not
+ * wait, has no special flags and returns bytes to memory. */
 #define SHUNT_CLEAN_RECVS 64
 
 /* A process's name: TASK_COMM_LEN. */
 #define SHUNT_COMM 16
 
-/* One end of such a pair, as a reader. */
+/* One end of a pair under 'proven' admission, as a reader. A scan writes the fields
+ * 'at the last scan'. */
 struct shunt_end {
 	__u64 cookie;
-	__u64 msgs;        /* sent by this end while a member */
-	__u32 recvs;       /* clean receive calls seen */
-	__u32 seen;        /* pass that last met the socket */
-	__u32 copied;      /* its copied_seq when they were first seen unread; 0: none are */
+	__u64 msgs;        /* messages that this end has sent while the pair was ACTIVE */
+	__u32 clean_recvs; /* clean receive calls seen */
+	__u32 last_scan;   /* scan_seq of the last scan that found the socket */
+	__u32 unread_seq;  /* copied_seq at unread_since_ns; 0: no bytes by TCP are unread */
 	__u32 tgid;        /* process of the last receive call */
-	__u8 member;       /* in shunt_socks */
-	__u8 quiet;        /* a pass met it with nothing unread, since it is watched */
-	__u8 queued;       /* redirected bytes were unread at that pass */
-	__u8 fault;        /* enum shunt_why: rules the pair out */
-	__u8 reset;        /* to be reset by shunt_reset */
-	__u8 stalled;      /* the same bytes were unread at the pass before */
-	__u8 dry;          /* receive calls since the last clean one that got nothing */
-	__u8 dry_rows;     /* clean ones that came after SHUNT_DRY_RECVS such calls */
-	__u32 score;       /* of what it sent by TCP as a member: see skmsg/verdict.h */
-	__u32 first;       /* of its redirected bytes, while they are looked at: where they are */
-	char comm[SHUNT_COMM]; /* that process's name */
-	__u64 unread_ns;   /* when bytes by TCP were first seen unread, with that copied_seq */
+	__u8 member;       /* the socket is in shunt_socks: on the fast path */
+	__u8 was_quiet;    /* while watched, a scan has found nothing unread at this end */
+	__u8 queued;       /* redirected bytes were unread at the last scan */
+	__u8 fault;        /* enum shunt_why: keeps the pair off the fast path */
+	__u8 to_reset;     /* shunt_reset has to reset the socket */
+	__u8 stalled;      /* at the last scan the same bytes were unread as at the one before */
+	__u8 empty_recvs;  /* receive calls since the last clean one that returned nothing */
+	__u8 empty_runs;   /* clean calls that followed SHUNT_EMPTY_RECVS empty ones */
+	__u32 tcp_cost;    /* of what this end sent by TCP as a member: see skmsg/account.h */
+	__u32 first_msg;   /* while leaving: part of the address of the first redirected
+			    * message that was unread at the last scan; 0: there was none */
+	char comm[SHUNT_COMM]; /* name of that process */
+	__u64 unread_since_ns; /* when a scan first found bytes by TCP unread, with that
+				* copied_seq */
 };
 
 /*
- * How long a member may leave bytes by TCP unread. On a kernel whose FIONREAD is wrong
- * for members its reader may have been told that there are none; elsewhere nothing is
- * known to mislead a reader, and this is a guard.
+ * A member that leaves bytes by TCP unread for longer leaves the fast path. On a kernel
+ * with a wrong FIONREAD its answer may have told the reader that there are no bytes. On
+ * other kernels no such cause is known; there the longer limit is a precaution.
  */
 #define SHUNT_UNREAD_FAULTY_NS 200000000ULL
 #define SHUNT_UNREAD_NS 1000000000ULL
 
-/* shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries;
- * programs note what they see and may move a stage to STAGE_LEAVING. */
+/* Entry of shunt_pairs[]; index 0 is not used. The supervisor makes and frees entries and
+ * changes their stages. Programs write what they observe; the only stage that they set is
+ * STAGE_LEAVING. */
 #define SHUNT_PAIRS 16384
 
 struct shunt_pair {
 	__u32 stage;       /* enum shunt_stage */
-	__u32 why;         /* enum shunt_why: of the last LEAVING */
-	__u64 retry_ns;    /* CLOCK_MONOTONIC */
-	__u32 patience_ms; /* the last wait; 0: none yet */
-	__u32 join_tries;  /* passes spent JOINING */
-	__u32 leave_phase; /* enum shunt_leave_phase, of LEAVING and EMPTYING */
+	__u32 why;         /* enum shunt_why: why it is LEAVING, or WAITING */
+	__u64 retry_ns;    /* WAITING until then: CLOCK_MONOTONIC, as all of them */
+	__u32 backoff_ms;  /* how long the last WAITING was; 0: there was none */
+	__u32 join_scans;  /* scans since it is JOINING */
+	__u32 leave_phase; /* enum shunt_leave_phase: in LEAVING and EMPTYING */
 	__u32 skip_quiet;  /* LEAVING does not wait until the queues are empty */
-	__u64 since_ns;    /* of this stage */
-	__u64 busy_ns;     /* when it was last seen to be used */
-	__u64 busy_msgs;   /* what its ends had sent by then, while it is ACTIVE */
-	__u64 cgroup;      /* id, of the accepting end's socket */
-	__u64 active_ns;   /* when it last became ACTIVE; 0: not since the last wait */
-	struct shunt_end end[2]; /* 0: the end that connected */
+	__u64 since_ns;    /* when this stage began */
+	__u64 busy_ns;     /* when it was last seen to be in use */
+	__u64 busy_msgs;   /* ACTIVE: messages that its ends had sent by busy_ns */
+	__u64 cgroup;      /* id of the accepting end's cgroup */
+	__u64 active_ns;   /* when it last became ACTIVE; 0: not since the last WAITING */
+	struct shunt_end end[2]; /* enum shunt_end_index */
 };
 
-/* Of a pair that is vouched for: so many messages in some passes, while the other
- * end sends a sixteenth at most, and below so many bytes in the mean. */
+/* An eager pair is a stream of small messages, for which TCP is faster, if one end sends so
+ * many messages between some scans, of so many bytes on average at most, and the other end
+ * at most one for so many of them. */
 #define SHUNT_STREAM_MSGS 1024
-#define SHUNT_STREAM_SHARE 16
 #define SHUNT_STREAM_MEAN 8192
+#define SHUNT_STREAM_SHARE 16
 
-/* Locked sockets among so many messages that nobody waited for. */
-#define SHUNT_CONTENDED 4
-#define SHUNT_CONTENDED_OF 1024
+/* The reader polls without waiting if, of so many messages that no thread waited for, so
+ * many found the reader's socket locked. */
+#define SHUNT_LOCK_WAITS 4
+#define SHUNT_UNWAITED_MSGS 1024
 
-/* What the operator keeps off the fast path: shunt_exclude[]. */
+/* A port range, prefix or process that the operator keeps off the fast path:
+ * shunt_exclude[]. */
 #define SHUNT_EXCLUDES 64
 
 enum shunt_exclude_kind { EXCLUDE_PORT = 1, EXCLUDE_PREFIX, EXCLUDE_PROCESS };
@@ -326,10 +337,10 @@ struct shunt_exclude {
 	__u8 family;       /* prefix: AF_INET, AF_INET6 */
 	__u8 len;          /* prefix: its length in bits */
 	__u8 pad;
-	__u16 low;         /* port: the range */
+	__u16 low;         /* port range: first and last */
 	__u16 high;
 	__u8 addr[16];     /* prefix: network byte order */
-	char comm[SHUNT_COMM];
+	char comm[SHUNT_COMM]; /* process: its name */
 };
 
 /* Events in the ring buffer, which wake the supervisor. */
@@ -339,49 +350,46 @@ enum shunt_event { EVENT_PAIRED = 1, EVENT_LEAVING, EVENT_LISTENERS_WANTED };
 struct shunt_sk {
 	__u64 cookie;       /* this socket's key in shunt_socks */
 	__u64 peer_cookie;  /* the other end's key */
-	__u64 peer;         /* the other end's address, 0 if not yet seen */
+	__u64 peer;         /* address of the other end's socket in the kernel, 0: unknown */
 	__u64 redirected_bytes;
 	__u64 redirected_msgs;
 	__u64 passed_bytes;
 	__u64 passed_msgs;
-	/* Two earlier points of the redirected stream. Bytes are read in
-	 * order, so with the bytes still queued they bound the messages
-	 * still queued: all before the older one are read. */
-	__u64 old_msgs;
-	__u64 new_bytes;
-	__u64 new_msgs;
-	__u64 peer_msgs;    /* messages of the peer when the last run began */
-	__u64 passed_jiffies; /* when one last went by TCP */
-	/* If it is vouched for, a run is what was sent between two looks of the
-	 * supervisor, at the last of which segs messages and shown_bytes bytes
-	 * (modulo 2^32) had been sent. */
-	__u32 run_msgs;     /* a run: sent since the peer last sent something */
-	__u32 run_bytes;    /* of it; little more than STREAM_BYTES at most */
-	__u32 shown_bytes;  /* the longest run that the peer has answered */
-	__u32 slot;         /* in shunt_pairs, 0 if none */
-	__u32 segs;         /* received by both ends at the last pass */
-	__u32 scanned;      /* the last pass that came by */
-	__u16 unawaited;    /* messages to a reader that had none and did not wait */
-	__u8 contended;     /* of them, those that found its socket locked */
+	/* How many redirected messages are unread at most: redirected_msgs - read_msgs.
+	 * The bytes still queued tell when the first next_bytes are read. Then the first
+	 * next_msgs messages are read, too, and the present totals are the next ones. */
+	__u64 read_msgs;    /* so many messages have been read for certain */
+	__u64 next_bytes;
+	__u64 next_msgs;
+	__u64 peer_msgs;    /* messages of the peer when the last burst began */
+	__u64 passed_jiffies; /* when this end last sent a message by TCP */
+	__u32 burst_msgs;   /* a burst: messages since the peer last sent one */
+	__u32 burst_bytes;  /* its bytes; little more than STREAM_BYTES at most */
+	__u32 answered_bytes; /* the largest burst that the peer has answered */
+	__u32 slot;         /* index of the pair's entry in shunt_pairs, 0: none */
+	__u32 segs;         /* segments that both ends had received at the last scan */
+	__u32 last_scan;    /* scan_seq of the last scan that found the socket */
+	__u16 unwaited_msgs; /* messages sent while nothing was queued and no thread waited */
+	__u8 lock_waits;    /* of these, the ones that found the reader's socket locked */
 	__u8 pad;
-	__u8 vouched;       /* blocking readers are allowed */
-	__u8 active;        /* this end connected */
+	__u8 eager;         /* an eager pair: blocking readers are allowed */
+	__u8 is_client;     /* this end connected */
 	__u8 why;           /* enum shunt_why of the last message */
-	__u8 kick;          /* to be told again that it is readable */
+	__u8 wakeup;        /* shunt_wakeup has to tell the reader that there are bytes */
 };
 
-/* What the iterators print, one row for each socket. */
+/* A row of the iterators shunt_list, shunt_scan and shunt_drain: one socket. */
 struct shunt_row {
 	struct shunt_sk sk;
 	__u64 queued;       /* bytes redirected to this socket and not read */
-	__u64 cgroup;       /* id; of a row of shunt_scan */
+	__u64 cgroup;       /* id; shunt_scan only */
 	__u8 local[16];
 	__u8 remote[16];
 	__u16 local_port;
 	__u16 remote_port;
 	__u16 family;       /* AF_INET or AF_INET6 of the addresses */
 	__u8 state;         /* TCP_ESTABLISHED … */
-	__u8 member;        /* it is in shunt_socks */
+	__u8 member;        /* the socket is in shunt_socks */
 };
 
 /* One end of a connection that is older than the load: a row of shunt_adopt. */

@@ -79,7 +79,7 @@ static bool enter(int fd, int peer)
 	struct shunt_sk sk = {
 		.cookie = cookie_of(fd),
 		.peer_cookie = cookie_of(peer),
-		.vouched = 1,
+		.eager = 1,
 	};
 	uint64_t value = fd;
 

@@ -6,10 +6,10 @@
 /* At least this many of the clean receive calls that prove a reader are of the last watch. */
 #define LATE_RECVS 16
 #define WATCH_MS 1000
-#define PATIENCE_MS 1000
-#define MAX_PATIENCE_MS 300000
+#define MIN_BACKOFF_MS 1000
+#define MAX_BACKOFF_MS 300000
 /* Passes to wait for a quiet moment. */
-#define MAX_JOIN_TRIES 100
+#define MAX_JOIN_SCANS 100
 /* LEAVING, while the reader reads but always has more to read. */
 #define SOFT_MS 1000
 /* The same for one that splices. */
@@ -34,47 +34,47 @@ void pair_start_watch(struct shunt_pair *p, __u64 now_ns)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		if (p->end[i].recvs > most)
-			p->end[i].recvs = most;
+		if (p->end[i].clean_recvs > most)
+			p->end[i].clean_recvs = most;
 		p->end[i].fault = 0;
-		p->end[i].quiet = 0;
-		p->end[i].dry = p->end[i].dry_rows = 0;
+		p->end[i].was_quiet = 0;
+		p->end[i].empty_recvs = p->end[i].empty_runs = 0;
 	}
-	p->join_tries = 0;
-	p->leave_phase = LEAVE_UNSEEN;
+	p->join_scans = 0;
+	p->leave_phase = LEAVE_UNHANDLED;
 	pair_set_stage(p, STAGE_WATCHED, now_ns);
 }
 
-__u32 pair_next_patience(__u32 last_ms, __u64 active_ms)
+__u32 pair_next_backoff(__u32 last_ms, __u64 active_ms)
 {
 	__u32 ms = active_ms > last_ms ? last_ms / 4 : last_ms * 4;
 
-	if (ms < PATIENCE_MS)
-		return PATIENCE_MS;
-	return ms < MAX_PATIENCE_MS ? ms : MAX_PATIENCE_MS;
+	if (ms < MIN_BACKOFF_MS)
+		return MIN_BACKOFF_MS;
+	return ms < MAX_BACKOFF_MS ? ms : MAX_BACKOFF_MS;
 }
 
 void pair_start_wait(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
 {
 	__u64 active_ms = p->active_ns ? (now_ns - p->active_ns) / NS_PER_MS : 0;
 
-	p->patience_ms = pair_next_patience(p->patience_ms, active_ms);
+	p->backoff_ms = pair_next_backoff(p->backoff_ms, active_ms);
 	p->active_ns = 0;
 	p->why = why;
-	p->retry_ns = now_ns + (why == WHY_SPLICE ? SPLICE_PATIENCE_MS : p->patience_ms) * NS_PER_MS;
+	p->retry_ns = now_ns + (why == WHY_SPLICE ? SPLICE_BACKOFF_MS : p->backoff_ms) * NS_PER_MS;
 	pair_set_stage(p, STAGE_WAITING, now_ns);
 }
 
 /* Bytes one way, so many that a reader always has some to read. */
 static bool is_stream(const struct shunt_end *reader, const struct shunt_end *sender)
 {
-	return reader->recvs >= SHUNT_CLEAN_RECVS && !sender->recvs && !reader->quiet;
+	return reader->clean_recvs >= SHUNT_CLEAN_RECVS && !sender->clean_recvs && !reader->was_quiet;
 }
 
 /* An end that receives nothing has nothing to show. */
 static bool is_clean(const struct shunt_end *end)
 {
-	return end->recvs >= SHUNT_CLEAN_RECVS || !end->recvs;
+	return end->clean_recvs >= SHUNT_CLEAN_RECVS || !end->clean_recvs;
 }
 
 enum watch_result pair_watch_result(const struct shunt_pair *p, __u64 now_ns)
@@ -83,7 +83,7 @@ enum watch_result pair_watch_result(const struct shunt_pair *p, __u64 now_ns)
 
 	if (is_stream(&e[0], &e[1]) || is_stream(&e[1], &e[0]))
 		return WATCH_STREAM;
-	if (is_clean(&e[0]) && is_clean(&e[1]) && (e[0].recvs || e[1].recvs))
+	if (is_clean(&e[0]) && is_clean(&e[1]) && (e[0].clean_recvs || e[1].clean_recvs))
 		return WATCH_CLEAN;
 	return longer_than(p, WATCH_MS, now_ns) ? WATCH_OVER : WATCH_GOES_ON;
 }
@@ -91,14 +91,14 @@ enum watch_result pair_watch_result(const struct shunt_pair *p, __u64 now_ns)
 bool pair_step_joining(struct shunt_pair *p, enum shunt_why fault, __u64 now_ns)
 {
 	if (!fault && p->end[0].member && p->end[1].member) {
-		p->join_tries = 0;
+		p->join_scans = 0;
 		p->active_ns = now_ns;
 		return __sync_bool_compare_and_swap(&p->stage, STAGE_JOINING, STAGE_ACTIVE);
 	}
-	if (!fault && ++p->join_tries <= MAX_JOIN_TRIES)
+	if (!fault && ++p->join_scans <= MAX_JOIN_SCANS)
 		return false;
 	p->why = fault ? fault : WHY_JOINING;
-	p->join_tries = 0;
+	p->join_scans = 0;
 	if (p->end[0].member || p->end[1].member)
 		pair_set_stage(p, STAGE_LEAVING, now_ns);
 	else
@@ -115,23 +115,23 @@ void pair_note_use(struct shunt_pair *p, __u64 now_ns)
 	p->busy_msgs = msgs;
 }
 
-void pair_leave_vouched(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
+void pair_leave_eager(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
 {
 	p->end[0].member = p->end[1].member = 1;
 	p->why = why;
 	p->skip_quiet = 1;
-	p->leave_phase = LEAVE_SEEN;
+	p->leave_phase = LEAVE_TIMED;
 	pair_set_stage(p, STAGE_LEAVING, now_ns);
 }
 
 /* A program may have moved the pair to LEAVING, so its time begins when that is seen. */
 void pair_step_leaving(struct shunt_pair *p, __u64 now_ns)
 {
-	if (p->leave_phase == LEAVE_UNSEEN) {
+	if (p->leave_phase == LEAVE_UNHANDLED) {
 		p->since_ns = now_ns;
-		p->leave_phase = LEAVE_SEEN;
+		p->leave_phase = LEAVE_TIMED;
 	} else {
-		p->leave_phase = LEAVE_LOOKED;
+		p->leave_phase = LEAVE_SCANNED;
 	}
 }
 
@@ -146,7 +146,7 @@ bool pair_may_empty(const struct shunt_pair *p, __u64 now_ns)
 	if (p->stage != STAGE_LEAVING)
 		return false;
 	if (!p->end[0].queued && !p->end[1].queued)
-		return p->leave_phase == LEAVE_LOOKED;
+		return p->leave_phase == LEAVE_SCANNED;
 	if (pair_splices(p))
 		return longer_than(p, SOFT_SPLICE_MS, now_ns);
 	return (p->skip_quiet || longer_than(p, SOFT_MS, now_ns)) && !p->end[0].stalled &&
@@ -159,18 +159,18 @@ void pair_start_emptying(struct shunt_pair *p, __u64 now_ns)
 {
 	p->end[0].queued = p->end[1].queued = 1;
 	p->skip_quiet = 0;
-	p->leave_phase = LEAVE_AWAITS_PROGRAMS;
+	p->leave_phase = LEAVE_GRACE_PENDING;
 	pair_set_stage(p, STAGE_EMPTYING, now_ns);
 }
 
 bool pair_awaits_programs(const struct shunt_pair *p)
 {
-	return p->stage == STAGE_EMPTYING && p->leave_phase == LEAVE_AWAITS_PROGRAMS;
+	return p->stage == STAGE_EMPTYING && p->leave_phase == LEAVE_GRACE_PENDING;
 }
 
 void pair_programs_ended(struct shunt_pair *p, int error, __u64 now_ns)
 {
-	p->leave_phase = LEAVE_UNSEEN;
+	p->leave_phase = error ? LEAVE_UNHANDLED : LEAVE_GRACE_OVER;
 	if (error)
 		pair_set_stage(p, STAGE_LEAVING, now_ns);
 }

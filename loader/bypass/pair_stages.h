@@ -18,7 +18,7 @@
 #include <shunt/abi.h>
 
 /* A reader that splices will do it again. */
-#define SPLICE_PATIENCE_MS 600000
+#define SPLICE_BACKOFF_MS 600000
 
 void pair_set_stage(struct shunt_pair *p, enum shunt_stage stage, __u64 now_ns);
 
@@ -28,7 +28,7 @@ void pair_start_watch(struct shunt_pair *p, __u64 now_ns);
 
 /* The next wait, in ms: four times the last one, or a fourth of it if the pair was on
  * the fast path for longer than it had waited. */
-__u32 pair_next_patience(__u32 last_ms, __u64 active_ms);
+__u32 pair_next_backoff(__u32 last_ms, __u64 active_ms);
 
 /* To WAITING. */
 void pair_start_wait(struct shunt_pair *p, enum shunt_why why, __u64 now_ns);
@@ -46,7 +46,7 @@ void pair_note_use(struct shunt_pair *p, __u64 now_ns);
 
 /* To LEAVING: a new entry of a pair that is vouched for. Its readers take what comes, so
  * it does not wait for a quiet moment. */
-void pair_leave_vouched(struct shunt_pair *p, enum shunt_why why, __u64 now_ns);
+void pair_leave_eager(struct shunt_pair *p, enum shunt_why why, __u64 now_ns);
 
 /* LEAVING, at each pass. */
 void pair_step_leaving(struct shunt_pair *p, __u64 now_ns);

@@ -124,9 +124,9 @@ struct shunt_pair *pair_table_add(struct pair_table *t, const struct shunt_row *
 	memset(p, 0, sizeof(*p));
 	p->cgroup = row->cgroup;
 	p->busy_ns = now_ns;
-	p->end[!row->sk.active].cookie = row->sk.cookie;
-	p->end[!!row->sk.active].cookie = row->sk.peer_cookie;
-	p->end[0].seen = p->end[1].seen = t->conf->scan_seq;
+	p->end[!row->sk.is_client].cookie = row->sk.cookie;
+	p->end[!!row->sk.is_client].cookie = row->sk.peer_cookie;
+	p->end[0].last_scan = p->end[1].last_scan = t->conf->scan_seq;
 	set_slot(t, row->sk.cookie, slot);
 	set_slot(t, row->sk.peer_cookie, slot);
 	if (slot >= t->end)

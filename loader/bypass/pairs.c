@@ -191,7 +191,7 @@ const struct shunt_pair *bypass_pair(const struct shunt_row *r)
 		return NULL;
 	if (!pairs)
 		pairs = pin_mmap("shunt_pairs", NULL);
-	if (!pairs || pairs[r->sk.slot].end[!r->sk.active].cookie != r->sk.cookie)
+	if (!pairs || pairs[r->sk.slot].end[!r->sk.is_client].cookie != r->sk.cookie)
 		return NULL;
 	return &pairs[r->sk.slot];
 }
@@ -211,7 +211,7 @@ static unsigned int plain_reason(const struct shunt_row *a, const struct shunt_r
 {
 	if (a->sk.why == WHY_NO_ENTRY || (b && b->sk.why == WHY_NO_ENTRY))
 		return WHY_NO_ENTRY;
-	return a->sk.why == WHY_TOO_FEW_EXCHANGES ? WHY_TOO_FEW_EXCHANGES : WHY_NEW;
+	return a->sk.why == WHY_TOO_FEW_EXCHANGES ? WHY_TOO_FEW_EXCHANGES : WHY_NOT_BUSY;
 }
 
 const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, unsigned int *ret_why)
@@ -219,10 +219,10 @@ const char *bypass_state(const struct shunt_row *a, const struct shunt_row *b, u
 	const struct shunt_pair *p = bypass_pair(a);
 
 	*ret_why = WHY_PEER_ABSENT;
-	if (a->state != TCP_ESTABLISHED || (a->sk.vouched && !b))
+	if (a->state != TCP_ESTABLISHED || (a->sk.eager && !b))
 		return "closing";
 	*ret_why = WHY_REDIRECTED;
-	if (a->sk.vouched)
+	if (a->sk.eager)
 		return a->member && b->member ? "active" : "plain";
 	*ret_why = plain_reason(a, b);
 	switch (p ? p->stage : STAGE_FREE) {
@@ -259,8 +259,8 @@ static int compare_rows(const void *va, const void *vb)
 
 	if (pair_id(a) != pair_id(b))
 		return pair_id(a) < pair_id(b) ? -1 : 1;
-	if (a->sk.active != b->sk.active)
-		return b->sk.active - a->sk.active;
+	if (a->sk.is_client != b->sk.is_client)
+		return b->sk.is_client - a->sk.is_client;
 	return a->sk.cookie < b->sk.cookie ? -1 : a->sk.cookie > b->sk.cookie;
 }
 

@@ -35,7 +35,7 @@ static bool has_spliced_lately(const struct supervisor *s, __u32 tgid)
 	__u64 at_ns;
 
 	return tgid && !bpf_map_lookup_elem(s->splicer_map, &tgid, &at_ns) &&
-	       monotonic_ns() - at_ns < SPLICE_PATIENCE_MS * NS_PER_MS;
+	       monotonic_ns() - at_ns < SPLICE_BACKOFF_MS * NS_PER_MS;
 }
 
 static bool excluded(const struct supervisor *s, const struct shunt_end *end)
@@ -74,7 +74,7 @@ static __u32 fault(const struct supervisor *s, const struct shunt_pair *p)
 		if (p->end[i].fault)
 			return p->end[i].fault;
 		if (has_spliced_lately(s, p->end[i].tgid))
-			return WHY_TAINTED;
+			return WHY_PROCESS_SPLICES;
 	}
 	return 0;
 }
@@ -115,7 +115,7 @@ static void step_active(struct supervisor *s, struct shunt_pair *p)
 	if (!has_spliced_lately(s, p->end[0].tgid) && !has_spliced_lately(s, p->end[1].tgid))
 		return;
 	if (__sync_bool_compare_and_swap(&p->stage, STAGE_ACTIVE, STAGE_LEAVING))
-		p->why = WHY_TAINTED;
+		p->why = WHY_PROCESS_SPLICES;
 }
 
 /* A reader that splices and never receives the bytes redirected before can't
@@ -129,7 +129,7 @@ static void reset_stuck(struct shunt_pair *p, __u64 now)
 	for (i = 0; i < 2; i++)
 		if (p->end[i].fault == WHY_SPLICE && p->end[i].queued) {
 			say("reset a connection of process %u: it received, then spliced", p->end[i].tgid);
-			p->end[i].reset = 1;
+			p->end[i].to_reset = 1;
 			iter_everywhere("shunt_reset");
 		}
 	p->since_ns = now;
@@ -148,7 +148,7 @@ static void step_emptying(struct supervisor *s, struct shunt_pair *p, __u64 now)
 /* A closed socket is out of the map and met no more. */
 static bool socket_gone(const struct supervisor *s, const struct shunt_end *end)
 {
-	return s->conf->scan_seq - end->seen > 1;
+	return s->conf->scan_seq - end->last_scan > 1;
 }
 
 static void step_stage(struct supervisor *s, struct shunt_pair *p, __u64 now)
@@ -186,7 +186,7 @@ static void step_pair(struct supervisor *s, struct shunt_pair *p, __u64 now)
 		return;
 	}
 	if (s->stopping && (p->stage == STAGE_ACTIVE || p->stage == STAGE_JOINING)) {
-		p->why = WHY_PATIENCE;
+		p->why = WHY_BACKOFF;
 		pair_set_stage(p, STAGE_LEAVING, now);
 	}
 	step_stage(s, p, now);
@@ -246,11 +246,11 @@ static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct
 {
 	size_t i;
 
-	if (sk->run_msgs < SHUNT_STREAM_MSGS || sk->run_bytes / SHUNT_STREAM_MEAN >= sk->run_msgs)
+	if (sk->burst_msgs < SHUNT_STREAM_MSGS || sk->burst_bytes / SHUNT_STREAM_MEAN >= sk->burst_msgs)
 		return false;
 	for (i = 0; i < n; i++)
 		if (rows[i].sk.cookie == sk->peer_cookie)
-			return rows[i].sk.run_msgs <= sk->run_msgs / SHUNT_STREAM_SHARE;
+			return rows[i].sk.burst_msgs <= sk->burst_msgs / SHUNT_STREAM_SHARE;
 	return true;
 }
 
@@ -260,7 +260,7 @@ static bool leave_vouched(struct supervisor *s, const struct shunt_row *row, enu
 	struct shunt_pair *p = pair_table_add(&s->table, row, monotonic_ns());
 
 	if (p)
-		pair_leave_vouched(p, why, monotonic_ns());
+		pair_leave_eager(p, why, monotonic_ns());
 	return p;
 }
 
@@ -276,7 +276,7 @@ static void watch_again(struct supervisor *s, const struct shunt_sk *sk)
 {
 	struct shunt_pair *p = &s->table.pairs[sk->slot];
 
-	if (p->stage != STAGE_WAITING || p->end[!sk->active].cookie != sk->cookie)
+	if (p->stage != STAGE_WAITING || p->end[!sk->is_client].cookie != sk->cookie)
 		return;
 	p->busy_ns = monotonic_ns();
 	if (p->busy_ns >= p->retry_ns)
@@ -288,7 +288,7 @@ static bool judge_vouched(struct supervisor *s, const struct shunt_row *rows, si
 {
 	const struct shunt_sk *sk = &rows[i].sk;
 
-	if (sk->contended == SHUNT_CONTENDED)
+	if (sk->lock_waits == SHUNT_LOCK_WAITS)
 		return leave_vouched(s, &rows[i], WHY_POLLS);
 	return is_small_stream(rows, n, sk) && leave_vouched(s, &rows[i], WHY_STREAM);
 }
@@ -330,7 +330,7 @@ static void handle_rows(struct supervisor *s, const struct shunt_row *rows, size
 			watch_again(s, sk);
 		else if (!bpf_map_lookup_elem(s->table.slot_map, &sk->cookie, &slot))
 			continue;
-		else if (sk->vouched)
+		else if (sk->eager)
 			assign |= judge_vouched(s, rows, n, i);
 		else
 			assign |= watch_new(s, &rows[i]);

@@ -132,7 +132,7 @@ static void print_json(const struct pair *p)
 	json_string(stdout, "server", server);
 	json_string(stdout, "state", stage);
 	json_string(stdout, "why", why_text(reason));
-	json_string(stdout, "admit", any->sk.vouched ? "eager" : "proven");
+	json_string(stdout, "admit", any->sk.eager ? "eager" : "proven");
 	json_readers(any, reason);
 	json_direction("to_server", p->client, p->server, closing);
 	json_direction("to_client", p->server, p->client, closing);
@@ -161,7 +161,7 @@ static void print_text(const struct pair *p)
 	const char *stage = state(p, &reason);
 
 	names(p, client, server);
-	printf("%s <-> %s %s (%s): %s", client, server, stage, any->sk.vouched ? "eager" : "proven",
+	printf("%s <-> %s %s (%s): %s", client, server, stage, any->sk.eager ? "eager" : "proven",
 	       why_text(reason));
 	print_reader(any, reason);
 	printf("\n");
@@ -176,7 +176,7 @@ static void print_pairs(const struct shunt_row *rows, size_t n)
 	for (i = 0; i < n; i++) {
 		struct pair p = {};
 
-		if (rows[i].sk.active)
+		if (rows[i].sk.is_client)
 			p.client = &rows[i];
 		else
 			p.server = &rows[i];

@@ -93,7 +93,7 @@ static void enter_both(struct pair p)
 		struct shunt_sk sk = {
 			.cookie = cookie_of(fds[i]),
 			.peer_cookie = cookie_of(fds[!i]),
-			.vouched = 1,
+			.eager = 1,
 		};
 
 		update(storage, &fds[i], &sk);

@@ -12,25 +12,25 @@
 
 static void a_watch_begins_from_nothing(void **unused)
 {
-	struct shunt_pair p = { .stage = STAGE_WAITING, .why = WHY_SPLICE, .join_tries = 7,
-				.leave_phase = LEAVE_LOOKED };
+	struct shunt_pair p = { .stage = STAGE_WAITING, .why = WHY_SPLICE, .join_scans = 7,
+				.leave_phase = LEAVE_SCANNED };
 	int i;
 
 	(void)unused;
 	for (i = 0; i < 2; i++)
-		p.end[i] = (struct shunt_end){ .recvs = 60, .fault = WHY_SPLICE, .quiet = 1, .dry = 3,
-					       .dry_rows = 2 };
+		p.end[i] = (struct shunt_end){ .clean_recvs = 60, .fault = WHY_SPLICE, .was_quiet = 1, .empty_recvs = 3,
+					       .empty_runs = 2 };
 	pair_start_watch(&p, NOW);
 	assert_int_equal(p.stage, STAGE_WATCHED);
 	assert_int_equal(p.since_ns, NOW);
-	assert_int_equal(p.join_tries, 0);
-	assert_int_equal(p.leave_phase, LEAVE_UNSEEN);
+	assert_int_equal(p.join_scans, 0);
+	assert_int_equal(p.leave_phase, LEAVE_UNHANDLED);
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(p.end[i].recvs, 0);
+		assert_int_equal(p.end[i].clean_recvs, 0);
 		assert_int_equal(p.end[i].fault, 0);
-		assert_int_equal(p.end[i].quiet, 0);
-		assert_int_equal(p.end[i].dry, 0);
-		assert_int_equal(p.end[i].dry_rows, 0);
+		assert_int_equal(p.end[i].was_quiet, 0);
+		assert_int_equal(p.end[i].empty_recvs, 0);
+		assert_int_equal(p.end[i].empty_runs, 0);
 	}
 }
 
@@ -40,20 +40,20 @@ static void a_watch_goes_on_after_too_few_calls(void **unused)
 	struct shunt_pair p = { .why = WHY_WATCHED };
 
 	(void)unused;
-	p.end[0].recvs = 63;
-	p.end[1].recvs = 5;
+	p.end[0].clean_recvs = 63;
+	p.end[1].clean_recvs = 5;
 	pair_start_watch(&p, NOW);
-	assert_int_equal(p.end[0].recvs, SHUNT_CLEAN_RECVS - 16);
-	assert_int_equal(p.end[1].recvs, 5);
+	assert_int_equal(p.end[0].clean_recvs, SHUNT_CLEAN_RECVS - 16);
+	assert_int_equal(p.end[1].clean_recvs, 5);
 }
 
 static struct shunt_pair watched(__u32 recvs0, __u32 recvs1)
 {
 	struct shunt_pair p = { .stage = STAGE_WATCHED, .since_ns = NOW };
 
-	p.end[0].recvs = recvs0;
-	p.end[1].recvs = recvs1;
-	p.end[0].quiet = p.end[1].quiet = 1;
+	p.end[0].clean_recvs = recvs0;
+	p.end[1].clean_recvs = recvs1;
+	p.end[0].was_quiet = p.end[1].was_quiet = 1;
 	return p;
 }
 
@@ -91,12 +91,12 @@ static void a_watch_finds_streams(void **unused)
 	struct shunt_pair p = watched(64, 0);
 
 	(void)unused;
-	p.end[0].quiet = 0;
+	p.end[0].was_quiet = 0;
 	assert_int_equal(pair_watch_result(&p, NOW), WATCH_STREAM);
-	p.end[1].recvs = 1;
+	p.end[1].clean_recvs = 1;
 	assert_int_equal(pair_watch_result(&p, NOW), WATCH_GOES_ON);
 	p = watched(0, 64);
-	p.end[1].quiet = 0;
+	p.end[1].was_quiet = 0;
 	assert_int_equal(pair_watch_result(&p, NOW), WATCH_STREAM);
 }
 
@@ -116,11 +116,11 @@ static void a_pair_with_both_ends_in_is_active(void **unused)
 	struct shunt_pair p = joining(1, 1);
 
 	(void)unused;
-	p.join_tries = 9;
+	p.join_scans = 9;
 	assert_true(pair_step_joining(&p, 0, NOW + 5));
 	assert_int_equal(p.stage, STAGE_ACTIVE);
 	assert_int_equal(p.active_ns, NOW + 5);
-	assert_int_equal(p.join_tries, 0);
+	assert_int_equal(p.join_scans, 0);
 }
 
 /* A program moved it to LEAVING just then: that stays. */
@@ -154,7 +154,7 @@ static void joining_without_a_member_waits_again(void **unused)
 	struct shunt_pair p = joining(0, 0);
 
 	(void)unused;
-	p.join_tries = 100;
+	p.join_scans = 100;
 	assert_false(pair_step_joining(&p, 0, NOW));
 	assert_int_equal(p.stage, STAGE_WAITING);
 	assert_int_equal(p.why, WHY_JOINING);
@@ -172,7 +172,7 @@ static void joining_ends_at_a_fault(void **unused)
 	p = joining(0, 0);
 	assert_false(pair_step_joining(&p, WHY_SPLICE, NOW));
 	assert_int_equal(p.stage, STAGE_WAITING);
-	assert_int_equal(p.retry_ns, NOW + SPLICE_PATIENCE_MS * MS);
+	assert_int_equal(p.retry_ns, NOW + SPLICE_BACKOFF_MS * MS);
 }
 
 /* --- ACTIVE ------------------------------------------------------------------------ */
@@ -203,18 +203,18 @@ static void leaving_begins_when_it_is_seen(void **unused)
 
 	(void)unused;
 	pair_step_leaving(&p, NOW);
-	assert_int_equal(p.leave_phase, LEAVE_SEEN);
+	assert_int_equal(p.leave_phase, LEAVE_TIMED);
 	assert_int_equal(p.since_ns, NOW);
 	assert_false(pair_may_empty(&p, NOW)); /* its queues were not looked at */
 	pair_step_leaving(&p, NOW + MS);
-	assert_int_equal(p.leave_phase, LEAVE_LOOKED);
+	assert_int_equal(p.leave_phase, LEAVE_SCANNED);
 	assert_int_equal(p.since_ns, NOW);
 	assert_true(pair_may_empty(&p, NOW + MS));
 }
 
 static struct shunt_pair leaving(void)
 {
-	return (struct shunt_pair){ .stage = STAGE_LEAVING, .leave_phase = LEAVE_LOOKED,
+	return (struct shunt_pair){ .stage = STAGE_LEAVING, .leave_phase = LEAVE_SCANNED,
 				    .since_ns = NOW };
 }
 
@@ -293,15 +293,15 @@ static void emptying_goes_back_when_programs_cant_be_waited_for(void **unused)
 	pair_programs_ended(&p, -1, NOW + MS);
 	assert_int_equal(p.stage, STAGE_LEAVING);
 	assert_int_equal(p.since_ns, NOW + MS);
-	assert_int_equal(p.leave_phase, LEAVE_UNSEEN);
+	assert_int_equal(p.leave_phase, LEAVE_UNHANDLED);
 }
 
-static void a_vouched_pair_leaves_at_once(void **unused)
+static void an_eager_pair_leaves_at_once(void **unused)
 {
 	struct shunt_pair p = {};
 
 	(void)unused;
-	pair_leave_vouched(&p, WHY_STREAM, NOW);
+	pair_leave_eager(&p, WHY_STREAM, NOW);
 	assert_int_equal(p.stage, STAGE_LEAVING);
 	assert_int_equal(p.why, WHY_STREAM);
 	assert_true(p.end[0].member && p.end[1].member);
@@ -329,30 +329,30 @@ static void a_pair_is_stuck_after_200_ms(void **unused)
 static void waits_grow_and_shrink(void **unused)
 {
 	(void)unused;
-	assert_int_equal(pair_next_patience(0, 0), 1000);
-	assert_int_equal(pair_next_patience(1000, 0), 4000);
-	assert_int_equal(pair_next_patience(4000, 4000), 16000);
-	assert_int_equal(pair_next_patience(16000, 16001), 4000);
-	assert_int_equal(pair_next_patience(4000, 5000), 1000);
-	assert_int_equal(pair_next_patience(1000, 5000), 1000);
-	assert_int_equal(pair_next_patience(100000, 0), 300000);
-	assert_int_equal(pair_next_patience(300000, 0), 300000);
+	assert_int_equal(pair_next_backoff(0, 0), 1000);
+	assert_int_equal(pair_next_backoff(1000, 0), 4000);
+	assert_int_equal(pair_next_backoff(4000, 4000), 16000);
+	assert_int_equal(pair_next_backoff(16000, 16001), 4000);
+	assert_int_equal(pair_next_backoff(4000, 5000), 1000);
+	assert_int_equal(pair_next_backoff(1000, 5000), 1000);
+	assert_int_equal(pair_next_backoff(100000, 0), 300000);
+	assert_int_equal(pair_next_backoff(300000, 0), 300000);
 }
 
 static void a_wait_ends_after_its_time(void **unused)
 {
-	struct shunt_pair p = { .stage = STAGE_EMPTYING, .patience_ms = 4000 };
+	struct shunt_pair p = { .stage = STAGE_EMPTYING, .backoff_ms = 4000 };
 
 	(void)unused;
 	pair_start_wait(&p, WHY_POLLS, NOW);
 	assert_int_equal(p.stage, STAGE_WAITING);
 	assert_int_equal(p.why, WHY_POLLS);
-	assert_int_equal(p.patience_ms, 16000);
+	assert_int_equal(p.backoff_ms, 16000);
 	assert_int_equal(p.retry_ns, NOW + 16000 * MS);
 	/* it was of use for longer than it had waited */
 	p.active_ns = NOW;
 	pair_start_wait(&p, WHY_POLLS, NOW + 16001 * MS);
-	assert_int_equal(p.patience_ms, 4000);
+	assert_int_equal(p.backoff_ms, 4000);
 	assert_int_equal(p.active_ns, 0);
 }
 
@@ -363,7 +363,7 @@ static void a_reader_that_splices_waits_ten_minutes(void **unused)
 	(void)unused;
 	pair_start_wait(&p, WHY_SPLICE, NOW);
 	assert_int_equal(p.retry_ns, NOW + 600000 * MS);
-	assert_int_equal(p.patience_ms, 1000);
+	assert_int_equal(p.backoff_ms, 1000);
 }
 
 int main(void)
@@ -386,7 +386,7 @@ int main(void)
 		cmocka_unit_test(a_reader_that_splices_is_hurried),
 		cmocka_unit_test(emptying_waits_for_programs),
 		cmocka_unit_test(emptying_goes_back_when_programs_cant_be_waited_for),
-		cmocka_unit_test(a_vouched_pair_leaves_at_once),
+		cmocka_unit_test(an_eager_pair_leaves_at_once),
 		cmocka_unit_test(a_pair_is_stuck_after_200_ms),
 		cmocka_unit_test(waits_grow_and_shrink),
 		cmocka_unit_test(a_wait_ends_after_its_time),

@@ -16,7 +16,7 @@ static struct pair_table table;
 static int setup(void **unused)
 {
 	(void)unused;
-	conf = (struct shunt_conf){ .pass = 77 };
+	conf = (struct shunt_conf){ .scan_seq = 77 };
 	table = (struct pair_table){
 		.conf = &conf,
 		.pairs = calloc(SHUNT_PAIRS, sizeof(struct shunt_pair)),
@@ -24,7 +24,7 @@ static int setup(void **unused)
 		.end = 1,
 		.first_free = 1,
 	};
-	pair_table_begin_pass(&table, NOW);
+	pair_table_begin_scan(&table, NOW);
 	return !table.pairs;
 }
 
@@ -74,20 +74,20 @@ static void a_pair_gets_a_free_entry(void **unused)
 	struct shunt_pair *p;
 
 	(void)unused;
-	r.sk.active = 1;
+	r.sk.is_client = 1;
 	p = pair_table_add(&table, &r, NOW);
 	assert_ptr_equal(p, &table.pairs[1]);
 	assert_int_equal(p->end[0].cookie, 10); /* the end that connected */
 	assert_int_equal(p->end[1].cookie, 11);
-	assert_int_equal(p->end[0].seen, 77);
-	assert_int_equal(p->end[1].seen, 77);
+	assert_int_equal(p->end[0].last_scan, 77);
+	assert_int_equal(p->end[1].last_scan, 77);
 	assert_int_equal(p->busy_ns, NOW);
 	assert_int_equal(p->cgroup, 1);
 	assert_int_equal(slot_of(10), 1);
 	assert_int_equal(slot_of(11), 1);
 	assert_int_equal(table.end, 2);
 	p->stage = STAGE_WAITING;
-	r.sk.active = 0;
+	r.sk.is_client = 0;
 	r.sk.cookie = 20;
 	p = pair_table_add(&table, &r, NOW);
 	assert_ptr_equal(p, &table.pairs[2]);
@@ -140,7 +140,7 @@ static void an_idle_pair_that_waits_gives_way(void **unused)
 	assert_ptr_equal(p, &table.pairs[501]); /* idle for longest */
 	assert_int_equal(conf.reclaimed, 1);
 	assert_int_equal(conf.no_entry, 0);
-	assert_int_equal(conf.table_full, 0);
+	assert_int_equal(conf.pair_table_full, 0);
 }
 
 static void an_idle_pair_on_the_fast_path_leaves_first(void **unused)
@@ -162,7 +162,7 @@ static void busy_pairs_of_the_own_cgroup_stay(void **unused)
 	fill(1, SHUNT_PAIRS - 1, 1, STAGE_WAITING, NOW - SECOND);
 	assert_null(add(1, 1, NOW));
 	assert_int_equal(conf.no_entry, 1);
-	assert_int_equal(conf.table_full, 1);
+	assert_int_equal(conf.pair_table_full, 1);
 }
 
 /* A cgroup with less than its share takes from the one that has the most, busy or not. */
@@ -191,7 +191,7 @@ static void searches_in_a_pass_are_bounded(void **unused)
 	for (i = 0; i < 64; i++)
 		add(i, 1, NOW)->stage = STAGE_WAITING;
 	assert_null(add(64, 1, NOW));
-	pair_table_begin_pass(&table, NOW);
+	pair_table_begin_scan(&table, NOW);
 	assert_non_null(add(64, 1, NOW));
 }
 
@@ -200,10 +200,10 @@ static void want_of_room_is_told_for_two_seconds(void **unused)
 	(void)unused;
 	fill(1, SHUNT_PAIRS - 1, 1, STAGE_WATCHED, NOW);
 	assert_null(add(1, 1, NOW));
-	pair_table_begin_pass(&table, NOW + 2 * SECOND);
-	assert_int_equal(conf.table_full, 1);
-	pair_table_begin_pass(&table, NOW + 2 * SECOND + 1);
-	assert_int_equal(conf.table_full, 0);
+	pair_table_begin_scan(&table, NOW + 2 * SECOND);
+	assert_int_equal(conf.pair_table_full, 1);
+	pair_table_begin_scan(&table, NOW + 2 * SECOND + 1);
+	assert_int_equal(conf.pair_table_full, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -111,7 +111,7 @@ static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
 	if (!slot)
 		return NULL;
 	pair = bpf_map_lookup_elem(&shunt_pairs, &slot);
-	if (!pair || pair->end[!st->active].cookie != st->cookie)
+	if (!pair || pair->end[!st->is_client].cookie != st->cookie)
 		return NULL; /* the entry was given to another pair */
 	return pair;
 }
