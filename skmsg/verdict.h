@@ -13,6 +13,7 @@
  * and PSOCK(address).
  */
 #include <shunt/bpf/endpoint.bpf.h>
+#include <shunt/bpf/syscalls.bpf.h>
 
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
@@ -34,8 +35,8 @@ static __always_inline bool urgent(void)
 	if (bpf_core_field_exists(task->thread_info.status) && task->thread_info.status & TS_COMPAT)
 		return true;
 	nr = regs->orig_ax;
-	/* sendto and sendmmsg, sendmsg */
-	return ((nr == 44 || nr == 307) && regs->r10 & MSG_OOB) || (nr == 46 && regs->dx & MSG_OOB);
+	return ((nr == X86_64_SENDTO || nr == X86_64_SENDMMSG) && regs->r10 & MSG_OOB) ||
+	       (nr == X86_64_SENDMSG && regs->dx & MSG_OOB);
 }
 
 static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
@@ -229,7 +230,7 @@ static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 s
 	struct shunt_pair *pair = pair_get(st);
 
 	if (pair && pair->stage == STAGE_ACTIVE)
-		judge(pair, &pair->end[!st->is_client], why, size);
+		judge(pair, own_end(pair, st), why, size);
 	st->why = why;
 	st->passed_jiffies = bpf_jiffies64();
 	st->passed_bytes += size;
@@ -281,8 +282,8 @@ static __always_inline enum shunt_why pair_ready(const struct shunt_conf *conf,
 		return WHY_NOT_BUSY;
 	if (pair->stage != STAGE_ACTIVE)
 		return pair->stage == STAGE_JOINING ? WHY_JOINING : WHY_LEAVING;
-	self = &pair->end[!st->is_client];
-	other = &pair->end[!!st->is_client];
+	self = own_end(pair, st);
+	other = peer_end(pair, st);
 	if (self->fault || other->fault)
 		return other->fault ? other->fault : self->fault;
 	if (!other->clean_recvs)
@@ -339,7 +340,7 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	return pair && st->peer && pair->end[!!st->is_client].fault == WHY_SPLICE &&
+	return pair && st->peer && peer_end(pair, st)->fault == WHY_SPLICE &&
 	       !peer_queue_empty(st);
 }
 
@@ -351,7 +352,7 @@ static __always_inline bool must_queue_up(const struct shunt_pair *pair, const s
 static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
 					 const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	if (pair && pair->end[!!st->is_client].fault == WHY_REPAIR)
+	if (pair && peer_end(pair, st)->fault == WHY_REPAIR)
 		return false;
 	return (why == WHY_BURST_TOO_LARGE || why == WHY_UNSUPERVISED ||
 		(why == WHY_DRAINING && conf->drain_mode == DRAIN_KEEP_QUEUED) ||
@@ -420,7 +421,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	}
 
 	if (pair)
-		profit(&pair->end[!st->is_client], size);
+		profit(own_end(pair, st), size);
 	st->why = WHY_REDIRECTED;
 	st->redirected_bytes += size;
 	st->redirected_msgs++;

@@ -95,7 +95,7 @@ static __always_inline bool forsaken(const struct sock *sk, const struct shunt_s
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
 		return true;
-	return pair && pair->end[!st->is_client].to_reset;
+	return pair && own_end(pair, st)->to_reset;
 }
 
 /* Takes the members out that hold no bytes and are no one's target; a row for

@@ -137,7 +137,7 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)
 {
-	struct shunt_end *other = &pair->end[!!st->is_client];
+	struct shunt_end *other = peer_end(pair, st);
 	__u64 cookie = st->cookie;
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
@@ -203,7 +203,7 @@ static __always_inline void look(const struct sock *sk, struct shunt_end *end)
 static __always_inline void leave(struct sock *sk, struct shunt_sk *st,
 				  struct shunt_pair *pair, struct shunt_end *end)
 {
-	const struct shunt_end *other = &pair->end[!!st->is_client];
+	const struct shunt_end *other = peer_end(pair, st);
 	__u8 queued = end->queued;
 
 	look(sk, end);
@@ -240,7 +240,7 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 		scan_plain(seq, tp, st, conf);
 		return 0;
 	}
-	end = &pair->end[!st->is_client];
+	end = own_end(pair, st);
 	end->last_scan = conf->scan_seq;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE && !psock_of(sk))
 		end->member = 0;
@@ -344,7 +344,7 @@ int shunt_reset(struct bpf_iter__tcp *ctx)
 		return 0;
 	st = paired(skc, &tp);
 	pair = st ? pair_get(st) : NULL;
-	if (pair && pair->end[!st->is_client].to_reset)
+	if (pair && own_end(pair, st)->to_reset)
 		bpf_sock_destroy(skc);
 	return 0;
 }

@@ -64,7 +64,7 @@ static __always_inline bool may_repair(const struct sock *sk, struct shunt_sk *s
 		return true;
 	conf->repair_ns = bpf_ktime_get_ns();
 	if (pair) {
-		pair->end[!st->is_client].fault = WHY_REPAIR;
+		own_end(pair, st)->fault = WHY_REPAIR;
 		pair_leave(pair, WHY_REPAIR);
 	}
 	return verdict_over(st) && no_redirect_pending(sk) && readable_in_full(sk, psock, conf);

@@ -8,6 +8,7 @@
  * while they are needed (loader/bypass/supervisor.c).
  */
 #include <shunt/bpf/maps.bpf.h>
+#include <shunt/bpf/syscalls.bpf.h>
 
 /* processes seen to ask FIONREAD */
 struct shunt_asks_map {
@@ -41,14 +42,14 @@ static __always_inline struct shunt_sk *client_end(struct sock *sk)
 	cookie = bpf_get_socket_cookie(sk);
 	slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
 	pair = slot ? bpf_map_lookup_elem(&shunt_pairs, slot) : NULL;
-	if (!pair || pair->end[0].cookie != cookie)
+	if (!pair || pair->end[END_CLIENT].cookie != cookie)
 		return NULL;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return NULL;
 	st->is_client = 1;
 	st->slot = *slot;
-	st->peer_cookie = pair->end[1].cookie;
+	st->peer_cookie = pair->end[END_SERVER].cookie;
 	st->cookie = cookie;
 	return st;
 }
@@ -66,7 +67,7 @@ static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shu
 	if (!pair)
 		return NULL;
 	*ret = pair;
-	return &pair->end[!st->is_client];
+	return own_end(pair, st);
 }
 
 /* A reader that asks again and again holds its socket's lock, for which a redirect has
@@ -93,15 +94,15 @@ static __always_inline __u8 flags_fault(int flags)
 	return 0;
 }
 
-enum reading {
-	READS_OTHERWISE, /* io_uring (which may splice, and loses SEND_ZC in the map), a thread
-			  * of the kernel, an architecture not listed */
-	READS_RECEIVING, /* into memory: read, readv, recvfrom, recvmsg, recvmmsg */
-	READS_SPLICING,  /* splice, sendfile */
+enum read_kind {
+	READ_OTHERWISE, /* by io_uring (which may splice, and loses SEND_ZC in the map), by a
+			 * thread of the kernel, or on an architecture that is not listed */
+	READ_TO_MEMORY, /* read, readv, recvfrom, recvmsg, recvmmsg */
+	READ_BY_SPLICE, /* splice, sendfile */
 };
 
-/* What the system call under way does. */
-static __always_inline enum reading reading(void)
+/* How the present system call reads. */
+static __always_inline enum read_kind current_read_kind(void)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	const struct pt_regs___arm64 *arm = (const void *)regs;
@@ -109,17 +110,19 @@ static __always_inline enum reading reading(void)
 
 	if (bpf_core_field_exists(regs->orig_ax)) {
 		nr = BPF_CORE_READ(regs, orig_ax);
-		if (nr == 0 || nr == 19 || nr == 45 || nr == 47 || nr == 299)
-			return READS_RECEIVING;
-		return nr == 275 || nr == 40 ? READS_SPLICING : READS_OTHERWISE;
+		if (nr == X86_64_READ || nr == X86_64_READV || nr == X86_64_RECVFROM ||
+		    nr == X86_64_RECVMSG || nr == X86_64_RECVMMSG)
+			return READ_TO_MEMORY;
+		return nr == X86_64_SPLICE || nr == X86_64_SENDFILE ? READ_BY_SPLICE : READ_OTHERWISE;
 	}
 	if (bpf_core_field_exists(arm->syscallno)) {
 		nr = BPF_CORE_READ(arm, syscallno);
-		if (nr == 63 || nr == 65 || nr == 207 || nr == 212 || nr == 243)
-			return READS_RECEIVING;
-		return nr == 76 || nr == 71 ? READS_SPLICING : READS_OTHERWISE;
+		if (nr == ARM64_READ || nr == ARM64_READV || nr == ARM64_RECVFROM ||
+		    nr == ARM64_RECVMSG || nr == ARM64_RECVMMSG)
+			return READ_TO_MEMORY;
+		return nr == ARM64_SPLICE || nr == ARM64_SENDFILE ? READ_BY_SPLICE : READ_OTHERWISE;
 	}
-	return READS_OTHERWISE;
+	return READ_OTHERWISE;
 }
 
 /* After so long the supervisor is told again. */
@@ -196,18 +199,18 @@ int shunt_read(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	struct shunt_conf *conf = conf_get();
-	enum reading how = reading();
+	enum read_kind kind = current_read_kind();
 	struct shunt_pair *pair;
 	struct shunt_end *end;
 
 	if (!conf)
 		return 0;
-	if (how == READS_SPLICING)
+	if (kind == READ_BY_SPLICE)
 		note_splicer(conf);
 	end = watched_end(sk, &pair);
 	if (!end)
 		return 0;
-	if (how != READS_RECEIVING) {
+	if (kind != READ_TO_MEMORY) {
 		note_reader(end);
 		rule_out(pair, end, WHY_SPLICE);
 	} else if (!conf->recv_flags_reported) {
@@ -231,9 +234,9 @@ int shunt_ioctl(__u64 *ctx)
 	__u32 tgid, one = 1;
 
 	if (bpf_core_field_exists(regs->orig_ax)) {
-		if (nr != 16 || (__u32)BPF_CORE_READ(regs, si) != FIONREAD)
+		if (nr != X86_64_IOCTL || (__u32)BPF_CORE_READ(regs, si) != FIONREAD)
 			return 0;
-	} else if (nr != 29 || (__u32)BPF_CORE_READ(arm, regs[1]) != FIONREAD) {
+	} else if (nr != ARM64_IOCTL || (__u32)BPF_CORE_READ(arm, regs[1]) != FIONREAD) {
 		return 0;
 	}
 	tgid = bpf_get_current_pid_tgid() >> 32;

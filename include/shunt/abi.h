@@ -260,6 +260,11 @@ enum shunt_leave_phase {
 /* A process's name: TASK_COMM_LEN. */
 #define SHUNT_COMM 16
 
+enum shunt_end_index {
+	END_CLIENT = 0,       /* the end that connected */
+	END_SERVER = 1,       /* the end that accepted */
+};
+
 /* One end of a pair under 'proven' admission, as a reader. A scan writes the fields
  * 'at the last scan'. */
 struct shunt_end {

@@ -5,6 +5,8 @@
 
 #include <bpf/bpf.h>
 
+#include <shunt/pair_ends.h>
+
 /* Idle for this long, a pair gives way to any other. */
 #define IDLE_NS 5000000000ULL
 /* Searches in a pass; each looks at the whole table. */
@@ -124,8 +126,8 @@ struct shunt_pair *pair_table_add(struct pair_table *t, const struct shunt_row *
 	memset(p, 0, sizeof(*p));
 	p->cgroup = row->cgroup;
 	p->busy_ns = now_ns;
-	p->end[!row->sk.is_client].cookie = row->sk.cookie;
-	p->end[!!row->sk.is_client].cookie = row->sk.peer_cookie;
+	own_end(p, &row->sk)->cookie = row->sk.cookie;
+	peer_end(p, &row->sk)->cookie = row->sk.peer_cookie;
 	p->end[0].last_scan = p->end[1].last_scan = t->conf->scan_seq;
 	set_slot(t, row->sk.cookie, slot);
 	set_slot(t, row->sk.peer_cookie, slot);

@@ -14,6 +14,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <shunt/pair_ends.h>
+
 #include "bpf/pins.h"
 #include "util/array.h"
 #include "util/cleanup.h"
@@ -191,7 +193,7 @@ const struct shunt_pair *bypass_pair(const struct shunt_row *r)
 		return NULL;
 	if (!pairs)
 		pairs = pin_mmap("shunt_pairs", NULL);
-	if (!pairs || pairs[r->sk.slot].end[!r->sk.is_client].cookie != r->sk.cookie)
+	if (!pairs || own_end(&pairs[r->sk.slot], &r->sk)->cookie != r->sk.cookie)
 		return NULL;
 	return &pairs[r->sk.slot];
 }

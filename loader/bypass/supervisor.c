@@ -6,6 +6,8 @@
 
 #include <bpf/bpf.h>
 
+#include <shunt/pair_ends.h>
+
 #include "bpf/pins.h"
 #include "bypass/pair_stages.h"
 #include "bypass/pairs.h"
@@ -276,7 +278,7 @@ static void watch_again(struct supervisor *s, const struct shunt_sk *sk)
 {
 	struct shunt_pair *p = &s->table.pairs[sk->slot];
 
-	if (p->stage != STAGE_WAITING || p->end[!sk->is_client].cookie != sk->cookie)
+	if (p->stage != STAGE_WAITING || own_end(p, sk)->cookie != sk->cookie)
 		return;
 	p->busy_ns = monotonic_ns();
 	if (p->busy_ns >= p->retry_ns)

@@ -7,6 +7,7 @@
 #define SHUNT_MAPS_BPF_H
 
 #include <shunt/abi.h>
+#include <shunt/pair_ends.h>
 #include <shunt/bpf/kernel.bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -111,7 +112,7 @@ static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
 	if (!slot)
 		return NULL;
 	pair = bpf_map_lookup_elem(&shunt_pairs, &slot);
-	if (!pair || pair->end[!st->is_client].cookie != st->cookie)
+	if (!pair || own_end(pair, st)->cookie != st->cookie)
 		return NULL; /* the entry was given to another pair */
 	return pair;
 }
