@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the verdict asks of the reader: part of verdict.h. */
+/* What the verdict checks of the reader: part of verdict.h. */
 #ifndef SHUNT_READER_H
 #define SHUNT_READER_H
 
-/* Would the reader notice? */
-static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, bool eager)
+/* Reasons for TCP: options of the reader's socket by which it would notice the bypass. */
+static __always_inline enum shunt_why check_reader(const struct tcp_sock *p, bool eager)
 {
 	if (READ_SK(p, sk_rcvlowat) > 1)
 		return WHY_LOWAT;
@@ -18,17 +18,18 @@ static __always_inline enum shunt_why reader_ready(const struct tcp_sock *p, boo
 }
 
 /*
- * A redirect takes the lock of the reader's socket, and TCP does not: its packets wait in
- * the socket's backlog. The two collide when the reader holds the lock again and again, to
- * find nothing: nobody is in the socket's wait queue then, as a reader in epoll, poll
- * or a blocking call is.
+ * Whether the reader polls without waiting. A redirect takes the lock of the reader's
+ * socket; TCP does not, because its packets wait in the socket's backlog. So a redirect
+ * is slower than TCP when the reader takes the lock again and again only to find nothing.
+ * No thread is in the socket's wait queue then; a reader in epoll, poll or a blocking call
+ * has a thread there.
  */
 static __always_inline bool polls_without_waiting(struct shunt_sk *st, const struct tcp_sock *p)
 {
 	const struct socket_wq *wq;
 
 	if (READ_SK(p, sk_backlog.rmem_alloc.counter))
-		return false; /* redirected bytes are there for it */
+		return false; /* the reader has redirected bytes to read */
 	wq = READ_SK(p, sk_wq);
 	if (READ(wq, wait.head.next) != __builtin_preserve_access_index(&wq->wait.head) ||
 	    ++st->unwaited_msgs > SHUNT_UNWAITED_MSGS) {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The verdict: may this message skip the stack? Proven anew for every
- * message; on any doubt it goes through TCP. The sender's socket is locked
- * while the program runs (tcp_bpf_sendmsg), so its sequence numbers stand.
+ * The verdict: decides whether a message is redirected to the other end's socket or goes by
+ * TCP. It is decided anew for each message; in any doubt the message goes by TCP. The
+ * sender's socket is locked while the program runs (tcp_bpf_sendmsg), so its sequence
+ * numbers don't change.
  *
- * Redirected bytes are read before bytes that came by TCP (tcp_bpf_recvmsg).
- * So a message may be redirected only once the reader has consumed every byte
- * that TCP was given: write_seq of the sender == copied_seq of the reader.
+ * The rule that keeps bytes in order: a message is redirected only if the reader has
+ * consumed every byte that was sent by TCP, so if the sender's write_seq equals the
+ * reader's copied_seq. The reason: a reader gets redirected bytes before bytes by TCP
+ * (tcp_bpf_recvmsg), whichever were sent first.
  *
- * The including file says how to look into the peer, which no helper hands
- * over: READ(pointer, fields...), READ_BITS(pointer, field), TCP_SOCK(address)
- * and PSOCK(address).
+ * The including file defines how to read the peer's memory, to which no helper gives a
+ * pointer: READ(pointer, fields...), READ_BITS(pointer, field), TCP_SOCK(address) and
+ * PSOCK(address).
  */
 #include <shunt/bpf/endpoint.bpf.h>
 #include <shunt/bpf/syscalls.bpf.h>
@@ -18,20 +20,26 @@
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
 
+#include "account.h"
+#include "bounds.h"
 #include "reader.h"
 
-#define TS_COMPAT 2 /* a system call of a 32-bit program */
+#define TS_COMPAT 2 /* the system call is one of a 32-bit program */
 
-/* The last byte is; redirected it would lose its urgency. Only the system call's
- * flags tell; those of 32-bit programs are elsewhere, so they always are. */
-static __always_inline bool urgent(void)
+/*
+ * Whether this send carries urgent data (MSG_OOB), which a redirect would deliver as
+ * ordinary data. The flag is only in the arguments of the system call. Those of 32-bit
+ * programs are in other registers, so what these programs send counts as urgent. Only the
+ * registers of x86-64 are known.
+ */
+static __always_inline bool is_urgent(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	long nr;
 
 	if (!bpf_core_field_exists(regs->orig_ax))
-		return false; /* flags are where x86 has them */
+		return false;
 	if (bpf_core_field_exists(task->thread_info.status) && task->thread_info.status & TS_COMPAT)
 		return true;
 	nr = regs->orig_ax;
@@ -50,16 +58,17 @@ static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
 }
 
 /*
- * To a reader that has shut its own side, and is not vouched for, the fast path
- * ends between two messages: once the FIN is there, a short read where redirected
- * bytes end would look like the end of all (POLLHUP).
+ * Reasons for TCP: the state and the options of the sender's socket. In CLOSE_WAIT the
+ * reader has shut its own side. A pair under 'proven' then goes back to TCP as soon as no
+ * redirected bytes are queued: once the sender's FIN is there, too (POLLHUP), a short read
+ * at the end of the redirected bytes would look like the end of the stream.
  */
-static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
+static __always_inline enum shunt_why check_sender(const struct tcp_sock *s,
 						   const struct shunt_sk *st)
 {
 	__u8 state = sk_of(s).__sk_common.skc_state;
 
-	/* tcp_bpf_sendmsg does not look at SHUT_WR */
+	/* needed because tcp_bpf_sendmsg() does not check SHUT_WR */
 	if (state != TCP_ESTABLISHED &&
 	    (state != TCP_CLOSE_WAIT || (!st->eager && (!st->peer || peer_queue_empty(st)))))
 		return WHY_SENDER_STATE;
@@ -72,12 +81,14 @@ static __always_inline enum shunt_why sender_ready(const struct tcp_sock *s,
 		return WHY_ZEROCOPY;
 	if (BPF_CORE_READ_BITFIELD(s, nonagle) & TCP_NAGLE_CORK)
 		return WHY_CORK;
-	if (urgent())
+	if (is_urgent())
 		return WHY_URGENT;
 	return WHY_REDIRECTED;
 }
 
-static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s, const struct tcp_sock *p)
+/* Reasons for TCP: the state of the reader's socket, and bytes by TCP that it has not
+ * consumed. */
+static __always_inline enum shunt_why check_peer(const struct tcp_sock *s, const struct tcp_sock *p)
 {
 	__u8 state = READ_SK(p, __sk_common.skc_state);
 
@@ -94,202 +105,68 @@ static __always_inline enum shunt_why peer_ready(const struct tcp_sock *s, const
 	return WHY_REDIRECTED;
 }
 
-/* Pages that a control group's counters may lag behind (memcg_stock), and a
- * message's own. */
-#define MEMCG_SLACK 256
-#define MEMCG_LEVELS 6
-
-static __always_inline bool counter_has_room(const struct page_counter *c)
-{
-	int i;
-
-#pragma unroll
-	for (i = 0; i < MEMCG_LEVELS; i++) {
-		if ((long)READ(c, max) - READ(c, usage.counter) < MEMCG_SLACK)
-			return false;
-		c = READ(c, parent);
-		if (!c)
-			return true;
-	}
-	return true;
-}
-
 /*
- * Near a memory limit of the reader's control group a redirect would fail with
- * ENOMEM where TCP waits. Socket memory counts as 'memory', or as 'tcpmem' with
- * cgroup v1. What a socket has in advance (forward_alloc) is counted already.
+ * All reasons for TCP that the peer's socket has. What check_reader() finds does not count
+ * while redirected bytes are queued: the reader can notice the bypass by these already. If
+ * the message went by TCP, a splice() that follows would read it before them.
  */
-static __always_inline bool memcg_has_room(const struct tcp_sock *p, __u32 size)
-{
-	const struct mem_cgroup *memcg;
-
-	if ((int)size <= READ_SK(p, sk_forward_alloc))
-		return true;
-	memcg = READ_SK(p, sk_memcg);
-	if (!memcg)
-		return true;
-	return counter_has_room(&memcg->memory) &&
-	       (!bpf_core_field_exists(memcg->tcpmem) || counter_has_room(&memcg->tcpmem));
-}
-
-/*
- * Nothing in the kernel bounds a redirect: bpf_tcp_ingress ignores sk_rcvbuf.
- * Queued payload is all that the reader's sk_rmem_alloc holds here, for no
- * byte that came by TCP is unread. TCP's own memory count has both.
- */
-static __always_inline enum shunt_why within_bounds(const struct shunt_conf *conf,
-						    struct shunt_sk *st, const struct tcp_sock *s,
-						    const struct tcp_sock *p, __u32 size)
-{
-	__u64 queued = READ_SK(p, sk_backlog.rmem_alloc.counter);
-	__u64 members = ((struct bpf_shtab *)&shunt_socks)->count.counter;
-	__u64 msgs;
-
-	if (queued + size > conf->max_bytes)
-		return WHY_MAX_BYTES;
-	if (sk_of(s).__sk_common.skc_prot->memory_allocated->counter > (long)conf->max_pages)
-		return WHY_HOST_MEMORY;
-	if (!memcg_has_room(p, size))
-		return WHY_MEMCG;
-
-	if (queued + st->next_bytes <= st->redirected_bytes) {
-		st->read_msgs = st->next_msgs;
-		st->next_bytes = st->redirected_bytes;
-		st->next_msgs = st->redirected_msgs;
-	}
-	msgs = st->redirected_msgs - st->read_msgs;
-	if (queued && (msgs >= conf->max_msgs || msgs * members > conf->host_msgs))
-		return WHY_MAX_MSGS;
-	return WHY_REDIRECTED;
-}
-
-/* Behind redirected bytes it notices already, and a splice may come next. */
-static __always_inline enum shunt_why may_redirect(const struct shunt_conf *conf,
-						   struct shunt_sk *st, const struct tcp_sock *s,
-						   __u64 peer, __u32 size)
+static __always_inline enum shunt_why check_redirect(const struct shunt_conf *conf,
+						     struct shunt_sk *st, const struct tcp_sock *s,
+						     __u64 peer, __u32 size)
 {
 	const struct tcp_sock *p = TCP_SOCK(peer);
-	enum shunt_why why = peer_ready(s, p);
+	enum shunt_why why = check_peer(s, p);
 
 	if (!why) {
-		why = reader_ready(p, st->eager);
+		why = check_reader(p, st->eager);
 		if (why && !peer_queue_empty(st))
 			why = WHY_REDIRECTED;
 	}
 	if (!why)
-		why = within_bounds(conf, st, s, p, size);
+		why = check_bounds(conf, st, s, p, size);
 	return !why && polls_without_waiting(st, p) ? WHY_POLLS : why;
 }
 
-/* Bytes, in units of 64 KiB or part, that a member may send by TCP beyond what
- * it sends by redirect; a pass costs a member more than a redirect gains. */
-#define COST_UNITS(size) (((size) >> 16) + 1)
-#define COST_BY_TCP 2
-#define MAX_COST 512
-
 /*
- * A 'proven' pair whose messages go by TCP does not profit, and leaves. At a
- * bound they do so for a while; that counts only when it goes on, as it does when
- * one end has shut its side and the other streams.
- */
-static __always_inline void judge(struct shunt_pair *pair, struct shunt_end *self,
-				  enum shunt_why why, __u32 size)
-{
-	switch (why) {
-	case WHY_REFRESH:
-	case WHY_BURST_TOO_LARGE:
-	case WHY_UNSUPERVISED:
-		break;
-	case WHY_SENDER_STATE:
-	case WHY_PEER_STATE:
-	case WHY_PEER_ABSENT:
-	case WHY_TCP_BYTES:
-	case WHY_MAX_BYTES:
-	case WHY_MAX_MSGS:
-	case WHY_HOST_MEMORY:
-	case WHY_MEMCG:
-	case WHY_CORK:
-		self->tcp_cost += COST_BY_TCP * COST_UNITS(size);
-		if (self->tcp_cost <= MAX_COST)
-			break;
-		/* fall through */
-	default:
-		pair_leave(pair, why);
-	}
-}
-
-static __always_inline void profit(struct shunt_end *self, __u32 size)
-{
-	__u32 units = COST_UNITS(size);
-
-	self->tcp_cost = self->tcp_cost > units ? self->tcp_cost - units : 0;
-}
-
-static __always_inline int pass(struct shunt_sk *st, enum shunt_why why, __u32 size)
-{
-	struct shunt_pair *pair = pair_get(st);
-
-	if (pair && pair->stage == STAGE_ACTIVE)
-		judge(pair, own_end(pair, st), why, size);
-	st->why = why;
-	st->passed_jiffies = bpf_jiffies64();
-	st->passed_bytes += size;
-	st->passed_msgs++;
-	COUNT(passed_bytes, size);
-	COUNT(passed_msgs, 1);
-	return SK_PASS;
-}
-
-/*
- * Messages without an answer make a stream, which gains nothing: small ones TCP
- * joins, large ones fill the reader's queue faster than it is read, out of the
- * CPU's cache (measured: bench/).
+ * More than this without an answer is a stream, which gains nothing by a redirect: TCP
+ * joins small messages, and large ones fill the reader's queue faster than the reader
+ * empties it, so that the bytes leave the CPU's cache (measured: bench/).
  */
 #define STREAM_MSGS 64
 #define STREAM_BYTES (4 << 20)
 
 /*
- * Firewalls and NAT forget a connection that they see no packet of. So a message
- * goes by TCP once in so many jiffies: 30 s to 5 min, at 1000 to 100 a second.
+ * After this time without a message by TCP the next one goes by TCP: firewalls and NAT
+ * forget a connection of which they see no packet. In jiffies: 30 s at 1000 a second,
+ * 5 minutes at 100.
  */
 #define REFRESH_JIFFIES 30000
 
-/* The coarse clock may be behind the supervisor's, by a tick. */
-static __always_inline bool unsupervised(const struct shunt_conf *conf)
+/* Whether the supervisor's heartbeat is too old. The difference is signed, because the
+ * coarse clock may be behind the supervisor's clock by a tick. */
+static __always_inline bool is_unsupervised(const struct shunt_conf *conf)
 {
 	return (__s64)(bpf_ktime_get_coarse_ns() - conf->beat_ns) > SHUNT_BEAT_LIMIT_NS;
 }
 
-/* A member is being put into repair mode. Vouched pairs have no entry that tells whose. */
-static __always_inline bool repairing(const struct shunt_conf *conf)
+/* Whether some member is being put into repair mode. Eager pairs have no entry that would
+ * tell which one, so all of them go by TCP for that time. */
+static __always_inline bool is_repairing(const struct shunt_conf *conf)
 {
 	return (__s64)(bpf_ktime_get_coarse_ns() - conf->repair_ns) < SHUNT_REPAIR_NS;
 }
 
 /*
- * What only pairs under 'proven' have to show. Programs that receive small answers
- * may splice large ones (HAProxy, from 4 KiB on). So what is more than ever before
- * goes by TCP, unless it would come behind redirected bytes; when it is answered, it
- * was read as all before was, or the pair is on its way out (sockops/watch.bpf.c).
+ * Adds the message to the burst of this end: what it has sent since the peer last sent
+ * something. A burst that exceeds the largest one that the peer has answered goes by TCP
+ * from there on, because a program may receive small answers but splice large ones
+ * (HAProxy, from 4 KiB on). When a larger burst is answered, it was read as the bursts
+ * before; otherwise a watcher has taken the pair off the fast path (sockops/watch.bpf.c).
  */
-static __always_inline enum shunt_why pair_ready(const struct shunt_conf *conf,
-						 struct shunt_pair *pair, struct shunt_sk *st,
-						 __u32 size)
+static __always_inline enum shunt_why check_burst(struct shunt_end *self,
+						  const struct shunt_end *other,
+						  struct shunt_sk *st, __u32 size)
 {
-	struct shunt_end *self, *other;
-
-	if (!pair)
-		return WHY_NOT_BUSY;
-	if (pair->stage != STAGE_ACTIVE)
-		return pair->stage == STAGE_JOINING ? WHY_JOINING : WHY_LEAVING;
-	self = own_end(pair, st);
-	other = peer_end(pair, st);
-	if (self->fault || other->fault)
-		return other->fault ? other->fault : self->fault;
-	if (!other->clean_recvs)
-		return WHY_WATCHED;
-	if (unsupervised(conf))
-		return WHY_UNSUPERVISED;
 	self->msgs++;
 	if (other->msgs != st->peer_msgs) {
 		if (st->burst_bytes > st->answered_bytes)
@@ -306,37 +183,62 @@ static __always_inline enum shunt_why pair_ready(const struct shunt_conf *conf,
 	return st->burst_bytes > st->answered_bytes ? WHY_BURST_TOO_LARGE : WHY_REDIRECTED;
 }
 
+/* Reasons for TCP that only pairs under 'proven' have. */
+static __always_inline enum shunt_why check_pair(const struct shunt_conf *conf,
+						 struct shunt_pair *pair, struct shunt_sk *st,
+						 __u32 size)
+{
+	struct shunt_end *self, *other;
+
+	if (!pair)
+		return WHY_NOT_BUSY;
+	if (pair->stage != STAGE_ACTIVE)
+		return pair->stage == STAGE_JOINING ? WHY_JOINING : WHY_LEAVING;
+	self = own_end(pair, st);
+	other = peer_end(pair, st);
+	if (self->fault || other->fault)
+		return other->fault ? other->fault : self->fault;
+	if (!other->clean_recvs)
+		return WHY_WATCHED;
+	if (is_unsupervised(conf))
+		return WHY_UNSUPERVISED;
+	return check_burst(self, other, st, size);
+}
+
 /*
- * A redirect once asked for can't be taken back, but it can be turned into an
- * egress redirect to the sender itself, which is a plain TCP send.
+ * Reasons for TCP that are known without the peer's socket. *ret_pair is the entry of a
+ * pair under 'proven'; a stream makes the pair leave.
  */
-static __always_inline int pass_instead(struct sk_msg_md *msg, struct shunt_sk *st,
-					enum shunt_why why, __u32 size)
+static __always_inline enum shunt_why check_own(const struct shunt_conf *conf,
+						const struct tcp_sock *s, struct shunt_sk *st,
+						__u32 size, struct shunt_pair **ret_pair)
 {
-	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->cookie, 0) != SK_PASS)
-		return SK_DROP; /* not while the sender is locked and a member */
-	return pass(st, why, size);
-}
+	enum shunt_why why = check_sender(s, st);
 
-static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
-{
-	struct endpoints e;
-
-	endpoints_of(sk, &e);
-	if (e.family == AF_INET6)
-		bpf_printk("shunt: bypass [%pI6]:%d -> [%pI6]:%d bytes=%d", e.local, e.local_port,
-			   e.remote, e.remote_port, bytes);
-	else
-		bpf_printk("shunt: bypass %pI4:%d -> %pI4:%d bytes=%d", e.local, e.local_port,
-			   e.remote, e.remote_port, bytes);
+	if (!why && conf->drain_mode)
+		why = WHY_DRAINING;
+	if (!st->eager)
+		*ret_pair = pair_get(st);
+	else if (!why && conf->repair_ns && is_repairing(conf))
+		why = WHY_REPAIR;
+	if (!why && !st->eager)
+		why = check_pair(conf, *ret_pair, st, size);
+	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
+	    (!st->peer || peer_queue_empty(st)))
+		why = WHY_REFRESH;
+	if (why == WHY_STREAM) {
+		pair_leave(*ret_pair, why);
+		why = WHY_LEAVING;
+	}
+	return why;
 }
 
 /*
- * A splice reads what came by TCP and passes over what was redirected. So while
- * redirected bytes wait for a reader that splices, later ones queue up behind
- * them: by TCP they would be read first. A reader that never receives again is
- * reset in the end: loader/bypass/supervisor.c. At a bound the send fails (EACCES), and so it
- * does when no supervisor is there to reset the reader.
+ * Whether the message must not go by TCP: the reader splices, and redirected bytes are
+ * queued. A splice skips redirected bytes and reads bytes by TCP, which would be those sent
+ * later. A reader that never receives again is reset in the end
+ * (loader/bypass/supervisor.c). At a bound the send fails instead, and also without a
+ * supervisor, which would reset the reader.
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
@@ -345,9 +247,9 @@ static __always_inline bool must_queue_up(const struct shunt_pair *pair, const s
 }
 
 /*
- * One that leaves does so between two messages, if it can: a read that ends where
- * the redirected bytes end would look like the end of all there is, and a splice
- * may come next.
+ * Whether a message that follows redirected unread bytes is redirected although its pair
+ * leaves the fast path. A pair should leave between two messages: a read that ends where the
+ * redirected bytes end would look like the end of the message, and a splice may come next.
  */
 static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
 					 const struct shunt_pair *pair, const struct shunt_sk *st)
@@ -360,14 +262,62 @@ static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_
 	       st->peer && !peer_queue_empty(st);
 }
 
+enum decision {
+	DECIDE_REDIRECT,
+	DECIDE_PASS,      /* by TCP */
+	DECIDE_DROP,      /* the message must not go by TCP, and can't be redirected: the send
+			   * fails with EACCES */
+};
+
+/*
+ * Decides by what is remembered of the peer. Its socket may be gone and the memory reused,
+ * so what is read there counts only if redirect() finds the same socket in the map.
+ */
+static __always_inline enum decision decide(const struct shunt_conf *conf,
+					    const struct tcp_sock *s, struct shunt_sk *st,
+					    __u32 size, struct shunt_pair **ret_pair,
+					    enum shunt_why *ret_why)
+{
+	enum shunt_why why = check_own(conf, s, st, size, ret_pair);
+	const struct tcp_sock *p;
+
+	if (must_queue_up(*ret_pair, st)) {
+		p = TCP_SOCK(st->peer);
+		*ret_why = WHY_TCP_BYTES;
+		if (s->write_seq != READ(p, copied_seq))
+			return DECIDE_PASS;
+		why = is_unsupervised(conf) ? WHY_UNSUPERVISED : check_bounds(conf, st, s, p, size);
+		return why ? DECIDE_DROP : DECIDE_REDIRECT;
+	}
+	if (why && may_queue_up(why, conf, *ret_pair, st))
+		why = WHY_REDIRECTED;
+	if (!why && st->peer)
+		why = check_redirect(conf, st, s, st->peer, size);
+	*ret_why = why;
+	return why ? DECIDE_PASS : DECIDE_REDIRECT;
+}
+
+/*
+ * A redirect that was asked for can't be taken back. But it can be replaced by an egress
+ * redirect to the sender itself, which is a plain send by TCP.
+ */
+static __always_inline int pass_instead(struct sk_msg_md *msg, struct shunt_sk *st,
+					enum shunt_why why, __u32 size)
+{
+	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->cookie, 0) != SK_PASS)
+		return SK_DROP; /* can't happen: the sender is locked and a member */
+	return pass_to_tcp(st, why, size);
+}
+
 static __always_inline int verdict(struct sk_msg_md *msg)
 {
+	enum shunt_why why = WHY_REDIRECTED;
 	struct shunt_conf *conf = conf_get();
 	struct shunt_pair *pair = NULL;
-	const struct tcp_sock *s, *p;
 	__u32 size = msg->size;
+	const struct tcp_sock *s;
+	enum decision decision;
 	struct shunt_sk *st;
-	enum shunt_why why, full = WHY_REDIRECTED;
 	__u64 peer;
 
 	if (!msg->sk || !conf)
@@ -376,58 +326,19 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	s = bpf_skc_to_tcp_sock(msg->sk);
 	if (!st || !s)
 		return SK_PASS;
-	why = sender_ready(s, st);
-	if (!why && conf->drain_mode)
-		why = WHY_DRAINING;
-	if (!st->eager)
-		pair = pair_get(st);
-	else if (!why && conf->repair_ns && repairing(conf))
-		why = WHY_REPAIR;
-	if (!why && !st->eager)
-		why = pair_ready(conf, pair, st, size);
-	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
-	    (!st->peer || peer_queue_empty(st)))
-		why = WHY_REFRESH;
-	if (why == WHY_STREAM) {
-		pair_leave(pair, why);
-		why = WHY_LEAVING;
-	}
-
-	/* The remembered peer may be gone and its memory reused: what is read
-	 * of it counts only if the map still holds the same socket. */
-	if (must_queue_up(pair, st)) {
-		p = TCP_SOCK(st->peer);
-		if (s->write_seq != READ(p, copied_seq))
-			return pass(st, WHY_TCP_BYTES, size);
-		full = unsupervised(conf) ? WHY_UNSUPERVISED : within_bounds(conf, st, s, p, size);
-	} else {
-		if (why && may_queue_up(why, conf, pair, st))
-			why = WHY_REDIRECTED;
-		if (!why && st->peer)
-			why = may_redirect(conf, st, s, st->peer, size);
-		if (why)
-			return pass(st, why, size);
-	}
+	decision = decide(conf, s, st, size, &pair, &why);
+	if (decision == DECIDE_PASS)
+		return pass_to_tcp(st, why, size);
 	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->peer_cookie, BPF_F_INGRESS) != SK_PASS)
-		return pass(st, WHY_PEER_ABSENT, size);
+		return pass_to_tcp(st, WHY_PEER_ABSENT, size);
 	peer = REDIR_PEER(msg);
 	if (peer != st->peer) {
 		st->peer = peer;
-		why = may_redirect(conf, st, s, peer, size);
+		why = check_redirect(conf, st, s, peer, size);
 		if (why)
 			return pass_instead(msg, st, why, size);
-	} else if (full) {
+	} else if (decision == DECIDE_DROP) {
 		return SK_DROP;
 	}
-
-	if (pair)
-		profit(own_end(pair, st), size);
-	st->why = WHY_REDIRECTED;
-	st->redirected_bytes += size;
-	st->redirected_msgs++;
-	COUNT(redirected_bytes, size);
-	COUNT(redirected_msgs, 1);
-	if (conf->trace)
-		trace_bypass((const struct sock *)s, size);
-	return SK_PASS;
+	return count_redirect(conf, pair, s, st, size);
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One pass over the paired sockets, run by the supervisor (loader/bypass/supervisor.c). Plain
- * sockets that got busy since the last pass are printed, and vouched ones that
- * sent much; the others move on to where the stage of their pair wants them.
+ * The supervisor's scan of the paired sockets (loader/bypass/supervisor.c). Rows are printed
+ * for two kinds of sockets: those by TCP that got busy since the last scan, and ends of eager
+ * pairs that sent much. A pair that has an entry takes the steps of its stage: its ends are
+ * checked, enter the map, or leave it.
  */
 #include <shunt/bpf/endpoint.bpf.h>
 #include "member.h"
 
-/* Segments with data, received in so many passes, that make a socket busy. */
+/* A pair is busy if its ends receive so many segments with data within so many scans. */
 #define BUSY_SEGS 16
-#define BUSY_PASSES 8
+#define BUSY_SCANS 8
 
-static __always_inline void print(struct seq_file *seq, const void *sk, const struct shunt_sk *st)
+static __always_inline void print_row(struct seq_file *seq, const void *sk, const struct shunt_sk *st)
 {
 	struct shunt_row row;
 
@@ -21,9 +22,9 @@ static __always_inline void print(struct seq_file *seq, const void *sk, const st
 	bpf_seq_write(seq, &row, sizeof(row));
 }
 
-/* Segments with data that both ends have received. The client's socket is told
- * by its cookie from what may have taken its memory. */
-static __always_inline __u32 segments(const struct tcp_sock *tp, const struct shunt_sk *st)
+/* Segments with data that both ends have received. The memory of the client's socket may
+ * have been reused: then the cookie differs. */
+static __always_inline __u32 data_segs(const struct tcp_sock *tp, const struct shunt_sk *st)
 {
 	const struct tcp_sock *client = (const struct tcp_sock *)st->peer;
 	__u32 segs = BPF_CORE_READ(tp, data_segs_in);
@@ -34,7 +35,7 @@ static __always_inline __u32 segments(const struct tcp_sock *tp, const struct sh
 	return segs;
 }
 
-/* Not watched, or not again yet. */
+/* A socket by TCP: its pair has no entry, or is WAITING. */
 static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_sock *tp, struct shunt_sk *st,
 				  const struct shunt_conf *conf)
 {
@@ -49,12 +50,12 @@ static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_so
 	}
 	if (st->is_client)
 		return;
-	segs = segments(tp, st);
+	segs = data_segs(tp, st);
 	if (segs - st->segs >= BUSY_SEGS) {
 		if (!st->slot)
 			st->why = conf->pair_table_full ? WHY_NO_ENTRY : WHY_REDIRECTED;
-		print(seq, tp, st);
-	} else if (conf->scan_seq % BUSY_PASSES) {
+		print_row(seq, tp, st);
+	} else if (conf->scan_seq % BUSY_SCANS) {
 		return;
 	} else if (st->why == WHY_NO_ENTRY) {
 		st->why = WHY_REDIRECTED;
@@ -62,8 +63,9 @@ static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_so
 	st->segs = segs;
 }
 
-/* An end that is vouched for. What it sent shows the supervisor a stream of small
- * messages, which from then on is like a pair under 'proven', and leaves. */
+/* An end of an eager pair. The row tells the supervisor what the end has sent between two
+ * scans. If that is a stream of small messages, or the reader polls, the supervisor makes
+ * an entry for the pair. From then on the pair counts as one under 'proven', and leaves. */
 static __always_inline void scan_eager(struct seq_file *seq, const struct sock *sk, struct shunt_sk *st,
 				    const struct shunt_conf *conf)
 {
@@ -81,7 +83,7 @@ static __always_inline void scan_eager(struct seq_file *seq, const struct sock *
 		st->eager = 0;
 		return;
 	}
-	if (conf->scan_seq % BUSY_PASSES)
+	if (conf->scan_seq % BUSY_SCANS)
 		return;
 	st->burst_msgs = msgs - st->segs;
 	st->burst_bytes = bytes - st->answered_bytes;
@@ -89,13 +91,14 @@ static __always_inline void scan_eager(struct seq_file *seq, const struct sock *
 	st->answered_bytes = bytes;
 	if (st->burst_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE ||
 	    st->lock_waits == SHUNT_LOCK_WAITS)
-		print(seq, sk, st);
+		print_row(seq, sk, st);
 }
 
-/* The connection is over, but not its socket: from now on TCP's own calls answer.
- * What was redirected before a reset can still be read; a disconnect (it forgets
- * the port) discards it. */
-static __always_inline void end_member(const struct sock *sk, const struct shunt_sk *st)
+/* The connection is closed, but its socket is still open. It leaves the map, so that TCP
+ * answers its calls. Bytes that were redirected before a reset can still be read, so with
+ * such bytes it stays; but after a disconnect (which clears the port) nobody may read
+ * them. */
+static __always_inline void remove_closed(const struct sock *sk, const struct shunt_sk *st)
 {
 	const struct sk_psock *psock = psock_of(sk);
 	__u64 cookie = st->cookie;
@@ -104,8 +107,8 @@ static __always_inline void end_member(const struct sock *sk, const struct shunt
 		bpf_map_delete_elem(&shunt_socks, &cookie);
 }
 
-/* What rules a reader out that only its socket tells. */
-static __always_inline __u8 fault_of(const struct tcp_sock *tp)
+/* Reasons that keep a reader off the fast path and that are visible only in its socket. */
+static __always_inline __u8 socket_fault(const struct tcp_sock *tp)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 
@@ -120,7 +123,7 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 		return WHY_ZEROCOPY;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
 		return WHY_INQ;
-	/* Time stamps, an offset for peeks, a filter, a pacing rate. */
+	/* Reception time stamps; then SO_PEEK_OFF, a filter, a pacing rate. */
 	if (BPF_CORE_READ(sk, __sk_common.skc_flags) &
 	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_RCVTSTAMP)))
 		return WHY_OPTION;
@@ -132,8 +135,8 @@ static __always_inline __u8 fault_of(const struct tcp_sock *tp)
 	return 0;
 }
 
-/* Into the map, at a moment when there are no unread bytes: see guard(). A
- * stream, one of whose ends is never quiet, stays out. */
+/* Puts an end into the map when it has no unread bytes and both ends have been seen
+ * without. So a stream, one end of which always has unread bytes, stays out. */
 static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)
 {
@@ -160,11 +163,12 @@ static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 }
 
 /*
- * A member whose TCP bytes nobody reads may have been told by FIONREAD that there are
- * none. Passes may be 1 ms apart, and a reader may wait for a CPU or think: only time
- * tells. A FIN counts as unread, in CLOSE_WAIT that means nothing.
+ * Makes a pair leave whose end has bytes by TCP unread for too long: FIONREAD may have told
+ * the reader that there are none. Time is measured, not scans: scans may be 1 ms apart,
+ * while a reader may wait for a CPU or be busy. In CLOSE_WAIT nothing is checked, because
+ * there the FIN itself counts as an unread byte.
  */
-static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
+static __always_inline void check_unread_tcp(struct sock *sk, const struct tcp_sock *tp,
 				  struct shunt_pair *pair, struct shunt_end *end)
 {
 	const struct shunt_conf *conf = conf_get();
@@ -186,7 +190,9 @@ static __always_inline void guard(struct sock *sk, const struct tcp_sock *tp,
 		pair_leave(pair, WHY_UNREAD);
 }
 
-static __always_inline void look(const struct sock *sk, struct shunt_end *end)
+/* Records whether redirected bytes are unread, and whether they are the same ones as at the
+ * last scan. */
+static __always_inline void update_queue_state(const struct sock *sk, struct shunt_end *end)
 {
 	const struct sk_psock *psock = psock_of(sk);
 	__u32 first = 0;
@@ -198,49 +204,35 @@ static __always_inline void look(const struct sock *sk, struct shunt_end *end)
 	end->first_msg = first;
 }
 
-/* Out of the map, once empty; but as long as a peer that splices has redirected
- * bytes to read, this end sends behind them (must_queue_up()). */
+/*
+ * EMPTYING: takes an end out of the map once its queue is empty. While the other end
+ * splices and has redirected bytes to read, this end stays, because what it sends has to
+ * queue up behind them (must_queue_up()).
+ */
 static __always_inline void leave(struct sock *sk, struct shunt_sk *st,
 				  struct shunt_pair *pair, struct shunt_end *end)
 {
 	const struct shunt_end *other = peer_end(pair, st);
 	__u8 queued = end->queued;
 
-	look(sk, end);
+	update_queue_state(sk, end);
 	if (!end->member || (other->fault == WHY_SPLICE && other->queued))
 		return;
-	/* Sends that queue up may be under way until it is empty, the supervisor
-	 * has waited for them, and it still is. */
+	/* A send may still be adding bytes to this queue. So it has to be empty in an earlier
+	 * scan, and still be after the supervisor has waited for all running programs. */
 	if (end->fault == WHY_SPLICE && (queued || end->queued))
 		return;
 	if (evict(sk, st->cookie, st))
 		end->member = 0;
 }
 
-/* What a pass does with one paired socket. */
-static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct shunt_sk *st)
+/* One socket of a pair that has an entry: the step of the pair's stage. */
+static __always_inline void scan_stage(struct seq_file *seq, struct sock *sk, struct shunt_sk *st,
+				       const struct shunt_conf *conf, struct shunt_pair *pair)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	struct shunt_conf *conf = conf_get();
-	struct shunt_pair *pair;
-	struct shunt_end *end;
+	struct shunt_end *end = own_end(pair, st);
 
-	if (!conf)
-		return 0;
-	conf->scan_sockets++;
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
-		end_member(sk, st);
-	if (st->eager) {
-		scan_eager(seq, sk, st, conf);
-		return 0;
-	}
-	pair = pair_get(st);
-	if (!pair) {
-		st->slot = 0;
-		scan_plain(seq, tp, st, conf);
-		return 0;
-	}
-	end = own_end(pair, st);
 	end->last_scan = conf->scan_seq;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE && !psock_of(sk))
 		end->member = 0;
@@ -248,21 +240,21 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 	case STAGE_WATCHED:
 	case STAGE_JOINING:
 		if (!end->fault)
-			end->fault = fault_of(tp);
+			end->fault = socket_fault(tp);
 		if (end->member)
-			guard(sk, tp, pair, end);
+			check_unread_tcp(sk, tp, pair, end);
 		else if (pair->stage == STAGE_JOINING)
 			join(sk, st, pair, end);
 		end->was_quiet |= !unread(sk);
 		break;
 	case STAGE_ACTIVE:
-		end->fault = end->fault ? end->fault : fault_of(tp);
+		end->fault = end->fault ? end->fault : socket_fault(tp);
 		if (end->fault)
 			pair_leave(pair, end->fault);
-		guard(sk, tp, pair, end);
+		check_unread_tcp(sk, tp, pair, end);
 		break;
 	case STAGE_LEAVING:
-		look(sk, end);
+		update_queue_state(sk, end);
 		break;
 	case STAGE_EMPTYING:
 		leave(sk, st, pair, end);
@@ -271,6 +263,29 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 		scan_plain(seq, tp, st, conf);
 		break;
 	}
+}
+
+static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct shunt_sk *st)
+{
+	struct shunt_conf *conf = conf_get();
+	struct shunt_pair *pair;
+
+	if (!conf)
+		return 0;
+	conf->scan_sockets++;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		remove_closed(sk, st);
+	if (st->eager) {
+		scan_eager(seq, sk, st, conf);
+		return 0;
+	}
+	pair = pair_get(st);
+	if (!pair) {
+		st->slot = 0;
+		scan_plain(seq, (const struct tcp_sock *)sk, st, conf);
+		return 0;
+	}
+	scan_stage(seq, sk, st, conf, pair);
 	return 0;
 }
 
@@ -283,8 +298,8 @@ int shunt_scan(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return sk && st ? scan(ctx->meta->seq, sk, st) : 0;
 }
 
-/* The same where the kernel does not let programs walk over maps. A socket with
- * several descriptors comes several times. */
+/* The same for kernels on which programs can't iterate over socket storage. A socket with
+ * several descriptors is visited several times, and scanned the first time. */
 SEC("iter/task_file")
 int shunt_scan_files(struct bpf_iter__task_file *ctx)
 {
@@ -298,16 +313,17 @@ int shunt_scan_files(struct bpf_iter__task_file *ctx)
 	return scan(ctx->meta->seq, sk, st);
 }
 
-static __always_inline struct shunt_sk *paired(struct sock_common *skc, struct tcp_sock **ret)
+/* The storage of a paired socket, or NULL. */
+static __always_inline struct shunt_sk *storage_of(struct sock_common *skc, struct tcp_sock **ret)
 {
 	*ret = bpf_skc_to_tcp_sock(skc);
 	return *ret ? bpf_sk_storage_get(&shunt_sk, *ret, 0, 0) : NULL;
 }
 
 /*
- * Readable again, after what FIONREAD or a short read told the reader while it was
- * a member. Setting SO_RCVLOWAT to what it is makes the kernel look whether to
- * signal an event (tcp_set_rcvlowat).
+ * Tells the reader of a socket that has left the map that there are bytes to read. While it
+ * was a member, FIONREAD or a short read may have told it that there are none. Setting
+ * SO_RCVLOWAT to its present value makes the kernel signal the event (tcp_set_rcvlowat).
  */
 SEC("iter/tcp")
 int shunt_wakeup(struct bpf_iter__tcp *ctx)
@@ -319,7 +335,7 @@ int shunt_wakeup(struct bpf_iter__tcp *ctx)
 
 	if (!skc)
 		return 0;
-	st = paired(skc, &tp);
+	st = storage_of(skc, &tp);
 	if (!st || !st->wakeup)
 		return 0;
 	st->wakeup = 0;
@@ -330,8 +346,8 @@ int shunt_wakeup(struct bpf_iter__tcp *ctx)
 
 extern int bpf_sock_destroy(struct sock_common *sock) __ksym __weak;
 
-/* Resets an end whose reader splices and so never reads what was redirected to
- * it: better no bytes than wrong ones. (6.5 and later.) */
+/* Resets an end whose reader splices, so that it never reads the bytes redirected to it.
+ * Without the reset it would read later bytes in their place. Linux 6.5 and later. */
 SEC("iter/tcp")
 int shunt_reset(struct bpf_iter__tcp *ctx)
 {
@@ -342,7 +358,7 @@ int shunt_reset(struct bpf_iter__tcp *ctx)
 
 	if (!skc)
 		return 0;
-	st = paired(skc, &tp);
+	st = storage_of(skc, &tp);
 	pair = st ? pair_get(st) : NULL;
 	if (pair && own_end(pair, st)->to_reset)
 		bpf_sock_destroy(skc);
