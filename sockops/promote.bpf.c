@@ -85,11 +85,11 @@ static __always_inline void scan_eager(struct seq_file *seq, const struct sock *
 	}
 	if (conf->scan_seq % BUSY_SCANS)
 		return;
-	st->burst_msgs = msgs - st->segs;
-	st->burst_bytes = bytes - st->answered_bytes;
-	st->segs = msgs;
-	st->answered_bytes = bytes;
-	if (st->burst_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE ||
+	st->interval_msgs = msgs - st->scanned_msgs;
+	st->interval_bytes = bytes - st->scanned_bytes;
+	st->scanned_msgs = msgs;
+	st->scanned_bytes = bytes;
+	if (st->interval_msgs >= SHUNT_STREAM_MSGS / SHUNT_STREAM_SHARE ||
 	    st->lock_waits == SHUNT_LOCK_WAITS)
 		print_row(seq, sk, st);
 }

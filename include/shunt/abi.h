@@ -368,11 +368,22 @@ struct shunt_sk {
 	__u64 next_msgs;
 	__u64 peer_msgs;    /* messages of the peer when the last burst began */
 	__u64 passed_jiffies; /* when this end last sent a message by TCP */
-	__u32 burst_msgs;   /* a burst: messages since the peer last sent one */
-	__u32 burst_bytes;  /* its bytes; little more than STREAM_BYTES at most */
-	__u32 answered_bytes; /* the largest burst that the peer has answered */
+	union {
+		struct { /* a pair under 'proven' */
+			__u32 burst_msgs;  /* messages since the peer last sent one */
+			__u32 burst_bytes; /* their bytes; little more than STREAM_BYTES */
+			__u32 answered_bytes; /* the largest burst the peer has answered */
+			__u32 segs;        /* segments that both ends had received at the
+					    * last scan that counted them */
+		};
+		struct { /* an eager pair; the scans are those that looked at it */
+			__u32 interval_msgs;  /* messages sent between the last two scans */
+			__u32 interval_bytes;
+			__u32 scanned_bytes;  /* bytes sent until the last scan, modulo 2^32 */
+			__u32 scanned_msgs;   /* messages sent until the last scan */
+		};
+	};
 	__u32 slot;         /* index of the pair's entry in shunt_pairs, 0: none */
-	__u32 segs;         /* segments that both ends had received at the last scan */
 	__u32 last_scan;    /* scan_seq of the last scan that found the socket */
 	__u16 unwaited_msgs; /* messages sent while nothing was queued and no thread waited */
 	__u8 lock_waits;    /* of these, the ones that found the reader's socket locked */

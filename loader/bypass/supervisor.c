@@ -248,11 +248,12 @@ static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct
 {
 	size_t i;
 
-	if (sk->burst_msgs < SHUNT_STREAM_MSGS || sk->burst_bytes / SHUNT_STREAM_MEAN >= sk->burst_msgs)
+	if (sk->interval_msgs < SHUNT_STREAM_MSGS ||
+	    sk->interval_bytes / SHUNT_STREAM_MEAN >= sk->interval_msgs)
 		return false;
 	for (i = 0; i < n; i++)
 		if (rows[i].sk.cookie == sk->peer_cookie)
-			return rows[i].sk.burst_msgs <= sk->burst_msgs / SHUNT_STREAM_SHARE;
+			return rows[i].sk.interval_msgs <= sk->interval_msgs / SHUNT_STREAM_SHARE;
 	return true;
 }
 
