@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the kernel's memory tells of a socket that is in the map. */
+/* Reads the kernel's memory of a member: a socket that is in the map. */
 #ifndef SHUNT_MEMBER_H
 #define SHUNT_MEMBER_H
 
@@ -10,7 +10,7 @@ static __always_inline struct sk_psock *psock_of(const struct sock *sk)
 	return (void *)((__u64)BPF_CORE_READ(sk, sk_user_data) & SK_USER_DATA_PTRMASK);
 }
 
-/* The TCP socket that an open file is; NULL if it is none. */
+/* The TCP socket of an open file; NULL if the file is something else. */
 static __always_inline struct sock *tcp_of_file(struct bpf_iter__task_file *ctx)
 {
 	struct file *file = ctx->file;
@@ -60,11 +60,12 @@ static __always_inline int timers_pending(const struct sock *sk)
 }
 
 /*
- * A redirect under way holds a reference to its target from inside the
- * verdict until the bytes are queued (tcp_bpf_sendmsg_redir). So once the
- * verdicts pass everything and those that did not know are over, a socket
- * with no references but its own can't be such a target. Its own are the
- * file's, the psock's and its timers'. Whatever looks unusual waits.
+ * Whether no redirect to this socket is under way. A redirect holds a reference to its
+ * target from inside the verdict until the bytes are queued (tcp_bpf_sendmsg_redir). Once
+ * every verdict passes to TCP and all older verdicts have ended, a socket that holds only
+ * its own references is not the target of a running redirect. Its own are those of the
+ * file, of the psock and of its timers. If the numbers change meanwhile, the answer is no,
+ * and the caller tries again later.
  */
 static __always_inline bool no_redirect_pending(const struct sock *sk)
 {
@@ -76,6 +77,7 @@ static __always_inline bool no_redirect_pending(const struct sock *sk)
 	return before == after && refs == again && refs <= 2 + before;
 }
 
+/* Whether bytes by TCP, or a FIN, wait to be read. */
 static __always_inline bool unread(const struct sock *sk)
 {
 	const struct tcp_sock *tp = (const void *)sk;
@@ -85,9 +87,10 @@ static __always_inline bool unread(const struct sock *sk)
 }
 
 /*
- * Takes a socket out of the map if it holds no bytes and is no one's target. To
- * be called once its pair's verdicts pass everything, and know it. A reader that
- * has bytes by TCP to read may not know of them, and is to be told: shunt_wakeup.
+ * Takes a socket out of the map if it holds no redirected bytes and no redirect to it is
+ * under way. The caller has made the pair's verdicts pass everything to TCP, and has waited
+ * for older ones. If bytes by TCP are unread, shunt_wakeup tells the reader, which may not
+ * know of them.
  */
 static __always_inline bool evict(const struct sock *sk, __u64 cookie, struct shunt_sk *st)
 {

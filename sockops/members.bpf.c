@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Walks over the paired sockets: to list them, and to take them out. */
+/* Iterators over the paired sockets: they list them, and take members out of the map. */
 #include "eligible.h"
 #include "member.h"
 
-/* Kernels without msg_tot_len count bytes that came by TCP too. */
+/* Bytes that wait to be read. On kernels without msg_tot_len those by TCP are included. */
 static __always_inline __u64 bytes_queued(const struct sock *sk, const struct sk_psock *psock)
 {
 	if (bpf_core_field_exists(psock->msg_tot_len))
@@ -31,8 +31,8 @@ static __always_inline void fill_row(struct shunt_row *row, const struct sock *s
 		row->queued = bytes_queued(sk, psock_of(sk));
 }
 
-/* One row for every paired socket. */
-static __always_inline int list(struct seq_file *seq, const struct sock *sk, const struct shunt_sk *st)
+/* Prints a row for a paired socket. */
+static __always_inline int print_row(struct seq_file *seq, const struct sock *sk, const struct shunt_sk *st)
 {
 	struct shunt_row row;
 
@@ -48,11 +48,11 @@ int shunt_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	if (!sk || !ctx->value)
 		return 0;
-	barrier_var(sk); /* before the check 6.1 takes no arithmetic with the pointer */
-	return list(ctx->meta->seq, sk, ctx->value);
+	barrier_var(sk); /* Linux 6.1 refuses arithmetic with the pointer before the check */
+	return print_row(ctx->meta->seq, sk, ctx->value);
 }
 
-/* The same where the kernel does not let programs walk over maps. A socket with
+/* The same for kernels on which programs can't iterate over socket storage. A socket with
  * several descriptors gets several rows. */
 SEC("iter/task_file")
 int shunt_list_files(struct bpf_iter__task_file *ctx)
@@ -60,7 +60,7 @@ int shunt_list_files(struct bpf_iter__task_file *ctx)
 	struct sock *sk = tcp_of_file(ctx);
 	struct shunt_sk *st = sk ? bpf_sk_storage_get(&shunt_sk, sk, 0, 0) : NULL;
 
-	return st ? list(ctx->meta->seq, sk, st) : 0;
+	return st ? print_row(ctx->meta->seq, sk, st) : 0;
 }
 
 /* One row for each server's end of a pending pair, which has no socket storage yet. For
@@ -87,9 +87,9 @@ int shunt_list_pending(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-/* One that shunt_reset ended, or that listens after its connection: nobody is
- * going to read what it holds. */
-static __always_inline bool forsaken(const struct sock *sk, const struct shunt_sk *st)
+/* Whether nobody will ever read the bytes that the socket holds: shunt_reset has reset it, or
+ * it listens after its connection. */
+static __always_inline bool never_read_again(const struct sock *sk, const struct shunt_sk *st)
 {
 	const struct shunt_pair *pair = st ? pair_get(st) : NULL;
 
@@ -98,13 +98,13 @@ static __always_inline bool forsaken(const struct sock *sk, const struct shunt_s
 	return pair && own_end(pair, st)->to_reset;
 }
 
-/* Takes the members out that hold no bytes and are no one's target; a row for
- * each that has to stay. To be run with conf->drain_mode set. */
+/* Takes a member out of the map if it holds no bytes and is not the target of a redirect.
+ * Prints a row if it has to stay. conf->drain_mode is set meanwhile. */
 static __always_inline int drain(struct seq_file *seq, struct sock *sk, __u64 cookie, struct shunt_sk *st)
 {
 	struct shunt_row row;
 
-	if (forsaken(sk, st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
+	if (never_read_again(sk, st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
 		return 0;
 	fill_row(&row, sk, 0, true);
 	row.sk.cookie = cookie;
@@ -121,7 +121,7 @@ int shunt_drain(struct bpf_iter__sockmap *ctx)
 	return key && sk ? drain(ctx->meta->seq, sk, *key, bpf_sk_storage_get(&shunt_sk, sk, 0, 0)) : 0;
 }
 
-/* The same where the kernel does not let programs walk over maps. */
+/* The same for kernels on which programs can't iterate over maps. */
 SEC("iter/task_file")
 int shunt_drain_files(struct bpf_iter__task_file *ctx)
 {

@@ -1,47 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A member is put into repair mode: a checkpoint (CRIU, podman) is about to read what the
- * socket holds. From then on nothing may be redirected to the socket, for the checkpoint
- * would miss those bytes. What is queued already is read by the checkpoint as by any
- * reader: SIOCINQ, then MSG_PEEK. Where that would not bring all bytes, setsockopt()
- * fails with EBUSY, the checkpoint fails and says so, and the process goes on.
+ * Runs when a program puts a socket into repair mode (TCP_REPAIR): a checkpoint (CRIU,
+ * podman) is about to read what the socket holds. From then on nothing may be redirected to
+ * a member, because the checkpoint would miss those bytes. Bytes that are queued already are
+ * read by the checkpoint as by any reader: by SIOCINQ, then MSG_PEEK. If these calls would
+ * not return all bytes, setsockopt() fails with EBUSY: the checkpoint reports an error, and
+ * the process goes on.
  */
 #include "member.h"
 
-/* A verdict takes less than a microsecond; so many looks take about a millisecond. */
-#define LEAST_LOOKS 256
-#define LOOKS 16384
+/* A verdict takes less than a microsecond. MAX_CHECKS take about a millisecond. */
+#define MIN_CHECKS 256
+#define MAX_CHECKS 16384
 
-struct waiting {
+struct verdict_wait {
 	const struct sock *sender; /* NULL: unknown */
 	bool over;
 };
 
-/* The verdict runs while its sender's socket is locked. */
-static long wait_step(__u32 i, void *data)
+/* bpf_loop() callback: a verdict is over when its sender's socket is not locked. */
+static long check_sender_lock(__u32 i, void *data)
 {
-	struct waiting *w = data;
+	struct verdict_wait *w = data;
 	const struct sock *sender = w->sender;
 
-	w->over = i >= LEAST_LOOKS && sender && !BPF_CORE_READ(sender, sk_lock.owned);
+	w->over = i >= MIN_CHECKS && sender && !BPF_CORE_READ(sender, sk_lock.owned);
 	return w->over;
 }
 
-/* Waits for a verdict that has not seen that nothing is to be redirected any more. False if
- * the sender's socket is in use all the time. */
-static __always_inline bool verdict_over(const struct shunt_sk *st)
+/* Waits until a verdict that began before the repair mode was recorded has ended. False if
+ * the sender's socket stays locked. */
+static __always_inline bool wait_for_verdict(const struct shunt_sk *st)
 {
 	const struct sock *sender = (const struct sock *)st->peer;
-	struct waiting w = {};
+	struct verdict_wait w = {};
 
 	if (sender && (__u64)BPF_CORE_READ(sender, __sk_common.skc_cookie.counter) == st->peer_cookie)
 		w.sender = sender;
-	bpf_loop(LOOKS, wait_step, &w, 0);
+	bpf_loop(MAX_CHECKS, check_sender_lock, &w, 0);
 	return w.over || !w.sender;
 }
 
-/* Do SIOCINQ and MSG_PEEK bring all that the socket holds? They look into the queue of
- * redirected bytes first, also for the send queue (tcp_bpf_recvmsg). */
+/* Whether SIOCINQ and MSG_PEEK return all bytes that the socket holds. These calls read the
+ * queue of redirected bytes first, even when the caller has selected the send queue
+ * (tcp_bpf_recvmsg). */
 static __always_inline bool readable_in_full(const struct sock *sk, const struct sk_psock *psock,
 					     const struct shunt_conf *conf)
 {
@@ -54,6 +56,7 @@ static __always_inline bool readable_in_full(const struct sock *sk, const struct
 	return by_tcp ? !conf->fionread_faulty : !unsent;
 }
 
+/* Ends redirects to the socket. False if a checkpoint would not read all its bytes. */
 static __always_inline bool may_repair(const struct sock *sk, struct shunt_sk *st)
 {
 	const struct sk_psock *psock = psock_of(sk);
@@ -67,7 +70,7 @@ static __always_inline bool may_repair(const struct sock *sk, struct shunt_sk *s
 		own_end(pair, st)->fault = WHY_REPAIR;
 		pair_leave(pair, WHY_REPAIR);
 	}
-	return verdict_over(st) && no_redirect_pending(sk) && readable_in_full(sk, psock, conf);
+	return wait_for_verdict(st) && no_redirect_pending(sk) && readable_in_full(sk, psock, conf);
 }
 
 SEC("cgroup/setsockopt")
@@ -85,7 +88,7 @@ int shunt_repair(struct bpf_sockopt *ctx)
 		return 0;
 	}
 pass:
-	ctx->optlen = 0; /* the kernel takes what the caller gave, also beyond a page */
+	ctx->optlen = 0; /* the kernel uses the caller's own value, even one beyond a page */
 	return 1;
 }
 

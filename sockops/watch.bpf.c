@@ -1,35 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How the readers of watched pairs read. Every read of a TCP stream calls
- * tcp_rcv_space_adjust(), where the system call tells a receive from a splice;
- * recv and its kin then report their flags (sock_recv_length, 6.3 and later).
+ * Watches how the readers of pairs under 'proven' read. Each read of a TCP stream calls
+ * tcp_rcv_space_adjust(); there the number of the system call distinguishes a receive from
+ * a splice. After that the receive calls report their flags (sock_recv_length, Linux 6.3
+ * and later).
  *
- * The tracepoints fire for every socket on the host, so they are attached only
- * while they are needed (loader/bypass/supervisor.c).
+ * These tracepoints fire for every socket on the host, so they are attached only while they
+ * are needed (loader/bypass/supervisor.c).
  */
 #include <shunt/bpf/maps.bpf.h>
 #include <shunt/bpf/syscalls.bpf.h>
 
-/* processes seen to ask FIONREAD */
-struct shunt_asks_map {
+/* processes that have used FIONREAD on kernels that answer it wrongly */
+struct shunt_fionread_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u32);
 	__type(value, __u32);
 };
-MAP(shunt_asks);
+MAP(shunt_fionread);
 
-/* processes seen to splice from a TCP socket, and when last: CLOCK_MONOTONIC, ns */
-struct shunt_splices_map {
+/* processes that have spliced from a TCP socket, and when last: CLOCK_MONOTONIC, ns */
+struct shunt_splicers_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u32);
 	__type(value, __u64);
 };
-MAP(shunt_splices);
+MAP(shunt_splicers);
 
-/* The client's end of a pair that is watched, met for the first time. */
-static __always_inline struct shunt_sk *client_end(struct sock *sk)
+/* Makes the storage of a client's socket whose pair is watched (sockops/pair.bpf.c made only
+ * the server's). NULL if the socket is not such a client. */
+static __always_inline struct shunt_sk *make_client_storage(struct sock *sk)
 {
 	const struct shunt_conf *conf = conf_get();
 	struct shunt_pair *pair;
@@ -54,13 +56,14 @@ static __always_inline struct shunt_sk *client_end(struct sock *sk)
 	return st;
 }
 
+/* The end of a watched pair that this socket is, and the pair; NULL if it is none. */
 static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shunt_pair **ret)
 {
 	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
 	struct shunt_pair *pair;
 
 	if (!st)
-		st = client_end(sk);
+		st = make_client_storage(sk);
 	if (!st)
 		return NULL;
 	pair = pair_get(st);
@@ -70,9 +73,9 @@ static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shu
 	return own_end(pair, st);
 }
 
-/* A reader that asks again and again holds its socket's lock, for which a redirect has
- * to wait and TCP has not. */
-static __always_inline bool polls(struct shunt_end *end, int ret)
+/* Whether the reader calls receive again and again without waiting. That holds its socket's
+ * lock, for which a redirect has to wait, but TCP has not. */
+static __always_inline bool polls_without_waiting(struct shunt_end *end, int ret)
 {
 	if (ret == -EAGAIN) {
 		end->empty_recvs += end->empty_recvs < SHUNT_EMPTY_RECVS;
@@ -85,7 +88,8 @@ static __always_inline bool polls(struct shunt_end *end, int ret)
 	return end->empty_runs == SHUNT_EMPTY_RUNS;
 }
 
-static __always_inline __u8 flags_fault(int flags)
+/* Reasons for TCP in the flags of a receive call. */
+static __always_inline __u8 check_recv_flags(int flags)
 {
 	if (!(flags & MSG_DONTWAIT))
 		return WHY_BLOCKING;
@@ -125,23 +129,24 @@ static __always_inline enum read_kind current_read_kind(void)
 	return READ_OTHERWISE;
 }
 
-/* After so long the supervisor is told again. */
-#define SPLICE_NEWS_NS 1000000000ULL
+/* The supervisor hears of a process again when its last splice is older than this. */
+#define SPLICE_REPORT_NS 1000000000ULL
 
-/* One that splices on one connection may on all. */
+/* Records that the present process splices: it may do so on all its connections. */
 static __always_inline void note_splicer(struct shunt_conf *conf)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	__u64 now = bpf_ktime_get_ns(), *at = bpf_map_lookup_elem(&shunt_splices, &tgid);
+	__u64 now = bpf_ktime_get_ns(), *at = bpf_map_lookup_elem(&shunt_splicers, &tgid);
 
-	if (at ? now - *at > SPLICE_NEWS_NS : !bpf_map_update_elem(&shunt_splices, &tgid, &now, BPF_ANY))
+	if (at ? now - *at > SPLICE_REPORT_NS : !bpf_map_update_elem(&shunt_splicers, &tgid, &now, BPF_ANY))
 		conf->splicer_seq++;
 	if (at)
 		*at = now;
 }
 
-/* Who reads at this end. The supervisor can't ask /proc for the name: it may live
- * in another PID namespace. By the last receives the process may have another one. */
+/* Records which process reads at this end, with its name: the supervisor may be in another
+ * PID namespace, where /proc does not have the process. The name is read again at the last
+ * calls of a watch, because it may have changed. */
 static __always_inline void note_reader(struct shunt_end *end)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -154,15 +159,16 @@ static __always_inline void note_reader(struct shunt_end *end)
 	end->tgid = tgid;
 }
 
+/* Keeps the pair off the fast path. */
 static __always_inline void rule_out(struct shunt_pair *pair, struct shunt_end *end, __u8 fault)
 {
-	/* must_queue_up() has to know of a splice, whatever came before */
+	/* A splice replaces any other reason, because must_queue_up() depends on it. */
 	if (!end->fault || fault == WHY_SPLICE)
 		end->fault = fault;
 	pair_leave(pair, end->fault);
 }
 
-/* recv, recvfrom, recvmsg, read, readv: what it returned and its flags. */
+/* After recv, recvfrom, recvmsg, read and readv: context, result and flags of the call. */
 SEC("tp_btf/sock_recv_length")
 int shunt_recv(__u64 *ctx)
 {
@@ -174,16 +180,16 @@ int shunt_recv(__u64 *ctx)
 	if (!end || flags & MSG_ERRQUEUE)
 		return 0;
 	note_reader(end);
-	if (flags_fault(flags))
-		rule_out(pair, end, flags_fault(flags));
-	else if (polls(end, ret))
+	if (check_recv_flags(flags))
+		rule_out(pair, end, check_recv_flags(flags));
+	else if (polls_without_waiting(end, ret))
 		rule_out(pair, end, WHY_POLLS);
 	else if (ret > 0)
 		end->clean_recvs++;
 	return 0;
 }
 
-/* A client may send and never receive: it is met here. */
+/* After a send: makes the storage of a client that sends and never receives. */
 SEC("tp_btf/sock_send_length")
 int shunt_send(__u64 *ctx)
 {
@@ -193,7 +199,7 @@ int shunt_send(__u64 *ctx)
 	return 0;
 }
 
-/* A read of the stream, by whatever means. */
+/* At each read of a TCP stream, by whatever system call. */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int shunt_read(__u64 *ctx)
 {
@@ -221,9 +227,9 @@ int shunt_read(__u64 *ctx)
 }
 
 /*
- * Processes that ask FIONREAD, on kernels that answer it wrongly for members: one
- * that does so for every read, as nginx does, shows it while it is watched.
- * Called for every system call, so it looks at the number first.
+ * Records the processes that use FIONREAD. Attached while pairs are watched, on kernels that
+ * answer FIONREAD wrongly for members; a process that uses it for each read, as nginx does,
+ * is found in that time. It runs at every system call, so it checks the number first.
  */
 SEC("tp_btf/sys_enter")
 int shunt_ioctl(__u64 *ctx)
@@ -240,7 +246,7 @@ int shunt_ioctl(__u64 *ctx)
 		return 0;
 	}
 	tgid = bpf_get_current_pid_tgid() >> 32;
-	bpf_map_update_elem(&shunt_asks, &tgid, &one, BPF_ANY);
+	bpf_map_update_elem(&shunt_fionread, &tgid, &one, BPF_ANY);
 	return 0;
 }
 

@@ -422,7 +422,7 @@ bytes_of()
 	spawn corner peer corner splice
 	wait_for state_is active
 	# that it did so long ago is no reason to overlook it
-	bpftool map update pinned "$PIN_DIR/maps/shunt_splices" key hex $(bytes_of "$(pgrep -x corner)") \
+	bpftool map update pinned "$PIN_DIR/maps/shunt_splicers" key hex $(bytes_of "$(pgrep -x corner)") \
 		value hex 1 0 0 0 0 0 0 0 3>&-
 	tell corner
 	wait_for why_is 'spliced lately'

@@ -411,8 +411,8 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 			.first_free = 1,
 		},
 		.scan_link = iter_link("shunt_scan", "shunt_sk"),
-		.fionread_map = pin_open("maps", "shunt_asks"),
-		.splicer_map = pin_open("maps", "shunt_splices"),
+		.fionread_map = pin_open("maps", "shunt_fionread"),
+		.splicer_map = pin_open("maps", "shunt_splicers"),
 		.tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1,
 	};
 	if (!s->table.pairs || !s->excludes || s->table.slot_map < 0 || s->fionread_map < 0 ||

@@ -53,7 +53,7 @@ struct shunt_socks_map {
 };
 MAP(shunt_socks);
 
-/* what is known of a paired socket; freed with it */
+/* storage of a paired socket; freed with the socket */
 struct shunt_sk_map {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -62,7 +62,7 @@ struct shunt_sk_map {
 };
 MAP(shunt_sk);
 
-/* pairs under 'proven' admission that are or were watched */
+/* pairs under 'proven' admission that are watched, or were */
 struct shunt_pairs_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHUNT_PAIRS);
@@ -103,7 +103,7 @@ static __always_inline struct shunt_count *count_get(void)
 	return bpf_map_lookup_elem(&shunt_count, &zero);
 }
 
-/* The entry of a socket's pair; NULL if it has none. */
+/* The entry of a socket's pair; NULL if the pair has none. */
 static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
 {
 	__u32 slot = st->slot;
@@ -113,7 +113,7 @@ static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
 		return NULL;
 	pair = bpf_map_lookup_elem(&shunt_pairs, &slot);
 	if (!pair || own_end(pair, st)->cookie != st->cookie)
-		return NULL; /* the entry was given to another pair */
+		return NULL; /* another pair has the entry now */
 	return pair;
 }
 
@@ -130,7 +130,8 @@ static __always_inline void wake_supervisor(__u32 event)
 	bpf_ringbuf_output(&shunt_events, &event, sizeof(event), 0);
 }
 
-/* Stops redirects of a pair at once; the supervisor does the rest. */
+/* Makes a pair leave: from now on it redirects only what follows redirected unread bytes. The
+ * supervisor takes it out of the map. */
 static __always_inline void pair_leave(struct shunt_pair *pair, __u32 why)
 {
 	__u32 stage = pair->stage;
