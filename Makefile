@@ -105,7 +105,8 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_COMMON := $(patsubst tests/unit/%.c,$(B)/unit/%.o,\
 	$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
 UNIT_WRAP := bpf_map_create bpf_obj_get_info_by_fd bpf_map_lookup_elem bpf_map_update_elem \
-	bpf_map_delete_elem bpf_map_get_next_key bpf_map_get_fd_by_id pin_open pin_mmap at_home
+	bpf_map_delete_elem bpf_map_get_next_key bpf_map_get_fd_by_id pin_open pin_mmap at_home \
+	if_nametoindex
 UNIT_LINK := $(UNIT_WRAP:%=-Wl,--wrap=%)
 
 $(B)/unit/libshunt.a: $(filter-out %/loader/main.o,$(SANITIZED))
@@ -116,7 +117,7 @@ $(B)/unit/libshunt.a: $(filter-out %/loader/main.o,$(SANITIZED))
 $(B)/unit/%.o: tests/unit/%.c
 	$(call SAY,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -Itests/unit -O1 -g $(SANITIZE) -MMD -MP -c $< -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -Itests/unit -Itc -O1 -g $(SANITIZE) -MMD -MP -c $< -o $@
 
 $(B)/unit/test_%: $(B)/unit/test_%.o $(UNIT_COMMON) $(B)/unit/libshunt.a
 	$(Q)$(CC) $(SANITIZE) $(UNIT_LINK) $^ $(LDLIBS) -lcmocka -o $@

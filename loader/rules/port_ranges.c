@@ -200,3 +200,32 @@ const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_co
 	*ret_count = ranges ? ranges->ranges : 0;
 	return ranges ? store_at(s, ranges->first_range, units_for(*ret_count, PER_UNIT)) : NULL;
 }
+
+__u32 ranges_units(struct store *s, __u32 unit)
+{
+	const struct shunt_ranges *ranges = store_at(s, unit, 1);
+
+	return 1 + units_for(ranges->steps, PER_UNIT) +
+	       units_for(PORTS >> (ranges->shift & 31), PER_UNIT) + units_for(ranges->ranges, PER_UNIT);
+}
+
+bool ranges_are_compiled(struct store *s, __u32 unit)
+{
+	const struct shunt_ranges *ranges = store_at(s, unit, 1);
+	const __u32 count = ranges->ranges, lanes = PORTS >> (ranges->shift & 31);
+	const __u32 step_units = units_for(ranges->steps, PER_UNIT);
+	const __u32 lane_units = units_for(lanes, PER_UNIT);
+	_cleanup_free_ struct shunt_step *step = calloc(2 * (size_t)count + 2, sizeof(*step));
+	_cleanup_free_ struct shunt_lane *lane = calloc(lanes + 1, sizeof(*lane));
+	__u32 steps, read;
+
+	if (!count || !step || !lane || ranges->first_lane != unit + 1 + step_units ||
+	    ranges->first_range != ranges->first_lane + lane_units)
+		return false;
+	steps = make_steps(ranges_read(s, unit, &read), count, step);
+	if (steps != ranges->steps || ranges->shift != lane_shift(steps))
+		return false;
+	make_lanes(step, steps, ranges->shift, lane);
+	return !memcmp(step, store_at(s, unit + 1, step_units), steps * sizeof(*step)) &&
+	       !memcmp(lane, store_at(s, ranges->first_lane, lane_units), lanes * sizeof(*lane));
+}

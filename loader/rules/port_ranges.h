@@ -51,4 +51,8 @@ const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count);
 __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count);
 const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count);
 
+/* How many units it takes, and whether its steps and lanes are those of its ranges. */
+__u32 ranges_units(struct store *s, __u32 unit);
+bool ranges_are_compiled(struct store *s, __u32 unit);
+
 #endif

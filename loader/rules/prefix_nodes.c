@@ -493,7 +493,7 @@ struct shunt_scope *scope_at(struct store *s, __u32 i)
 	return two + i % 2;
 }
 
-static bool scope_is_known(struct store *s, const struct shunt_rule *r)
+bool scope_is_known(struct store *s, const struct shunt_rule *r)
 {
 	const struct shunt_scope *scope;
 	__u32 i;

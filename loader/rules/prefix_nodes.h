@@ -70,6 +70,8 @@ int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct pla
 /* An interface that rules name, or named. */
 struct shunt_scope *scope_at(struct store *s, __u32 i);
 
+bool scope_is_known(struct store *s, const struct shunt_rule *r);
+
 /* Notes the interface of a rule. */
 int scope_known(struct store *s, const struct shunt_rule *r);
 

@@ -17,6 +17,7 @@
 #include "rules/counters.h"
 #include "rules/prefix_nodes.h"
 #include "rules/rebuild.h"
+#include "rules/store_validate.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -45,6 +46,11 @@ const struct shunt_rule *rules_at(__u32 unit)
 __u32 rules_count(void)
 {
 	return store.book->rules;
+}
+
+int rules_validate(void)
+{
+	return store_validate(&store);
 }
 
 void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)

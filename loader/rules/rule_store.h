@@ -27,6 +27,9 @@ void rules_close(void);
 /* How many there are. */
 __u32 rules_count(void);
 
+/* Checks all of them: store_validate(). */
+int rules_validate(void);
+
 /* Adds a rule, or puts it in the place of the one with the same match, whose
  * counters go on; *ret_new tells which. 0 or -errno, said. */
 int rules_add(const struct shunt_rule *r, bool *ret_new);

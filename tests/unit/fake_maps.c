@@ -24,10 +24,11 @@ struct map {
 	__u32 entries;      /* of an array; a hash table: at most */
 	__u32 count;        /* of a hash table: in use */
 	struct map *inner;
+	bool is_array;      /* of fake_array() */
 };
 
 static struct map maps[MAPS];
-static int count, fail_in, fail_errno;
+static int fail_in, fail_errno;
 
 void fake_fail(int n, int error)
 {
@@ -45,10 +46,12 @@ static bool fails_now(void)
 
 static struct map *map_new(const char *name, __u32 key_size, __u32 value_size, __u32 entries)
 {
-	struct map *m = &maps[count];
+	struct map *m = maps;
 	struct stat st;
 
-	assert_true(count < MAPS);
+	while (m < maps + MAPS && m->memory)
+		m++;
+	assert_true(m < maps + MAPS);
 	*m = (struct map){ .key_size = key_size, .value_size = value_size, .entries = entries };
 	snprintf(m->name, sizeof(m->name), "%s", name);
 	m->size = (size_t)value_size * entries;
@@ -59,8 +62,14 @@ static struct map *map_new(const char *name, __u32 key_size, __u32 value_size, _
 	m->inode = st.st_ino;
 	m->memory = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
 	assert_true(m->memory != MAP_FAILED);
-	count++;
 	return m;
+}
+
+static void map_free(struct map *m)
+{
+	munmap(m->memory, m->size);
+	close(m->fd);
+	*m = (struct map){};
 }
 
 /* The map at a copy of its fd. */
@@ -70,8 +79,8 @@ static struct map *map_at(int fd)
 	int i;
 
 	assert_int_equal(fstat(fd, &st), 0);
-	for (i = 0; i < count; i++)
-		if (maps[i].inode == st.st_ino)
+	for (i = 0; i < MAPS; i++)
+		if (maps[i].memory && maps[i].inode == st.st_ino)
 			return &maps[i];
 	fail_msg("no map at this fd");
 	return NULL;
@@ -81,15 +90,21 @@ static struct map *map_named(const char *name)
 {
 	int i;
 
-	for (i = 0; i < count; i++)
-		if (!strcmp(maps[i].name, name))
+	for (i = 0; i < MAPS; i++)
+		if (maps[i].memory && !strcmp(maps[i].name, name))
 			return &maps[i];
 	return NULL;
 }
 
 void *fake_array(const char *name, size_t size)
 {
-	return map_new(name, 4, size, 1)->memory;
+	struct map *m = map_named(name);
+
+	if (!m)
+		m = map_new(name, 4, size, 1);
+	assert_true(size <= m->size);
+	m->is_array = true;
+	return memset(m->memory, 0, m->size);
 }
 
 int fake_hash(const char *name, size_t key_size, size_t value_size, size_t most)
@@ -120,13 +135,32 @@ size_t fake_count(int fd)
 
 void fake_reset(void)
 {
-	while (count) {
-		struct map *m = &maps[--count];
+	struct map *m;
 
-		munmap(m->memory, m->size);
-		close(m->fd);
-	}
+	/* a caller of pin_mmap() may keep the memory for good */
+	for (m = maps; m < maps + MAPS; m++)
+		if (m->memory && !m->is_array)
+			map_free(m);
 	fail_in = 0;
+}
+
+/* --- interfaces ------------------------------------------------------------------- */
+
+unsigned int fake_ifindex(const char *name, unsigned int ifindex)
+{
+	static unsigned int of[10];
+	unsigned int *at = &of[name[4] % 10];
+
+	*at = ifindex ? ifindex : *at;
+	return *at;
+}
+
+unsigned int __real_if_nametoindex(const char *name);
+unsigned int __wrap_if_nametoindex(const char *name);
+
+unsigned int __wrap_if_nametoindex(const char *name)
+{
+	return strncmp(name, "fake", 4) ? __real_if_nametoindex(name) : fake_ifindex(name, 0);
 }
 
 /* --- hash tables ----------------------------------------------------------------- */
@@ -208,6 +242,8 @@ int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, __u64
 	if (fails_now())
 		return -1;
 	if (m->entries == 1 && m->value_size == 4 && m->key_size == 4 && !m->count) {
+		if (m->inner)
+			map_free(m->inner);
 		m->inner = map_at(*(const int *)value);
 		return 0;
 	}

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-/* A pinned array that pin_mmap() finds: its memory, all zero. */
+/* A pinned array that pin_mmap() finds: its memory, all zero. It stays until the end. */
 void *fake_array(const char *name, size_t size);
 
 /* A pinned hash table that pin_open() finds: its fd. At most most entries. */
@@ -28,7 +28,11 @@ size_t fake_count(int fd);
 /* The n-th call from now on that makes or changes a map fails with this errno. */
 void fake_fail(int n, int error);
 
-/* Removes all. */
+/* Gives an interface whose name begins with "fake" an index, unless that is 0; returns the
+ * one that it has. if_nametoindex() knows it, too. */
+unsigned int fake_ifindex(const char *name, unsigned int ifindex);
+
+/* Removes all maps but those of fake_array(). */
 void fake_reset(void);
 
 #endif
