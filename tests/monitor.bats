@@ -173,9 +173,12 @@ foreign_sees()
 # A flow that begins in a flood misses its first packets, some 30 on average, but
 # nobody can say how many: 3 % is 600 of 20,000.
 @test "1,000,000 flows: those that begin among them are right within 3 %, together within 1 %" {
-	local memory='[.[] | select(.name == "shunt_seen" or .name == "shunt_buckets") | .bytes_memlock] | add'
-	local before cpus
+	local others memory before cpus
 
+	# other shunts may count on this machine
+	others=$(bpftool -j map show 3>&- | jq -c '[.[].id]')
+	memory="[.[] | select((.name == \"shunt_seen\" or .name == \"shunt_buckets\") and
+		(.id | IN($others[]) | not)) | .bytes_memlock] | add"
 	begin --iface v1 --top 30 --sort packets
 	before=$(bpftool -j map show 3>&- | jq "$memory")
 	flood 300000 0 0
