@@ -12,6 +12,7 @@
 #include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/output.h"
 
 #define PIN_DIR "/sys/fs/bpf/shunt"
 
@@ -164,7 +165,7 @@ static int take_options(int argc, char **argv)
 static int finish_output(int error)
 {
 	errno = 0;
-	if (!fflush(stdout) && !ferror(stdout))
+	if (output_finish())
 		return error;
 	return error ? error : fail(errno ? -errno : -EIO, "stdout");
 }

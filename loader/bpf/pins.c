@@ -26,6 +26,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/output.h"
 
 #define BPFFS "/sys/fs/bpf"
 
@@ -145,6 +146,27 @@ static int check_version(void)
 		    "unload with that one", opt.pin_dir, conf->abi, SHUNT_ABI);
 }
 
+void pins_unlock(int *lock)
+{
+	if (*lock < 0)
+		return;
+	close(take_fd(lock));
+	output_release();
+}
+
+/* The lock of the directory that is there now; -ENOENT, unsaid, or -errno, said. */
+static int lock_dir(void)
+{
+	_cleanup_fd_ int fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : fail(-errno, "'%s'", opt.pin_dir);
+	if (flock(fd, LOCK_EX))
+		return fail(-errno, "can't lock '%s'", opt.pin_dir);
+	output_hold();
+	return take_fd(&fd);
+}
+
 int pins_lock(bool create)
 {
 	int error;
@@ -152,23 +174,18 @@ int pins_lock(bool create)
 	if (geteuid())
 		return deny(-EPERM, "this needs root");
 	for (;;) {
-		_cleanup_fd_ int fd = -1;
+		_cleanup_lock_ int fd = -1;
 
 		if (create) {
 			error = make_dir();
 			if (error)
 				return error;
 		}
-		fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0 && errno == ENOENT) {
-			if (create)
-				continue;
-			return -ENOENT;
-		}
+		fd = lock_dir();
+		if (fd == -ENOENT && create)
+			continue;
 		if (fd < 0)
-			return fail(-errno, "'%s'", opt.pin_dir);
-		if (flock(fd, LOCK_EX))
-			return fail(-errno, "can't lock '%s'", opt.pin_dir);
+			return fd;
 		if (!still_there(fd))
 			continue;
 		if (!on_bpffs(opt.pin_dir))
@@ -188,7 +205,10 @@ int pins_trylock(void)
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		return -errno;
-	return still_there(fd) ? take_fd(&fd) : -ENOENT;
+	if (!still_there(fd))
+		return -ENOENT;
+	output_hold();
+	return take_fd(&fd);
 }
 
 /* Twentieths of a second that a look waits for a command to end. */
@@ -204,11 +224,14 @@ int pins_look(void)
 		fd = pins_trylock();
 	}
 	if (fd != -EWOULDBLOCK) {
-		close_fd(&fd);
+		pins_unlock(&fd);
 		return pins_lock(false);
 	}
 	home_netns();
-	return open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		output_hold();
+	return fd;
 }
 
 int home_netns(void)

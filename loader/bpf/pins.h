@@ -12,20 +12,28 @@
 
 #include <shunt/abi.h>
 
+#include "util/cleanup.h"
+
 #define PIN_PATH 4096
 
 /*
  * Takes the lock on the pin directory, waiting for whoever has it. The lock
- * goes with the returned fd. With create the directory is made (mode 0700) and
- * bpffs is mounted if need be; without it, -ENOENT (unsaid) if it is missing.
+ * goes with the returned fd, which pins_unlock() takes; what is printed until then waits
+ * in memory. With create the directory is made (mode 0700) and bpffs is mounted if need
+ * be; without it, -ENOENT (unsaid) if it is missing.
  */
 int pins_lock(bool create);
 
-/* The same without waiting, for what is loaded: its fd, or -errno, unsaid;
+/* Lets go of it, and prints what was written meanwhile (util/output.h); nothing if there
+ * is no fd. */
+void pins_unlock(int *lock);
+#define _cleanup_lock_ _cleanup_(pins_unlock)
+
+/* pins_lock() without waiting, for what is loaded: its fd, or -errno, unsaid;
  * -EWOULDBLOCK if somebody has it. */
 int pins_trylock(void);
 
-/* The same for those who only look: waits a moment, and goes on without the lock
+/* pins_lock() for those who only look: waits a moment, and goes on without the lock
  * if somebody keeps it, as an unload does that waits for readers. */
 int pins_look(void);
 

@@ -37,7 +37,8 @@ static int apply_help(void)
  * steering is not loaded and not needed; the fd, or -errno, said. */
 static int lock_rules(bool need_steer, bool *ret_steer)
 {
-	_cleanup_fd_ int lock = -1, steer = pin_open("progs", "shunt_steer"),
+	_cleanup_lock_ int lock = -1;
+	_cleanup_fd_ int steer = pin_open("progs", "shunt_steer"),
 			 nat = pin_open("progs", "shunt_nat_out");
 	int error;
 
@@ -146,7 +147,7 @@ static int apply(const struct rule_file *f, bool steer)
 int cmd_apply(int argc, char **argv)
 {
 	_cleanup_rules_ struct rule_file f = {};
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	bool steer;
 	int error;
 
@@ -175,7 +176,7 @@ int cmd_save(int argc, char **argv)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
 	_cleanup_free_ const struct shunt_nat_rule **nat = NULL;
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	char text[RULE_TEXT], nat_text[NAT_TEXT];
 	unsigned int nats = 0;
 	__u32 i, count = 0;

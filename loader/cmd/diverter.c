@@ -242,7 +242,7 @@ static void read_service(const struct words *w, struct shunt_rule *r)
 
 static int insert(const struct words *w)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	struct shunt_rule r = {};
 	bool added, never = false;
 	int error = read_match(w, &r, &never);
@@ -300,7 +300,7 @@ static int delete_meant(const struct words *w, const struct shunt_rule *like)
 
 static int delete(const struct words *w, int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	struct shunt_rule r = {};
 	bool never = false;
 	int error = read_match(w, &r, &never);
@@ -334,7 +334,7 @@ static int copy_listed(const struct words *w, const struct shunt_rule *like,
 		       struct rule_copy **ret, __u32 *ret_count)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
-	_cleanup_fd_ int lock = rules_lock();
+	_cleanup_lock_ int lock = rules_lock();
 	__u32 i, count = 0, kept = 0;
 	int error;
 
@@ -380,7 +380,7 @@ static void say_without_lo(void)
 static int show_version(void)
 {
 	__u64 from = caller_netns();
-	_cleanup_fd_ int lock = rules_lock();
+	_cleanup_lock_ int lock = rules_lock();
 	int error;
 
 	if (lock < 0)

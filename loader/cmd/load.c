@@ -238,7 +238,7 @@ static const char *difference(const struct load_config *config, const struct shu
 
 static int load(struct load_config *config)
 {
-	_cleanup_fd_ int lock = pins_lock(true);
+	_cleanup_lock_ int lock = pins_lock(true);
 	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	bool fionread = true;
 	struct shunt_conf *conf;

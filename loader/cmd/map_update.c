@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/rule_socket.h"
 #include "rules/rule.h"
@@ -76,7 +77,7 @@ static int add_both(const struct shunt_rule *tcp, const struct shunt_rule *udp)
 
 int cmd_map_update(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	struct shunt_rule tcp, udp;
 	int error;
 
@@ -124,7 +125,7 @@ int cmd_map_delete_elem(int argc, char **argv)
 {
 	char prefix[PREFIX_MAX];
 	const char *words[] = { "tcp", "dst", prefix };
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	struct shunt_rule match;
 	int error;
 

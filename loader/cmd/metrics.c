@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/status.h"
 #include "util/log.h"
@@ -167,6 +168,7 @@ static void print_all(const struct status *s)
 
 int cmd_metrics(int argc, char **argv)
 {
+	_cleanup_lock_ int lock = -1;
 	struct status s;
 	int error;
 
@@ -181,7 +183,7 @@ int cmd_metrics(int argc, char **argv)
 		return refuse("metrics: unknown word '%s'", argv[1]);
 	if (opt.json)
 		return refuse("metrics: -j: it is Prometheus' text format; 'shunt -j status' has the same");
-	error = status_read(&s);
+	error = status_read(&s, &lock);
 	if (!error)
 		print_all(&s);
 	return error;

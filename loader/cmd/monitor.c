@@ -305,7 +305,7 @@ static int open_loaded(struct monitor *m)
 
 static int start(struct monitor *m)
 {
-	_cleanup_fd_ int lock = pins_lock(false);
+	_cleanup_lock_ int lock = pins_lock(false);
 	int error;
 
 	if (lock < 0 && lock != -ENOENT)

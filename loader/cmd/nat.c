@@ -26,7 +26,8 @@
 
 int nat_lock(void)
 {
-	_cleanup_fd_ int lock = pins_lock(false), prog = -1;
+	_cleanup_lock_ int lock = pins_lock(false);
+	_cleanup_fd_ int prog = -1;
 	const struct shunt_conf *conf;
 	struct shunt_state *states;
 	int error;
@@ -51,7 +52,7 @@ int nat_lock(void)
 
 static int nat_add(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	struct shunt_nat_rule r, was = {};
 	char text[NAT_TEXT], old[NAT_TEXT];
 	int error;
@@ -81,7 +82,7 @@ static int nat_add(int argc, char **argv)
 
 static int nat_del(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	struct shunt_nat_rule match;
 	int error;
 
@@ -108,7 +109,7 @@ static int refuse_words(const char *verb, int argc, char **argv)
 static int nat_flush(int argc, char **argv)
 {
 	struct shunt_state *states;
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	int error = refuse_words("flush", argc, argv);
 
 	if (error)
@@ -161,7 +162,7 @@ static void list_text(const struct shunt_nat_rule **all, unsigned int count)
 static int nat_list(int argc, char **argv)
 {
 	_cleanup_free_ const struct shunt_nat_rule **all = NULL;
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	unsigned int count = 0;
 	int error = refuse_words("list", argc, argv);
 
@@ -231,7 +232,8 @@ static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_fl
 
 static int nat_flows(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1, map = -1;
+	_cleanup_lock_ int lock = -1;
+	_cleanup_fd_ int map = -1;
 	struct shunt_nat_key key, *last = NULL;
 	struct shunt_nat_flow out, in;
 	struct timespec t;

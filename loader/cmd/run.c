@@ -59,7 +59,7 @@ struct run {
 /* Interfaces, or routing rules, came or went. Whoever holds the lock may wait for us to end. */
 static void follow_links(struct run *r)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	unsigned int n;
 
 	if (r->rtnl_fd < 0)
@@ -79,7 +79,7 @@ static void follow_links(struct run *r)
  * connections may be older than the attachment. */
 static void follow_cgroups(struct run *r)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 
 	if (r->stopping || monotonic_ns() - r->cgroups_checked_ns < CGROUPS_MS * NS_PER_MS)
 		return;
@@ -104,7 +104,7 @@ static void find_listeners(struct run *r)
 
 static void detach_nat(struct run *r)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 
 	if (r->stopping || monotonic_ns() - r->nat_checked_ns < NAT_MS * NS_PER_MS)
 		return;
@@ -252,7 +252,8 @@ static void print_usage(void)
 
 int cmd_run(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1, events = -1, pins = -1, signals = -1;
+	_cleanup_fd_ int lock = -1, events = -1, signals = -1;
+	_cleanup_lock_ int pins = -1;
 	struct ring_buffer *ring;
 	_cleanup_(close_run) struct run r = {
 		.rtnl_fd = -1, .links_changed = true, .supervisor = SUPERVISOR_CLOSED,
@@ -278,9 +279,6 @@ int cmd_run(int argc, char **argv)
 		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
 	if (lock < 0)
 		return not_loaded();
-	error = serve_rules(&r, group);
-	if (error)
-		return error;
 	r.conf = pin_mmap("shunt_conf", NULL);
 	events = pin_open("maps", "shunt_events");
 	r.states = pin_mmap("shunt_state", NULL);
@@ -293,7 +291,10 @@ int cmd_run(int argc, char **argv)
 			return error;
 		r.rtnl_fd = ifaces_watch();
 	}
-	close(take_fd(&pins));
+	pins_unlock(&pins);
+	error = serve_rules(&r, group);
+	if (error)
+		return error;
 	ring = ring_buffer__new(events, event, NULL, NULL);
 	if (!ring)
 		return fail(-errno, "can't open the ring buffer");

@@ -192,7 +192,7 @@ static void print_pairs(const struct shunt_row *rows, size_t n)
 int cmd_sockets(int argc, char **argv)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	size_t n = 0;
 	int error;
 

@@ -101,15 +101,19 @@ static int read_loaded(struct status *s)
 	return error ? error : read_nat(s);
 }
 
-int status_read(struct status *s)
+int status_read(struct status *s, int *ret_lock)
 {
-	int lock = pins_look(); /* until the process ends */
+	_cleanup_lock_ int lock = pins_look();
+	int error;
 
 	*s = (struct status){ .pairs = 0 };
 	uname(&s->host);
 	if (lock == -ENOENT)
 		return pins_reachable();
-	return lock < 0 ? lock : read_loaded(s);
+	error = lock < 0 ? lock : read_loaded(s);
+	if (!error)
+		*ret_lock = take_fd(&lock);
+	return error;
 }
 
 static const char *admit_text(unsigned int admit)
@@ -415,6 +419,7 @@ static void print_text(const struct status *s)
 
 int cmd_status(int argc, char **argv)
 {
+	_cleanup_lock_ int lock = -1;
 	struct status s;
 	int error;
 
@@ -426,7 +431,7 @@ int cmd_status(int argc, char **argv)
 	}
 	if (argc > 1)
 		return refuse("status: unknown word '%s'", argv[1]);
-	error = status_read(&s);
+	error = status_read(&s, &lock);
 	if (error)
 		return error;
 	if (opt.json)

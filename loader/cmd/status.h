@@ -28,9 +28,9 @@ struct status {
 	struct links links; /* until the process ends */
 };
 
-/* Reads it all, and keeps the lock until the process ends, so that it stays
- * so. 0 with nothing loaded too, or -errno, said. */
-int status_read(struct status *s);
+/* Reads it all; *ret_lock is the lock on the pin directory, so that it stays so until the
+ * caller lets go, or negative. 0 with nothing loaded too, or -errno, said. */
+int status_read(struct status *s, int *ret_lock);
 
 /* Is something of that kind attached? */
 bool status_has(const struct status *s, enum shunt_kind kind);

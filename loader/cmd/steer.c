@@ -42,7 +42,7 @@ static void say_rule(const char *what, const struct shunt_rule *r)
 
 static int steer_add(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	const struct shunt_rule *was, *new;
 	struct shunt_rule r;
 	bool added, same;
@@ -71,7 +71,7 @@ static int steer_add(int argc, char **argv)
 
 static int steer_del(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	struct shunt_rule match;
 	int error;
 
@@ -88,7 +88,7 @@ static int steer_del(int argc, char **argv)
 
 static int steer_flush(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	int error = refuse_words("flush", argc, argv);
 
 	if (error)
@@ -162,7 +162,7 @@ void print_rules(const struct rule_copy *all, __u32 count)
 static int copy_all(struct rule_copy **ret, __u32 *ret_count)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
-	_cleanup_fd_ int lock = rules_lock();
+	_cleanup_lock_ int lock = rules_lock();
 	int error;
 
 	if (lock < 0)
@@ -243,7 +243,7 @@ static int prune(const struct shunt_rule **all, __u32 count, __u32 ticks)
 static int steer_prune(int argc, char **argv)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	__u32 ticks = 0, count = 0;
 	int error = parse_age(argc, argv, &ticks);
 

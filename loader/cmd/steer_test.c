@@ -361,7 +361,7 @@ static int ask_target(const struct probe *f, struct answer *a)
 /* Asks under the lock, which nobody waits for while the answer is printed. */
 static int find_answer(const struct probe *f, struct answer *a)
 {
-	_cleanup_fd_ int lock = rules_lock();
+	_cleanup_lock_ int lock = rules_lock();
 	__u32 index = 0;
 	int error;
 
@@ -527,7 +527,7 @@ static int read_more(struct input *in)
 /* Answers what is there, up to the last line's end, and puts the answers into out. */
 static int answer_lines(struct input *in, unsigned int *number, FILE *out)
 {
-	_cleanup_fd_ int lock = rules_lock();
+	_cleanup_lock_ int lock = rules_lock();
 	char *line = in->text, *end, text[RULE_TEXT];
 	int error = lock < 0 ? lock : 0;
 

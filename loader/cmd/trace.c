@@ -66,7 +66,7 @@ static void warn_if_off(void)
 
 static int set(bool on)
 {
-	_cleanup_fd_ int lock = pins_lock(false);
+	_cleanup_lock_ int lock = pins_lock(false);
 	struct shunt_conf *conf;
 
 	if (lock == -ENOENT)

@@ -38,7 +38,7 @@ static int parse_timeout(int argc, char **argv, unsigned int *ret_ms)
 
 int cmd_unload(int argc, char **argv)
 {
-	_cleanup_fd_ int lock = -1;
+	_cleanup_lock_ int lock = -1;
 	unsigned int timeout_ms = 0;
 	int error;
 

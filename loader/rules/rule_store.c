@@ -393,7 +393,7 @@ void rules_close(void)
 
 int rules_lock(void)
 {
-	_cleanup_fd_ int lock = pins_lock(false);
+	_cleanup_lock_ int lock = pins_lock(false);
 	_cleanup_fd_ int prog = -1;
 	int error;
 

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* In glibc stdout and stderr are variables that a program may set. */
+#include "util/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct held {
+	FILE *real;
+	FILE *memory; /* NULL: there is none for it, so that it prints at once */
+	char *text;
+	size_t size;
+};
+
+static struct held out, err;
+static unsigned int holders;
+static bool lost;
+
+static void hold(struct held *h, FILE **stream)
+{
+	h->real = *stream;
+	h->memory = open_memstream(&h->text, &h->size);
+	if (h->memory)
+		*stream = h->memory;
+}
+
+static void release(struct held *h, FILE **stream)
+{
+	*stream = h->real;
+	if (!h->memory)
+		return;
+	lost |= ferror(h->memory);
+	lost |= fclose(h->memory) != 0;
+	if (h->text)
+		fwrite(h->text, 1, h->size, h->real);
+	free(h->text);
+	*h = (struct held){};
+}
+
+void output_hold(void)
+{
+	if (holders++)
+		return;
+	hold(&out, &stdout);
+	hold(&err, &stderr);
+}
+
+void output_release(void)
+{
+	if (!holders || --holders)
+		return;
+	release(&err, &stderr);
+	release(&out, &stdout);
+}
+
+bool output_finish(void)
+{
+	while (holders)
+		output_release();
+	if (lost)
+		errno = ENOMEM;
+	return !lost && !fflush(stdout) && !ferror(stdout);
+}
