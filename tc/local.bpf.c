@@ -6,9 +6,10 @@
  * packet to lo's ingress, and there one that gives it to the router's socket.
  * The mark tells its packets from the others on lo.
  *
- * What the router sends goes its way: or it would come back to the router.
+ * What the router sends goes its way: or it would come back to the router (router.h).
  */
 #include "errors.h"
+#include "router.h"
 
 /* one entry, if the operator named it: the cgroup of the router */
 struct shunt_router_map {
@@ -34,6 +35,7 @@ enum taken {
 	TAKEN_NO,       /* no router has the flow */
 	TAKEN_YES,
 	TAKEN_BY_OTHER, /* a socket has it that is no router's; or it is the router's own */
+	TAKEN_IN_LOOP,  /* it is the router's own, and others of its were taken before */
 };
 
 /* Has a router a socket with this flow? */
@@ -54,18 +56,27 @@ static __always_inline enum taken ask_known(struct __sk_buff *skb, const struct 
 	return taken;
 }
 
-/* Would the listener there take it? */
+/* Would the listener there take it? first: the flow is a new one. */
 static __always_inline enum taken ask_listener(struct __sk_buff *skb, const struct packet *pkt,
 					       int proto, const __u8 *to, __u16 to_port,
-					       const struct shunt_conf *conf)
+					       const struct shunt_conf *conf, bool first)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, to, to_port);
+	enum sent_by by = SENT_BY_OTHERS;
 	enum taken taken = TAKEN_NO;
 
 	if (!sk)
 		return TAKEN_NO;
-	if (takes_packet(sk, pkt, proto))
-		taken = sent_by_its_router(skb, sk, conf) ? TAKEN_BY_OTHER : TAKEN_YES;
+	if (takes_packet(sk, pkt, proto)) {
+		if (sent_by_its_router(skb, sk, conf))
+			by = SENT_BY_ROUTER;
+		else if (first)
+			by = shunt_sent_by(skb, pkt, (__u64)address_of(sk));
+		else if (sent_by_known(skb, sk, conf))
+			by = SENT_BY_ROUTER;
+		taken = by == SENT_BY_OTHERS ? TAKEN_YES :
+			by == SENT_IN_LOOP ? TAKEN_IN_LOOP : TAKEN_BY_OTHER;
+	}
 	bpf_sk_release(sk);
 	return taken;
 }
@@ -81,7 +92,8 @@ static __always_inline enum taken ask_given(struct __sk_buff *skb, const struct 
 	t = tally_at(conf, w->given.tally);
 	if (!t || t->birth != w->given.birth)
 		return TAKEN_NO;
-	return ask_listener(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port, conf);
+	return ask_listener(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port, conf,
+			    false);
 }
 
 /* A packet that is taken counts where it arrives, others here. */
@@ -105,9 +117,13 @@ static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct 
 			tally_own(conf, t);
 		return TAKEN_NO;
 	}
-	taken = ask_listener(skb, pkt, proto, rule.to, rule.to_port, conf);
-	if (taken == TAKEN_BY_OTHER && first)
+	taken = ask_listener(skb, pkt, proto, rule.to, rule.to_port, conf, first);
+	if ((taken == TAKEN_BY_OTHER || taken == TAKEN_IN_LOOP) && first)
 		COUNT(routers_own, 1);
+	if (taken == TAKEN_IN_LOOP) {
+		TALLY(conf, t, loops, 1);
+		COUNT(loops, 1);
+	}
 	if (taken == TAKEN_NO && first) {
 		tally_packet(conf, t, skb->len);
 		tally_miss(conf, t);

@@ -78,6 +78,7 @@ struct shunt_conf {
 	__u32 flow_buckets; /* of shunt_flows: a power of two */
 	__u32 syncookie_tick; /* when a listener may last have sent a SYN cookie; 0: never */
 	__u32 local_mark; /* mark and one more bit, both set if this host sent the packet */
+	__u32 routers;    /* some router runs in another cgroup than its listener was made in */
 	__u64 flow_keys[2][SHUNT_FLOW_WORDS + 2]; /* secret: no flow can pose as another */
 };
 
@@ -140,6 +141,7 @@ struct shunt_count {
 	__u64 nat_fragments;  /* of flows, left alone: they came before the first one */
 	__u64 nat_unroutable; /* dropped: no route to the target */
 	__u64 routers_own;    /* first packets that were not steered back to the router */
+	__u64 loops;          /* of those: connections that had come back to the router */
 	__u64 own_services;   /* first packets that rules left to this host's own services */
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
@@ -624,7 +626,8 @@ struct shunt_tally {
 			     * odd while there is one */
 	__u32 pad;
 	__u64 own;          /* first packets left to this host's own services */
-	__u32 pad2[2];      /* a cache line */
+	__u32 loops;        /* connections that had come back to the router */
+	__u32 pad2;         /* a cache line */
 };
 
 /* What shunt_test is asked, in cb[1] of its packet. */

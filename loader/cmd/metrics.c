@@ -120,6 +120,8 @@ static void print_steer(const struct status *s)
 	metric("steer_malformed_total", c->malformed, "Malformed packets, left alone.");
 	metric("steer_local", s->conf->local, "Is what this host sends steered, too?");
 	metric("steer_routers_own_total", c->routers_own, "Packets of the router itself, left alone.");
+	metric("steer_loops_total", c->loops,
+	       "Of those, connections that were left alone after others had come back to the router.");
 }
 
 static void print_nat(const struct status *s)

@@ -283,6 +283,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "malformed", c->malformed);
 	json_bool(stdout, "local", s->conf && s->conf->local);
 	json_number(stdout, "routers_own", c->routers_own);
+	json_number(stdout, "loops", c->loops);
 	json_number(stdout, "own_services", c->own_services);
 	json_close(stdout, '}');
 	json_open_in(stdout, "monitor", '{');
@@ -402,6 +403,10 @@ static void print_text(const struct status *s)
 	if (s->conf->local)
 		printf("  what this host sends is looked at; first packets that were the router's own: "
 		       "%llu\n", ULL(c->routers_own));
+	if (c->loops)
+		printf("  LOOPS ENDED: %llu connections of a router, after others had come back to that "
+		       "router; 'shunt steer list' shows the rules; tell who the router is by "
+		       "--router-cgroup or --router-mark at load\n", ULL(c->loops));
 	if (s->nat_rules || c->nat_made) {
 		printf("nat: %u rules, %llu flows, room for %u\n", s->nat_rules,
 		       ULL(c->nat_made - c->nat_ended), s->nat->flows);

@@ -136,6 +136,8 @@ static void list_text(const struct rule_copy *all, __u32 count)
 		       c->packets, c->bytes, c->flows, c->misses);
 		if (c->own)
 			printf(" own services %llu", c->own);
+		if (c->loops)
+			printf(" loops ended %llu", c->loops);
 		puts(iface_trouble(&all[i].rule));
 	}
 }

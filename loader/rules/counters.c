@@ -131,6 +131,7 @@ static void tally_begin(__u32 tally)
 	for (i = 0; i < shards; i++) {
 		t = part_at(tally, i);
 		t->packets = t->bytes = t->flows = t->misses = t->own = 0;
+		t->loops = 0;
 		t->hit = ticks_now();
 		t->miss = 0;
 	}
@@ -201,6 +202,7 @@ void tally_counts(__u32 tally, struct rule_counts *ret)
 		c.flows += t->flows;
 		c.misses += t->misses;
 		c.own += t->own;
+		c.loops += t->loops;
 		c.hit = t->hit > c.hit ? t->hit : c.hit;
 		c.miss = t->miss > c.miss ? t->miss : c.miss;
 	}

@@ -692,6 +692,7 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_cou
 	json_number(f, "flows", c->flows);
 	json_number(f, "misses", c->misses);
 	json_number(f, "own_services", c->own);
+	json_number(f, "loops", c->loops);
 }
 
 void rule_json(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)

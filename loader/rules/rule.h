@@ -42,6 +42,7 @@ struct rule_counts {
 	__u64 flows;
 	__u64 misses;
 	__u64 own;
+	__u64 loops;
 	__u32 hit;  /* ticks (SHUNT_TICKS): see struct shunt_tally */
 	__u32 miss;
 };

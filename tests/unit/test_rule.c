@@ -356,23 +356,24 @@ static void numbers_have_no_leading_zeros(void **unused)
 
 static void rules_are_written_as_json(void **unused)
 {
-	const struct rule_counts c = { .packets = 1, .bytes = 2, .flows = 3, .misses = 4, .own = 5 };
+	const struct rule_counts c = { .packets = 1, .bytes = 2, .flows = 3, .misses = 4, .own = 5,
+				       .loops = 6 };
 	const struct {
 		const char *words, *json;
 	} rules[] = {
 		{ "tcp dst 10.0.0.0/8 pass",
 		  "{\"proto\":\"tcp\",\"dst\":\"10.0.0.0/8\",\"dport\":\"1-65535\","
 		  "\"action\":\"pass\",\"packets\":1,\"bytes\":2,\"flows\":3,\"misses\":4,"
-		  "\"own_services\":5}\n" },
+		  "\"own_services\":5,\"loops\":6}\n" },
 		{ "udp dst ::1 dport 53 src ::/1 sport 5-6 iface lo to [::1]:9 service dns",
 		  "{\"proto\":\"udp\",\"dst\":\"::1/128\",\"dport\":\"53\",\"src\":\"::/1\","
 		  "\"sport\":\"5-6\",\"iface\":\"lo\",\"action\":\"steer\",\"to\":\"[::1]:9\","
 		  "\"own\":\"take\",\"service\":\"dns\",\"packets\":1,\"bytes\":2,\"flows\":3,"
-		  "\"misses\":4,\"own_services\":5}\n" },
+		  "\"misses\":4,\"own_services\":5,\"loops\":6}\n" },
 		{ "tcp dst 10.0.0.0/8 origin local pass",
 		  "{\"proto\":\"tcp\",\"dst\":\"10.0.0.0/8\",\"dport\":\"1-65535\","
 		  "\"origin\":\"local\",\"action\":\"pass\",\"packets\":1,\"bytes\":2,\"flows\":3,"
-		  "\"misses\":4,\"own_services\":5}\n" },
+		  "\"misses\":4,\"own_services\":5,\"loops\":6}\n" },
 	};
 	struct shunt_rule r;
 	size_t i;

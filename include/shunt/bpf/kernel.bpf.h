@@ -67,7 +67,9 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct files_struct *files;
 	char comm[16];
 };
 
@@ -98,8 +100,24 @@ struct proto {
 	atomic_long_t *memory_allocated;
 };
 
+struct inode {
+	unsigned long i_ino;
+};
+
 struct file {
 	unsigned int f_flags;
+	const void *f_op;
+	void *private_data; /* of a socket: struct socket */
+	struct inode *f_inode;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct socket {

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tells whether a connection of this host is made by the router that its rule would give
+ * the connection to: the router would connect to itself again and again.
+ *
+ * The cgroup of the listener's socket does not tell enough. A socket keeps the cgroup that
+ * its maker had, and the maker may be systemd (socket activation), or a process that
+ * moved to another cgroup later. So the process that sends is looked at:
+ *
+ * - The router has the listener open. Its present cgroup is noted, and whatever runs there
+ *   is the router from then on.
+ * - A router may have several processes, and the one that connects no listener. But it, or
+ *   the process that made it, has a connection open that the listener has accepted: one
+ *   that was steered to the listener before. That is a loop, which ends here.
+ *
+ * No other process has either, so nobody else's connections are left alone. A packet may be
+ * sent later, by the kernel (a next hop that had no MAC address yet): then the process that
+ * runs at the moment is another one, and what it has open means nothing. The router's next
+ * connection shows the router.
+ */
+#ifndef SHUNT_ROUTER_H
+#define SHUNT_ROUTER_H
+
+#include "deliver.h"
+
+/* Open files of a process that are looked at, for a listener and for all else. Listeners
+ * are opened early. */
+#define FILES_LISTENER 4096
+#define FILES_MOST 65536
+
+/* A connection that the listener has accepted may be held by the parent, or by the one
+ * before that: programs that serve by the output of other programs. */
+#define ROUTER_PARENTS 3
+
+/* A sender's cgroup, and the listener that its connections are for. */
+struct sender {
+	__u64 listener; /* inode number of its socket: no other socket gets it */
+	__u64 cgroup;
+};
+
+struct sender_state {
+	__u32 tick;     /* of the first of these: */
+	__u32 flows;    /* connections for the listener */
+	__u32 router;   /* what runs there is the listener's router */
+	__u32 loops;    /* its connections came back to it */
+};
+
+struct shunt_senders_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct sender);
+	__type(value, struct sender_state);
+};
+MAP(shunt_senders);
+
+/* TCP connections of this host that were steered, and to which listener. */
+struct shunt_local_tcp_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct shunt_flow);
+	__type(value, __u64);
+};
+MAP(shunt_local_tcp);
+
+enum file_wanted {
+	FILE_LISTENER = 1, /* the listener that would get the packet */
+	FILE_SENDER = 2,   /* the socket that sends the packet */
+	FILE_ACCEPTED = 4, /* a connection that was steered to the listener before */
+};
+
+/* A walk over the open files of a process. */
+struct file_walk {
+	const void *fd;        /* the kernel's array of them */
+	const void *listener;
+	const void *sender;
+	const void *sockets;   /* f_op of all sockets */
+	__u64 inode;           /* of the listener */
+	__u32 wanted;          /* enum file_wanted: ends when all are found */
+	__u32 found;
+};
+
+/* The flow of a socket, as its peer would send it; false if it is none of TCP or UDP. */
+static __always_inline bool flow_of_socket(const struct sock_common *c, struct shunt_flow *ret)
+{
+	__builtin_memset(ret, 0, sizeof(*ret));
+	ret->family = BPF_CORE_READ(c, skc_family);
+	ret->sport = bpf_ntohs(BPF_CORE_READ(c, skc_dport));
+	ret->dport = BPF_CORE_READ(c, skc_num);
+	ret->ifindex = SHUNT_LOCAL_IFINDEX;
+	if (ret->family == AF_INET) {
+		BPF_CORE_READ_INTO((__be32 *)ret->src, c, skc_daddr);
+		BPF_CORE_READ_INTO((__be32 *)ret->dst, c, skc_rcv_saddr);
+	} else if (ret->family == AF_INET6) {
+		BPF_CORE_READ_INTO((struct in6_addr *)ret->src, c, skc_v6_daddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)ret->dst, c, skc_v6_rcv_saddr);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Is the file a connection that was steered to the listener? */
+static __noinline bool is_accepted(const struct file_walk *w, const struct file *file)
+{
+	struct work *work = work_get();
+	const struct sock_common *sk;
+	const struct socket *socket;
+	const __u64 *inode;
+
+	if (!work || BPF_CORE_READ(file, f_op) != w->sockets)
+		return false;
+	socket = BPF_CORE_READ(file, private_data);
+	sk = (const void *)BPF_CORE_READ(socket, sk);
+	if (!flow_of_socket(sk, &work->flow))
+		return false;
+	inode = bpf_map_lookup_elem(&shunt_local_tcp, &work->flow);
+	return inode && *inode == w->inode;
+}
+
+static long files_step(__u32 i, void *data)
+{
+	struct file_walk *w = data;
+	struct work *work = work_get();
+	const void *file;
+	int j;
+
+	if (!work || bpf_probe_read_kernel(work->files, sizeof(work->files),
+					   (const char *)w->fd + i * sizeof(work->files)))
+		return 1;
+	for (j = 0; j < WORK_FILES; j++) {
+		file = work->files[j];
+		if (!file)
+			continue;
+		if (file == w->listener)
+			w->found |= FILE_LISTENER;
+		if (file == w->sender)
+			w->found |= FILE_SENDER;
+		if (w->wanted & ~w->found & FILE_ACCEPTED && is_accepted(w, file))
+			w->found |= FILE_ACCEPTED;
+	}
+	return (w->found & w->wanted) == w->wanted;
+}
+
+/* Has the process all of these files open? */
+static __noinline bool files_open(struct file_walk *w, const struct task_struct *task,
+				  __u32 wanted, __u32 most)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	__u32 count = BPF_CORE_READ(table, max_fds);
+
+	w->fd = BPF_CORE_READ(table, fd);
+	w->wanted = wanted;
+	w->found = 0;
+	count = count < most ? count : most;
+	bpf_loop(count / WORK_FILES, files_step, w, 0);
+	return (w->found & wanted) == wanted;
+}
+
+/* Does the process that sends have the listener open? */
+static __always_inline bool has_listener(struct file_walk *w, const struct task_struct *task)
+{
+	return files_open(w, task, FILE_LISTENER, FILES_LISTENER) &&
+	       files_open(w, task, FILE_SENDER, FILES_MOST);
+}
+
+/* Does the process that sends, or one that made it, serve a connection of the listener? */
+static __always_inline bool has_accepted(struct file_walk *w, const struct task_struct *task)
+{
+	int i;
+
+	if (!files_open(w, task, FILE_SENDER, FILES_MOST))
+		return false;
+	for (i = 0; i <= ROUTER_PARENTS; i++) {
+		if (files_open(w, task, FILE_ACCEPTED, FILES_MOST))
+			return true;
+		task = BPF_CORE_READ(task, real_parent);
+	}
+	return false;
+}
+
+/* A look at all that a process has open takes long, if that is much: so not at each
+ * connection of many. A loop is ended when it has doubled. */
+static __always_inline bool is_due(struct sender_state *s)
+{
+	__u32 tick = now();
+
+	if (s->tick != tick) {
+		s->tick = tick;
+		s->flows = 0;
+	}
+	s->flows++;
+	return s->loops || !(s->flows & (s->flows - 1));
+}
+
+static __always_inline struct sender_state *sender_get(struct sender *key)
+{
+	struct sender_state none = {}, *s = bpf_map_lookup_elem(&shunt_senders, key);
+
+	if (s)
+		return s;
+	bpf_map_update_elem(&shunt_senders, key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&shunt_senders, key);
+}
+
+enum sent_by {
+	SENT_BY_OTHERS,
+	SENT_BY_ROUTER,
+	SENT_IN_LOOP,
+};
+
+/* The operator may have told who the router is: then that alone counts, but for loops. */
+static __always_inline bool is_told(const struct shunt_conf *conf)
+{
+	return conf->router_mark || conf->router_cgroup;
+}
+
+static __always_inline enum sent_by look_at_sender(struct file_walk *w, struct sender_state *s,
+						   struct shunt_conf *conf)
+{
+	const struct task_struct *task = (const void *)bpf_get_current_task();
+
+	if (!is_told(conf)) {
+		if (s->router)
+			return SENT_BY_ROUTER;
+		s->router = has_listener(w, task);
+		conf->routers |= s->router;
+		if (s->router)
+			return SENT_BY_ROUTER;
+	}
+	if (!is_due(s) || !has_accepted(w, task))
+		return SENT_BY_OTHERS;
+	s->router = 1;
+	conf->routers = 1;
+	s->loops++;
+	return SENT_IN_LOOP;
+}
+
+/* Who has sent the first packet of a flow for the listener at that kernel address: enum
+ * sent_by. Not static: its stack is not the caller's. */
+__weak __attribute__((noinline)) int shunt_sent_by(struct __sk_buff *skb, const struct packet *pkt,
+						   __u64 address)
+{
+	const struct sock *listener = (const void *)address, *sender;
+	struct shunt_conf *conf = conf_get();
+	struct work *work = work_get();
+	struct file_walk w = {};
+	struct sender_state *s;
+	const struct file *file;
+	struct sender key;
+	enum sent_by by;
+
+	if (!pkt || !conf || !work || !skb->sk)
+		return SENT_BY_OTHERS;
+	sender = address_of(skb->sk);
+	w.sender = BPF_CORE_READ(sender, sk_socket, file);
+	file = BPF_CORE_READ(listener, sk_socket, file);
+	w.listener = file;
+	w.sockets = BPF_CORE_READ(file, f_op);
+	w.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	key.listener = w.inode;
+	key.cgroup = bpf_skb_cgroup_id(skb);
+	s = sender_get(&key);
+	if (!w.listener || !w.sender || !s)
+		return SENT_BY_OTHERS;
+	by = look_at_sender(&w, s, conf);
+	if (by == SENT_BY_OTHERS && pkt->proto == IPPROTO_TCP) {
+		flow_of(pkt, &work->flow);
+		bpf_map_update_elem(&shunt_local_tcp, &work->flow, &w.inode, BPF_ANY);
+	}
+	return by;
+}
+
+/* Of a later packet: is it known that the router runs in the sender's cgroup? */
+static __always_inline bool sent_by_known(struct __sk_buff *skb, struct bpf_sock *listener,
+					  const struct shunt_conf *conf)
+{
+	const struct sock *sk = address_of(listener);
+	const struct sender_state *s;
+	struct sender key;
+
+	if (!conf->routers || is_told(conf))
+		return false;
+	key.listener = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+	key.cgroup = bpf_skb_cgroup_id(skb);
+	s = bpf_map_lookup_elem(&shunt_senders, &key);
+	return s && s->router;
+}
+
+#endif
