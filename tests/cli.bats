@@ -212,6 +212,7 @@ wrong_words()
 		--timeout: a value is missing | unload --timeout
 		--timeout '-1' | unload --timeout -1
 		--timeout '1.5' | unload --timeout 1.5
+		--timeout '010' | unload --timeout 010
 		'frobnicate' | unload --timeout 1 frobnicate
 		'frobnicate' | status frobnicate
 		'frobnicate' | check frobnicate

@@ -9,16 +9,17 @@
 #include "attach/attach.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
+#include "rules/rule.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
 
 #define DEFAULT_SEC 10
+#define MAX_SEC 86400
 
 static int parse_timeout(int argc, char **argv, unsigned int *ret_ms)
 {
-	unsigned long sec = DEFAULT_SEC;
-	char *end;
+	unsigned int sec = DEFAULT_SEC;
 
 	if (argc > 1 && strcmp(argv[1], "--timeout"))
 		return refuse("unload: unknown word '%s'; see 'shunt unload help'", argv[1]);
@@ -26,12 +27,8 @@ static int parse_timeout(int argc, char **argv, unsigned int *ret_ms)
 		return refuse("unload: --timeout: a value is missing");
 	if (argc > 3)
 		return refuse("unload: unknown word '%s'", argv[3]);
-	if (argc == 3) {
-		errno = 0;
-		sec = strtoul(argv[2], &end, 10);
-		if (!*argv[2] || *end || errno || *argv[2] == '-' || sec > 86400)
-			return refuse("--timeout '%s': not a number of seconds from 0 to 86400", argv[2]);
-	}
+	if (argc == 3 && !parse_number(argv[2], MAX_SEC, &sec))
+		return refuse("--timeout '%s': not a number of seconds from 0 to %d", argv[2], MAX_SEC);
 	*ret_ms = sec * 1000;
 	return 0;
 }

@@ -34,6 +34,15 @@ struct load_option {
 	size_t size;
 };
 
+/* Decimal, or hexadecimal after 0x. A leading zero means octal to some programs, and
+ * nothing to others. */
+static bool is_number(const char *text)
+{
+	if (*text < '0' || *text > '9')
+		return false;
+	return *text != '0' || !text[1] || ((text[1] == 'x' || text[1] == 'X') && text[2]);
+}
+
 static int parse_u64(const char *option, const char *text, __u64 low, __u64 high, __u64 *ret)
 {
 	char *end;
@@ -41,9 +50,9 @@ static int parse_u64(const char *option, const char *text, __u64 low, __u64 high
 
 	errno = 0;
 	n = strtoull(text, &end, 0);
-	if (!*text || *text == '-' || *end || errno || n < low || n > high)
-		return refuse("%s '%s': not a number from %llu to %llu", option, text,
-			      (unsigned long long)low, (unsigned long long)high);
+	if (!is_number(text) || *end || errno || n < low || n > high)
+		return refuse("%s '%s': not a number from %llu to %llu, without leading zeros", option,
+			      text, (unsigned long long)low, (unsigned long long)high);
 	*ret = n;
 	return 0;
 }
