@@ -37,7 +37,7 @@ SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps \
-	test-releases bench-programs sanitized unit test-unit
+	test-releases bench-programs sanitized unit test-unit coverage test-mutations
 
 all: $(B)/shunt $(ALIASES:%=$(B)/%)
 
@@ -45,6 +45,8 @@ help:
 	@echo 'make               build build/shunt'
 	@echo 'make test          install what the tests need, build, run them all (as root)'
 	@echo 'make test-unit     only the tests of single functions, which need no root'
+	@echo 'make coverage      how much of the parsers and the rule store they run'
+	@echo 'make test-mutations faults in what they test, each of which they have to notice'
 	@echo 'make test-kernels  the same on other kernels, in qemu'
 	@echo 'make test-releases the same in root directories of RELEASES; OWN_KERNEL=1: in qemu too'
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
@@ -86,40 +88,42 @@ bench-programs: $(BENCH)
 # shunt that stops at undefined behaviour, for tests/sanitizers.bats; the whole
 # suite takes it by SHUNT=build/sanitized/shunt.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED := $(SRC:%.c=$(B)/sanitized/%.o)
+SANITIZED_DIR := $(B)/sanitized
+UNIT_DIR := $(B)/unit
+SANITIZED := $(SRC:%.c=$(SANITIZED_DIR)/%.o)
 
-sanitized: $(B)/sanitized/shunt unit
+sanitized: $(SANITIZED_DIR)/shunt unit
 
-$(B)/sanitized/%.o: %.c | $(B)/shunt.skel.h
+$(SANITIZED_DIR)/%.o: %.c | $(B)/shunt.skel.h
 	$(call SAY,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g $(SANITIZE) -MMD -MP -c $< -o $@
 
-$(B)/sanitized/shunt: $(SANITIZED)
+$(SANITIZED_DIR)/shunt: $(SANITIZED)
 	$(call SAY,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) $^ $(LDLIBS) -o $@
 
 # Tests in C of single functions, without root and without the kernel's maps
 # (tests/unit/fake_maps.h), under the same sanitizers. They link the loader but main.c.
-UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-UNIT_COMMON := $(patsubst tests/unit/%.c,$(B)/unit/%.o,\
+UNIT := $(patsubst tests/unit/%.c,$(UNIT_DIR)/%,$(wildcard tests/unit/test_*.c))
+UNIT_COMMON := $(patsubst tests/unit/%.c,$(UNIT_DIR)/%.o,\
 	$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
 UNIT_WRAP := bpf_map_create bpf_obj_get_info_by_fd bpf_map_lookup_elem bpf_map_update_elem \
 	bpf_map_delete_elem bpf_map_get_next_key bpf_map_get_fd_by_id pin_open pin_mmap at_home \
 	if_nametoindex
 UNIT_LINK := $(UNIT_WRAP:%=-Wl,--wrap=%)
 
-$(B)/unit/libshunt.a: $(filter-out %/loader/main.o,$(SANITIZED))
+$(UNIT_DIR)/libshunt.a: $(filter-out %/loader/main.o,$(SANITIZED))
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)$(AR) rcsT $@ $^
 
-$(B)/unit/%.o: tests/unit/%.c
+$(UNIT_DIR)/%.o: tests/unit/%.c
 	$(call SAY,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -Itests/unit -Itc -O1 -g $(SANITIZE) -MMD -MP -c $< -o $@
 
-$(B)/unit/test_%: $(B)/unit/test_%.o $(UNIT_COMMON) $(B)/unit/libshunt.a
+$(UNIT_DIR)/test_%: $(UNIT_DIR)/test_%.o $(UNIT_COMMON) $(UNIT_DIR)/libshunt.a
 	$(Q)$(CC) $(SANITIZE) $(UNIT_LINK) $^ $(LDLIBS) -lcmocka -o $@
 
 unit: $(UNIT)
@@ -128,6 +132,23 @@ test-unit:
 	$(Q)scripts/deps.sh test
 	$(Q)$(MAKE) --no-print-directory unit
 	$(Q)tests/run --unit
+
+# How much of what can be tested without a kernel they run: 90 % of the lines at least.
+COVERAGE := $(B)/coverage
+COVERED := 'loader/config/' 'loader/rules/' 'loader/nat/nat_rule' 'loader/flows/filter'
+
+coverage:
+	$(Q)scripts/deps.sh test check
+	$(Q)$(MAKE) --no-print-directory SANITIZED_DIR=$(COVERAGE) UNIT_DIR=$(COVERAGE)/unit \
+		SANITIZE=--coverage unit
+	$(Q)find $(COVERAGE) -name '*.gcda' -delete
+	$(Q)UNIT=$(COVERAGE)/unit tests/run --unit >$(COVERAGE)/log || { cat $(COVERAGE)/log; exit 1; }
+	$(Q)gcovr -r . --object-directory $(COVERAGE) $(COVERED:%=-f %) --fail-under-line 90 $(COVERAGE)
+
+# Each line of tests/unit/mutations makes one fault, which the named test has to notice.
+test-mutations: unit
+	$(Q)CC='$(CC)' COMPILE='-std=gnu11 -O1 $(SANITIZE)' INCLUDE='$(CPPFLAGS) -Itests/unit -Itc' \
+		LINK='$(SANITIZE) $(UNIT_LINK)' LIBS='$(LDLIBS) -lcmocka' tests/unit/mutate $(TEST)
 
 peers: $(PEERS) $(B)/tests/shunt-unordered
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deps.sh [--check] [build|test|kernels|releases|programs|bench]...
+# deps.sh [--check] [build|test|check|kernels|releases|programs|bench]...
 #
 # Installs the packages that are missing (Debian and Ubuntu); --check only
 # names them and needs no root. Without a group: build, which the other
@@ -16,6 +16,7 @@ declare -A groups=(
 	[test]='bats bind9-dnsutils curl dnsmasq-base ethtool haproxy iperf3 jq
 		libcmocka-dev netcat-openbsd nftables procps shellcheck squid strace tcpdump
 		tmux'
+	[check]='clang-format clang-tidy codespell cppcheck gcovr shellcheck'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
 	[releases]='debian-archive-keyring debootstrap'
 	# programs that 'make test-programs' judges by; Go and Node if they are there
@@ -40,7 +41,7 @@ die()
 usage_error()
 {
 	echo "deps: unknown argument '$1'; try: deps.sh [--check]" \
-		"[build|test|kernels|releases|programs|bench]..." >&2
+		"[build|test|check|kernels|releases|programs|bench]..." >&2
 	exit 2
 }
 

@@ -182,6 +182,18 @@ static void a_small_cgroup_gets_its_share(void **unused)
 	assert_null(add(2, 1, NOW));
 }
 
+/* Of idle pairs the one goes whose cgroup has the most, not the one that is idle for longest. */
+static void the_largest_cgroup_gives_first(void **unused)
+{
+	(void)unused;
+	fill(1, SHUNT_PAIRS - 1, 1, STAGE_WATCHED, NOW);
+	fill(100, 3, 2, STAGE_WATCHED, NOW);
+	fill(50, 1, 1, STAGE_WAITING, NOW - 6 * SECOND);
+	fill(101, 1, 2, STAGE_WAITING, NOW - 9 * SECOND);
+	fill(200, 1, 2, STAGE_WAITING, NOW - 9 * SECOND);
+	assert_ptr_equal(add(1, 3, NOW), &table.pairs[50]);
+}
+
 static void searches_in_a_pass_are_bounded(void **unused)
 {
 	int i;
@@ -218,6 +230,7 @@ int main(void)
 		TEST(an_idle_pair_on_the_fast_path_leaves_first),
 		TEST(busy_pairs_of_the_own_cgroup_stay),
 		TEST(a_small_cgroup_gets_its_share),
+		TEST(the_largest_cgroup_gives_first),
 		TEST(searches_in_a_pass_are_bounded),
 		TEST(want_of_room_is_told_for_two_seconds),
 	};

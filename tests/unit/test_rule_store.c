@@ -19,7 +19,7 @@
 #define PACKETS 12 /* after each change */
 
 /* Which prefixes and ports the rules have. */
-enum shape { MIXED, NESTED, FEW, SHAPES };
+enum shape { MIXED, NESTED, FEW, CROWD, SHAPES };
 
 /* Makes one of the rules known, changes its target, or removes it; or puts a whole set in
  * force: the rules whose number has a bit in common with it. */
@@ -48,14 +48,14 @@ static void random_address(__u8 a[16], bool v6)
 	memset(a, 0, 16);
 	a[0] = v6 ? 0x20 : 10;
 	for (i = 1; i < (v6 ? 16 : 4); i++)
-		a[i] = shape == FEW ? (i == 1 ? random_below(2) : 0) :
+		a[i] = shape >= FEW ? (i == 1 ? random_below(2) : 0) :
 		       random_below(8) ? bytes[random_below(shape == MIXED ? 5 : 2)] :
 					 random_below(256);
 }
 
 static __u8 random_prefix(__u8 a[16], bool v6)
 {
-	unsigned int bits = v6 ? 128 : 32, len = shape == FEW ? 8 * random_below(3) :
+	unsigned int bits = v6 ? 128 : 32, len = shape >= FEW ? 8 * random_below(3) :
 								 random_below(bits + 1);
 
 	random_address(a, v6);
@@ -72,6 +72,11 @@ static void random_range(__u16 *low, __u16 *high, __u16 floor)
 
 	*low = floor;
 	*high = 65535;
+	if (shape == CROWD) { /* many rules for each of few ports */
+		*low = 1 + random_below(floor ? 3 : 30);
+		*high = *low + (random_below(4) ? 0 : random_below(30));
+		return;
+	}
 	if (!random_below(4))
 		return;
 	*low = a < b ? a : b;
@@ -97,7 +102,7 @@ static struct shunt_rule random_rule(void)
 	if (!random_below(3))
 		r.src_len = random_prefix(r.src, v6);
 	random_range(&r.dport_low, &r.dport_high, 1);
-	if (!random_below(4))
+	if (!random_below(shape == CROWD ? 2 : 4))
 		random_range(&r.sport_low, &r.sport_high, 0);
 	strcpy(r.ifname, ifname);
 	r.ifindex = ifindex_of(ifname);
