@@ -79,6 +79,7 @@ struct shunt_conf {
 	__u32 syncookie_tick; /* when a listener may last have sent a SYN cookie; 0: never */
 	__u32 local_mark; /* mark and one more bit, both set if this host sent the packet */
 	__u32 routers;    /* some router runs in another cgroup than its listener was made in */
+	__u32 preference; /* of the first routing rule: see loader/attach/mark_rules.h */
 	__u64 flow_keys[2][SHUNT_FLOW_WORDS + 2]; /* secret: no flow can pose as another */
 };
 
@@ -887,7 +888,7 @@ struct shunt_nat_flow {
 	__u16 id;           /* random */
 };
 
-_Static_assert(sizeof(struct shunt_conf) == 416, "shunt_conf");
+_Static_assert(sizeof(struct shunt_conf) == 424, "shunt_conf");
 _Static_assert(sizeof(struct shunt_state) == 256, "shunt_state");
 _Static_assert(sizeof(struct shunt_handshake) == 48, "shunt_handshake");
 _Static_assert(sizeof(struct shunt_pending_pair) == 40, "shunt_pending_pair");

@@ -64,6 +64,23 @@ int lo_on(struct shunt_conf *conf, enum lo_setting which)
 	return fail(error, "can't set net.ipv4.conf.%s.%s", lo, setting);
 }
 
+const char *lo_lost(struct shunt_conf *conf)
+{
+	char name[IF_NAMESIZE];
+	const char *lo = lo_name(name), *setting;
+	long own, all;
+	int i;
+
+	for (i = LO_ACCEPT_LOCAL; i <= LO_FORWARDING; i++) {
+		setting = settings[i].name;
+		own = sysctl_get(lo, setting);
+		all = sysctl_get("all", setting);
+		if (*field(conf, settings[i].needed) && own >= 0 && all >= 0 && !is_on(i, own, all))
+			return setting;
+	}
+	return NULL;
+}
+
 int lo_keep(struct shunt_conf *conf)
 {
 	int error = 0;

@@ -27,6 +27,10 @@ int lo_on(struct shunt_conf *conf, enum lo_setting which);
  * before this one said that it is loaded and needs it. 0 or -errno, said. */
 int lo_keep(struct shunt_conf *conf);
 
+/* The name of a setting that conf needs and that somebody has switched off; NULL if there is
+ * none. */
+const char *lo_lost(struct shunt_conf *conf);
+
 /* Switches it off if this shunt switched it on and nobody needs it any more; the
  * conf no longer says that it is loaded, or that it needs it. 0 or -errno,
  * said. */

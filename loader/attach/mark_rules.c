@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -12,25 +13,25 @@
 #include "attach/loopback.h"
 #include "util/rtnl.h"
 
-/* Before main, 32766, and where people put their own. */
-enum preference {
-	PREFERENCE_LOCAL = 97,
-	PREFERENCE_SKIP,
-	PREFERENCE_DELIVER,
-	PREFERENCE_END,
+/* From conf->preference on. */
+enum place {
+	PLACE_LOCAL,
+	PLACE_SKIP,
+	PLACE_DELIVER,
+	PLACE_END, /* the last of MARK_RULES_ROOM */
 };
 
 /* In the order in which they are made, so that the jump finds its end. */
 static const struct mark_rule {
-	enum preference preference;
+	enum place place;
 	__u8 action;
 	bool lo;    /* what comes in by lo, or is looked up as if it did */
 	bool local; /* with the second bit, for what this host sends */
 } rules[] = {
-	{ PREFERENCE_END, FR_ACT_NOP, false, false },
-	{ PREFERENCE_SKIP, FR_ACT_GOTO, true, false },
-	{ PREFERENCE_LOCAL, FR_ACT_TO_TBL, true, true },
-	{ PREFERENCE_DELIVER, FR_ACT_TO_TBL, false, false },
+	{ PLACE_END, FR_ACT_NOP, false, false },
+	{ PLACE_SKIP, FR_ACT_GOTO, true, false },
+	{ PLACE_LOCAL, FR_ACT_TO_TBL, true, true },
+	{ PLACE_DELIVER, FR_ACT_TO_TBL, false, false },
 };
 
 #define RULES ((int)(sizeof(rules) / sizeof(*rules)))
@@ -50,8 +51,8 @@ static bool is_needed(const struct mark_rule *r, const struct shunt_conf *conf)
 	return !r->local || conf->local;
 }
 
-static int change(const struct mark_rule *r, int family, const struct shunt_conf *conf, __u16 type,
-		  __u16 flags)
+static int change(const struct mark_rule *r, int family, const struct shunt_conf *conf,
+		  __u32 preference, __u16 type, __u16 flags)
 {
 	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO))), name[IF_NAMESIZE];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -61,13 +62,13 @@ static int change(const struct mark_rule *r, int family, const struct shunt_conf
 	nlh->nlmsg_flags = flags;
 	rule->family = (__u8)family;
 	rule->action = r->action;
-	mnl_attr_put_u32(nlh, FRA_PRIORITY, r->preference);
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, preference + r->place);
 	mnl_attr_put_u32(nlh, FRA_FWMARK, mark_of(r, conf));
 	mnl_attr_put_u32(nlh, FRA_FWMASK, mark_of(r, conf));
 	if (r->action == FR_ACT_TO_TBL)
 		mnl_attr_put_u32(nlh, FRA_TABLE, conf->table);
 	if (r->action == FR_ACT_GOTO)
-		mnl_attr_put_u32(nlh, FRA_GOTO, PREFERENCE_END);
+		mnl_attr_put_u32(nlh, FRA_GOTO, preference + PLACE_END);
 	/* lo may have had another name when the rule was made */
 	if (r->lo && type == RTM_NEWRULE)
 		mnl_attr_put_strz(nlh, FRA_IIFNAME, lo_name(name));
@@ -110,7 +111,7 @@ static bool is_same(const struct nlmsghdr *nlh, const struct mark_rule *r,
 	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(nlh);
 
 	return rule->action == r->action && !(rule->flags & FIB_RULE_UNRESOLVED) &&
-	       rtnl_u32(nlh, sizeof(*rule), FRA_PRIORITY) == r->preference &&
+	       rtnl_u32(nlh, sizeof(*rule), FRA_PRIORITY) == conf->preference + r->place &&
 	       rtnl_u32(nlh, sizeof(*rule), FRA_FWMARK) == mark_of(r, conf) &&
 	       rtnl_u32(nlh, sizeof(*rule), FRA_FWMASK) == mark_of(r, conf) &&
 	       rtnl_u32(nlh, sizeof(*rule), FRA_TABLE) == table_of(r, conf) &&
@@ -178,31 +179,91 @@ __u32 mark_rules_choose_local(__u32 mark)
 	return mark | bit;
 }
 
-/* Changes */
+/* What comes before */
 
-static void undo(int family, const struct shunt_conf *conf, int made)
+static int see_other(const struct nlmsghdr *nlh, void *data)
 {
-	while (made--)
-		if (is_needed(&rules[made], conf))
-			change(&rules[made], family, conf, RTM_DELRULE, 0);
+	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(nlh);
+	__u32 preference = rtnl_u32(nlh, sizeof(*rule), FRA_PRIORITY), *first = data;
+
+	/* What is this host's already is delivered all the same. */
+	if (rtnl_u8(nlh, sizeof(*rule), FRA_PROTOCOL) != ROUTE_PROTOCOL &&
+	    rtnl_u32(nlh, sizeof(*rule), FRA_TABLE) != RT_TABLE_LOCAL && preference < *first)
+		*first = preference;
+	return MNL_CB_OK;
 }
 
-int mark_rules_add(int family, const struct shunt_conf *conf)
+/* The least preference of a rule that is somebody else's. */
+static __u32 first_other(void)
+{
+	__u32 first = UINT32_MAX;
+
+	dump(AF_INET, see_other, &first);
+	dump(AF_INET6, see_other, &first);
+	return first;
+}
+
+__u32 mark_rules_place(__u32 preference)
+{
+	__u32 other = first_other();
+
+	if (other > MARK_RULES_PREFERENCE + PLACE_END)
+		return MARK_RULES_PREFERENCE;
+	return other > MARK_RULES_ROOM ? other - MARK_RULES_ROOM : preference;
+}
+
+bool mark_rules_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
+{
+	__u32 other = first_other();
+
+	if (other > conf->preference + PLACE_END)
+		return false;
+	*ret_preference = other;
+	return true;
+}
+
+/* Changes */
+
+/* The first n of them. */
+static void del_rules(int family, const struct shunt_conf *conf, __u32 preference, int n)
+{
+	while (n--)
+		if (is_needed(&rules[n], conf))
+			change(&rules[n], family, conf, preference, RTM_DELRULE, 0);
+}
+
+/* All, or none and -errno. */
+static int add_rules(int family, const struct shunt_conf *conf, __u32 preference)
 {
 	int i, error;
 
-	if (used_bits(family) & conf->mark)
-		return -EEXIST;
 	for (i = 0; i < RULES; i++) {
 		if (!is_needed(&rules[i], conf))
 			continue;
-		error = change(&rules[i], family, conf, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+		error = change(&rules[i], family, conf, preference, RTM_NEWRULE,
+			       NLM_F_CREATE | NLM_F_EXCL);
 		if (error) {
-			undo(family, conf, i);
+			del_rules(family, conf, preference, i);
 			return error;
 		}
 	}
 	return 0;
+}
+
+int mark_rules_add(int family, const struct shunt_conf *conf)
+{
+	if (used_bits(family) & conf->mark)
+		return -EEXIST;
+	return add_rules(family, conf, conf->preference);
+}
+
+int mark_rules_move(int family, const struct shunt_conf *conf, __u32 preference)
+{
+	int error = add_rules(family, conf, preference);
+
+	if (!error)
+		del_rules(family, conf, conf->preference, RULES);
+	return error;
 }
 
 static const struct mark_rule *local_rule(void)
@@ -216,30 +277,46 @@ static const struct mark_rule *local_rule(void)
 
 int mark_rules_add_local(int family, const struct shunt_conf *conf)
 {
-	int error = change(local_rule(), family, conf, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+	int error = change(local_rule(), family, conf, conf->preference, RTM_NEWRULE,
+			   NLM_F_CREATE | NLM_F_EXCL);
 
 	return error == -EEXIST ? 0 : error;
 }
 
 int mark_rules_del_local(int family, const struct shunt_conf *conf)
 {
-	int error = change(local_rule(), family, conf, RTM_DELRULE, 0);
+	int error = change(local_rule(), family, conf, conf->preference, RTM_DELRULE, 0);
 
 	return error == -ENOENT ? 0 : error;
 }
 
-/* The kernel compares the protocol too, and leaves others' alone:
- * net/core/fib_rules.c, rule_find(). */
+/* Wherever they are: a command that moved them may have been killed. The kernel
+ * compares the protocol too, and leaves others' alone: net/core/fib_rules.c,
+ * rule_find(). */
+static int del_marked(int family, __u32 mark)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh;
+	struct fib_rule_hdr *rule;
+	int error;
+
+	do {
+		nlh = mnl_nlmsg_put_header(buf);
+		rule = mnl_nlmsg_put_extra_header(nlh, sizeof(*rule));
+		nlh->nlmsg_type = RTM_DELRULE;
+		rule->family = (__u8)family;
+		mnl_attr_put_u32(nlh, FRA_FWMARK, mark);
+		mnl_attr_put_u32(nlh, FRA_FWMASK, mark);
+		mnl_attr_put_u8(nlh, FRA_PROTOCOL, ROUTE_PROTOCOL);
+		error = rtnl_request(nlh, NULL, NULL);
+	} while (!error);
+	return error == -ENOENT ? 0 : error;
+}
+
 int mark_rules_del(int family, const struct shunt_conf *conf)
 {
-	int i, error, first = 0;
+	int local = conf->local_mark ? del_marked(family, conf->local_mark) : 0;
+	int error = conf->mark ? del_marked(family, conf->mark) : 0;
 
-	for (i = RULES - 1; i >= 0; i--) {
-		if (!mark_of(&rules[i], conf))
-			continue;
-		error = change(&rules[i], family, conf, RTM_DELRULE, 0);
-		if (!first && error != -ENOENT)
-			first = error;
-	}
-	return first;
+	return error ? error : local;
 }

@@ -15,8 +15,27 @@
 
 #define ROUTE_PROTOCOL 115 /* 's'; free in rt_protos: tells our rules and routes */
 
+/* Of the first rule, unless others are there: people rarely put theirs so low. */
+#define MARK_RULES_PREFERENCE 97
+#define MARK_RULES_ROOM 4 /* preferences that they take */
+
 /* The bit that tells packets which this host sent: one that no shunt here uses. */
 __u32 mark_rules_choose_local(__u32 mark);
+
+/*
+ * Where the rules belong: before all rules of others, which could send steered
+ * packets elsewhere. 'ip rule add' without a preference puts a rule before all
+ * but the first. preference if there is no room. Rules of others do not mind:
+ * they never see the mark.
+ */
+__u32 mark_rules_place(__u32 preference);
+
+/* Comes a rule of another program before ours, or among them? */
+bool mark_rules_preceded(const struct shunt_conf *conf, __u32 *ret_preference);
+
+/* Moves them to that preference; packets are delivered all the time. 0, or
+ * -errno, unsaid, and they are where they were. */
+int mark_rules_move(int family, const struct shunt_conf *conf, __u32 preference);
 
 /* Makes the rules of conf for this family: 0, -EEXIST if another shunt has the
  * mark, or -errno, unsaid; then none of them is left. */

@@ -90,6 +90,11 @@ static bool is_there(const struct shunt_conf *conf, int family)
 	return mark_rules_present(family, conf) && !find_route(&w) && w.found;
 }
 
+bool route_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
+{
+	return conf->routed && mark_rules_preceded(conf, ret_preference);
+}
+
 bool route_present(const struct shunt_conf *conf)
 {
 	int i;
@@ -245,6 +250,7 @@ int route_add(struct shunt_conf *conf)
 	if (error)
 		return error;
 	conf->local_mark = mark_rules_choose_local(conf->mark);
+	conf->preference = mark_rules_place(MARK_RULES_PREFERENCE);
 	error = add(conf, 0);
 	if (error)
 		return error;
@@ -273,6 +279,43 @@ int route_add_local(const struct shunt_conf *conf)
 	return error ? fail(error, "can't route mark 0x%x to this host", conf->local_mark) : 0;
 }
 
+/* All that conf->routed names, or none and -errno. */
+static int move_rules(const struct shunt_conf *conf, __u32 preference)
+{
+	struct shunt_conf moved = { .mark = conf->mark, .local_mark = conf->local_mark,
+				    .local = conf->local, .table = conf->table,
+				    .preference = preference };
+	int i, error = 0;
+
+	for (i = 0; i < 2 && !error; i++)
+		if (conf->routed & families[i].bit)
+			error = mark_rules_move(families[i].family, conf, preference);
+	/* the one that failed is where it was */
+	for (i -= 2; error && i >= 0; i--)
+		if (conf->routed & families[i].bit)
+			mark_rules_move(families[i].family, &moved, conf->preference);
+	return error;
+}
+
+/* Before those of others that have come, or back where it began when they have gone. */
+static int keep_first(struct shunt_conf *conf, unsigned int *n)
+{
+	__u32 preference = mark_rules_place(conf->preference);
+	int error;
+
+	if (preference == conf->preference)
+		return 0;
+	error = move_rules(conf, preference);
+	if (error)
+		return fail(error, "can't move the routing rules of mark 0x%x to preference %u",
+			    conf->mark, preference);
+	say("moved the routing rules of mark 0x%x from preference %u to %u, before those of others",
+	    conf->mark, conf->preference, preference);
+	conf->preference = preference;
+	++*n;
+	return 0;
+}
+
 int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
 {
 	int i, error = 0;
@@ -295,7 +338,7 @@ int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
 		    conf->mark);
 		++*ret_n;
 	}
-	return error;
+	return error || !conf->mark ? error : keep_first(conf, ret_n);
 }
 
 struct way {

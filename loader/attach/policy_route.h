@@ -21,12 +21,15 @@ int route_add(struct shunt_conf *conf);
 int route_add_local(const struct shunt_conf *conf);
 void route_del_local(const struct shunt_conf *conf);
 
-/* Makes again what is missing, if steering is on, and says so; *ret_n is for how many families. 0
- * or the first -errno, said. */
+/* Makes again what is missing, if steering is on, and goes before the rules of others; says so.
+ * *ret_n is how often. 0 or the first -errno, said. */
 int route_restore(struct shunt_conf *conf, unsigned int *ret_n);
 
 /* Is all that conf->routed names there, and ours? */
 bool route_present(const struct shunt_conf *conf);
+
+/* Has another program a rule before ours, which may take what is steered? */
+bool route_preceded(const struct shunt_conf *conf, __u32 *ret_preference);
 
 /*
  * Removes what route_add() made. What is missing, or is somebody else's, is no

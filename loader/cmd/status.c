@@ -9,6 +9,8 @@
 #include "attach/attach.h"
 #include "attach/attachments.h"
 #include "attach/cgroup.h"
+#include "attach/loopback.h"
+#include "attach/mark_rules.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bypass/pairs.h"
@@ -92,6 +94,8 @@ static int read_loaded(struct status *s)
 	s->supervised = s->stalled && supervisor_beats(s->conf);
 	s->stalled &= !s->supervised;
 	s->netns_gone = home_netns();
+	s->preceded = s->conf->loaded && !s->netns_gone &&
+		      route_preceded(s->conf, &s->preceded_by);
 	if (status_has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
 	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
@@ -270,6 +274,8 @@ static void print_json(const struct status *s)
 	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
 	json_number(stdout, "table", s->conf ? s->conf->table : 0);
 	json_bool(stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
+	if (s->preceded)
+		json_number(stdout, "preceded_by", s->preceded_by);
 	json_number(stdout, "rules", s->rules);
 	json_number(stdout, "max_rules", s->conf ? s->conf->max_rules : 0);
 	json_number(stdout, "max_flows", s->conf ? s->conf->flow_buckets : 0);
@@ -353,6 +359,25 @@ static void print_attached(const struct status *s)
 	}
 }
 
+static void print_lost(const struct status *s)
+{
+	const char *setting = s->conf->loaded && !s->netns_gone ? lo_lost(s->conf) : NULL;
+
+	if (setting)
+		printf("  net.ipv4.conf.lo.%s was set to 0, and IPv4 packets that come in by lo are dropped; "
+		       "'shunt run', or the same 'shunt load' again, sets it\n", setting);
+}
+
+static void print_preceded(const struct status *s)
+{
+	if (!s->preceded)
+		return;
+	printf("  ip rule %u of another program comes before those of shunt, and may take what is "
+	       "steered; %s\n", s->preceded_by, s->preceded_by > MARK_RULES_ROOM ?
+	       "'shunt run', or the same 'shunt load' again, goes before it" :
+	       "no preference is left before it: give it a larger one");
+}
+
 static void print_text(const struct status *s)
 {
 	const struct shunt_count *c = &s->count;
@@ -388,6 +413,7 @@ static void print_text(const struct status *s)
 		if (s->conf->loaded && !s->netns_gone && !route_present(s->conf))
 			printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
 			       "delivered; the same 'shunt load' again makes it\n");
+		print_preceded(s);
 		printf("  steered %llu packets, %llu flows, %llu ICMP errors\n",
 		       ULL(c->steered_packets), ULL(c->steered_flows), ULL(c->steered_errors));
 		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
@@ -407,6 +433,7 @@ static void print_text(const struct status *s)
 		printf("  LOOPS ENDED: %llu connections of a router, after others had come back to that "
 		       "router; 'shunt steer list' shows the rules; tell who the router is by "
 		       "--router-cgroup or --router-mark at load\n", ULL(c->loops));
+	print_lost(s);
 	if (s->nat_rules || c->nat_made) {
 		printf("nat: %u rules, %llu flows, room for %u\n", s->nat_rules,
 		       ULL(c->nat_made - c->nat_ended), s->nat->flows);

@@ -21,6 +21,8 @@ struct status {
 	bool supervised;  /* the supervisor runs and gives heartbeats */
 	bool stalled;     /* it is there, but gives none */
 	bool netns_gone; /* that of load */
+	bool preceded;   /* another program has a routing rule before ours: preceded_by */
+	__u32 preceded_by;
 	__u64 queued;
 	unsigned int rules;
 	const struct shunt_nat *nat;
