@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attach/ifaces.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <net/if.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -15,13 +19,13 @@
 #include "attach/attachments.h"
 #include "attach/links.h"
 #include "attach/local_origin.h"
+#include "attach/loopback.h"
+#include "attach/mark_rules.h"
 #include "attach/tc.h"
 #include "bpf/pins.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-
-#define LOOPBACK 1 /* LOOPBACK_IFINDEX, whatever its name: include/net/flow.h */
 
 bool ifaces_wanted(const struct shunt_state *states)
 {
@@ -58,9 +62,22 @@ static void leave_port(const struct links *links, struct shunt_state *states, un
 	detach(states, i);
 }
 
+/* A filter of clsact goes with the qdisc, which any program may remove. A link does not. */
+static int attach_again(struct shunt_state *states, unsigned int i)
+{
+	int error;
+
+	if (!states[i].clsact || attached(states, i))
+		return 0;
+	error = attach(states, i);
+	if (!error)
+		say("attached again to '%s': somebody had removed the filter", states[i].name);
+	return error;
+}
+
 /* An interface that the user named keeps that name here, and is waited for
  * when it is gone. It may have moved to another namespace, with the program. */
-static void follow(const struct links *links, struct shunt_state *states, unsigned int i)
+static int follow(const struct links *links, struct shunt_state *states, unsigned int i)
 {
 	struct shunt_state *s = &states[i];
 	char name[IF_NAMESIZE];
@@ -70,22 +87,29 @@ static void follow(const struct links *links, struct shunt_state *states, unsign
 			strcpy(s->name, name);
 		if (became_port(links, s))
 			leave_port(links, states, i);
-		return;
+		else
+			return attach_again(states, i);
+		return 0;
 	}
 	debug("'%s' is gone", s->name);
 	if (s->found || s->kind == SHUNT_LOCAL_OUT)
 		detach(states, i);
 	else
 		let_go(states, i);
+	return 0;
 }
 
-static void follow_all(const struct links *links, struct shunt_state *states)
+static int follow_all(const struct links *links, struct shunt_state *states)
 {
-	int i;
+	int i, error, first = 0;
 
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (tc_program(&states[i]) && states[i].ifindex)
-			follow(links, states, i);
+	for (i = 0; i < SHUNT_STATES; i++) {
+		if (!tc_program(&states[i]) || !states[i].ifindex)
+			continue;
+		error = follow(links, states, i);
+		first = first ? first : error;
+	}
+	return first;
 }
 
 /* An interface made anew may be of a kind that takes another program. */
@@ -170,7 +194,7 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 
 	if (error)
 		return error;
-	follow_all(&links, states);
+	first = follow_all(&links, states);
 	for (i = 0; i < links.count; i++) {
 		error = see_iface(states, &links, &links.all[i]);
 		first = first ? first : error;
@@ -281,18 +305,52 @@ void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
 		     "as %s", idle, rule_is_local(first) ? "any for 'origin local'" : first->ifname);
 }
 
+#define TYPE_IS(type, then, otherwise) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(type), then, otherwise)
+
+/* Of routes just the removal of our own, as a router of the internet's has thousands of
+ * changes a second; of tc just what was removed. Messages are in the byte order of the host,
+ * filters in that of the network. */
+static int filter_messages(int fd)
+{
+	enum { TYPE = offsetof(struct nlmsghdr, nlmsg_type),
+	       PROTOCOL = sizeof(struct nlmsghdr) + offsetof(struct rtmsg, rtm_protocol) };
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, TYPE),
+		TYPE_IS(RTM_NEWROUTE, 5, 0),
+		TYPE_IS(RTM_NEWQDISC, 4, 0),
+		TYPE_IS(RTM_NEWTFILTER, 3, 0),
+		TYPE_IS(RTM_DELROUTE, 0, 3),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, PROTOCOL),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ROUTE_PROTOCOL, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog program = { .len = sizeof(code) / sizeof(*code), .filter = code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+static int join(int fd, int group)
+{
+	return setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group));
+}
+
 int ifaces_watch(void)
 {
-	struct sockaddr_nl groups = {
-		.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_RULE,
-	};
-	int v6 = RTNLGRP_IPV6_RULE;
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 				     NETLINK_ROUTE);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
+	if (fd < 0 || filter_messages(fd) || bind(fd, (struct sockaddr *)&any, sizeof(any)) ||
+	    join(fd, RTNLGRP_LINK))
 		return -errno;
-	setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &v6, sizeof(v6));
+	join(fd, RTNLGRP_IPV4_RULE);
+	join(fd, RTNLGRP_IPV4_ROUTE);
+	join(fd, RTNLGRP_IPV6_RULE);
+	join(fd, RTNLGRP_IPV6_ROUTE);
+	if (!tc_links(LOOPBACK))
+		join(fd, RTNLGRP_TC);
 	return take_fd(&fd);
 }
 

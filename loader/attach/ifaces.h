@@ -32,7 +32,7 @@ bool ifaces_wanted(const struct shunt_state *states);
 void ifaces_warn(const struct shunt_rule *const *rules, __u32 count);
 
 /* An fd that is readable when an interface or a routing rule came, changed or
- * went; -errno, unsaid. */
+ * went, or what shunt had made there was removed; -errno, unsaid. */
 int ifaces_watch(void);
 
 /* Takes in what the fd has to say; false if that was nothing. */

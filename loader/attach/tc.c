@@ -494,6 +494,13 @@ static int count_foreign(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
+bool tc_links(int ifindex)
+{
+	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
+
+	return !bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &n) || errno != EINVAL;
+}
+
 int tc_foreign(int ifindex)
 {
 	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
@@ -571,11 +578,10 @@ static int sweep(int ifindex, const char *name, enum shunt_kind kind)
 
 int tc_sweep(int ifindex, const char *name)
 {
-	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
 	int error;
 
-	if (!bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &n) || errno != EINVAL)
-		return 0; /* tcx links die with their process */
+	if (tc_links(ifindex))
+		return 0; /* they die with their process */
 	error = sweep(ifindex, name, SHUNT_MONITOR_OUT);
 	return error ? error : sweep(ifindex, name, SHUNT_MONITOR_IN);
 }

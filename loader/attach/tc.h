@@ -43,6 +43,9 @@ bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_
 /* If not: is it at an interface that has left the namespace? */
 bool tc_away(const struct shunt_state *state, const char *link_pin);
 
+/* Has this kernel links for programs at an interface (tcx)? Others can't remove them. */
+bool tc_links(int ifindex);
+
 /* How many programs and filters that are not shunt's are at ingress (u32 counts
  * its tables too); or -errno. */
 int tc_foreign(int ifindex);

@@ -41,7 +41,7 @@
 #define DRAIN_MS 2000
 
 /* A cgroup or an interface that was removed and made again lost its program, and
- * somebody may have removed the rule that delivers steered packets. */
+ * somebody may have removed what delivers steered packets. */
 static int attach_again(const struct load_config *config, struct shunt_conf *conf,
 			struct shunt_state *states)
 {
@@ -50,6 +50,10 @@ static int attach_again(const struct load_config *config, struct shunt_conf *con
 	unsigned int i, n = 0;
 	int error = route_restore(conf, &n);
 
+	if (!error && lo_lost(conf)) {
+		error = lo_keep(conf);
+		n++;
+	}
 	for (i = 0; i < config->n && !error; i++) {
 		wanted = &config->states[i];
 		s = state_find(states, wanted->kind, wanted->name);

@@ -18,6 +18,7 @@
 #include "attach/cgroups.h"
 #include "attach/fragment_listeners.h"
 #include "attach/ifaces.h"
+#include "attach/loopback.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bypass/adopt.h"
@@ -38,6 +39,8 @@
 #define GATHER_MS 500
 /* How often the cgroups are looked at. */
 #define CGROUPS_MS 250
+/* How often the settings of lo are looked at. */
+#define LO_MS 1000
 /* How often NAT that its rules attached is asked whether it is needed. */
 #define NAT_MS 1000
 
@@ -51,6 +54,7 @@ struct run {
 	__u64 stop_ns;     /* it ends then at the latest */
 	__u64 listeners_searched_ns;
 	__u64 nat_checked_ns;
+	__u64 lo_checked_ns;
 	__u64 cgroups_checked_ns;
 	struct cgroups cgroups;
 	struct rule_server rules;
@@ -114,6 +118,21 @@ static void detach_nat(struct run *r)
 	lock = pins_trylock();
 	if (lock >= 0 && r->conf->loaded && !nat_store_open())
 		nat_rest(r->states);
+}
+
+/* Nobody tells that a setting was changed, by 'sysctl --system', say. */
+static void keep_lo(struct run *r)
+{
+	_cleanup_fd_ int lock = -1;
+
+	if (r->rtnl_fd < 0 || r->stopping || monotonic_ns() - r->lo_checked_ns < LO_MS * NS_PER_MS)
+		return;
+	r->lo_checked_ns = monotonic_ns();
+	if (!lo_lost(r->conf))
+		return;
+	lock = pins_trylock();
+	if (lock >= 0 && r->conf->loaded && !lo_keep(r->conf))
+		say("set again what somebody had changed in net.ipv4.conf.lo");
 }
 
 static int event(void *ctx, void *data, size_t size)
@@ -198,6 +217,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 		follow_cgroups(r);
 		find_listeners(r);
 		detach_nat(r);
+		keep_lo(r);
 		rule_server_keep(&r->rules);
 	}
 	return 0;
@@ -241,7 +261,8 @@ static void print_usage(void)
 	       "the fast path and takes out those that do not profit, and attaches again to cgroups\n"
 	       "that were removed and made anew. Of steering: attaches\n"
 	       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
-	       "makes the routing rule again if somebody removes it, and finds the listeners of\n"
+	       "makes the routing rules, their route and the settings of lo again if somebody changes\n"
+	       "them, and goes before the routing rules of others, and finds the listeners of\n"
 	       "fragmented datagrams. Of NAT: detaches what rules attached when neither rules nor\n"
 	       "flows are left. Ends on SIGTERM, with all its pairs back on TCP, and when shunt is\n"
 	       "unloaded.\n"
