@@ -5,18 +5,18 @@
  *
  * Each CPU has buckets of its own, so that nothing is locked. A flow belongs
  * to one bucket. When its bucket is full, a packet of a new flow displaces the
- * coldest one with a probability of 1 / (its heat + 1), and inherits its heat:
- * a flood of single packets wears itself out on the coldest entries, and a
- * flow that keeps sending gets in soon. Heat halves every 4.3 seconds. What is
- * not in an entry is counted as missed, by bucket; so no byte is unaccounted
- * for, and a flow's true count is at most its entry's and its bucket's missed.
+ * coldest one with a probability of 1 / (its heat + PRICE), and inherits its heat:
+ * a flood of single packets replaces only the coldest entries, and a flow that
+ * keeps sending gets in soon. Heat halves every 4.3 seconds. Packets that are
+ * in no entry are counted as missed, by bucket. So no byte is unaccounted for, and
+ * the true count of a flow is at most its entry's plus its bucket's missed.
  *
  * Every packet goes on as if the monitor were not there.
  */
 #include "packet.h"
 
-/* A displaced flow's heat and this many packets are what a new one has to
- * send, on average, before it is counted. */
+/* A new flow has to send as many packets as the displaced flow's heat plus this, on
+ * average, before it is counted. */
 #define PRICE 4
 
 /* Settings of the monitor: one entry. */
@@ -29,7 +29,7 @@ struct shunt_monitor_map {
 };
 MAP(shunt_monitor);
 
-/* Both have room for all CPUs: load sets their sizes. */
+/* Load sets the sizes of both maps, so that all CPUs have room. */
 struct shunt_buckets_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -39,18 +39,18 @@ struct shunt_buckets_map {
 };
 MAP(shunt_buckets);
 
-struct shunt_seen_map {
+struct shunt_ways_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct shunt_seen);
+	__type(value, struct shunt_flow_counter);
 };
-MAP(shunt_seen);
+MAP(shunt_ways);
 
 /* A flow as words, for comparing and hashing. */
-union seen_key {
-	struct shunt_seen seen;
+union flow_key {
+	struct shunt_flow_counter counter;
 	__u64 quad[8];
 	__u32 word[16];
 };
@@ -65,8 +65,8 @@ union seen_key {
 #endif
 
 /* What a packet adds. */
-struct sight {
-	union seen_key flow;
+struct sample {
+	union flow_key flow;
 	__u64 hash;
 	__u64 packets;
 	__u64 bytes;
@@ -76,25 +76,25 @@ struct sight {
 
 /* Multilinear hashing with secret keys: nobody can aim at a bucket. IPv4 has
  * only zeroes where an IPv6 address goes on. */
-static __always_inline __u64 hash_of(const union seen_key *k, const struct shunt_monitor *m)
+static __always_inline __u64 hash_of(const union flow_key *k, const struct shunt_monitor *m)
 {
-	__u64 h = m->keys[SHUNT_SEEN_WORDS];
+	__u64 h = m->keys[SHUNT_FLOW_KEY_WORDS];
 	int i;
 
 #pragma unroll
-	for (i = 0; i < SHUNT_SEEN_WORDS; i++)
+	for (i = 0; i < SHUNT_FLOW_KEY_WORDS; i++)
 		h += m->keys[i] * k->word[i];
 	return h;
 }
 
-static __always_inline bool same_flow(const struct shunt_seen *s, const union seen_key *k)
+static __always_inline bool same_flow(const struct shunt_flow_counter *s, const union flow_key *k)
 {
-	const union seen_key *other = (const union seen_key *)s;
-	__u64 differ = other->word[SHUNT_SEEN_WORDS - 1] ^ k->word[SHUNT_SEEN_WORDS - 1];
+	const union flow_key *other = (const union flow_key *)s;
+	__u64 differ = other->word[SHUNT_FLOW_KEY_WORDS - 1] ^ k->word[SHUNT_FLOW_KEY_WORDS - 1];
 	int i;
 
 #pragma unroll
-	for (i = 0; i < SHUNT_SEEN_WORDS / 2; i++)
+	for (i = 0; i < SHUNT_FLOW_KEY_WORDS / 2; i++)
 		differ |= other->quad[i] ^ k->quad[i];
 	return !differ;
 }
@@ -122,15 +122,15 @@ static __always_inline void cool(struct shunt_bucket *b, __u32 epoch)
 	b->epoch = epoch;
 }
 
-static __always_inline struct shunt_seen *way_of(__u32 bucket, __u32 way)
+static __always_inline struct shunt_flow_counter *way_of(__u32 bucket, __u32 way)
 {
 	__u32 at = bucket * SHUNT_WAYS + way;
 
-	return bpf_map_lookup_elem(&shunt_seen, &at);
+	return bpf_map_lookup_elem(&shunt_ways, &at);
 }
 
-/* The way with the least heat, in turn if they are the same; without branches,
- * which nobody could predict. */
+/* The way with the least heat; among equal ones, each in turn. The code has no branch,
+ * because no CPU could predict it. */
 static __always_inline __u32 coldest(const struct shunt_bucket *b)
 {
 	__s64 least = 1LL << 32, differ;
@@ -144,37 +144,37 @@ static __always_inline __u32 coldest(const struct shunt_bucket *b)
 	return least & 7;
 }
 
-/* Chance: a secret hash, and a count that changes with each use. The kernel's
- * own numbers take longer than all the rest. */
-static __always_inline __u64 chance(const struct shunt_bucket *b, __u64 hash)
+/* A pseudo-random number from the keyed hash and a counter. bpf_get_prandom_u32() takes
+ * longer than all the rest. */
+static __always_inline __u64 pseudo_random(const struct shunt_bucket *b, __u64 hash)
 {
 	__u64 n = (hash ^ b->missed_packets) * 0x9e3779b97f4a7c15;
 
 	return (n ^ n >> 32) * 0xd6e8feb86659fd93 >> 32;
 }
 
-/* Does it displace a flow of that heat? Who is idle gives way at once. */
+/* Whether the packet displaces a flow of that heat. An idle flow gives way at once. */
 static __always_inline bool admits(const struct shunt_bucket *b, __u32 heat,
-				   const struct sight *sight)
+				   const struct sample *sample)
 {
-	__u64 packets = sight->packets;
+	__u64 packets = sample->packets;
 
-	return heat <= 1 || chance(b, sight->hash) * (heat + PRICE * packets) >> 32 < packets;
+	return heat <= 1 || pseudo_random(b, sample->hash) * (heat + PRICE * packets) >> 32 < packets;
 }
 
 /* Gives the packet's flow the place of the coldest one, or counts it as missed. */
 static __always_inline void miss(struct shunt_bucket *b, __u32 bucket, __u32 tag,
-				 const struct sight *sight)
+				 const struct sample *sample)
 {
 	__u32 way = coldest(b), heat;
-	struct shunt_seen *s;
+	struct shunt_flow_counter *s;
 
 	if (way >= SHUNT_WAYS)
 		return;
 	heat = b->heat[way];
-	if (!admits(b, heat, sight)) {
-		b->missed_packets += sight->packets;
-		b->missed_bytes += sight->bytes;
+	if (!admits(b, heat, sample)) {
+		b->missed_packets += sample->packets;
+		b->missed_bytes += sample->bytes;
 		return;
 	}
 	s = way_of(bucket, way);
@@ -185,64 +185,64 @@ static __always_inline void miss(struct shunt_bucket *b, __u32 bucket, __u32 tag
 	/* Readers trust an entry whose tag is the same before and after; xchg
 	 * is a barrier. */
 	__sync_lock_test_and_set(&b->tag[way], 0);
-	__builtin_memcpy(s, &sight->flow, SHUNT_SEEN_WORDS * 4);
-	s->packets = sight->packets;
-	s->bytes = sight->bytes;
-	s->last = sight->tick;
-	b->steered = (b->steered & ~(1 << way)) | sight->steered << way;
-	b->heat[way] = warmer(heat, PRICE * sight->packets);
+	__builtin_memcpy(s, &sample->flow, SHUNT_FLOW_KEY_WORDS * 4);
+	s->packets = sample->packets;
+	s->bytes = sample->bytes;
+	s->last = sample->tick;
+	b->steered = (b->steered & ~(1 << way)) | sample->steered << way;
+	b->heat[way] = warmer(heat, PRICE * sample->packets);
 	__sync_lock_test_and_set(&b->tag[way], tag);
 }
 
 static __always_inline void hit(struct shunt_bucket *b, __u32 bucket, __u32 way,
-				const struct sight *sight)
+				const struct sample *sample)
 {
-	struct shunt_seen *s = way_of(bucket, way);
+	struct shunt_flow_counter *s = way_of(bucket, way);
 
 	if (!s)
 		return;
-	if (!same_flow(s, &sight->flow)) {
+	if (!same_flow(s, &sample->flow)) {
 		/* one chance in 2^31 */
-		b->missed_packets += sight->packets;
-		b->missed_bytes += sight->bytes;
+		b->missed_packets += sample->packets;
+		b->missed_bytes += sample->bytes;
 		return;
 	}
-	s->packets += sight->packets;
-	s->bytes += sight->bytes;
-	s->last = sight->tick;
-	b->heat[way] = warmer(b->heat[way], sight->packets);
-	b->steered |= sight->steered << way;
+	s->packets += sample->packets;
+	s->bytes += sample->bytes;
+	s->last = sample->tick;
+	b->heat[way] = warmer(b->heat[way], sample->packets);
+	b->steered |= sample->steered << way;
 }
 
 static __always_inline void count_in(struct shunt_bucket *b, __u32 bucket,
-				     const struct sight *sight)
+				     const struct sample *sample)
 {
-	/* Of other bits than the bucket; 0 is for a free way. */
-	__u32 tag = (__u32)(sight->hash >> 8) | 1, way = SHUNT_WAYS;
+	/* The tag is from other bits than the bucket. 0 stands for a free way. */
+	__u32 tag = (__u32)(sample->hash >> 8) | 1, way = SHUNT_WAYS;
 	int i;
 
-	cool(b, sight->tick >> 2);
+	cool(b, sample->tick >> 2);
 #pragma unroll
 	for (i = 0; i < SHUNT_WAYS; i++)
 		if (b->tag[i] == tag)
 			way = i;
 	if (way < SHUNT_WAYS)
-		hit(b, bucket, way, sight);
+		hit(b, bucket, way, sample);
 	else
-		miss(b, bucket, tag, sight);
+		miss(b, bucket, tag, sample);
 }
 
-static __always_inline void look(struct __sk_buff *skb, __u32 direction,
-				 const struct shunt_monitor *m, struct sight *sight)
+static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
+				 const struct shunt_monitor *m, struct sample *sample)
 {
-	union seen_key *k = &sight->flow;
+	union flow_key *k = &sample->flow;
 	struct packet pkt = {};
 	int i;
 
 	parse(skb, &pkt);
 	if (!pkt.family)
 		pkt.dport = bpf_ntohs(skb->protocol);
-	/* In whole words: the CPU waits if it is to read one from parts that it
+	/* Written in whole words: the CPU stalls when it reads a word from parts that it
 	 * has just written. */
 #pragma unroll
 	for (i = 0; i < 4; i++) {
@@ -253,15 +253,15 @@ static __always_inline void look(struct __sk_buff *skb, __u32 direction,
 	k->word[9] = skb->ifindex;
 	k->word[10] = WORD(PAIR(pkt.family, pkt.proto), PAIR(direction, 0));
 	/* A run of segments that travels as one is the packets it stands for. */
-	sight->packets = skb->gso_segs ?: 1;
-	sight->bytes = skb->len;
-	sight->tick = SHUNT_TICKS(bpf_ktime_get_coarse_ns());
-	sight->steered = direction == SHUNT_IN && skb->mark & m->mark;
+	sample->packets = skb->gso_segs ?: 1;
+	sample->bytes = skb->len;
+	sample->tick = SHUNT_TICKS(bpf_ktime_get_coarse_ns());
+	sample->steered = direction == SHUNT_IN && skb->mark & m->mark;
 }
 
-static __always_inline void see(struct __sk_buff *skb, __u32 direction)
+static __always_inline void count_packet(struct __sk_buff *skb, __u32 direction)
 {
-	struct sight sight;
+	struct sample sample;
 	const struct shunt_monitor *m;
 	struct shunt_bucket *b;
 	__u32 zero = 0, bucket;
@@ -269,25 +269,25 @@ static __always_inline void see(struct __sk_buff *skb, __u32 direction)
 	m = bpf_map_lookup_elem(&shunt_monitor, &zero);
 	if (!m)
 		return;
-	look(skb, direction, m, &sight);
-	sight.hash = hash_of(&sight.flow, m);
-	bucket = bpf_get_smp_processor_id() * SHUNT_BUCKETS + (sight.hash >> 40) % SHUNT_BUCKETS;
+	read_packet(skb, direction, m, &sample);
+	sample.hash = hash_of(&sample.flow, m);
+	bucket = bpf_get_smp_processor_id() * SHUNT_BUCKETS + (sample.hash >> 40) % SHUNT_BUCKETS;
 	b = bpf_map_lookup_elem(&shunt_buckets, &bucket);
 	if (b)
-		count_in(b, bucket, &sight);
+		count_in(b, bucket, &sample);
 }
 
 SEC("tc")
-int shunt_see_in(struct __sk_buff *skb)
+int shunt_count_in(struct __sk_buff *skb)
 {
-	see(skb, SHUNT_IN);
+	count_packet(skb, SHUNT_IN);
 	return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
 }
 
 SEC("tc")
-int shunt_see_out(struct __sk_buff *skb)
+int shunt_count_out(struct __sk_buff *skb)
 {
-	see(skb, SHUNT_OUT);
+	count_packet(skb, SHUNT_OUT);
 	return -1;
 }
 

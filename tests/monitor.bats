@@ -49,7 +49,7 @@ hooks()
 # Programs of the monitor, whoever made them in this test.
 attached_programs()
 {
-	bpftool -j prog show 3>&- | jq '[.[] | select(.name // "" | startswith("shunt_see_"))] | length'
+	bpftool -j prog show 3>&- | jq '[.[] | select(.name // "" | startswith("shunt_count_"))] | length'
 }
 
 monitors()
@@ -177,7 +177,7 @@ foreign_sees()
 
 	# other shunts may count on this machine
 	others=$(bpftool -j map show 3>&- | jq -c '[.[].id]')
-	memory="[.[] | select((.name == \"shunt_seen\" or .name == \"shunt_buckets\") and
+	memory="[.[] | select((.name == \"shunt_ways\" or .name == \"shunt_buckets\") and
 		(.id | IN($others[]) | not)) | .bytes_memlock] | add"
 	begin --iface v1 --top 30 --sort packets
 	before=$(bpftool -j map show 3>&- | jq "$memory")

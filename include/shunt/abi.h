@@ -710,7 +710,7 @@ struct shunt_whole {
 /*
  * What the monitor has seen. A flow belongs to one bucket of each CPU that met
  * it: shunt_buckets[], SHUNT_BUCKETS for each CPU in turn. It has at most one way
- * there: shunt_seen[], SHUNT_WAYS for each bucket in turn. With half a MiB a
+ * there: shunt_ways[], SHUNT_WAYS for each bucket in turn. With half a MiB a
  * CPU's share fits in its cache.
  */
 #define SHUNT_BUCKETS 1024
@@ -718,7 +718,7 @@ struct shunt_whole {
 
 enum shunt_direction { SHUNT_IN = 1, SHUNT_OUT };
 
-struct shunt_seen {
+struct shunt_flow_counter {
 	__u8 src[16];
 	__u8 dst[16];
 	__u16 sport;       /* 0: none, or in another fragment */
@@ -734,7 +734,7 @@ struct shunt_seen {
 	__u64 bytes;
 };
 
-#define SHUNT_SEEN_WORDS 11 /* of 4 bytes, in the key */
+#define SHUNT_FLOW_KEY_WORDS 11 /* of 4 bytes, in the key */
 
 struct shunt_bucket {
 	__u32 tag[SHUNT_WAYS];  /* of the hash; 0: free */
@@ -747,7 +747,7 @@ struct shunt_bucket {
 
 /* What the monitor goes by: shunt_monitor[0]. */
 struct shunt_monitor {
-	__u64 keys[SHUNT_SEEN_WORDS + 1]; /* of the hash, random */
+	__u64 keys[SHUNT_FLOW_KEY_WORDS + 1]; /* of the hash, random */
 	__u32 mark;        /* the bits set in skb->mark of a steered packet */
 	__u32 pad;
 };
@@ -913,7 +913,7 @@ _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
 _Static_assert(sizeof(struct shunt_whole) == 32, "shunt_whole");
 _Static_assert(sizeof(struct shunt_given) == 40, "shunt_given");
 _Static_assert(sizeof(struct shunt_givens) == 128, "shunt_givens");
-_Static_assert(sizeof(struct shunt_seen) == 64, "shunt_seen");
+_Static_assert(sizeof(struct shunt_flow_counter) == 64, "shunt_ways");
 _Static_assert(sizeof(struct shunt_bucket) == 64, "shunt_bucket");
 _Static_assert(sizeof(struct shunt_monitor) == 104, "shunt_monitor");
 _Static_assert(sizeof(struct shunt_nat_rule) == 72, "shunt_nat_rule");

@@ -70,7 +70,7 @@ static void choose_maps(struct shunt_bpf *skel, const struct program_set *set)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, skel->obj) {
-		bool monitor = map == skel->maps.shunt_monitor || map == skel->maps.shunt_seen ||
+		bool monitor = map == skel->maps.shunt_monitor || map == skel->maps.shunt_ways ||
 			       map == skel->maps.shunt_buckets;
 
 		if (!bpf_map__is_internal(map))
@@ -93,7 +93,7 @@ static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
 	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, set->nat_flows ? 2 * set->nat_flows : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_nat_queue, nat && set->nat_flows ? set->nat_flows : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_buckets, monitor_buckets());
-	bpf_map__set_max_entries(skel->maps.shunt_seen, monitor_buckets() * SHUNT_WAYS);
+	bpf_map__set_max_entries(skel->maps.shunt_ways, monitor_buckets() * SHUNT_WAYS);
 }
 
 static void choose_programs(struct shunt_bpf *skel, const struct program_set *set)
@@ -126,8 +126,8 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_steer, set->steer },
 		{ skel->progs.shunt_whole, set->steer },
 		{ skel->progs.shunt_gather, set->steer },
-		{ skel->progs.shunt_see_in, set->monitor },
-		{ skel->progs.shunt_see_out, set->monitor },
+		{ skel->progs.shunt_count_in, set->monitor },
+		{ skel->progs.shunt_count_out, set->monitor },
 		{ skel->progs.shunt_nat_init, set->steer || set->nat },
 		{ skel->progs.shunt_test, set->on_demand_too },
 		{ skel->progs.shunt_local, set->on_demand_too },
@@ -344,11 +344,11 @@ int private_monitor_open(struct private_monitor *ret)
 		return error;
 	*ret = (struct private_monitor){
 		.skel = skel,
-		.in = bpf_program__fd(skel->progs.shunt_see_in),
-		.out = bpf_program__fd(skel->progs.shunt_see_out),
+		.in = bpf_program__fd(skel->progs.shunt_count_in),
+		.out = bpf_program__fd(skel->progs.shunt_count_out),
 		.monitor = bpf_map__fd(skel->maps.shunt_monitor),
 		.buckets = bpf_map__fd(skel->maps.shunt_buckets),
-		.seen = bpf_map__fd(skel->maps.shunt_seen),
+		.ways = bpf_map__fd(skel->maps.shunt_ways),
 	};
 	return 0;
 }

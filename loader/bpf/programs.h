@@ -62,7 +62,7 @@ struct private_monitor {
 	int out;
 	int monitor;  /* maps */
 	int buckets;
-	int seen;
+	int ways;
 };
 
 /* 0 or -errno, said. */

@@ -104,7 +104,7 @@ static int prepare_monitor(__u32 mark)
 {
 	_cleanup_fd_ int fd = pin_open("maps", "shunt_monitor");
 
-	return fd < 0 ? fail(fd, "can't set up the monitor") : seen_prepare(fd, mark);
+	return fd < 0 ? fail(fd, "can't set up the monitor") : monitor_prepare(fd, mark);
 }
 
 static int attach_all(const struct load_config *config, struct rule_changes *ret_nat)

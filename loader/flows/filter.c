@@ -23,7 +23,7 @@ enum kind {
 	FAMILY,
 	PROTO,
 	DIRECTION,
-	MARK,
+	COND_LABEL,
 	IFACE,
 	PREFIX,
 	PORT,
@@ -35,7 +35,7 @@ enum kind {
 struct test {
 	enum kind kind;
 	unsigned int ends;    /* SRC, DST: any of them */
-	unsigned int number;  /* family, protocol, direction, mark */
+	unsigned int number;  /* family, protocol, direction, label */
 	__u8 family;          /* prefix */
 	__u8 len;
 	__u8 addr[16];
@@ -64,9 +64,9 @@ static const struct name {
 	{ "ip6", FAMILY, AF_INET6 },
 	{ "in", DIRECTION, SHUNT_IN },
 	{ "out", DIRECTION, SHUNT_OUT },
-	{ "steered", MARK, MARK_STEERED },
-	{ "bypassed", MARK, MARK_BYPASSED },
-	{ "nat", MARK, MARK_NAT },
+	{ "steered", COND_LABEL, LABEL_STEERED },
+	{ "bypassed", COND_LABEL, LABEL_BYPASSED },
+	{ "nat", COND_LABEL, LABEL_NAT },
 	{ NULL, 0, 0 },
 };
 
@@ -327,7 +327,7 @@ int filter_parse(const char *text, struct filter **ret)
 	return error;
 }
 
-static bool inside(const struct test *t, const struct shunt_seen *s, const __u8 addr[16])
+static bool inside(const struct test *t, const struct shunt_flow_counter *s, const __u8 addr[16])
 {
 	__u8 masked[16];
 
@@ -338,7 +338,7 @@ static bool inside(const struct test *t, const struct shunt_seen *s, const __u8 
 	return !memcmp(masked, t->addr, sizeof(masked));
 }
 
-static bool has_ports(const struct shunt_seen *s)
+static bool has_ports(const struct shunt_flow_counter *s)
 {
 	return s->family && s->sport;
 }
@@ -350,7 +350,7 @@ static bool between(const struct test *t, __u16 port)
 
 static bool passes(const struct test *t, const struct flow *f)
 {
-	const struct shunt_seen *s = &f->seen;
+	const struct shunt_flow_counter *s = &f->counter;
 
 	switch (t->kind) {
 	case FAMILY:
@@ -359,8 +359,8 @@ static bool passes(const struct test *t, const struct flow *f)
 		return s->family && s->proto == t->number;
 	case DIRECTION:
 		return s->direction == t->number;
-	case MARK:
-		return f->marks & t->number;
+	case COND_LABEL:
+		return f->labels & t->number;
 	case IFACE:
 		return !strcmp(f->iface, t->iface);
 	case PREFIX:

@@ -41,7 +41,7 @@ struct flow *flows_add(struct flows *flows)
 	return more;
 }
 
-int seen_prepare(int monitor_fd, __u32 mark)
+int monitor_prepare(int monitor_fd, __u32 mark)
 {
 	struct shunt_monitor m = { .mark = mark };
 	__u32 zero = 0;
@@ -53,7 +53,7 @@ int seen_prepare(int monitor_fd, __u32 mark)
 	return 0;
 }
 
-static int make_reading(const struct seen *s, struct reading *r)
+static int make_reading(const struct flow_reader *s, struct reading *r)
 {
 	r->buckets = calloc(s->n, sizeof(*r->buckets));
 	r->ways = calloc((size_t)s->n * SHUNT_WAYS, sizeof(*r->ways));
@@ -63,7 +63,7 @@ static int make_reading(const struct seen *s, struct reading *r)
 
 /* The programs go on meanwhile: a way counts if it was the same flow's before
  * and after. */
-static void copy_bucket(const struct seen *s, struct reading *r, unsigned int i)
+static void copy_bucket(const struct flow_reader *s, struct reading *r, unsigned int i)
 {
 	const volatile struct shunt_bucket *live = &s->buckets[i];
 	struct shunt_bucket *b = &r->buckets[i];
@@ -87,14 +87,14 @@ static void copy_bucket(const struct seen *s, struct reading *r, unsigned int i)
 	}
 }
 
-static void read_all(struct seen *s)
+static void read_all(struct flow_reader *s)
 {
 	struct reading old = s->before;
 	unsigned int i;
 
 	s->before = s->now;
 	s->now = old;
-	s->now.sum = (struct shunt_seen){ .packets = 0 };
+	s->now.sum = (struct shunt_flow_counter){ .packets = 0 };
 	for (i = 0; i < s->n; i++)
 		copy_bucket(s, &s->now, i);
 	s->now.at = now();
@@ -107,7 +107,7 @@ static const void *map_counters(int fd, size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int seen_open(struct seen *s, const struct seen_maps *maps, bool old)
+int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool old)
 {
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
@@ -117,7 +117,7 @@ int seen_open(struct seen *s, const struct seen_maps *maps, bool old)
 		return fail(-errno, "can't read the monitor's maps");
 	s->n = info.max_entries;
 	s->buckets = map_counters(maps->buckets, s->n * sizeof(*s->buckets));
-	s->ways = map_counters(maps->seen, s->n * SHUNT_WAYS * sizeof(*s->ways));
+	s->ways = map_counters(maps->ways, s->n * SHUNT_WAYS * sizeof(*s->ways));
 	if (!s->buckets || !s->ways)
 		return fail(-errno, "can't map the monitor's counters");
 	error = make_reading(s, &s->now);
@@ -128,7 +128,7 @@ int seen_open(struct seen *s, const struct seen_maps *maps, bool old)
 	return error;
 }
 
-void seen_close(struct seen *s)
+void flow_reader_close(struct flow_reader *s)
 {
 	if (s->buckets)
 		munmap((void *)s->buckets, s->n * sizeof(*s->buckets));
@@ -140,13 +140,13 @@ void seen_close(struct seen *s)
 	free(s->before.ways);
 }
 
-static bool same_flow(const struct shunt_seen *a, const struct shunt_seen *b)
+static bool same_flow(const struct shunt_flow_counter *a, const struct shunt_flow_counter *b)
 {
-	return !memcmp(a, b, SHUNT_SEEN_WORDS * 4);
+	return !memcmp(a, b, SHUNT_FLOW_KEY_WORDS * 4);
 }
 
-static const struct shunt_seen *find(const struct reading *r, unsigned int bucket,
-				     const struct shunt_seen *flow)
+static const struct shunt_flow_counter *find(const struct reading *r, unsigned int bucket,
+				     const struct shunt_flow_counter *flow)
 {
 	unsigned int i, at = bucket * SHUNT_WAYS;
 
@@ -164,7 +164,7 @@ static struct {
 
 static void name_iface(struct flow *f)
 {
-	unsigned int index = f->seen.ifindex, at = index % 64;
+	unsigned int index = f->counter.ifindex, at = index % 64;
 
 	if (ifaces[at].index != index && !if_indextoname(index, ifaces[at].name))
 		strcpy(ifaces[at].name, "?");
@@ -174,30 +174,30 @@ static void name_iface(struct flow *f)
 
 /* Adds one CPU's count to the flow; those from first on are of the same bucket,
  * so it is among them if another CPU had it. */
-static struct flow *flow_of(struct flows *flows, size_t first, const struct shunt_seen *way)
+static struct flow *flow_of(struct flows *flows, size_t first, const struct shunt_flow_counter *way)
 {
 	struct flow *f;
 
 	for (; first < flows->n; first++)
-		if (same_flow(&flows->list[first].seen, way))
+		if (same_flow(&flows->list[first].counter, way))
 			return &flows->list[first];
 	f = flows_add(flows);
 	if (!f)
 		return NULL;
-	memcpy(&f->seen, way, SHUNT_SEEN_WORDS * 4);
+	memcpy(&f->counter, way, SHUNT_FLOW_KEY_WORDS * 4);
 	name_iface(f);
 	return f;
 }
 
-static void add_way(struct flow *f, const struct shunt_seen *way, const struct shunt_seen *old,
+static void add_way(struct flow *f, const struct shunt_flow_counter *way, const struct shunt_flow_counter *old,
 		    double seconds)
 {
 	__u64 packets = way->packets, bytes = way->bytes;
 
-	f->seen.packets += packets;
-	f->seen.bytes += bytes;
-	if (way->last > f->seen.last)
-		f->seen.last = way->last;
+	f->counter.packets += packets;
+	f->counter.bytes += bytes;
+	if (way->last > f->counter.last)
+		f->counter.last = way->last;
 	/* It may have lost its place and come back since. */
 	if (old && old->packets <= packets && old->bytes <= bytes) {
 		packets -= old->packets;
@@ -208,11 +208,11 @@ static void add_way(struct flow *f, const struct shunt_seen *way, const struct s
 }
 
 /* Adds the flows of one CPU's bucket. */
-static int merge_bucket(struct seen *s, struct flows *flows, size_t first, unsigned int bucket)
+static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first, unsigned int bucket)
 {
 	const struct shunt_bucket *b = &s->now.buckets[bucket];
 	double seconds = s->now.at - s->before.at;
-	const struct shunt_seen *way;
+	const struct shunt_flow_counter *way;
 	struct flow *f;
 	unsigned int i;
 
@@ -225,13 +225,13 @@ static int merge_bucket(struct seen *s, struct flows *flows, size_t first, unsig
 			return -ENOMEM;
 		add_way(f, way, find(&s->before, bucket, way), seconds);
 		if (b->steered & 1 << i)
-			f->marks |= MARK_STEERED;
+			f->labels |= LABEL_STEERED;
 	}
 	return 0;
 }
 
 /* Adds the flows of all CPUs' buckets at the same place. */
-static int merge(struct seen *s, struct flows *flows, unsigned int at)
+static int merge(struct flow_reader *s, struct flows *flows, unsigned int at)
 {
 	__u64 packets = 0, bytes = 0;
 	size_t i, first = flows->n;
@@ -250,7 +250,7 @@ static int merge(struct seen *s, struct flows *flows, unsigned int at)
 	return 0;
 }
 
-int seen_read(struct seen *s, struct flows *flows)
+int flow_reader_read(struct flow_reader *s, struct flows *flows)
 {
 	unsigned int i;
 	int error = 0;
@@ -264,19 +264,19 @@ int seen_read(struct seen *s, struct flows *flows)
 }
 
 /* A way that was changing hands is in neither sum. */
-static double rate(__u64 new, __u64 old, const struct seen *s)
+static double rate(__u64 new, __u64 old, const struct flow_reader *s)
 {
 	double seconds = s->now.at - s->before.at;
 
 	return new > old && seconds > 0 ? (new - old) / seconds : 0;
 }
 
-double seen_byte_rate(const struct seen *s)
+double flow_reader_byte_rate(const struct flow_reader *s)
 {
 	return rate(s->now.sum.bytes, s->before.sum.bytes, s);
 }
 
-double seen_packet_rate(const struct seen *s)
+double flow_reader_packet_rate(const struct flow_reader *s)
 {
 	return rate(s->now.sum.packets, s->before.sum.packets, s);
 }

@@ -14,7 +14,7 @@
 #include "util/array.h"
 #include "util/cleanup.h"
 
-/* A flow, whichever interface it crosses. */
+/* A flow at any interface. */
 struct tuple {
 	__u8 src[16];
 	__u8 dst[16];
@@ -22,10 +22,10 @@ struct tuple {
 	__u16 dport;
 	__u8 family;
 	__u8 proto;
-	__u16 mark;
+	__u16 labels;
 };
 
-#define TUPLE_KEY offsetof(struct tuple, mark)
+#define TUPLE_KEY offsetof(struct tuple, labels)
 
 /* What one end had sent at the last reading. */
 struct sent {
@@ -34,7 +34,7 @@ struct sent {
 	__u64 bytes;
 };
 
-struct marks {
+struct flow_labels {
 	struct tuple *tuples;
 	size_t n;
 	size_t room;
@@ -42,51 +42,51 @@ struct marks {
 	size_t n_sent;
 };
 
-struct marks *marks_new(void)
+struct flow_labels *flow_labels_new(void)
 {
-	return calloc(1, sizeof(struct marks));
+	return calloc(1, sizeof(struct flow_labels));
 }
 
-void marks_free(struct marks *m)
+void flow_labels_free(struct flow_labels *l)
 {
-	if (!m)
+	if (!l)
 		return;
-	free(m->tuples);
-	free(m->sent);
-	free(m);
+	free(l->tuples);
+	free(l->sent);
+	free(l);
 }
 
 /* From src to dst, or the way back. */
-static int add_tuple(struct marks *m, const struct shunt_seen *s, bool back, enum mark mark)
+static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *s, bool back, unsigned int labels)
 {
 	struct tuple *t;
 
-	if (m->n == m->room) {
-		m->room = m->room ? m->room * 2 : 256;
-		t = realloc(m->tuples, m->room * sizeof(*t));
+	if (l->n == l->room) {
+		l->room = l->room ? l->room * 2 : 256;
+		t = realloc(l->tuples, l->room * sizeof(*t));
 		if (!t)
 			return -ENOMEM;
-		m->tuples = t;
+		l->tuples = t;
 	}
-	t = &m->tuples[m->n++];
+	t = &l->tuples[l->n++];
 	memcpy(t->src, back ? s->dst : s->src, sizeof(t->src));
 	memcpy(t->dst, back ? s->src : s->dst, sizeof(t->dst));
 	t->sport = back ? s->dport : s->sport;
 	t->dport = back ? s->sport : s->dport;
 	t->family = s->family;
 	t->proto = s->proto;
-	t->mark = mark;
+	t->labels = labels;
 	return 0;
 }
 
-/* Only what arrives carries steering's mark; the answers are told by it. */
-static int add_steered(struct marks *m, const struct flows *flows)
+/* Only packets that arrive carry steering's mark. Their answers get the label from here. */
+static int add_steered(struct flow_labels *l, const struct flows *flows)
 {
 	size_t i;
 
 	for (i = 0; i < flows->n; i++)
-		if (flows->list[i].marks & MARK_STEERED &&
-		    add_tuple(m, &flows->list[i].seen, true, MARK_STEERED))
+		if (flows->list[i].labels & LABEL_STEERED &&
+		    add_tuple(l, &flows->list[i].counter, true, LABEL_STEERED))
 			return -ENOMEM;
 	return 0;
 }
@@ -98,7 +98,7 @@ static int compare_sent(const void *va, const void *vb)
 	return a->cookie < b->cookie ? -1 : a->cookie > b->cookie;
 }
 
-static int add_sender(struct marks *m, struct flows *flows, const struct shunt_row *r,
+static int add_sender(struct flow_labels *l, struct flows *flows, const struct shunt_row *r,
 		      double seconds)
 {
 	const struct sent key = { .cookie = r->sk.cookie }, *old = NULL;
@@ -106,27 +106,27 @@ static int add_sender(struct marks *m, struct flows *flows, const struct shunt_r
 
 	if (!f)
 		return -ENOMEM;
-	memcpy(f->seen.src, r->local, sizeof(f->seen.src));
-	memcpy(f->seen.dst, r->remote, sizeof(f->seen.dst));
-	f->seen.sport = r->local_port;
-	f->seen.dport = r->remote_port;
-	f->seen.family = r->family;
-	f->seen.proto = IPPROTO_TCP;
-	f->seen.packets = r->sk.redirected_msgs;
-	f->seen.bytes = r->sk.redirected_bytes;
-	f->marks = MARK_BYPASSED;
-	if (m->n_sent)
-		old = search_array(&key, m->sent, m->n_sent, sizeof(key), compare_sent);
+	memcpy(f->counter.src, r->local, sizeof(f->counter.src));
+	memcpy(f->counter.dst, r->remote, sizeof(f->counter.dst));
+	f->counter.sport = r->local_port;
+	f->counter.dport = r->remote_port;
+	f->counter.family = r->family;
+	f->counter.proto = IPPROTO_TCP;
+	f->counter.packets = r->sk.redirected_msgs;
+	f->counter.bytes = r->sk.redirected_bytes;
+	f->labels = LABEL_BYPASSED;
+	if (l->n_sent)
+		old = search_array(&key, l->sent, l->n_sent, sizeof(key), compare_sent);
 	if (seconds > 0) {
-		f->packet_rate = (f->seen.packets - (old ? old->packets : 0)) / seconds;
-		f->byte_rate = (f->seen.bytes - (old ? old->bytes : 0)) / seconds;
+		f->packet_rate = (f->counter.packets - (old ? old->packets : 0)) / seconds;
+		f->byte_rate = (f->counter.bytes - (old ? old->bytes : 0)) / seconds;
 	}
-	if (add_tuple(m, &f->seen, false, MARK_BYPASSED))
+	if (add_tuple(l, &f->counter, false, LABEL_BYPASSED))
 		return -ENOMEM;
-	return add_tuple(m, &f->seen, true, MARK_BYPASSED);
+	return add_tuple(l, &f->counter, true, LABEL_BYPASSED);
 }
 
-static int keep_sent(struct marks *m, const struct shunt_row *rows, size_t n)
+static int keep_sent(struct flow_labels *l, const struct shunt_row *rows, size_t n)
 {
 	struct sent *sent = calloc(n ? n : 1, sizeof(*sent));
 	size_t i;
@@ -137,13 +137,13 @@ static int keep_sent(struct marks *m, const struct shunt_row *rows, size_t n)
 		sent[i] = (struct sent){ rows[i].sk.cookie, rows[i].sk.redirected_msgs,
 					 rows[i].sk.redirected_bytes };
 	sort_array(sent, n, sizeof(*sent), compare_sent);
-	free(m->sent);
-	m->sent = sent;
-	m->n_sent = n;
+	free(l->sent);
+	l->sent = sent;
+	l->n_sent = n;
 	return 0;
 }
 
-static int add_bypassed(struct marks *m, struct flows *flows, double seconds)
+static int add_bypassed(struct flow_labels *l, struct flows *flows, double seconds)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
 	size_t i, n = 0;
@@ -153,8 +153,8 @@ static int add_bypassed(struct marks *m, struct flows *flows, double seconds)
 		n = 0; /* not loaded */
 	for (i = 0; i < n && !error; i++)
 		if (rows[i].sk.redirected_msgs)
-			error = add_sender(m, flows, &rows[i], seconds);
-	return error ? error : keep_sent(m, rows, n);
+			error = add_sender(l, flows, &rows[i], seconds);
+	return error ? error : keep_sent(l, rows, n);
 }
 
 static int compare_tuples(const void *a, const void *b)
@@ -162,21 +162,21 @@ static int compare_tuples(const void *a, const void *b)
 	return memcmp(a, b, TUPLE_KEY);
 }
 
-/* The marks of all tuples that are the same come together in the first one. */
-static void sort_tuples(struct marks *m)
+/* Merges the labels of equal tuples into the first one. */
+static void sort_tuples(struct flow_labels *l)
 {
 	size_t i, kept = 0;
 
-	sort_array(m->tuples, m->n, sizeof(*m->tuples), compare_tuples);
-	for (i = 0; i < m->n; i++)
-		if (kept && !compare_tuples(&m->tuples[kept - 1], &m->tuples[i]))
-			m->tuples[kept - 1].mark |= m->tuples[i].mark;
+	sort_array(l->tuples, l->n, sizeof(*l->tuples), compare_tuples);
+	for (i = 0; i < l->n; i++)
+		if (kept && !compare_tuples(&l->tuples[kept - 1], &l->tuples[i]))
+			l->tuples[kept - 1].labels |= l->tuples[i].labels;
 		else
-			m->tuples[kept++] = m->tuples[i];
-	m->n = kept;
+			l->tuples[kept++] = l->tuples[i];
+	l->n = kept;
 }
 
-static unsigned int marks_of(const struct marks *m, const struct shunt_seen *s)
+static unsigned int labels_of(const struct flow_labels *l, const struct shunt_flow_counter *s)
 {
 	struct tuple key = {
 		.sport = s->sport, .dport = s->dport, .family = s->family, .proto = s->proto,
@@ -185,13 +185,13 @@ static unsigned int marks_of(const struct marks *m, const struct shunt_seen *s)
 
 	memcpy(key.src, s->src, sizeof(key.src));
 	memcpy(key.dst, s->dst, sizeof(key.dst));
-	t = search_array(&key, m->tuples, m->n, sizeof(key), compare_tuples);
-	return t ? t->mark : 0;
+	t = search_array(&key, l->tuples, l->n, sizeof(key), compare_tuples);
+	return t ? t->labels : 0;
 }
 
 /* The monitor sees the addresses that this host knows: those of a packet out
  * before NAT, and of an answer after it. */
-static bool is_translated(int nat, const struct shunt_seen *s)
+static bool is_translated(int nat, const struct shunt_flow_counter *s)
 {
 	bool in = s->direction == SHUNT_IN;
 	struct shunt_nat_key key = {
@@ -205,32 +205,32 @@ static bool is_translated(int nat, const struct shunt_seen *s)
 	return !bpf_map_lookup_elem(nat, &key, &flow) && flow.how != NAT_STRAIGHT;
 }
 
-static void mark_translated(struct flows *flows)
+static void label_translated(struct flows *flows)
 {
 	_cleanup_fd_ int nat = pin_open("maps", "shunt_nat_flows");
 	size_t i;
 
 	for (i = 0; nat >= 0 && i < flows->n; i++)
-		if (flows->list[i].seen.sport && is_translated(nat, &flows->list[i].seen))
-			flows->list[i].marks |= MARK_NAT;
+		if (flows->list[i].counter.sport && is_translated(nat, &flows->list[i].counter))
+			flows->list[i].labels |= LABEL_NAT;
 }
 
-int marks_add(struct marks *m, struct flows *flows, double seconds)
+int flow_labels_add(struct flow_labels *l, struct flows *flows, double seconds)
 {
 	int error;
 	size_t i;
 
-	m->n = 0;
-	error = add_steered(m, flows);
+	l->n = 0;
+	error = add_steered(l, flows);
 	if (!error)
-		error = add_bypassed(m, flows, seconds);
+		error = add_bypassed(l, flows, seconds);
 	if (error)
 		return error;
-	mark_translated(flows);
-	if (!m->n)
+	label_translated(flows);
+	if (!l->n)
 		return 0;
-	sort_tuples(m);
+	sort_tuples(l);
 	for (i = 0; i < flows->n; i++)
-		flows->list[i].marks |= marks_of(m, &flows->list[i].seen);
+		flows->list[i].labels |= labels_of(l, &flows->list[i].counter);
 	return 0;
 }

@@ -5,11 +5,11 @@
 
 #include "flows/flow_counters.h"
 
-struct marks;
+struct flow_labels;
 
 /* NULL if there is no memory. */
-struct marks *marks_new(void);
-void marks_free(struct marks *m);
+struct flow_labels *flow_labels_new(void);
+void flow_labels_free(struct flow_labels *m);
 
 /*
  * Adds to *flows what no interface sees, the bypassed pairs (each end as a
@@ -17,6 +17,6 @@ void marks_free(struct marks *m);
  * Marks what is steered, bypassed or translated. 0 or -ENOMEM; what is not
  * loaded is no error.
  */
-int marks_add(struct marks *m, struct flows *flows, double seconds);
+int flow_labels_add(struct flow_labels *m, struct flows *flows, double seconds);
 
 #endif

@@ -17,7 +17,7 @@
 
 struct options opt;
 
-static void read_addr(const char *word, struct shunt_seen *s, __u8 *addr)
+static void read_addr(const char *word, struct shunt_flow_counter *s, __u8 *addr)
 {
 	if (s->family && inet_pton(s->family, word, addr) != 1)
 		errx(1, "'%s'", word);
@@ -25,8 +25,8 @@ static void read_addr(const char *word, struct shunt_seen *s, __u8 *addr)
 
 static unsigned int read_marks(const char *word)
 {
-	return (strchr(word, 'S') ? MARK_STEERED : 0) | (strchr(word, 'B') ? MARK_BYPASSED : 0) |
-	       (strchr(word, 'N') ? MARK_NAT : 0);
+	return (strchr(word, 'S') ? LABEL_STEERED : 0) | (strchr(word, 'B') ? LABEL_BYPASSED : 0) |
+	       (strchr(word, 'N') ? LABEL_NAT : 0);
 }
 
 static bool read_flow(struct flow *f, char name[32])
@@ -38,14 +38,14 @@ static bool read_flow(struct flow *f, char name[32])
 	if (scanf("%31s %15s %7s %u %u %63s %u %63s %u %7s", name, f->iface, dir, &proto, &family,
 		  src, &sport, dst, &dport, marks) != 10)
 		return false;
-	f->seen.direction = !strcmp(dir, "in") ? SHUNT_IN : !strcmp(dir, "out") ? SHUNT_OUT : 0;
-	f->seen.proto = proto;
-	f->seen.family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : 0;
-	f->seen.sport = sport;
-	f->seen.dport = dport;
-	read_addr(src, &f->seen, f->seen.src);
-	read_addr(dst, &f->seen, f->seen.dst);
-	f->marks = read_marks(marks);
+	f->counter.direction = !strcmp(dir, "in") ? SHUNT_IN : !strcmp(dir, "out") ? SHUNT_OUT : 0;
+	f->counter.proto = proto;
+	f->counter.family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : 0;
+	f->counter.sport = sport;
+	f->counter.dport = dport;
+	read_addr(src, &f->counter, f->counter.src);
+	read_addr(dst, &f->counter, f->counter.dst);
+	f->labels = read_marks(marks);
 	return true;
 }
 

@@ -8,21 +8,21 @@
 #include "flows/filter.h"
 
 static const struct flow tcp4 = {
-	.seen = { .family = AF_INET, .proto = IPPROTO_TCP, .direction = SHUNT_IN,
+	.counter = { .family = AF_INET, .proto = IPPROTO_TCP, .direction = SHUNT_IN,
 		  .src = { 10, 0, 0, 1 }, .dst = { 10, 1, 0, 2 }, .sport = 1000, .dport = 80 },
 	.iface = "eth0",
-	.marks = MARK_STEERED,
+	.labels = LABEL_STEERED,
 };
 static const struct flow udp6 = {
-	.seen = { .family = AF_INET6, .proto = IPPROTO_UDP, .direction = SHUNT_OUT,
+	.counter = { .family = AF_INET6, .proto = IPPROTO_UDP, .direction = SHUNT_OUT,
 		  .src = { 0x20, 1, [15] = 1 }, .dst = { 0x20, 2, [15] = 2 }, .sport = 53,
 		  .dport = 5353 },
 	.iface = "eth1",
-	.marks = MARK_NAT,
+	.labels = LABEL_NAT,
 };
 /* neither ports nor, in the second one, addresses */
 static const struct flow icmp4 = {
-	.seen = { .family = AF_INET, .proto = IPPROTO_ICMP, .direction = SHUNT_IN,
+	.counter = { .family = AF_INET, .proto = IPPROTO_ICMP, .direction = SHUNT_IN,
 		  .src = { 10, 0, 0, 1 }, .dst = { 10, 1, 0, 2 } },
 	.iface = "eth0",
 };

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The parts of 'shunt monitor': its programs, and what it prints. */
+#ifndef SHUNT_MONITOR_H
+#define SHUNT_MONITOR_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "bpf/programs.h"
+#include "flows/filter.h"
+#include "flows/flow_counters.h"
+#include "flows/flow_labels.h"
+
+#define DEFAULT_TOP 20
+#define FILTER_TEXT 4096
+
+/* An interface, and our programs there if there are none that load attached. */
+struct tap {
+	char name[IF_NAMESIZE];
+	unsigned int ifindex;
+	struct shunt_state in;
+	struct shunt_state out;
+	int in_link;
+	int out_link;
+};
+
+enum order { BY_BPS, BY_PPS, BY_BYTES, BY_PACKETS };
+
+struct monitor {
+	struct tap *taps;
+	unsigned int n_taps;
+	bool all;              /* no interface was named */
+	unsigned int top;      /* 0: as many as fit */
+	unsigned int interval; /* seconds */
+	bool once;
+	bool screen;
+	enum order order;
+	char text[FILTER_TEXT]; /* the filter as it was typed */
+	struct filter *filter;
+
+	struct private_monitor own; /* skel is NULL if load's count */
+	const struct shunt_conf *conf; /* of what is loaded, NULL if nothing is */
+	struct flow_reader reader;
+	struct flow_labels *labels;
+	struct flows flows;
+	size_t known;          /* flows that are counted there */
+	size_t matching;       /* of the flows: the first ones */
+};
+
+/* The words of --sort, by enum order. */
+extern const char *const monitor_orders[];
+
+/* monitor_attach.c */
+
+/* Adds an interface to those that are watched, once. Reports errors and returns -errno. */
+int monitor_add_iface(struct monitor *m, const char *name);
+
+/* Attaches programs of this process to the interfaces, or reads what load's count.
+ * Reports errors and returns -errno; the caller detaches in any case. */
+int monitor_attach(struct monitor *m);
+void monitor_detach(struct monitor *m);
+
+/* monitor_print.c */
+
+/* Draws the whole screen. Reports errors and returns -errno. */
+int monitor_draw(const struct monitor *m);
+void monitor_print_text(const struct monitor *m);
+void monitor_print_json(const struct monitor *m);
+
+#endif

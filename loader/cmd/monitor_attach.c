@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The programs that count for 'shunt monitor', and the interfaces they are attached to. */
+#include "cmd/monitor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "attach/attach.h"
+#include "attach/tc.h"
+#include "bpf/pins.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/options.h"
+
+int monitor_add_iface(struct monitor *m, const char *name)
+{
+	struct tap *more;
+	unsigned int i;
+
+	for (i = 0; i < m->n_taps; i++)
+		if (!strcmp(m->taps[i].name, name))
+			return 0;
+	more = realloc(m->taps, (m->n_taps + 1) * sizeof(*more));
+	if (!more)
+		return fail(-ENOMEM, "monitor");
+	m->taps = more;
+	more += m->n_taps;
+	*more = (struct tap){ .in_link = -1, .out_link = -1 };
+	if (strlen(name) >= sizeof(more->name))
+		return deny(-ENODEV, "no interface '%s'", name);
+	strcpy(more->name, name);
+	m->n_taps++;
+	return 0;
+}
+
+static const struct shunt_state *loaded_states(const struct monitor *m)
+{
+	return m->conf ? pin_mmap("shunt_state", NULL) : NULL;
+}
+
+/* Does load count what crosses the interface? NULL: any. */
+static bool is_counted(const struct shunt_state *states, const char *name)
+{
+	int i;
+
+	for (i = 0; states && i < SHUNT_STATES; i++)
+		if (states[i].kind == SHUNT_MONITOR_IN && (!name || !strcmp(states[i].name, name)))
+			return true;
+	return false;
+}
+
+static bool load_counts(const struct monitor *m)
+{
+	const struct shunt_state *states = loaded_states(m);
+	unsigned int i;
+
+	for (i = 0; i < m->n_taps; i++)
+		if (!is_counted(states, m->taps[i].name))
+			return false;
+	return is_counted(states, NULL);
+}
+
+static bool is_up(const char *name)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_flags = 0 };
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	return fd >= 0 && !ioctl(fd, SIOCGIFFLAGS, &request) && request.ifr_flags & IFF_UP;
+}
+
+static int tap_all(struct monitor *m)
+{
+	struct if_nameindex *list = if_nameindex(), *i;
+	int error = 0;
+
+	if (!list)
+		return fail(-errno, "can't list the interfaces");
+	for (i = list; i->if_index && !error; i++)
+		if (is_up(i->if_name))
+			error = monitor_add_iface(m, i->if_name);
+	if_freenameindex(list);
+	return error;
+}
+
+static int find_taps(struct monitor *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->n_taps; i++) {
+		m->taps[i].ifindex = if_nametoindex(m->taps[i].name);
+		if (!m->taps[i].ifindex)
+			return deny(-ENODEV, "no interface '%s'", m->taps[i].name);
+	}
+	return 0;
+}
+
+static int tap_one(struct monitor *m, struct tap *tap)
+{
+	int error = tc_sweep(tap->ifindex, tap->name);
+
+	if (error)
+		return error;
+	tap->in = (struct shunt_state){
+		.kind = SHUNT_MONITOR_IN, .ifindex = tap->ifindex, .owner = getpid(),
+	};
+	strcpy(tap->in.name, tap->name);
+	tap->out = tap->in;
+	tap->out.kind = SHUNT_MONITOR_OUT;
+	error = tc_attach_link(&tap->in, m->own.in, &tap->in_link);
+	return error ? error : tc_attach_link(&tap->out, m->own.out, &tap->out_link);
+}
+
+static int attach_own(struct monitor *m)
+{
+	unsigned int i;
+	int error = private_monitor_open(&m->own);
+
+	if (!error)
+		error = monitor_prepare(m->own.monitor, m->conf ? m->conf->mark : 0);
+	if (!error)
+		error = flow_reader_open(&m->reader, &(struct flow_maps){ m->own.monitor, m->own.buckets,
+								 m->own.ways }, false);
+	for (i = 0; i < m->n_taps && !error; i++)
+		error = tap_one(m, &m->taps[i]);
+	return error;
+}
+
+static int open_loaded(struct monitor *m)
+{
+	const struct shunt_state *states = loaded_states(m);
+	_cleanup_fd_ int monitor = pin_open("maps", "shunt_monitor");
+	_cleanup_fd_ int buckets = pin_open("maps", "shunt_buckets");
+	_cleanup_fd_ int ways = pin_open("maps", "shunt_ways");
+	const struct flow_maps maps = { monitor, buckets, ways };
+	int i, error = 0;
+
+	if (monitor < 0 || buckets < 0 || ways < 0)
+		return deny(-ENOENT, "can't open the monitor's maps in '%s'", opt.pin_dir);
+	for (i = 0; m->all && i < SHUNT_STATES && !error; i++)
+		if (states[i].kind == SHUNT_MONITOR_IN)
+			error = monitor_add_iface(m, states[i].name);
+	m->all = false;
+	return error ? error : flow_reader_open(&m->reader, &maps, true);
+}
+
+int monitor_attach(struct monitor *m)
+{
+	_cleanup_lock_ int lock = pins_lock(false);
+	int error;
+
+	if (lock < 0 && lock != -ENOENT)
+		return lock;
+	m->conf = lock < 0 ? NULL : pin_mmap("shunt_conf", NULL);
+	m->labels = flow_labels_new();
+	if (!m->labels)
+		return fail(-ENOMEM, "monitor");
+	error = find_taps(m);
+	if (error)
+		return error;
+	if (load_counts(m))
+		return open_loaded(m);
+	if (m->all)
+		error = tap_all(m);
+	if (!error)
+		error = find_taps(m);
+	return error ? error : attach_own(m);
+}
+
+void monitor_detach(struct monitor *m)
+{
+	unsigned int i;
+
+	if (!m->own.skel)
+		return;
+	for (i = m->n_taps; i--;) {
+		tc_detach_link(&m->taps[i].out, m->own.out, &m->taps[i].out_link);
+		tc_detach_link(&m->taps[i].in, m->own.in, &m->taps[i].in_link);
+	}
+	private_monitor_close(&m->own);
+}
