@@ -145,7 +145,7 @@ never()
 	wait_for maps_empty
 }
 
-@test "readers that poll without waiting go back to TCP, even if they are vouched for" {
+@test "readers that poll without waiting go back to TCP, also in an eager cgroup" {
 	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
@@ -224,7 +224,7 @@ corner()
 	wait_for maps_empty
 }
 
-@test "a stream of small messages leaves, even if it is vouched for" {
+@test "a stream of small messages leaves the fast path, also in an eager cgroup" {
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
 	spawn stream peer style stream 60
@@ -240,7 +240,7 @@ corner()
 	wait_for maps_empty
 }
 
-@test "turns that are vouched for stay" {
+@test "messages in turn in an eager cgroup stay on the fast path" {
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
 	spawn turns peer style blocking 60

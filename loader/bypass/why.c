@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The reasons of enum shunt_why in words. */
+/* The reasons of enum shunt_why in words, as 'shunt sockets' prints them. */
 #include "bypass/pairs.h"
 
 const char *why_text(unsigned int why)
