@@ -425,7 +425,7 @@ bytes_of()
 	bpftool map update pinned "$PIN_DIR/maps/shunt_splicers" key hex $(bytes_of "$(pgrep -x corner)") \
 		value hex 1 0 0 0 0 0 0 0 3>&-
 	tell corner
-	wait_for why_is 'spliced lately'
+	wait_for why_is 'spliced recently'
 	tell corner
 	reap corner
 	wait_for maps_empty

@@ -216,7 +216,7 @@ enum shunt_why {
 	WHY_PROCESS_SPLICES, /* the reading process spliced recently, on any connection */
 	WHY_EXCLUDED,      /* the operator excluded the process */
 	WHY_OPTION,        /* an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate */
-	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel answers wrongly */
+	WHY_FIONREAD,      /* a reader uses FIONREAD, which this kernel answers wrongly */
 	WHY_MEMCG,         /* the reader's control group is near its memory limit */
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_CORK,          /* the sender set TCP_CORK */
