@@ -8,7 +8,7 @@
 #include <shunt/bpf/endpoint.bpf.h>
 #include "member.h"
 
-/* A pair is busy if its ends receive so many segments with data within so many scans. */
+/* A pair is busy if its ends receive BUSY_SEGS segments with data within BUSY_SCANS scans. */
 #define BUSY_SEGS 16
 #define BUSY_SCANS 8
 

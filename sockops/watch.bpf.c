@@ -74,7 +74,7 @@ static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shu
 }
 
 /* Whether the reader calls receive again and again without waiting. That holds its socket's
- * lock, for which a redirect has to wait, but TCP has not. */
+ * lock, for which a redirect has to wait and TCP does not. */
 static __always_inline bool polls_without_waiting(struct shunt_end *end, int ret)
 {
 	if (ret == -EAGAIN) {

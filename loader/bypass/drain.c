@@ -13,7 +13,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* For so long redirects may go on behind redirected unread bytes. */
+/* How long redirects may go on behind redirected unread bytes. */
 #define KEEP_QUEUED_MS 100
 
 void bypass_wake_readers(struct shunt_conf *conf)

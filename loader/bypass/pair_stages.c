@@ -10,7 +10,7 @@
 /* Bounds of the time between two watches. */
 #define MIN_BACKOFF_MS 1000
 #define MAX_BACKOFF_MS 300000
-/* JOINING ends after so many scans if an end always has something unread. */
+/* JOINING ends after this number of scans if an end always has something unread. */
 #define MAX_JOIN_SCANS 100
 /* LEAVING ends after this time if the reader reads, but always has more to read. */
 #define LEAVE_MS 1000
@@ -67,7 +67,7 @@ void pair_start_wait(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
 	pair_set_stage(p, STAGE_WAITING, now_ns);
 }
 
-/* Whether the sender only sends, and so much that the reader always has bytes to read. */
+/* Whether the sender only sends, and the reader was never seen without bytes to read. */
 static bool is_stream(const struct shunt_end *reader, const struct shunt_end *sender)
 {
 	return reader->clean_recvs >= SHUNT_CLEAN_RECVS && !sender->clean_recvs && !reader->was_quiet;

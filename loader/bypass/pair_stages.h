@@ -18,7 +18,7 @@
 
 #include <shunt/abi.h>
 
-/* A pair waits for so long after a splice, because the reader will splice again. */
+/* How long a pair waits after a splice: the reader is expected to splice again. */
 #define SPLICE_BACKOFF_MS 600000
 
 void pair_set_stage(struct shunt_pair *p, enum shunt_stage stage, __u64 now_ns);
@@ -39,7 +39,7 @@ enum watch_result {
 	WATCH_GOES_ON,
 	WATCH_CLEAN,     /* both readers may be bypassed */
 	WATCH_OVER,      /* too few receive calls were seen in time */
-	WATCH_STREAM,    /* one end sends so much that the other one is never quiet */
+	WATCH_STREAM,    /* one end only sends, and the other one is never quiet */
 };
 
 enum watch_result pair_watch_result(const struct shunt_pair *p, __u64 now_ns);

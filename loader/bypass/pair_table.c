@@ -9,9 +9,9 @@
 
 /* Any pair may take the entry of a pair that was idle for longer. */
 #define IDLE_NS 5000000000ULL
-/* So many searches between two scans; each one reads the whole table. */
+/* Limit of the searches between two scans, each of which reads the whole table. */
 #define MAX_SEARCHES 64
-/* For so long after a pair found no entry 'shunt sockets' gives that as a reason. */
+/* How long 'shunt sockets' gives WHY_NO_ENTRY as a reason after a pair found no entry. */
 #define REFUSED_NS 2000000000ULL
 
 /* How many entries the pairs of each cgroup have: a hash table with open addressing. */

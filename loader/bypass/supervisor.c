@@ -17,7 +17,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* The tracepoints stay attached for so long after the last pair that needed them. */
+/* How long the tracepoints stay attached after the last pair that needed them. */
 #define LINGER_MS 100
 /* Between two scans, while a pair is … */
 #define IN_TRANSITION_MS 1
@@ -30,7 +30,7 @@
 #define SCAN_SHARE 50
 #define HURRY_SHARE 4
 #define MAX_WAIT_MS 1000
-/* A reader that splices is reset when redirected bytes have waited for it so long. */
+/* How long redirected bytes may wait for a reader that splices, until it is reset. */
 #define RESET_AFTER_MS 2000
 
 /* Whether the process has spliced within the time that a splicing reader is kept off. */
