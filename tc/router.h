@@ -23,9 +23,9 @@
 
 #include "deliver.h"
 
-/* Open files of a process that are looked at, for a listener and for all else. Listeners
+/* Open files of a process that are looked at: at each connection, and at most. Listeners
  * are opened early. */
-#define FILES_LISTENER 4096
+#define FILES_FEW 256
 #define FILES_MOST 65536
 
 /* A connection that the listener has accepted may be held by the parent, or by the one
@@ -157,9 +157,10 @@ static __noinline bool files_open(struct file_walk *w, const struct task_struct 
 }
 
 /* Does the process that sends have the listener open? */
-static __always_inline bool has_listener(struct file_walk *w, const struct task_struct *task)
+static __always_inline bool has_listener(struct file_walk *w, const struct task_struct *task,
+					 __u32 most)
 {
-	return files_open(w, task, FILE_LISTENER, FILES_LISTENER) &&
+	return files_open(w, task, FILE_LISTENER, most) &&
 	       files_open(w, task, FILE_SENDER, FILES_MOST);
 }
 
@@ -218,16 +219,17 @@ static __always_inline enum sent_by look_at_sender(struct file_walk *w, struct s
 						   struct shunt_conf *conf)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
+	bool due = is_due(s);
 
 	if (!is_told(conf)) {
-		if (s->router)
-			return SENT_BY_ROUTER;
-		s->router = has_listener(w, task);
-		conf->routers |= s->router;
+		if (!s->router && has_listener(w, task, due ? FILES_MOST : FILES_FEW)) {
+			s->router = 1;
+			conf->routers = 1;
+		}
 		if (s->router)
 			return SENT_BY_ROUTER;
 	}
-	if (!is_due(s) || !has_accepted(w, task))
+	if (!due || !has_accepted(w, task))
 		return SENT_BY_OTHERS;
 	s->router = 1;
 	conf->routers = 1;
