@@ -99,6 +99,7 @@ int shunt_nat_init(struct __sk_buff *skb)
 	(void)skb;
 	if (!sweep)
 		return -1;
+	sweep->seed = bpf_get_prandom_u32();
 	error = bpf_timer_init(&sweep->timer, &shunt_nat_sweep, CLOCK_MONOTONIC);
 	if (!error)
 		error = bpf_timer_set_callback(&sweep->timer, sweep_due);

@@ -8,61 +8,15 @@
 #ifndef SHUNT_NAT_FLOWS_H
 #define SHUNT_NAT_FLOWS_H
 
-#include "nat_maps.h"
+#include "nat_room.h"
+#include "nat_search.h"
 
 #define EEXIST (-17)
 #define SWEEP_NS (SECOND / 10)
 #define SWEEP_MAX 2048 /* flows at a time */
-#define TCP_FIN 0x01
 #define PORT_TRIES 16
 #define PORT_FIRST 32768 /* of another source port */
 #define PORT_MASK 0x7fff
-
-/* --- which rule ------------------------------------------------------------ */
-
-struct search {
-	const struct packet *pkt;
-	struct shunt_nat_match key;
-	struct draft *draft;
-	__u32 shapes; /* index in shunt_nat_shapes */
-	__u32 found;
-};
-
-/* The first len bits of addr. */
-static __always_inline void first_bits(__u8 *to, const __u8 *addr, __u32 len)
-{
-	const __u32 *from = (const __u32 *)addr;
-	__u32 *word = (__u32 *)to;
-	int i;
-
-	for (i = 0; i < 4; i++) {
-		if (len >= 32)
-			word[i] = from[i];
-		else
-			word[i] = len ? from[i] & bpf_htonl(~0U << (32 - len)) : 0;
-		len = len >= 32 ? len - 32 : 0;
-	}
-}
-
-static long try_shape(__u32 i, void *data)
-{
-	struct search *s = data;
-	const struct shunt_nat_shapes *shapes = bpf_map_lookup_elem(&shunt_nat_shapes, &s->shapes);
-	const struct shunt_nat_target *target;
-
-	if (!shapes || i >= shapes->count || i >= SHUNT_NAT_SHAPES)
-		return 1;
-	s->key.dst_len = shapes->shape[i].dst_len;
-	s->key.port_len = shapes->shape[i].port_len;
-	s->key.port = s->pkt->dport & (0xffff0000 >> (s->key.port_len & 31));
-	first_bits(s->key.dst, s->pkt->dst, s->key.dst_len);
-	target = bpf_map_lookup_elem(&shunt_nat_match, &s->key);
-	if (!target)
-		return 0;
-	s->draft->target = *target;
-	s->found = 1;
-	return 1;
-}
 
 /* --- flows ------------------------------------------------------------------ */
 
@@ -93,69 +47,6 @@ static __always_inline void answer_key(struct shunt_nat_key *key, const struct p
 	key->pad = 0;
 }
 
-/* A reset that was the last word ended the connection; a forged one would
- * have been followed by others. */
-static __always_inline bool was_reset(const struct shunt_nat_flow *out,
-				      const struct shunt_nat_flow *in)
-{
-	if (out->last_flags & TCP_RST)
-		return out->seen_ns >= in->seen_ns;
-	return in->last_flags & TCP_RST && in->seen_ns >= out->seen_ns;
-}
-
-static __always_inline enum shunt_nat_idle idle_of(const struct shunt_nat_flow *out,
-						   const struct shunt_nat_flow *in, __u8 proto)
-{
-	__u8 fins;
-
-	if (proto == IPPROTO_TCP) {
-		fins = !!(out->tcp_flags & TCP_FIN) + !!(in->tcp_flags & TCP_FIN);
-		if (fins == 2 || was_reset(out, in))
-			return NAT_CLOSED;
-		if (fins)
-			return NAT_CLOSING;
-	}
-	if (!in->packets)
-		return NAT_OPENING;
-	return proto == IPPROTO_TCP ? NAT_TCP : NAT_UDP;
-}
-
-/* Removes both entries of a flow; false if another CPU is at it. */
-static __noinline bool end_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
-{
-	struct shunt_nat_key back = out->other;
-
-	if (bpf_map_delete_elem(&shunt_nat_flows, &back) ||
-	    bpf_map_delete_elem(&shunt_nat_flows, key))
-		return false;
-	COUNT(nat_ended, 1);
-	return true;
-}
-
-/* Ends a flow if it has been idle for long enough. */
-static __noinline bool end_idle(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
-{
-	struct shunt_nat_key back = out->other;
-	struct shunt_nat_flow *in = flow_get(&back);
-	__u64 now = bpf_ktime_get_ns(), due = out->seen_ns;
-	struct shunt_nat *nat = nat_get();
-	bool unanswered;
-
-	if (!nat)
-		return false;
-	if (!in)
-		return false; /* another CPU ends it */
-	if (in->seen_ns > due)
-		due = in->seen_ns;
-	due += nat->idle_ns[idle_of(out, in, back.proto)];
-	unanswered = !in->packets && in->how != NAT_STRAIGHT;
-	if (now < due || !end_flow(key, out))
-		return false;
-	if (unanswered)
-		COUNT(nat_unanswered, 1);
-	return true;
-}
-
 /* Looks at the flow whose turn it is. */
 static long sweep_one(__u32 i, void *data)
 {
@@ -168,7 +59,7 @@ static long sweep_one(__u32 i, void *data)
 		return 1;
 	out = flow_get(&turn.key);
 	if (!out || out->id != turn.id || end_idle(&turn.key, out) ||
-	    bpf_map_push_elem(&shunt_nat_queue, &turn, 0))
+	    !look_again(&turn, out))
 		__sync_fetch_and_add(&sweep->flows, -1);
 	return 0;
 }
@@ -204,15 +95,11 @@ static __noinline bool enqueue(const struct shunt_nat_key *key, __u16 id)
 
 static __always_inline void note(struct shunt_nat_flow *flow, const struct packet *pkt, __u32 len)
 {
+	if (pkt->proto == IPPROTO_TCP && !note_tcp(flow, pkt))
+		return;
 	flow->seen_ns = bpf_ktime_get_coarse_ns();
 	flow->packets++;
 	flow->bytes += len;
-	if (pkt->proto != IPPROTO_TCP)
-		return;
-	if (flow->tcp_flags != (flow->tcp_flags | pkt->tcp_flags))
-		flow->tcp_flags |= pkt->tcp_flags;
-	if (flow->last_flags != pkt->tcp_flags)
-		flow->last_flags = pkt->tcp_flags;
 }
 
 static __noinline bool tcp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
@@ -379,6 +266,7 @@ static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_
 	flow->rule = d->target.rule;
 	flow->fallback = d->target.ifindex;
 	flow->id = bpf_get_prandom_u32();
+	flow->share = share_of(skb, key);
 	if (d->fate == FATE_STRAIGHT) {
 		flow->how = NAT_STRAIGHT;
 		flow->changes = d->changes;
@@ -408,6 +296,8 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 
 	fill_back(&d->back, key, &d->target);
 	fill_flow(skb, key, d, raw);
+	if (fate != FATE_STRAIGHT && !make_room(flow->share))
+		return no_flow(fate, index);
 	bpf_loop(fate == FATE_STRAIGHT ? 1 : PORT_TRIES, try_port, &s, 0);
 	if (s.error)
 		return no_flow(fate, index);
@@ -428,6 +318,7 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 		return no_flow(fate, index);
 	}
 	COUNT(nat_made, 1);
+	share_add(flow->share, 1);
 	if (fate == FATE_STRAIGHT)
 		COUNT(nat_straight, 1);
 	if (d->back.dport != key->sport)
@@ -468,14 +359,6 @@ static __always_inline bool search(const struct packet *pkt, struct draft *d, __
 
 	bpf_loop(SHUNT_NAT_SHAPES, try_shape, &s, 0);
 	return s.found;
-}
-
-/* NAT's flows come first: what goes straight to targets gets half of the room. */
-static __always_inline bool has_room(const struct shunt_nat *nat)
-{
-	const struct shunt_nat_sweep *sweep = sweep_get();
-
-	return sweep && sweep->flows < nat->flows / 2;
 }
 
 /* Finds a packet's fate, which goes into the draft with the target. */
@@ -525,7 +408,8 @@ static __noinline bool reopen(const struct shunt_nat_key *key, const struct pack
 
 	if (!in || !d)
 		return true; /* another CPU removes it */
-	if (in->packets && !((out->tcp_flags | in->tcp_flags) & (TCP_FIN | TCP_RST)))
+	if (in->packets && !has_closed(out, in) && !has_closed(in, out) &&
+	    !((out->tcp_flags | in->tcp_flags) & TCP_RST))
 		return true;
 	if ((!in->packets || idle_of(out, in, IPPROTO_TCP) == NAT_CLOSED) &&
 	    !same_target(key, pkt, out, d)) {
@@ -534,6 +418,7 @@ static __noinline bool reopen(const struct shunt_nat_key *key, const struct pack
 	}
 	out->tcp_flags = out->last_flags = 0;
 	in->tcp_flags = in->last_flags = 0;
+	out->fin = in->fin = 0;
 	in->packets = 0;
 	return true;
 }

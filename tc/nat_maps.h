@@ -114,6 +114,7 @@ struct shunt_nat_sweep {
 	struct bpf_timer timer;
 	__u32 running;
 	__u32 flows; /* in the queue */
+	__u32 seed;  /* of the hash of sources */
 };
 
 struct shunt_nat_sweep_map {
@@ -123,6 +124,17 @@ struct shunt_nat_sweep_map {
 	__type(value, struct shunt_nat_sweep);
 };
 MAP(shunt_nat_sweep);
+
+/* How many flows the sources have whose hash that is. */
+#define SHUNT_NAT_SHARES 16384
+
+struct shunt_nat_shares_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_NAT_SHARES);
+	__type(key, __u32);
+	__type(value, __s32);
+};
+MAP(shunt_nat_shares);
 
 /* What is to become of a packet that no flow is known for. */
 enum fate {

@@ -56,6 +56,7 @@ struct packet {
 	__u16 tags;       /* bytes of tags between network header and IP header */
 	__u16 group;      /* the link layer sends it to many; parse() does not ask */
 	__u32 at;         /* what follows IP, or the fragment header, from the network header */
+	__u32 tcp_bytes;  /* of data */
 };
 
 struct ipv4_header {
@@ -171,6 +172,7 @@ static __always_inline enum parsed parse_tcp(struct __sk_buff *skb, __u32 at, __
 	pkt->sport = bpf_ntohs(h.sport);
 	pkt->dport = bpf_ntohs(h.dport);
 	pkt->tcp_flags = h.flags;
+	pkt->tcp_bytes = (end == NO_END ? skb->len : end) - at - len;
 	__builtin_memcpy(pkt->tcp_seqs, h.seqs, sizeof(h.seqs));
 	return PARSED_PORTS;
 }

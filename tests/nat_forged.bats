@@ -137,3 +137,93 @@ forged_for_this_host()
 	load_quick
 	both_families forged_for_this_host
 }
+
+# A client at port 40000 of this host has a connection to 10.0.0.10:80 that is idle; the
+# target is 10.0.0.138:8080 in near. Nobody forges with knowledge of the numbers.
+tcp_client()
+{
+	serve target near tcp 10.0.0.138 8080
+	spawn client socat - "TCP$family:$(at 10.0.0.10 80),sourceport=40000,reuseaddr"
+	said client target
+	echoed client first
+}
+
+# 16 packets each, over the whole range of numbers
+forge_blindly()
+{
+	local flags
+
+	for flags in R RA F FA FPA RF S SA; do
+		forge 10.0.0.138 8080 tcp $flags 0x01234567 0x07654321 16
+	done
+}
+
+# Flows that end after a second, and were there after the packets, have ended.
+outlived_others()
+{
+	serve udp near udp 10.0.0.138 8080
+	add udp 10.0.0.10 81 10.0.0.138 8080
+	answered udp udp 10.0.0.10 81
+	wait_for flows 1
+	stop udp
+}
+
+blind_reset()
+{
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	tcp_client
+	forge_blindly
+	outlived_others
+	echoed client "it goes on"
+	end_client
+}
+
+@test "a blind RST or FIN with any sequence number ends no NAT flow" {
+	load_quick
+	both_families blind_reset
+}
+
+@test "control: a blind RST or FIN ends no connection by nft's DNAT" {
+	need nft
+	nft -f - <<-END || skip "no DNAT by nft on this kernel"
+		table ip dnat {
+			chain output {
+				type nat hook output priority dstnat
+				ip daddr 10.0.0.10 tcp dport 80 dnat to 10.0.0.138:8080
+			}
+		}
+	END
+	shunt load --iface lo
+	tcp_client
+	forge_blindly
+	echoed client "it goes on"
+	stop client
+	nft delete table ip dnat
+}
+
+really_ended()
+{
+	add tcp 10.0.0.10 80 10.0.0.138 8080
+	# closed by both ends
+	tcp_client
+	stop client
+	wait_for flows 0
+	stop target
+	# reset by the target, which answers and has not read all
+	serve target near tcp 10.0.0.138 8080 'echo target; sleep 0.1'
+	spawn client socat -u "OPEN:/dev/zero" "TCP$family:$(at 10.0.0.10 80)"
+	wait_for ended client
+	wait_for flows 0
+	stop target
+	rm "$BATS_TEST_TMPDIR"/client.*
+	# refused: nobody listens
+	[ -z "$(ask tcp 10.0.0.10 80)" ]
+	wait_for flows 0
+	[ "$(status nat.refused)" = 0 ]
+	shunt nat flush
+}
+
+@test "a real RST, FINs of both ends and a refusal end a NAT flow soon" {
+	load_quick --nat-idle opening=30
+	both_families really_ended
+}

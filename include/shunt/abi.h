@@ -134,6 +134,7 @@ struct shunt_count {
 	__u64 nat_made;       /* flows */
 	__u64 nat_ended;
 	__u64 nat_unanswered; /* of the flows ended, those that nobody answered */
+	__u64 nat_evicted;    /* of the flows ended, those that gave way to new ones */
 	__u64 nat_straight;   /* of the flows made, those that go straight to a target */
 	__u64 nat_packets;    /* rewritten, both ways */
 	__u64 nat_refused;    /* packets of new flows dropped for want of room */
@@ -880,12 +881,19 @@ struct shunt_nat_flow {
 		__u32 changes;  /* straight: how many there were at the last look */
 	};
 	__u8 how;           /* enum shunt_nat_how; in: if it is straight */
-	__u8 tcp_flags;     /* of all packets this way */
+	__u8 tcp_flags;     /* of all packets this way that fit the connection */
 	__u8 last_flags;    /* of the last one */
 	__u8 raw;           /* ifindex has no link layer header */
 	__u8 home[6];       /* link layer address of ifindex */
 	__u8 macs[12];      /* out: the next hop's and oif's; in: oif's */
 	__u16 id;           /* random */
+	/* of TCP: what tc/nat_tcp.h knows of the packets this way */
+	__u32 seq_end;      /* the number after the last one */
+	__u32 ack;          /* the highest that was acknowledged */
+	__u32 syn;          /* the number after the last SYN's */
+	__u32 fin;          /* the number after a FIN that came early; 0: none did */
+	__u32 share;        /* out: who counts it, by its source */
+	__u32 pad;
 };
 
 _Static_assert(sizeof(struct shunt_conf) == 424, "shunt_conf");
@@ -922,6 +930,6 @@ _Static_assert(sizeof(struct shunt_nat_target) == 32, "shunt_nat_target");
 _Static_assert(sizeof(struct shunt_nat_shapes) == 2056, "shunt_nat_shapes");
 _Static_assert(sizeof(struct shunt_nat) == 72, "shunt_nat");
 _Static_assert(sizeof(struct shunt_nat_key) == 40, "shunt_nat_key");
-_Static_assert(sizeof(struct shunt_nat_flow) == 112, "shunt_nat_flow");
+_Static_assert(sizeof(struct shunt_nat_flow) == 136, "shunt_nat_flow");
 
 #endif

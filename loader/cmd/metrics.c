@@ -133,6 +133,7 @@ static void print_nat(const struct status *s)
 	metric("nat_max_flows", s->nat->flows, "Room for flows.");
 	metric("nat_made_total", c->nat_made, "Flows that began.");
 	metric("nat_unanswered_total", c->nat_unanswered, "Flows that ended without an answer.");
+	metric("nat_evicted_total", c->nat_evicted, "Flows that gave way to new ones.");
 	metric("nat_straight_total", c->nat_straight,
 	       "Of those made, flows that go straight to a rule's target.");
 	metric("nat_other_ports_total", c->nat_ports, "Of those made, flows that got another source port.");

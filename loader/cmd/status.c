@@ -302,6 +302,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "max_flows", s->nat ? s->nat->flows : 0);
 	json_number(stdout, "made", c->nat_made);
 	json_number(stdout, "unanswered", c->nat_unanswered);
+	json_number(stdout, "evicted", c->nat_evicted);
 	json_number(stdout, "straight", c->nat_straight);
 	json_number(stdout, "packets", c->nat_packets);
 	json_number(stdout, "refused", c->nat_refused);
@@ -441,9 +442,9 @@ static void print_text(const struct status *s)
 		       "%llu ended without an answer), rewrote %llu packets, %llu ICMP errors\n",
 		       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight),
 		       ULL(c->nat_unanswered), ULL(c->nat_packets), ULL(c->nat_errors));
-		printf("  dropped for want of room %llu, of a route %llu; left alone %llu fragments "
-		       "that came before their first\n",
-		       ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
+		printf("  gave way to new flows %llu; dropped for want of room %llu, of a route %llu; "
+		       "left alone %llu fragments that came before their first\n",
+		       ULL(c->nat_evicted), ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
 	}
 	if (s->conf->trace)
 		printf("trace: on\n");

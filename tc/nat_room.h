@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * NAT: who gives way when the table of flows is full. A flow that nobody has answered
+ * makes room for a new one, if its source has as many flows as the newcomer's, or more;
+ * an answered flow does so if its source has over twice as many. So whoever fills the
+ * table gives way to others, and others never to them. Sources share counters by chance
+ * (a secret hash); of IPv6 a source is the first 64 bits, and on this host it is a user.
+ */
+#ifndef SHUNT_NAT_ROOM_H
+#define SHUNT_NAT_ROOM_H
+
+#include "nat_end.h"
+
+#define ROOM_TRIES 16  /* flows looked at for a new one */
+#define ROOM_SPARE 16  /* for packets of other CPUs at the same moment */
+#define ROOM_LARGE 256 /* flows: smaller tables spare nothing */
+
+static __always_inline __u32 mix(__u32 hash, __u32 word)
+{
+	hash = (hash ^ word) * 0x9e3779b1;
+	return hash ^ hash >> 15;
+}
+
+/* Which counter is the source's? */
+static __noinline __u32 share_of(struct __sk_buff *skb, const struct shunt_nat_key *key)
+{
+	const struct shunt_nat_sweep *sweep = sweep_get();
+	const __u32 *src = (const __u32 *)key->src;
+	__u32 hash = mix(mix(sweep ? sweep->seed : 0, src[0]), src[1]);
+
+	if (!skb->ingress_ifindex)
+		hash = mix(hash, bpf_get_socket_uid(skb));
+	return mix(hash, key->family) % SHUNT_NAT_SHARES;
+}
+
+/* Puts a flow in the queue again. If others have taken the place, the flow ends: nobody
+ * would look at it any more. */
+static __noinline bool look_again(const struct shunt_nat_turn *turn,
+				  const struct shunt_nat_flow *out)
+{
+	if (!bpf_map_push_elem(&shunt_nat_queue, turn, 0))
+		return true;
+	end_flow(&turn->key, out);
+	return false;
+}
+
+/* NAT's flows come first: what goes straight to targets gets half of the room. */
+static __always_inline bool has_room(const struct shunt_nat *nat)
+{
+	const struct shunt_nat_sweep *sweep = sweep_get();
+
+	return sweep && sweep->flows < nat->flows / 2;
+}
+
+struct eviction {
+	__s32 flows; /* that the newcomer's source has */
+	__u32 done;
+};
+
+/* May this flow be ended for a newcomer whose source has so many flows? */
+static __always_inline bool gives_way(const struct shunt_nat_flow *out, __s32 flows)
+{
+	const struct shunt_nat_flow *in = flow_get(&out->other);
+	const __s32 *own = share_get(out->share);
+
+	if (!in || !own)
+		return false;
+	if (!in->packets && in->how != NAT_STRAIGHT)
+		return *own >= flows;
+	return *own > 2 * (flows + 1);
+}
+
+static long evict_one(__u32 i, void *data)
+{
+	struct eviction *e = *(struct eviction **)data;
+	struct shunt_nat_sweep *sweep = sweep_get();
+	struct shunt_nat_flow *out;
+	struct shunt_nat_turn turn;
+
+	(void)i;
+	if (!sweep || bpf_map_pop_elem(&shunt_nat_queue, &turn))
+		return 1;
+	out = flow_get(&turn.key);
+	if (out && out->id == turn.id) {
+		if (!gives_way(out, e->flows)) {
+			if (!look_again(&turn, out))
+				__sync_fetch_and_add(&sweep->flows, -1);
+			return 0;
+		}
+		if (end_flow(&turn.key, out))
+			COUNT(nat_evicted, 1);
+	}
+	__sync_fetch_and_add(&sweep->flows, -1);
+	e->done = 1;
+	return 1;
+}
+
+/* Sees to room for one flow more; false if nobody gives way. */
+static __noinline bool make_room(__u32 share)
+{
+	const struct shunt_nat_sweep *sweep = sweep_get();
+	const struct shunt_nat *nat = nat_get();
+	const __s32 *flows = share_get(share);
+	struct eviction e = {}, *data = &e;
+	__u32 room;
+
+	if (!sweep || !nat || !flows)
+		return false;
+	room = nat->flows > ROOM_LARGE ? nat->flows - ROOM_SPARE : nat->flows;
+	if (sweep->flows < room)
+		return true;
+	e.flows = *flows;
+	bpf_loop(ROOM_TRIES, evict_one, &data, 0);
+	return e.done || sweep->flows < nat->flows;
+}
+
+#endif

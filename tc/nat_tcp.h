@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * NAT: how far the two ends of a TCP connection are. A flow ends soon after a FIN or a
+ * RST, so somebody who does not see the connection must not be able to forge one: a FIN
+ * or RST counts only if its sequence number is the next one, as the packets this way or
+ * the acknowledgments of the other way say. The packet itself goes on in any case; its
+ * receiver has a judgment of its own (RFC 5961).
+ */
+#ifndef SHUNT_NAT_TCP_H
+#define SHUNT_NAT_TCP_H
+
+#include "nat_maps.h"
+
+#define TCP_FIN 0x01
+#define TCP_NEAR (1U << 24) /* bytes: other numbers are none of this connection's */
+#define TCP_GAP (1U << 20)  /* bytes that a FIN may be ahead of what was seen */
+
+static __always_inline __u32 seq_of(const struct packet *pkt)
+{
+	return bpf_ntohl(*(const __be32 *)pkt->tcp_seqs);
+}
+
+static __always_inline __u32 ack_of(const struct packet *pkt)
+{
+	return bpf_ntohl(*(const __be32 *)(pkt->tcp_seqs + 4));
+}
+
+/* The number that follows the packet. */
+static __always_inline __u32 end_of(const struct packet *pkt)
+{
+	return seq_of(pkt) + pkt->tcp_bytes + !!(pkt->tcp_flags & TCP_SYN) +
+	       !!(pkt->tcp_flags & TCP_FIN);
+}
+
+static __always_inline bool is_near(__u32 a, __u32 b)
+{
+	return a - b + TCP_NEAR < 2 * TCP_NEAR;
+}
+
+/* Does the packet fit what came this way before? */
+static __always_inline bool fits_flow(const struct shunt_nat_flow *flow, const struct packet *pkt)
+{
+	if (!is_near(seq_of(pkt), flow->seq_end))
+		return false;
+	return !(pkt->tcp_flags & flow->tcp_flags & TCP_ACK) || is_near(ack_of(pkt), flow->ack);
+}
+
+static __always_inline void begin_way(struct shunt_nat_flow *flow, const struct packet *pkt)
+{
+	flow->seq_end = end_of(pkt);
+	flow->ack = ack_of(pkt);
+	flow->fin = 0;
+	flow->tcp_flags = pkt->tcp_flags & ~(TCP_FIN | TCP_RST);
+}
+
+static __always_inline void go_on(struct shunt_nat_flow *flow, const struct packet *pkt)
+{
+	__u32 end = end_of(pkt), ack = ack_of(pkt);
+
+	if ((__s32)(end - flow->seq_end) > 0)
+		flow->seq_end = end;
+	if (pkt->tcp_flags & TCP_ACK &&
+	    (!(flow->tcp_flags & TCP_ACK) || (__s32)(ack - flow->ack) > 0))
+		flow->ack = ack;
+	if (flow->tcp_flags != (flow->tcp_flags | pkt->tcp_flags))
+		flow->tcp_flags |= pkt->tcp_flags;
+}
+
+/* Is the packet the next one, as both ways know them? */
+static __always_inline bool is_next(const struct shunt_nat_flow *flow,
+				    const struct shunt_nat_flow *other, const struct packet *pkt)
+{
+	__u32 seq = seq_of(pkt);
+
+	if (flow->tcp_flags && seq == flow->seq_end)
+		return true;
+	if (other->tcp_flags & TCP_ACK && seq == other->ack)
+		return true;
+	/* a refusal: nothing has come this way */
+	return !flow->tcp_flags && other->tcp_flags & TCP_SYN && pkt->tcp_flags & TCP_ACK &&
+	       ack_of(pkt) == other->seq_end;
+}
+
+/* A FIN behind packets that were lost is remembered until the other end has
+ * acknowledged exactly the FIN. */
+static __always_inline void note_gap(struct shunt_nat_flow *flow, const struct packet *pkt)
+{
+	if (pkt->tcp_flags & TCP_FIN && seq_of(pkt) - flow->seq_end < TCP_GAP &&
+	    fits_flow(flow, pkt))
+		flow->fin = end_of(pkt);
+}
+
+/* A SYN changes nothing until its answer comes: it may be forged, too. */
+static __always_inline void note_syn(struct shunt_nat_flow *flow, struct shunt_nat_flow *other,
+				     const struct packet *pkt)
+{
+	bool answer = pkt->tcp_flags & TCP_ACK && ack_of(pkt) == other->syn;
+
+	if (answer && flow->syn == end_of(pkt))
+		return; /* sent again */
+	if (!flow->tcp_flags || answer)
+		begin_way(flow, pkt);
+	if (answer && other->seq_end != other->syn) {
+		other->seq_end = other->syn;
+		other->tcp_flags = TCP_SYN;
+	}
+	if (answer || !(pkt->tcp_flags & TCP_ACK))
+		flow->syn = end_of(pkt);
+}
+
+/* A packet with SYN, FIN or RST: does it change what is known of the connection? */
+static __noinline bool note_rare(struct shunt_nat_flow *flow, const struct packet *pkt)
+{
+	struct shunt_nat_flow *other = flow_get(&flow->other);
+
+	if (!other)
+		return false;
+	if (pkt->tcp_flags & (TCP_RST | TCP_FIN)) {
+		if (!is_next(flow, other, pkt)) {
+			note_gap(flow, pkt);
+			return false;
+		}
+		go_on(flow, pkt);
+		return true;
+	}
+	note_syn(flow, other, pkt);
+	return true;
+}
+
+/* What a packet of a flow says about the connection; false: nothing, it may be forged. */
+static __always_inline bool note_tcp(struct shunt_nat_flow *flow, const struct packet *pkt)
+{
+	if (pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
+		if (!note_rare(flow, pkt))
+			return false;
+	} else if (!flow->tcp_flags) {
+		begin_way(flow, pkt);
+	} else if (fits_flow(flow, pkt)) {
+		go_on(flow, pkt);
+	}
+	if (flow->last_flags != pkt->tcp_flags)
+		flow->last_flags = pkt->tcp_flags;
+	return true;
+}
+
+static __always_inline bool has_closed(const struct shunt_nat_flow *flow,
+				       const struct shunt_nat_flow *other)
+{
+	return flow->tcp_flags & TCP_FIN ||
+	       (flow->fin && other->tcp_flags & TCP_ACK && other->ack == flow->fin);
+}
+
+/* A reset that was the last word ended the connection. */
+static __always_inline bool was_reset(const struct shunt_nat_flow *out,
+				      const struct shunt_nat_flow *in)
+{
+	if (out->last_flags & TCP_RST)
+		return out->seen_ns >= in->seen_ns;
+	return in->last_flags & TCP_RST && in->seen_ns >= out->seen_ns;
+}
+
+#endif
