@@ -22,7 +22,7 @@ setup()
 	mkdir /run/bin
 	install -m 0755 "$SHUNT" /run/bin/shunt
 	ln -s shunt /run/bin/shunt-diverter
-	install -m 0755 "$PEERS/tproxy" /run/bin
+	install -m 0755 "$PEERS/tproxy" "$PEERS/ziti" /run/bin
 	was_disabled=$(cat $DISABLED)
 	[ "$was_disabled" != 0 ] || echo 2 >$DISABLED
 	shunt load --iface lo
@@ -211,6 +211,21 @@ greeting()
 	unload
 	reap supervisor
 	[ ! -e /run/shunt ]
+}
+
+@test "an unprivileged router that is killed: its rules go when it starts again" {
+	supervise --group $MEMBERS
+	spawn router with $MEMBERS /run/bin/ziti /run/bin/shunt-diverter
+	said router ready
+	tell router add web tcp 10.1.2.3/32 80 80
+	said router 'done add'
+	diverter -I -c 10.1.2.3 -m 32 -p tcp -l 90 -h 90 -t 33090 -s hand
+	[ "$(rules | wc -l)" = 2 ]
+	kill -KILL "$(cat "$BATS_TEST_TMPDIR/router.pid")"
+	reap router || true
+	spawn again with $MEMBERS /run/bin/ziti /run/bin/shunt-diverter
+	said again ready
+	[ "$(rules)" = "tcp dst 10.1.2.3 dport 90 to 127.0.0.1:33090 service hand" ]
 }
 
 rule_servers()

@@ -193,8 +193,8 @@ enum shunt_why {
 	WHY_REDIRECTED = 0,
 	WHY_DRAINING,      /* unload waits for the queues to empty */
 	WHY_PEER_ABSENT,   /* the other end is not in the map */
-	WHY_SENDER_STATE,  /* the sender is not ESTABLISHED, nor CLOSE_WAIT with bytes queued */
-	WHY_PEER_STATE,    /* the reader is not ESTABLISHED, nor FIN_WAIT1 or FIN_WAIT2 */
+	WHY_SENDER_STATE,  /* the sender is not ESTABLISHED, or CLOSE_WAIT with bytes queued */
+	WHY_PEER_STATE,    /* the reader is not ESTABLISHED, FIN_WAIT1 or FIN_WAIT2 */
 	WHY_TCP_BYTES,     /* bytes sent by TCP wait to be read */
 	WHY_BLOCKING,      /* the reader's file lacks O_NONBLOCK */
 	WHY_LOWAT,         /* the reader set SO_RCVLOWAT above 1 */
@@ -217,7 +217,7 @@ enum shunt_why {
 	WHY_PROCESS_SPLICES, /* the reading process spliced recently, on any connection */
 	WHY_EXCLUDED,      /* the operator excluded the process */
 	WHY_OPTION,        /* an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate */
-	WHY_FIONREAD,      /* a reader uses FIONREAD, which this kernel answers wrongly */
+	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel answers wrongly */
 	WHY_MEMCG,         /* the reader's control group is near its memory limit */
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_CORK,          /* the sender set TCP_CORK */
@@ -242,9 +242,9 @@ enum shunt_stage {
 	STAGE_EMPTYING,    /* redirects nothing; each end leaves the map once it is empty */
 };
 
-/* SHUNT_EMPTY_RECVS receive calls in a row that return nothing are a run. A reader with
- * SHUNT_EMPTY_RUNS runs polls without waiting. A reader that waits for events makes at most
- * one such call for each message. */
+/* So many receive calls in a row that return nothing make a run, and so many runs a reader
+ * that polls without waiting. A reader that waits for events makes at most one such call
+ * for each message. */
 #define SHUNT_EMPTY_RECVS 4
 #define SHUNT_EMPTY_RUNS 16
 
@@ -257,8 +257,8 @@ enum shunt_leave_phase {
 	LEAVE_GRACE_OVER,     /* EMPTYING; all those redirects have ended */
 };
 
-/* A reader with this number of clean receive calls qualifies for the fast path. A clean call
- * does not wait, has no special flags and returns bytes to memory. */
+/* So many clean receive calls qualify a reader for the fast path. A clean call does not
+ * wait, has no special flags and returns bytes to memory. */
 #define SHUNT_CLEAN_RECVS 64
 
 /* A process's name: TASK_COMM_LEN. */
@@ -310,9 +310,9 @@ struct shunt_end {
 struct shunt_pair {
 	__u32 stage;       /* enum shunt_stage */
 	__u32 why;         /* enum shunt_why: why it is LEAVING, or WAITING */
-	__u64 retry_ns;    /* WAITING until then: CLOCK_MONOTONIC, as all times here */
+	__u64 retry_ns;    /* WAITING until then: CLOCK_MONOTONIC, as all of them */
 	__u32 backoff_ms;  /* how long the last WAITING was; 0: there was none */
-	__u32 join_scans;  /* scans since JOINING began */
+	__u32 join_scans;  /* scans since it is JOINING */
 	__u32 leave_phase; /* enum shunt_leave_phase: in LEAVING and EMPTYING */
 	__u32 skip_quiet;  /* LEAVING does not wait until the queues are empty */
 	__u64 since_ns;    /* when this stage began */
@@ -323,15 +323,15 @@ struct shunt_pair {
 	struct shunt_end end[2]; /* enum shunt_end_index */
 };
 
-/* An eager pair is a stream of small messages, for which TCP is faster, if between two scans
- * one end sends SHUNT_STREAM_MSGS messages or more, of less than SHUNT_STREAM_MEAN bytes on
- * average, and the other end at most one message for SHUNT_STREAM_SHARE of these. */
+/* An eager pair is a stream of small messages, for which TCP is faster, if one end sends so
+ * many messages between some scans, of so many bytes on average at most, and the other end
+ * at most one for so many of them. */
 #define SHUNT_STREAM_MSGS 1024
 #define SHUNT_STREAM_MEAN 8192
 #define SHUNT_STREAM_SHARE 16
 
-/* The reader of an active pair polls without waiting if SHUNT_LOCK_WAITS messages of
- * SHUNT_UNWAITED_MSGS, for which no thread waited, found the reader's socket locked. */
+/* The reader polls without waiting if, of so many messages that no thread waited for, so
+ * many found the reader's socket locked. */
 #define SHUNT_LOCK_WAITS 4
 #define SHUNT_UNWAITED_MSGS 1024
 
@@ -367,7 +367,7 @@ struct shunt_sk {
 	/* How many redirected messages are unread at most: redirected_msgs - read_msgs.
 	 * The bytes still queued tell when the first next_bytes are read. Then the first
 	 * next_msgs messages are read, too, and the present totals are the next ones. */
-	__u64 read_msgs;    /* messages that have certainly been read */
+	__u64 read_msgs;    /* so many messages have been read for certain */
 	__u64 next_bytes;
 	__u64 next_msgs;
 	__u64 peer_msgs;    /* messages of the peer when the last burst began */
@@ -597,7 +597,9 @@ struct shunt_rule {
 	__u8 src_len;
 	__u16 to_port;
 	__u8 own;           /* enum shunt_own */
-	__u8 pad[3];
+	__u8 router;        /* the process that made it: entry of shunt_routers + 1; 0: none */
+	__u8 shadowed;      /* in words only: see struct shunt_shadows */
+	__u8 pad;
 	__u8 to[16];        /* the listener's address, same family */
 	__u8 dst[16];
 	__u8 src[16];
@@ -611,6 +613,57 @@ struct shunt_rule {
  * any interface do not match. No interface can have the name. */
 #define SHUNT_LOCAL_IFINDEX 0xfffffffe
 #define SHUNT_LOCAL_IFNAME ":local"
+
+/* What rules match: the key of shunt_shadowed. */
+struct shunt_match {
+	__u8 dst[16];
+	__u8 src[16];
+	char ifname[SHUNT_IFNAME];
+	__u16 dport_low;
+	__u16 dport_high;
+	__u16 sport_low;
+	__u16 sport_high;
+	__u8 family;
+	__u8 proto;
+	__u8 dst_len;
+	__u8 src_len;
+	__u32 pad;
+};
+
+/* Services of a router may be for the same packets. The newest rule is in force, and
+ * the others are kept here: no program reads them. */
+#define SHUNT_MATCHES 8192
+#define SHUNT_SHADOWS 31
+
+struct shunt_shadow {
+	__u8 to[16];
+	char service[SHUNT_SERVICE];
+	__u16 to_port;
+	__u8 action;
+	__u8 old;
+	__u8 own;
+	__u8 router;
+	__u8 pad[2];
+};
+
+struct shunt_shadows {
+	__u32 count;
+	__u32 pad;
+	struct shunt_shadow of[SHUNT_SHADOWS]; /* the newest first */
+};
+
+/* A process that made rules by the diverter: shunt_routers[]. Its number and its start
+ * tell it from any other process since boot, as far as both are told alike: in the same
+ * namespaces of PIDs and time. */
+#define SHUNT_ROUTERS 255
+
+struct shunt_router {
+	__u64 started;      /* ticks of the clock since boot, as in /proc/PID/stat */
+	__u32 pid;          /* 0: this entry is free */
+	__u32 pid_ns;       /* inode numbers */
+	__u32 time_ns;
+	__u32 pad;
+};
 
 /* What a rule has done: one of conf.shards parts, in the inner map
  * shunt_tallies[0] (plain adds if each CPU has its own). */
@@ -914,6 +967,10 @@ _Static_assert(sizeof(struct shunt_bin) == SHUNT_UNIT, "shunt_bin");
 _Static_assert(sizeof(struct shunt_list) == SHUNT_UNIT, "shunt_list");
 _Static_assert(sizeof(struct shunt_ranges) == SHUNT_UNIT, "shunt_ranges");
 _Static_assert(sizeof(struct shunt_rule) == 2 * SHUNT_UNIT, "shunt_rule");
+_Static_assert(sizeof(struct shunt_match) == 64, "shunt_match");
+_Static_assert(sizeof(struct shunt_shadow) == 56, "shunt_shadow");
+_Static_assert(sizeof(struct shunt_shadows) == 1744, "shunt_shadows");
+_Static_assert(sizeof(struct shunt_router) == 24, "shunt_router");
 _Static_assert(sizeof(struct shunt_tally) == 64, "shunt_tally");
 _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
 _Static_assert(sizeof(struct shunt_fragment) == 40, "shunt_fragment");

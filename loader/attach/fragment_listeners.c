@@ -8,7 +8,7 @@
 #include <bpf/bpf.h>
 
 #include "bpf/pins.h"
-#include "bypass/iterators.h"
+#include "bypass/pairs.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 

@@ -16,6 +16,7 @@
 #include "nat/nat_rule.h"
 #include "nat/nat_store.h"
 #include "rules/rule_store.h"
+#include "rules/shadowed.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
@@ -60,14 +61,50 @@ static void compare(const struct rule_file *f, struct rule_changes *ret)
 
 	for (i = 0; i < f->count; i++) {
 		was = rules_find(&f->line[i].rule);
-		if (was) /* it stays one of map_update's */
+		if (was) { /* it stays one of map_update's, or of its router */
 			f->line[i].rule.old = was->old;
+			rule_keep_router(was, &f->line[i].rule);
+		}
 		d.added += !was;
 		d.same += was && rule_same_effect(was, &f->line[i].rule);
 		d.changed += was && !rule_same_effect(was, &f->line[i].rule);
 	}
 	d.deleted = rules_count() - d.same - d.changed;
 	*ret = d;
+}
+
+/* The same shadowed rule stays its router's. */
+static void keep_shadow_router(struct shunt_rule *r, const struct shunt_shadows *was)
+{
+	struct shunt_rule old;
+	__u32 i;
+
+	for (i = 0; i < was->count; i++) {
+		old = shadow_rule(r, &was->of[i]);
+		if (rule_keep_router(&old, r))
+			return;
+	}
+}
+
+/* In the place of all shadowed rules that are there. */
+static int apply_shadows(const struct rule_file *f)
+{
+	struct shunt_shadows was;
+	__u32 i;
+	int error = 0;
+
+	if (!f->shadows)
+		return shadows_none() ? 0 : shadows_clear();
+	for (i = 0; i < f->shadows && !error; i++) {
+		error = shadows_get(&f->shadow[i].rule, &was);
+		if (!error)
+			keep_shadow_router(&f->shadow[i].rule, &was);
+	}
+	if (!error)
+		error = shadows_clear();
+	for (i = 0; i < f->shadows && !error; i++)
+		error = shadows_append(&f->shadow[i].rule);
+	return error;
 }
 
 int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
@@ -77,7 +114,7 @@ int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 	compare(f, ret);
 	if (ret->added + ret->changed + ret->deleted)
 		error = rules_replace(f->rule, f->count);
-	return error;
+	return error ? error : apply_shadows(f);
 }
 
 static bool any(const struct rule_changes *c)
@@ -176,6 +213,7 @@ int cmd_save(int argc, char **argv)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
 	_cleanup_free_ const struct shunt_nat_rule **nat = NULL;
+	_cleanup_free_ struct rule_copy *copy = NULL;
 	_cleanup_lock_ int lock = -1;
 	char text[RULE_TEXT], nat_text[NAT_TEXT];
 	unsigned int nats = 0;
@@ -192,12 +230,14 @@ int cmd_save(int argc, char **argv)
 		return lock;
 	error = steer ? rules_sorted(&all, &count) : 0;
 	if (!error)
+		error = rules_copy(all, count, &copy, &count);
+	if (!error)
 		error = nat_store_list(&nat, &nats);
 	if (error)
 		return error;
 	printf("# shunt %s: %u rules\n", SHUNT_VERSION, count + nats);
 	for (i = 0; i < count; i++) {
-		rule_format(all[i], text, sizeof(text));
+		rule_format(&copy[i].rule, text, sizeof(text));
 		puts(text);
 	}
 	for (i = 0; i < nats; i++) {

@@ -22,6 +22,7 @@
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
 #include "cmd/command.h"
+#include "cmd/steer.h"
 #include "cmd/trace.h"
 #include "config/defaults.h"
 #include "util/cleanup.h"
@@ -339,6 +340,27 @@ static void check_tracing(void)
 	found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
 }
 
+/* ziti-router opens its listeners on 127.0.0.1 only, whatever its services are. */
+static void check_ipv6_services(void)
+{
+	_cleanup_free_ const struct shunt_rule **all = NULL;
+	_cleanup_fd_ int steer = pin_open("progs", "shunt_steer");
+	_cleanup_lock_ int lock = -1;
+	__u32 i, count = 0, dead = 0;
+
+	if (steer < 0 || home_netns())
+		return;
+	lock = rules_lock();
+	if (lock < 0 || rules_sorted(&all, &count))
+		return;
+	for (i = 0; i < count; i++)
+		dead += *all[i]->service && only_ipv4_listens(all[i]);
+	if (dead)
+		found(WARN, "IPv6 services", "give them IPv4 addresses or host names",
+		      "%u rule%s to [::1] of a router that listens on 127.0.0.1 only, as ziti-router "
+		      "does: it can't take IPv6, and the packets pass", dead, dead == 1 ? "" : "s");
+}
+
 int cmd_check(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "help")) {
@@ -365,6 +387,7 @@ int cmd_check(int argc, char **argv)
 	check_foreign();
 	check_memory();
 	check_tracing();
+	check_ipv6_services(); /* the last: it may go to another network namespace */
 	if (opt.json)
 		json_close(stdout, ']');
 	return worst == FAIL ? -ENOTSUP : 0;

@@ -17,7 +17,9 @@
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/rule_socket.h"
+#include "cmd/services.h"
 #include "cmd/steer.h"
+#include "rules/routers.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -47,10 +49,13 @@ static int help(void)
 	     "       shunt diverter -V\n\n"
 	     "What ziti-router calls for each of its services, by the name shunt-diverter, if its\n"
 	     "tunnel says 'mode: tproxy:/usr/local/sbin/shunt-diverter'. -I steers to 127.0.0.1:PORT\n"
-	     "([::1] for IPv6); with PORT 0 it makes a rule that says pass. A rule for the same\n"
-	     "packets is replaced. -D without -p or -l is for both protocols and all ports; deleting\n"
-	     "what is not there is no error. -V prints the version, and fails if nothing is loaded or\n"
-	     "the caller may not change rules: who is not root has to be in the group of 'shunt run'.");
+	     "([::1] for IPv6); with PORT 0 it makes a rule that says pass. The service's\n"
+	     "rule for the same packets is replaced; that of another service comes back when this one\n"
+	     "is deleted. -D deletes the newest whose listener is gone, else the newest. Without -p or\n"
+	     "-l it is for both protocols and all ports; deleting what is not there is no error.\n"
+	     "-V prints the version, and fails if nothing is loaded or the caller may not change\n"
+	     "rules: who is not root has to be in the group of 'shunt run'. It deletes the rules of\n"
+	     "routers that have ended.");
 	return 0;
 }
 
@@ -92,6 +97,16 @@ static int read_words(int argc, char **argv, struct words *ret)
 	return 0;
 }
 
+/* ziti-router says 32 for a source without a length, of IPv6 too. An address with more
+ * bits than that is no network: then it is the one source. */
+static bool is_bare_source(char address, __u8 family, unsigned int len, const __u8 addr[16])
+{
+	__u8 masked[16];
+
+	memcpy(masked, addr, sizeof(masked));
+	return address == 'o' && family == AF_INET6 && len == 32 && mask_address(masked, 32);
+}
+
 static int read_prefix(const struct words *w, char address, char length, __u8 *ret_family,
 		       __u8 ret_addr[16], __u8 *ret_len)
 {
@@ -104,6 +119,11 @@ static int read_prefix(const struct words *w, char address, char length, __u8 *r
 	if (len_word && !parse_number(len_word, bits, &len))
 		return refuse("-%c '%s': the prefix length is not a number from 0 to %u", length,
 			      len_word, bits);
+	if (is_bare_source(address, family, len, addr)) {
+		if (w->action == 'I')
+			say("-o '%s' -n 32: taken for this one address", ip);
+		len = 128;
+	}
 	mask_address(addr, len);
 	memcpy(ret_addr, addr, sizeof(addr));
 	*ret_family = family;
@@ -240,11 +260,23 @@ static void read_service(const struct words *w, struct shunt_rule *r)
 			r->service[i] = '_';
 }
 
+/* A router has opened the listener before it calls. To find out whose it is takes much
+ * longer than to see that there is none. */
+static __u8 maker_of(const struct shunt_rule *r)
+{
+	pid_t caller = caller_parent();
+	__u8 known = router_find(caller);
+
+	if (known || r->action != SHUNT_STEER || rule_listens(r) != LISTENER_THERE)
+		return known;
+	return router_enter(caller, r);
+}
+
 static int insert(const struct words *w)
 {
 	_cleanup_lock_ int lock = -1;
 	struct shunt_rule r = {};
-	bool added, never = false;
+	bool never = false;
 	int error = read_match(w, &r, &never);
 
 	if (error)
@@ -262,7 +294,14 @@ static int insert(const struct words *w)
 		say("no interface '%s' yet", r.ifname);
 	read_service(w, &r);
 	lock = rules_lock();
-	return lock < 0 ? lock : rules_add(&r, &added);
+	if (lock < 0)
+		return lock;
+	r.router = maker_of(&r);
+	error = service_add(&r);
+	if (!error && only_ipv4_listens(&r))
+		say("nobody listens at [::1]:%u, only at 127.0.0.1, as ziti-router does: it can't take "
+		    "IPv6, and the packets pass", r.to_port);
+	return error;
 }
 
 /* Is r one that the words mean, which may leave out protocol and ports? */
@@ -313,7 +352,7 @@ static int delete(const struct words *w, int argc, char **argv)
 	if (!r.proto || (!word(w, 'l') && !word(w, 'h')))
 		error = delete_meant(w, &r);
 	else
-		error = rules_del(&r);
+		error = service_del(&r, router_find(caller_parent()));
 	if (error != -ENOENT)
 		return error;
 	say_missing("rule", argc - 1, argv + 1);
@@ -344,8 +383,11 @@ static int copy_listed(const struct words *w, const struct shunt_rule *like,
 	for (i = 0; i < count; i++)
 		if (listed(w, all[i], like))
 			all[kept++] = all[i];
-	*ret_count = kept;
-	return error ? error : rules_copy(all, kept, ret);
+	if (!error)
+		error = rules_copy(all, kept, ret, ret_count);
+	if (!error)
+		find_listeners(*ret, *ret_count);
+	return error;
 }
 
 static int list(const struct words *w)
@@ -393,6 +435,7 @@ static int show_version(void)
 			    "reach listeners here");
 	puts(SHUNT_VERSION);
 	say_without_lo();
+	services_sweep(); /* a router starts; that others have left rules must not stop it */
 	return 0;
 }
 

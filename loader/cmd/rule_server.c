@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "rules/routers.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
@@ -44,6 +45,7 @@ static const char *const steer_verbs[] = { "add", "del", "list", "flush", "prune
 
 static bool serving;
 static __u64 caller;
+static pid_t caller_pid;
 
 bool serves_call(void)
 {
@@ -53,6 +55,11 @@ bool serves_call(void)
 __u64 caller_netns(void)
 {
 	return serving ? caller : own_netns();
+}
+
+pid_t caller_parent(void)
+{
+	return serving ? parent_of(caller_pid) : getppid();
 }
 
 int rule_group(const char *name, gid_t *ret)
@@ -179,9 +186,13 @@ static void serve_call(int conn)
 	const struct rlimit most = { MAX_OUTPUT, MAX_OUTPUT };
 	_cleanup_free_ struct rule_request *r = calloc(1, RULE_REQUEST_MAX + 1);
 	char status[2] = { ANSWER_STATUS };
+	socklen_t size = sizeof(struct ucred);
+	struct ucred peer;
 	int out, err;
 	ssize_t len;
 
+	if (!getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		caller_pid = peer.pid;
 	set_timeout(conn, SO_RCVTIMEO, REQUEST_SEC);
 	set_timeout(conn, SO_SNDTIMEO, READ_SEC);
 	len = r ? recv(conn, r, RULE_REQUEST_MAX, MSG_TRUNC) : -1;

@@ -61,6 +61,10 @@ bool serves_call(void);
 /* Cookie of the network namespace of the process that wants the change. */
 __u64 caller_netns(void);
 
+/* The process that started the one that wants the change, such as a router its diverter;
+ * 0 if it can't be told. */
+pid_t caller_parent(void);
+
 struct rule_server {
 	pid_t pid;        /* 0: none */
 	gid_t group;

@@ -13,6 +13,7 @@
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/rule_socket.h"
+#include "cmd/services.h"
 #include "cmd/steer.h"
 #include "rules/counters.h"
 #include "rules/rule.h"
@@ -49,13 +50,15 @@ static int steer_add(int argc, char **argv)
 	int error;
 
 	error = rule_parse(argc - 1, argv + 1, &r);
+	if (!error && r.shadowed)
+		error = refuse("steer add: 'shadowed' is a word of rule files");
 	if (error)
 		return error;
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;
 	was = rules_find(&r);
-	same = was && rule_same_effect(was, &r);
+	same = was && rule_keep_router(was, &r);
 	error = rule_is_local(&r) ? local_begin() : 0;
 	if (!error)
 		error = rules_add(&r, &added);
@@ -99,7 +102,6 @@ static int steer_flush(int argc, char **argv)
 	return rules_flush();
 }
 
-/* Why the rule meets no packet, "" if nothing is known to keep them away. */
 static const char *iface_trouble(const struct shunt_rule *r)
 {
 	unsigned int now = *r->ifname && !rule_is_local(r) ? if_nametoindex(r->ifname) : r->ifindex;
@@ -122,6 +124,34 @@ static int widest(const struct rule_copy *all, __u32 count)
 	return max;
 }
 
+bool only_ipv4_listens(const struct shunt_rule *r)
+{
+	static const __u8 loopback[16] = { [15] = 1 };
+	struct shunt_rule v4 = *r;
+
+	if (r->family != AF_INET6 || r->action != SHUNT_STEER ||
+	    memcmp(r->to, loopback, sizeof(loopback)) || rule_listens(r) != LISTENER_NONE)
+		return false;
+	v4.family = AF_INET;
+	memcpy(v4.to, "\x7f\0\0\1", 4);
+	return rule_listens(&v4) == LISTENER_THERE;
+}
+
+void find_listeners(struct rule_copy *all, __u32 count)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++)
+		all[i].only_ipv4 = *all[i].rule.service && only_ipv4_listens(&all[i].rule);
+}
+
+/* Why the rule meets no packet, "" if nothing is known to keep them away. */
+static const char *trouble(const struct rule_copy *c)
+{
+	return c->only_ipv4 ? " (the router listens on 127.0.0.1 only: it can't take IPv6)" :
+			      iface_trouble(&c->rule);
+}
+
 static void list_text(const struct rule_copy *all, __u32 count)
 {
 	int width = widest(all, count);
@@ -132,14 +162,27 @@ static void list_text(const struct rule_copy *all, __u32 count)
 		const struct rule_counts *c = &all[i].counts;
 
 		rule_format(&all[i].rule, text, sizeof(text));
+		if (all[i].rule.shadowed) {
+			printf("%-*s  comes back when the rule above is deleted\n", width, text);
+			continue;
+		}
 		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu", width, text,
 		       c->packets, c->bytes, c->flows, c->misses);
 		if (c->own)
 			printf(" own services %llu", c->own);
 		if (c->loops)
 			printf(" loops ended %llu", c->loops);
-		puts(iface_trouble(&all[i].rule));
+		puts(trouble(&all[i]));
 	}
+}
+
+static void list_object(const struct rule_copy *c)
+{
+	json_open(stdout, '{');
+	rule_json_fields(stdout, &c->rule, &c->counts);
+	if (c->only_ipv4)
+		json_bool(stdout, "only_ipv4_listens", true);
+	json_close(stdout, '}');
 }
 
 static void list_json(const struct rule_copy *all, __u32 count)
@@ -148,7 +191,7 @@ static void list_json(const struct rule_copy *all, __u32 count)
 
 	json_open(stdout, '[');
 	for (i = 0; i < count; i++)
-		rule_json(stdout, &all[i].rule, &all[i].counts);
+		list_object(&all[i]);
 	json_close(stdout, ']');
 }
 
@@ -170,7 +213,11 @@ static int copy_all(struct rule_copy **ret, __u32 *ret_count)
 	if (lock < 0)
 		return lock;
 	error = rules_sorted(&all, ret_count);
-	return error ? error : rules_copy(all, *ret_count, ret);
+	if (!error)
+		error = rules_copy(all, *ret_count, ret, ret_count);
+	if (!error)
+		find_listeners(*ret, *ret_count);
+	return error;
 }
 
 static int steer_list(int argc, char **argv)
@@ -237,7 +284,7 @@ static int prune(const struct shunt_rule **all, __u32 count, __u32 ticks)
 	}
 	for (i = 0; i < found && !error; i++) {
 		say_rule("deleted", &old[i]);
-		error = rules_del(&old[i]);
+		error = services_prune(&old[i]);
 	}
 	return error;
 }

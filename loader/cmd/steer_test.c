@@ -341,7 +341,9 @@ static int copy_rules(const struct probe *f, const struct shunt_rule *hit, struc
 		return fail(-ENOMEM, "the rules");
 	order[0] = hit;
 	memcpy(order + a->hit, all, a->others * sizeof(*order));
-	return rules_copy(order, a->hit + a->others, &a->rules);
+	error = rules_copy(order, a->hit + a->others, &a->rules, &count);
+	a->others = error ? 0 : count - a->hit;
+	return error;
 }
 
 static int ask_target(const struct probe *f, struct answer *a)
@@ -399,6 +401,12 @@ static void listener_text(const struct answer *a)
 		printf("    %s\n", words[a->listener]);
 }
 
+static const char *why_lost(const struct shunt_rule *hit, const struct shunt_rule *r)
+{
+	return r->shadowed && rule_same_match(hit, r) ? "older than the rule for the same packets" :
+							 rule_lost(hit, r);
+}
+
 static void test_text(const struct probe *f, const struct answer *a)
 {
 	const struct shunt_rule *hit = hit_of(a);
@@ -415,7 +423,7 @@ static void test_text(const struct probe *f, const struct answer *a)
 		listener_text(a);
 	for (i = 0; i < a->others; i++) {
 		rule_format(&other(a, i)->rule, text, sizeof(text));
-		printf("not %s\n    %s\n", text, rule_lost(hit, &other(a, i)->rule));
+		printf("not %s\n    %s\n", text, why_lost(hit, &other(a, i)->rule));
 	}
 }
 
@@ -450,7 +458,7 @@ static void test_json(const struct probe *f, const struct answer *a)
 	for (i = 0; hit && i < a->others; i++) {
 		json_open(stdout, '{');
 		rule_json_fields(stdout, &other(a, i)->rule, &other(a, i)->counts);
-		json_string(stdout, "why", rule_lost(hit, &other(a, i)->rule));
+		json_string(stdout, "why", why_lost(hit, &other(a, i)->rule));
 		json_close(stdout, '}');
 	}
 	json_close(stdout, ']');

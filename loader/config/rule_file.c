@@ -81,11 +81,17 @@ static int read_rule(struct rule_file *f, unsigned int number, int count, char *
 	struct rule_line l = { .number = number };
 	int error = rule_parse(count, word, &l.rule);
 
-	if (!error)
+	if (!error && l.rule.shadowed)
+		error = make_room(&f->shadow, f->shadows, sizeof(*f->shadow));
+	else if (!error)
 		error = make_room(&f->line, f->count, sizeof(*f->line));
-	if (!error)
+	if (error)
+		return error;
+	if (l.rule.shadowed)
+		f->shadow[f->shadows++] = l;
+	else
 		f->line[f->count++] = l;
-	return error;
+	return 0;
 }
 
 static int read_nat(struct rule_file *f, unsigned int number, int count, char **word)
@@ -176,6 +182,31 @@ static int refuse_double(const struct rule_file *f, const char *text, unsigned i
 	return -EINVAL;
 }
 
+/* Each shadowed rule needs one that shadows it. order has the others by what they match. */
+static int check_shadows(const struct rule_file *f, const struct rule_line **order)
+{
+	char text[RULE_TEXT];
+	__u32 i, low, high, mid;
+
+	for (i = 0; i < f->shadows; i++) {
+		for (low = 0, high = f->count; low < high;) {
+			mid = low + (high - low) / 2;
+			if (rule_order(&order[mid]->rule, &f->shadow[i].rule) < 0)
+				low = mid + 1;
+			else
+				high = mid;
+		}
+		if (low < f->count && rule_same_match(&order[low]->rule, &f->shadow[i].rule))
+			continue;
+		rule_format(&f->shadow[i].rule, text, sizeof(text));
+		message_place(f->name, f->shadow[i].number);
+		refuse("'%s': no line has the rule for the same packets that shadows this one", text);
+		message_place(NULL, 0);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_doubles(const struct rule_file *f)
 {
 	_cleanup_free_ const struct rule_line **order = calloc(f->count + 1, sizeof(*order));
@@ -193,7 +224,7 @@ static int check_doubles(const struct rule_file *f)
 		rule_format(&order[i]->rule, text, sizeof(text));
 		return refuse_double(f, text, order[i - 1]->number, order[i]->number);
 	}
-	return 0;
+	return check_shadows(f, order);
 }
 
 /* By what rules match, then by line; that is, by place in the array. */
@@ -281,6 +312,7 @@ void rule_file_free(struct rule_file *f)
 	free(f->option);
 	free(f->option_line);
 	free(f->line);
+	free(f->shadow);
 	free(f->rule);
 	free(f->nat);
 	free(f->nat_line);

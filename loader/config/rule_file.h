@@ -22,6 +22,8 @@ struct rule_file {
 	struct rule_line *line;
 	const struct shunt_rule **rule; /* the same, one by one */
 	__u32 count;
+	struct rule_line *shadow; /* shadowed rules, the newest first */
+	__u32 shadows;
 	struct shunt_nat_rule *nat;
 	unsigned int *nat_line; /* one for each */
 	__u32 nats;

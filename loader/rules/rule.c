@@ -28,6 +28,7 @@ enum word {
 	WORD_OWN,
 	WORD_PASS,
 	WORD_SERVICE,
+	WORD_SHADOWED,
 	WORD_COUNT,
 };
 
@@ -322,6 +323,13 @@ static int set_service(struct draft *d, const char *word)
 	return 0;
 }
 
+static int set_shadowed(struct draft *d, const char *word)
+{
+	(void)word;
+	d->rule.shadowed = 1;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	bool alone; /* no value follows */
@@ -337,6 +345,7 @@ static const struct {
 	[WORD_OWN] = { "own", false, set_own },
 	[WORD_PASS] = { "pass", true, set_pass },
 	[WORD_SERVICE] = { "service", false, set_service },
+	[WORD_SHADOWED] = { "shadowed", true, set_shadowed },
 };
 
 /* Reads one keyword and its value; *i moves to the last word read. */
@@ -543,6 +552,8 @@ void rule_format(const struct shunt_rule *r, char *text, size_t size)
 	}
 	if (*r->service)
 		append(text, size, " service %s", r->service);
+	if (r->shadowed)
+		append(text, size, " shadowed");
 }
 
 static int by_dst_len(const struct shunt_rule *a, const struct shunt_rule *b)
@@ -655,7 +666,17 @@ bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b)
 {
 	return a->action == b->action && a->to_port == b->to_port &&
 	       !memcmp(a->to, b->to, sizeof(a->to)) && a->ifindex == b->ifindex &&
-	       a->old == b->old && a->own == b->own && !strcmp(a->service, b->service);
+	       a->old == b->old && a->own == b->own && a->router == b->router &&
+	       !strcmp(a->service, b->service);
+}
+
+bool rule_keep_router(const struct shunt_rule *was, struct shunt_rule *r)
+{
+	r->router = was->router;
+	if (rule_same_effect(was, r))
+		return true;
+	r->router = 0;
+	return false;
 }
 
 void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)
@@ -687,6 +708,8 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_cou
 	}
 	if (*r->service)
 		json_string(f, "service", r->service);
+	if (r->shadowed)
+		json_bool(f, "shadowed", true);
 	json_number(f, "packets", c->packets);
 	json_number(f, "bytes", c->bytes);
 	json_number(f, "flows", c->flows);

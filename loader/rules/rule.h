@@ -5,7 +5,9 @@
  *
  *   tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]
  *   [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT [own take|keep] | pass)
- *   [service ID]
+ *   [service ID] [shadowed]
+ *
+ * In a rule file 'shadowed' is for those that rules/shadowed.h keeps.
  */
 #ifndef SHUNT_RULE_H
 #define SHUNT_RULE_H
@@ -75,6 +77,10 @@ bool rule_same_match(const struct shunt_rule *a, const struct shunt_rule *b);
 
 /* Do rules of the same match do the same to a packet? */
 bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b);
+
+/* A rule in words is the one that is in force, with the router that made that, if both
+ * do the same otherwise: then true. */
+bool rule_keep_router(const struct shunt_rule *was, struct shunt_rule *r);
 
 /* Precedence of two rules of one protocol and destination prefix: negative if
  * a is tried first, 0 only if they have the same match. */

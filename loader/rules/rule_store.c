@@ -17,6 +17,7 @@
 #include "rules/counters.h"
 #include "rules/prefix_nodes.h"
 #include "rules/rebuild.h"
+#include "rules/shadowed.h"
 #include "rules/store_validate.h"
 #include "util/array.h"
 #include "util/cleanup.h"
@@ -58,10 +59,45 @@ void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)
 	tally_counts(r->tally, ret);
 }
 
-int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **ret)
+/* Of the shadowed rules below each of these, too. */
+static int copy_shadows(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **copy,
+			__u32 *ret_count)
+{
+	struct rule_copy *out = NULL;
+	__u32 i, j, n = 0, room = 0;
+	struct shunt_shadows s;
+	int error = 0;
+
+	for (i = 0; i < count && !error; i++) {
+		error = shadows_get(rules[i], &s);
+		if (!error && n + 1 + s.count > room) {
+			void *more = realloc(out, (room = 2 * (n + 1 + s.count)) * sizeof(*out));
+
+			out = more ? more : out;
+			error = more ? 0 : fail(-ENOMEM, "the rules");
+		}
+		if (error)
+			break;
+		out[n++] = (*copy)[i];
+		for (j = 0; j < s.count; j++) {
+			out[n] = (struct rule_copy){ .rule = shadow_rule(rules[i], &s.of[j]) };
+			out[n++].rule.shadowed = 1;
+		}
+	}
+	free(error ? out : *copy);
+	if (error)
+		return error;
+	*copy = out;
+	*ret_count = n;
+	return 0;
+}
+
+int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **ret,
+	       __u32 *ret_count)
 {
 	struct rule_copy *copy = calloc(count + 1, sizeof(*copy));
 	__u32 i;
+	int error;
 
 	if (!copy)
 		return fail(-ENOMEM, "%u rules", count);
@@ -69,7 +105,15 @@ int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_c
 		copy[i].rule = *rules[i];
 		rules_counts(rules[i], &copy[i].counts);
 	}
+	if (count && !shadows_none()) {
+		error = copy_shadows(rules, count, &copy, &count);
+		if (error) {
+			free(copy);
+			return error;
+		}
+	}
 	*ret = copy;
+	*ret_count = count;
 	return 0;
 }
 
@@ -279,8 +323,11 @@ int rules_add(const struct shunt_rule *r, bool *ret_new)
 /* There may be two, if a command was killed while it moved the rule. */
 int rules_del(const struct shunt_rule *match)
 {
-	int error = take_away(match, 0, true);
+	const struct shunt_shadows none = {};
+	int error = shadows_put(match, &none);
 
+	if (!error)
+		error = take_away(match, 0, true);
 	while (!error && *match->ifname && rules_find(match))
 		error = take_away(match, 0, true);
 	return error;
@@ -366,7 +413,9 @@ int rules_rebind(void)
 
 int rules_flush(void)
 {
-	return install(NULL, 0, store.book->tally_top);
+	int error = shadows_clear();
+
+	return error ? error : install(NULL, 0, store.book->tally_top);
 }
 
 int rules_open(void)

@@ -34,7 +34,8 @@ int rules_validate(void);
  * counters go on; *ret_new tells which. 0 or -errno, said. */
 int rules_add(const struct shunt_rule *r, bool *ret_new);
 
-/* Removes the rule with the same match; -ENOENT, unsaid, if there is none. */
+/* Removes the rule with the same match, and those that it shadows; -ENOENT, unsaid,
+ * if there is none. */
 int rules_del(const struct shunt_rule *match);
 
 /* Puts these rules in the place of all that are there, in one step; they must
@@ -46,7 +47,7 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count);
  * said. */
 int rules_rebind(void);
 
-/* Removes all rules, in one step. 0 or -errno, said. */
+/* Removes all rules, in one step, and the shadowed ones before. 0 or -errno, said. */
 int rules_flush(void);
 
 /* The rule with the same match, NULL if there is none. */
@@ -62,11 +63,13 @@ void rules_counts(const struct shunt_rule *r, struct rule_counts *ret);
 struct rule_copy {
 	struct shunt_rule rule;
 	struct rule_counts counts;
+	bool only_ipv4; /* only_ipv4_listens(), where somebody has asked */
 };
 
-/* Copies these rules in their order; the array is the caller's to free. 0 or -errno,
- * said. */
-int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **ret);
+/* Copies these rules in their order, each with the rules that it shadows after it; the
+ * array is the caller's to free. 0 or -errno, said. */
+int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **ret,
+	       __u32 *ret_count);
 
 /* All rules, by protocol and in order of precedence. The array is the
  * caller's to free; what it points to lives until rules are changed. 0 or

@@ -236,7 +236,7 @@ static void rules_keep_their_counters(void **unused)
 	struct shunt_rule r = rule("tcp dst 10.0.0.1 to 127.0.0.1:9");
 	const struct shunt_rule *was;
 	struct rule_copy *copy;
-	__u32 tally;
+	__u32 tally, copied = 0;
 	bool new;
 
 	(void)unused;
@@ -247,7 +247,8 @@ static void rules_keep_their_counters(void **unused)
 	assert_false(new);
 	was = rules_find(&r);
 	assert_int_equal(was->tally, tally);
-	assert_int_equal(rules_copy(&was, 1, &copy), 0);
+	assert_int_equal(rules_copy(&was, 1, &copy, &copied), 0);
+	assert_int_equal(copied, 1);
 	assert_memory_equal(&copy->rule, was, sizeof(*was));
 	assert_int_equal(copy->counts.packets, 0);
 	assert_true(copy->counts.hit > 0);

@@ -35,6 +35,26 @@ struct shunt_state_map {
 };
 MAP(shunt_state);
 
+/* rules for the same packets as one that is newer; no program reads them */
+struct shunt_shadowed_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SHUNT_MATCHES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct shunt_match);
+	__type(value, struct shunt_shadows);
+};
+MAP(shunt_shadowed);
+
+/* who made rules; no program reads it */
+struct shunt_routers_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_ROUTERS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct shunt_router);
+};
+MAP(shunt_routers);
+
 /* one entry: counters */
 struct shunt_count_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
