@@ -47,11 +47,13 @@ carry()
 	done
 }
 
-# ziti [OPTION]: peers/router.c, with the socket options of ziti-router
+# ziti [OPTION]: peers/router.c, with the socket options of ziti-router, and like that on
+# 127.0.0.1 only. What comes by IPv6 another router carries, with the same options.
 ziti()
 {
-	spawn ziti "$PEERS/router" "$@" tcp 127.0.0.1 9001 tcp ::1 9001 \
-		udp 127.0.0.1 9001 udp ::1 9001
+	spawn ziti "$PEERS/router" "$@" tcp 127.0.0.1 9001 udp 127.0.0.1 9001
+	spawn ipv6 "$PEERS/router" "$@" tcp ::1 9001 udp ::1 9001
+	wait_for has_said ipv6 ready
 	wait_for has_said ziti ready
 	is_running ziti && return
 	reap ziti || [ $? != 77 ] || skip "no MPTCP in this kernel"
@@ -196,7 +198,7 @@ squid_config()
 	both_fetch
 }
 
-@test "the same with an MPTCP listener, as Go makes them" {
+@test "the same with an MPTCP listener, as Go makes them where nothing forbids it" {
 	need haproxy curl
 	serve_web
 	ziti --mptcp

@@ -3,8 +3,9 @@
  * router [--mptcp] {tcp|udp HOST PORT}...
  *
  * A router with the socket options of ziti-router: listeners with
- * IP_TRANSPARENT, of UDP with IP_RECVORIGDSTADDR too; the answers to a datagram
- * come from an unconnected socket that is bound to where it was sent. It
+ * IP_TRANSPARENT, SO_REUSEADDR and IP_RECVORIGDSTADDR; the answers to a datagram
+ * come from an unconnected socket like these that is bound to where it was sent.
+ * ziti-router itself listens on 127.0.0.1 only; other routers on ::1 too. It
  * carries everything to the original destination, from the client's address
  * and port, so that the service there can tell no difference. Bytes may stay
  * in flight as long as they like: TCP is carried by two threads a connection.
@@ -46,6 +47,8 @@ static int transparent_socket(int family, int type, int protocol)
 		die("socket");
 	set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	set_option(fd, v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
+	if (!v6 && protocol != IPPROTO_MPTCP) /* which does not know it */
+		set_option(fd, SOL_IP, IP_RECVORIGDSTADDR, 1);
 	return fd;
 }
 
@@ -164,7 +167,6 @@ static struct flow *flow_of(const union address *client, const union address *se
 	f->client = *client;
 	f->service = *service;
 	f->ends.to = transparent_socket(service->sa.sa_family, SOCK_DGRAM, 0);
-	set_option(f->ends.to, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (bind(f->ends.to, &service->sa, address_len(service)))
 		die("bind to the original destination");
 	f->ends.from = transparent_socket(client->sa.sa_family, SOCK_DGRAM, 0);
@@ -176,6 +178,7 @@ static struct flow *flow_of(const union address *client, const union address *se
 	return f;
 }
 
+/* ziti-router knows IP_ORIGDSTADDR only; a router with IPv6 the other one too. */
 static bool original_destination(struct msghdr *msg, union address *ret)
 {
 	struct cmsghdr *c;
@@ -226,9 +229,8 @@ static void start(bool tcp, union address a)
 		die("malloc");
 	*fd = transparent_socket(a.sa.sa_family, tcp ? SOCK_STREAM : SOCK_DGRAM,
 				 tcp && mptcp ? IPPROTO_MPTCP : 0);
-	if (!tcp)
-		set_option(*fd, v6 ? SOL_IPV6 : SOL_IP,
-			   v6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR, 1);
+	if (!tcp && v6)
+		set_option(*fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1);
 	if (bind(*fd, &a.sa, address_len(&a)) || (tcp && listen(*fd, 128)))
 		die("listen");
 	begin(tcp ? serve_tcp : serve_udp, fd);

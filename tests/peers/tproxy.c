@@ -2,7 +2,7 @@
 /*
  * tproxy [OPTION]... {tcp|udp HOST PORT}...
  *
- * Listens as ziti-router does: TCP with IP_TRANSPARENT, UDP with
+ * Listens as ziti-router does, but where it is told, IPv6 included: TCP with IP_TRANSPARENT, UDP with
  * IP_RECVORIGDSTADDR too. Answers come from the original destination, for UDP
  * through an unconnected socket that is bound there and kept for the flow.
  *
