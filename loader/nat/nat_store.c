@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * All rules of one protocol and destination prefix are compiled together: each
- * port belongs to the rule with the narrowest range, and runs of ports are cut
- * into aligned blocks, for which the hash has an entry. An entry is written
- * before those that it takes over from are removed, and a shape is there as
- * long as some entry has it. What targets the rules have is compiled likewise,
- * from a mirror of each rule that has the target for its destination.
+ * An entry of the hash is written before those that it takes over from are removed, and a
+ * shape is there as long as some entry has it. So a packet finds a rule at any moment of
+ * a change.
  */
 #include "nat/nat_store.h"
 
@@ -19,24 +16,11 @@
 #include <bpf/bpf.h>
 
 #include "bpf/pins.h"
+#include "nat/nat_compile.h"
 #include "nat/nat_rule.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-
-#define PORTS 65536
-
-struct entry {
-	struct shunt_nat_match key;
-	struct shunt_nat_target target;
-};
-
-struct entries {
-	struct entry *at;
-	size_t count;
-	size_t room;
-	bool targets; /* they are of mirrors */
-};
 
 static struct shunt_nat *nat;
 static struct shunt_nat_rule *rules;
@@ -44,207 +28,13 @@ static struct shunt_nat_shapes *shapes;
 static struct shunt_nat_ports *ports;
 static int match_fd = -1;
 
-static void free_entries(struct entries *e)
-{
-	free(e->at);
-}
-
-#define _cleanup_entries_ _cleanup_(free_entries)
-
-static int add_entry(struct entries *e, const struct entry *entry)
-{
-	size_t room = e->room ? 2 * e->room : 64;
-	struct entry *at;
-
-	if (e->count == e->room) {
-		at = realloc(e->at, room * sizeof(*at));
-		if (!at)
-			return -ENOMEM;
-		e->at = at;
-		e->room = room;
-	}
-	e->at[e->count++] = *entry;
-	return 0;
-}
-
-static int compare_at(const void *a, const void *b)
-{
-	return nat_rule_compare(*(const struct shunt_nat_rule *const *)a,
-				*(const struct shunt_nat_rule *const *)b);
-}
-
-/* Those of from[count] that are used, sorted. */
-static int list(const struct shunt_nat_rule *from, unsigned int count,
-		const struct shunt_nat_rule ***ret, unsigned int *ret_count)
-{
-	const struct shunt_nat_rule **all = calloc(count + 1, sizeof(*all));
-	unsigned int i, n = 0;
-
-	if (!all)
-		return fail(-ENOMEM, "can't list the rules");
-	for (i = 0; i < count; i++)
-		if (from[i].used)
-			all[n++] = &from[i];
-	sort_array(all, n, sizeof(*all), compare_at);
-	*ret = all;
-	*ret_count = n;
-	return 0;
-}
-
 int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count)
 {
-	return list(rules, nat->rules, ret, ret_count);
-}
-
-static struct shunt_nat_rule mirror(const struct shunt_nat_rule *r)
-{
-	struct shunt_nat_rule m = *r;
-
-	memcpy(m.dst, r->to, sizeof(m.dst));
-	m.dst_len = r->to_len;
-	if (r->to_low) {
-		m.dport_low = r->to_low;
-		m.dport_high = r->to_high;
-	}
-	return m;
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-	return memcmp(&((const struct entry *)a)->key, &((const struct entry *)b)->key,
-		      sizeof(struct shunt_nat_match));
-}
-
-/* One aligned block of ports for a rule. */
-static int add_block(struct entries *e, const struct shunt_nat_rule *r, unsigned int port,
-		     unsigned int port_len)
-{
-	struct entry entry = {
-		.key = { .port = port, .family = r->family, .proto = r->proto,
-			 .dst_len = r->dst_len, .port_len = port_len,
-			 .is_target = e->targets },
-		.target = { .rule = e->targets ? 0 : r - rules, .ifindex = r->ifindex, .dport_low = r->dport_low,
-			    .to_low = r->to_low, .keep = r->to_len,
-			    .shift = r->to_low != r->to_high },
-	};
-
-	memcpy(entry.key.dst, r->dst, sizeof(r->dst));
-	memcpy(entry.target.to, r->to, sizeof(r->to));
-	return add_entry(e, &entry);
-}
-
-/* The ports from low up to end, which is none of them. */
-static int add_run(struct entries *e, const struct shunt_nat_rule *r, unsigned int low,
-		   unsigned int end)
-{
-	unsigned int len, size;
-	int error = 0;
-
-	while (low < end && !error) {
-		for (len = 0; len < 16; len++) {
-			size = PORTS >> len;
-			if (!(low % size) && low + size <= end)
-				break;
-		}
-		error = add_block(e, r, low, len);
-		low += PORTS >> len;
-	}
-	return error;
-}
-
-/* The first port from port on that nobody owns; next of an owned one is after
- * it. */
-static __u32 first_free(__u32 *next, __u32 port)
-{
-	while (next[port] != port)
-		port = next[port] = next[next[port]];
-	return port;
-}
-
-/* The entries for count rules of one prefix, sorted as nat_rule_compare() does. */
-static int compile(const struct shunt_nat_rule **group, unsigned int count, struct entries *e)
-{
-	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
-	_cleanup_free_ __u32 *next = NULL;
-	__u32 port, low = 0;
-	unsigned int i;
-	int error = 0;
-
-	if (count == 1)
-		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
-	owner = calloc(PORTS + 1, sizeof(*owner));
-	next = calloc(PORTS + 1, sizeof(*next));
-	if (!owner || !next)
-		return -ENOMEM;
-	for (port = 0; port <= PORTS; port++)
-		next[port] = port;
-	for (i = 0; i < count; i++) {
-		port = first_free(next, group[i]->dport_low);
-		for (; port <= group[i]->dport_high; port = first_free(next, port)) {
-			owner[port] = group[i];
-			next[port] = port + 1;
-		}
-	}
-	for (port = 1; port <= PORTS && !error; port++) {
-		if (port < PORTS && owner[port] == owner[low])
-			continue;
-		if (owner[low])
-			error = add_run(e, owner[low], low, port);
-		low = port;
-	}
-	return error;
-}
-
-/* Adds the entries for those of count rules that have the prefix of r, or for
- * all if r is NULL. */
-static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
-		       const struct shunt_nat_rule *r, struct entries *e)
-{
-	_cleanup_free_ const struct shunt_nat_rule **all = NULL;
-	unsigned int i, first, n = 0;
-	int error = list(from, count, &all, &n);
-
-	for (first = 0; first < n && !error; first = i) {
-		for (i = first + 1; i < n && nat_rule_same_prefix(all[i], all[first]); i++)
-			;
-		if (!r || nat_rule_same_prefix(all[first], r))
-			error = compile(all + first, i - first, e);
-	}
-	return error;
-}
-
-/* The entries for the rules with the prefix of r, and for the targets of those
- * that share its target's prefix or that of was; for all if r is NULL. Sorted
- * by key. */
-static int entries_for(const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
-		       struct entries *e)
-{
-	_cleanup_free_ struct shunt_nat_rule *mirrors = calloc(nat->rules + 1, sizeof(*mirrors));
-	struct shunt_nat_rule now, before;
-	unsigned int i;
-	int error = mirrors ? add_entries(rules, nat->rules, r, e) : -ENOMEM;
-
-	for (i = 0; i < nat->rules && mirrors; i++)
-		mirrors[i] = mirror(&rules[i]);
-	e->targets = true;
-	if (!error && r)
-		now = mirror(r);
-	if (!error)
-		error = add_entries(mirrors, nat->rules, r ? &now : NULL, e);
-	if (!error && was) {
-		before = mirror(was);
-		if (!nat_rule_same_prefix(&before, &now))
-			error = add_entries(mirrors, nat->rules, &before, e);
-	}
-	e->targets = false;
-	if (error == -ENOMEM)
-		return fail(error, "can't compile the rules");
-	sort_array(e->at, e->count, sizeof(*e->at), compare_entries);
-	return error;
+	return nat_rules_sorted(rules, nat->rules, ret, ret_count);
 }
 
 /* Has programs look at the ports of these entries. */
-static void mark_ports(const struct entries *e)
+static void mark_ports(const struct nat_entries *e)
 {
 	unsigned int i, width, count;
 	__u64 mask, *word;
@@ -254,7 +44,7 @@ static void mark_ports(const struct entries *e)
 		const struct shunt_nat_match *key = &e->at[at].key;
 
 		word = &ports[key->proto == IPPROTO_UDP].bits[key->port / 64];
-		width = PORTS >> key->port_len;
+		width = NAT_PORTS >> key->port_len;
 		count = width < 64 ? 1 : width / 64;
 		mask = width < 64 ? ((1ULL << width) - 1) << key->port % 64 : ~0ULL;
 		for (i = 0; i < count; i++)
@@ -315,7 +105,7 @@ static void publish_changed(struct shunt_nat_shapes s[NAT_GROUPS])
 }
 
 /* Lets programs look for these entries too. */
-static int widen(const struct entries *e)
+static int widen(const struct nat_entries *e)
 {
 	struct shunt_nat_shapes wide[NAT_GROUPS];
 	unsigned int g;
@@ -349,7 +139,7 @@ static int narrow(void)
 
 /* --- changes -------------------------------------------------------------------- */
 
-static int put_entries(const struct entries *e)
+static int put_entries(const struct nat_entries *e)
 {
 	size_t i;
 
@@ -365,13 +155,13 @@ static int put_entries(const struct entries *e)
 }
 
 /* Removes those of old that are not in kept. */
-static int drop_entries(const struct entries *old, const struct entries *kept)
+static int drop_entries(const struct nat_entries *old, const struct nat_entries *kept)
 {
 	size_t i;
 
 	for (i = 0; i < old->count; i++) {
 		if (kept->count && search_array(&old->at[i], kept->at, kept->count, sizeof(*kept->at),
-					   compare_entries))
+					   nat_entries_compare))
 			continue;
 		if (bpf_map_delete_elem(match_fd, &old->at[i].key) && errno != ENOENT)
 			return fail(-errno, "can't remove a rule");
@@ -379,14 +169,14 @@ static int drop_entries(const struct entries *old, const struct entries *kept)
 	return 0;
 }
 
-static int all_entries(struct entries *e)
+static int all_entries(struct nat_entries *e)
 {
 	struct shunt_nat_match *last = NULL;
-	struct entry entry = {};
+	struct nat_entry entry = {};
 	int error = 0;
 
 	while (!error && !bpf_map_get_next_key(match_fd, last, &entry.key)) {
-		error = add_entry(e, &entry);
+		error = nat_entries_add(e, &entry);
 		last = &entry.key;
 	}
 	return error ? fail(error, "can't read the rules") : 0;
@@ -395,10 +185,10 @@ static int all_entries(struct entries *e)
 /* Brings the hash from old to what the rules say for the prefixes of r and was
  * (NULL: for all). */
 static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
-		 const struct entries *old)
+		 const struct nat_entries *old)
 {
-	_cleanup_entries_ struct entries new = {};
-	int error = entries_for(r, was, &new);
+	_cleanup_entries_ struct nat_entries new = {};
+	int error = nat_compile(rules, nat->rules, r, was, &new);
 
 	if (!error)
 		mark_ports(&new);
@@ -416,7 +206,7 @@ static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *wa
 
 static int repair(void)
 {
-	_cleanup_entries_ struct entries old = {};
+	_cleanup_entries_ struct nat_entries old = {};
 	int error = all_entries(&old);
 
 	if (!error)
@@ -467,8 +257,8 @@ static struct shunt_nat_rule *free_slot(void)
 static int change(struct shunt_nat_rule *at, const struct shunt_nat_rule *value)
 {
 	const struct shunt_nat_rule was = *at, *now = value->used ? value : &was;
-	_cleanup_entries_ struct entries old = {};
-	int error = entries_for(now, was.used ? &was : NULL, &old);
+	_cleanup_entries_ struct nat_entries old = {};
+	int error = nat_compile(rules, nat->rules, now, was.used ? &was : NULL, &old);
 
 	if (error)
 		return error;

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "nat/nat_compile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nat/nat_rule.h"
+#include "util/array.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define PORTS NAT_PORTS
+
+void nat_entries_free(struct nat_entries *e)
+{
+	free(e->at);
+}
+
+int nat_entries_add(struct nat_entries *e, const struct nat_entry *entry)
+{
+	size_t room = e->room ? 2 * e->room : 64;
+	struct nat_entry *at;
+
+	if (e->count == e->room) {
+		at = realloc(e->at, room * sizeof(*at));
+		if (!at)
+			return -ENOMEM;
+		e->at = at;
+		e->room = room;
+	}
+	e->at[e->count++] = *entry;
+	return 0;
+}
+
+static int compare_at(const void *a, const void *b)
+{
+	return nat_rule_compare(*(const struct shunt_nat_rule *const *)a,
+				*(const struct shunt_nat_rule *const *)b);
+}
+
+int nat_rules_sorted(const struct shunt_nat_rule *from, unsigned int count,
+		const struct shunt_nat_rule ***ret, unsigned int *ret_count)
+{
+	const struct shunt_nat_rule **all = calloc(count + 1, sizeof(*all));
+	unsigned int i, n = 0;
+
+	if (!all)
+		return fail(-ENOMEM, "can't list the rules");
+	for (i = 0; i < count; i++)
+		if (from[i].used)
+			all[n++] = &from[i];
+	sort_array(all, n, sizeof(*all), compare_at);
+	*ret = all;
+	*ret_count = n;
+	return 0;
+}
+
+/* A rule whose destination is the target of r. */
+static struct shunt_nat_rule mirror(const struct shunt_nat_rule *r)
+{
+	struct shunt_nat_rule m = *r;
+
+	memcpy(m.dst, r->to, sizeof(m.dst));
+	m.dst_len = r->to_len;
+	if (r->to_low) {
+		m.dport_low = r->to_low;
+		m.dport_high = r->to_high;
+	}
+	return m;
+}
+
+int nat_entries_compare(const void *a, const void *b)
+{
+	return memcmp(&((const struct nat_entry *)a)->key, &((const struct nat_entry *)b)->key,
+		      sizeof(struct shunt_nat_match));
+}
+
+/* Adds one aligned block of ports of a rule. */
+static int add_block(struct nat_entries *e, const struct shunt_nat_rule *r, unsigned int port,
+		     unsigned int port_len)
+{
+	struct nat_entry entry = {
+		.key = { .port = port, .family = r->family, .proto = r->proto,
+			 .dst_len = r->dst_len, .port_len = port_len,
+			 .is_target = e->targets },
+		.target = { .rule = e->targets ? 0 : r - e->rules, .ifindex = r->ifindex, .dport_low = r->dport_low,
+			    .to_low = r->to_low, .keep = r->to_len,
+			    .shift = r->to_low != r->to_high },
+	};
+
+	memcpy(entry.key.dst, r->dst, sizeof(r->dst));
+	memcpy(entry.target.to, r->to, sizeof(r->to));
+	return nat_entries_add(e, &entry);
+}
+
+/* Adds the ports from low up to end, without end. */
+static int add_run(struct nat_entries *e, const struct shunt_nat_rule *r, unsigned int low,
+		   unsigned int end)
+{
+	unsigned int len, size;
+	int error = 0;
+
+	while (low < end && !error) {
+		for (len = 0; len < 16; len++) {
+			size = PORTS >> len;
+			if (!(low % size) && low + size <= end)
+				break;
+		}
+		error = add_block(e, r, low, len);
+		low += PORTS >> len;
+	}
+	return error;
+}
+
+/* The first port >= port without an owner. next[] is a union-find: for a free port it is
+ * the port itself, for an owned one a port behind it. */
+static __u32 first_free(__u32 *next, __u32 port)
+{
+	while (next[port] != port)
+		port = next[port] = next[next[port]];
+	return port;
+}
+
+/* Adds the entries of the rules of one prefix. The group is sorted by nat_rule_compare():
+ * narrow ranges first, which own their ports. Ports of the same owner become runs. */
+static int compile(const struct shunt_nat_rule **group, unsigned int count, struct nat_entries *e)
+{
+	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
+	_cleanup_free_ __u32 *next = NULL;
+	__u32 port, low = 0;
+	unsigned int i;
+	int error = 0;
+
+	if (count == 1)
+		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
+	owner = calloc(PORTS + 1, sizeof(*owner));
+	next = calloc(PORTS + 1, sizeof(*next));
+	if (!owner || !next)
+		return -ENOMEM;
+	for (port = 0; port <= PORTS; port++)
+		next[port] = port;
+	for (i = 0; i < count; i++) {
+		port = first_free(next, group[i]->dport_low);
+		for (; port <= group[i]->dport_high; port = first_free(next, port)) {
+			owner[port] = group[i];
+			next[port] = port + 1;
+		}
+	}
+	for (port = 1; port <= PORTS && !error; port++) {
+		if (port < PORTS && owner[port] == owner[low])
+			continue;
+		if (owner[low])
+			error = add_run(e, owner[low], low, port);
+		low = port;
+	}
+	return error;
+}
+
+/* Adds the entries of the rules that have the prefix of r; of all rules if r is NULL. */
+static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
+		       const struct shunt_nat_rule *r, struct nat_entries *e)
+{
+	_cleanup_free_ const struct shunt_nat_rule **all = NULL;
+	unsigned int i, first, n = 0;
+	int error = nat_rules_sorted(from, count, &all, &n);
+
+	for (first = 0; first < n && !error; first = i) {
+		for (i = first + 1; i < n && nat_rule_same_prefix(all[i], all[first]); i++)
+			;
+		if (!r || nat_rule_same_prefix(all[first], r))
+			error = compile(all + first, i - first, e);
+	}
+	return error;
+}
+
+int nat_compile(const struct shunt_nat_rule *rules, unsigned int count,
+		const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
+		struct nat_entries *ret)
+{
+	_cleanup_free_ struct shunt_nat_rule *mirrors = calloc(count + 1, sizeof(*mirrors));
+	struct shunt_nat_rule now, before;
+	unsigned int i;
+	int error;
+
+	ret->rules = rules;
+	error = mirrors ? add_entries(rules, count, r, ret) : -ENOMEM;
+
+	for (i = 0; i < count && mirrors; i++)
+		mirrors[i] = mirror(&rules[i]);
+	ret->targets = true;
+	if (!error && r)
+		now = mirror(r);
+	if (!error)
+		error = add_entries(mirrors, count, r ? &now : NULL, ret);
+	if (!error && was) {
+		before = mirror(was);
+		if (!nat_rule_same_prefix(&before, &now))
+			error = add_entries(mirrors, count, &before, ret);
+	}
+	ret->targets = false;
+	if (error == -ENOMEM)
+		return fail(error, "can't compile the rules");
+	sort_array(ret->at, ret->count, sizeof(*ret->at), nat_entries_compare);
+	return error;
+}
