@@ -106,6 +106,13 @@ greeting()
 	delete 2>&1 | grep 'nothing to delete'
 }
 
+@test "a supervisor with umask 077: the group still gets to the socket" {
+	umask 077
+	supervise --group $MEMBERS
+	diverter -V
+	[ "$(stat -c %a /run/shunt)" = 755 ]
+}
+
 @test "a rule for an interface, a port range, IPv6, UDP and the other commands, unprivileged" {
 	supervise --group $MEMBERS
 	diverter -I -c fd00::1 -m 128 -p udp -o 0.0.0.0 -n 0 -l 1 -h 100 -t 33001 -s a -N lo

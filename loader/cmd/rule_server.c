@@ -281,7 +281,8 @@ static int bind_for(gid_t group, const struct sockaddr_un *a)
 
 	if (fd < 0)
 		return fail(-errno, "a socket");
-	if (mkdir(RULE_SOCKET_DIR, 0755) && errno != EEXIST)
+	/* whatever the umask is: the group has to get to the socket */
+	if (mkdir(RULE_SOCKET_DIR, 0755) ? errno != EEXIST : chmod(RULE_SOCKET_DIR, 0755))
 		return fail(-errno, "can't make '" RULE_SOCKET_DIR "'");
 	if (is_served(a))
 		return deny(-EADDRINUSE, "another supervisor answers at '%s'", a->sun_path);
