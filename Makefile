@@ -37,7 +37,7 @@ SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps \
-	test-releases bench-programs sanitized unit test-unit coverage test-mutations
+	test-releases bench-programs sanitized unit test-unit check coverage test-mutations
 
 all: $(B)/shunt $(ALIASES:%=$(B)/%)
 
@@ -45,6 +45,7 @@ help:
 	@echo 'make               build build/shunt'
 	@echo 'make test          install what the tests need, build, run them all (as root)'
 	@echo 'make test-unit     only the tests of single functions, which need no root'
+	@echo 'make check         static checks: includes, format, spelling, linters'
 	@echo 'make coverage      how much of the parsers and the rule store they run'
 	@echo 'make test-mutations faults in what they test, each of which they have to notice'
 	@echo 'make test-kernels  the same on other kernels, in qemu'
@@ -173,7 +174,12 @@ $(B)/bench/%: bench/%.c
 	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LDLIBS)
 
 deps:
-	$(Q)scripts/deps.sh test
+	$(Q)scripts/deps.sh test check
+
+# Format, spelling, includes, linters; tests/check.bats runs the same.
+check: $(B)/shunt.skel.h
+	$(Q)scripts/deps.sh check
+	$(Q)scripts/check
 
 # Built by a second make: the tools may have come with deps just now.
 test: deps

@@ -154,7 +154,7 @@ steered()
 		return
 	fi
 	nft list table inet divert >/dev/null 2>&1 || control_on
-	[ $family = 4 ] || ip=ip6 to='[::1]'
+	[ "$family" = 4 ] || ip=ip6 to='[::1]'
 	address "$2"
 	nft add rule inet divert prerouting iifname r0 $ip daddr "$REPLY" "$1" dport "$3" \
 		tproxy $ip to "$to:$4" meta mark set 1 accept

@@ -178,7 +178,7 @@ foreign_sees()
 	# other shunts may count on this machine
 	others=$(bpftool -j map show 3>&- | jq -c '[.[].id]')
 	memory="[.[] | select((.name == \"shunt_ways\" or .name == \"shunt_buckets\") and
-		(.id | IN($others[]) | not)) | .bytes_memlock] | add"
+		(.id | IN(${others}[]) | not)) | .bytes_memlock] | add"
 	begin --iface v1 --top 30 --sort packets
 	before=$(bpftool -j map show 3>&- | jq "$memory")
 	flood 300000 0 0
@@ -494,8 +494,6 @@ shows()
 }
 
 @test "a screen of 80 columns, keys, another size, and the terminal as it was" {
-	local line
-
 	need tmux
 	term new-session -d -x 80 -y 24 "PS1='ready> ' bash --norc --noprofile"
 	wait_for shows 'ready>'

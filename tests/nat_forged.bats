@@ -12,7 +12,7 @@ bats_require_minimum_version 1.5.0
 # strictly: source validation by the kernel (IPv4), or by nftables (IPv6)
 validate()
 {
-	if [ $family = 4 ]; then
+	if [ "$family" = 4 ]; then
 		sysctl -qw net.ipv4.conf.all.rp_filter=1
 	else
 		nft -f - <<-END

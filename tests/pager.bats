@@ -71,7 +71,7 @@ paged()
 
 	"${program[@]}" "$@" >&"$pager" 2>&1 3>&- &
 	printing=$!
-	spawned+=($printing)
+	spawned+=("$printing")
 	wait_for blocked
 	if ! kill -0 $printing 2>/dev/null; then
 		echo "printed nothing: $*"

@@ -97,6 +97,7 @@ reorders_without_rule()
 		skip "no clang to build shunt without the sequence rule"
 	[ "$UNORDERED" -nt "$SHUNT" ]
 	SHUNT=$UNORDERED
+	# shellcheck disable=SC2034 # lib.bash loads with them
 	LOAD_OPTIONS=--force # its self-tests know
 	play "$1" || result=$?
 	[ $result = 1 ]

@@ -239,9 +239,9 @@ rule_servers()
 {
 	local pid
 
-	for pid in $(cat "$CGROUP_ROOT/cgroup.procs"); do
+	while read -r pid; do
 		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != shunt-rules ] || echo "$pid"
-	done
+	done <"$CGROUP_ROOT/cgroup.procs"
 }
 
 @test "the process that serves calls is made again when it ends" {

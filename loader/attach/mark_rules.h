@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "shunt/abi.h"
+#include <shunt/abi.h>
 
 #define ROUTE_PROTOCOL 115 /* 's'; free in rt_protos: tells our rules and routes */
 

@@ -286,7 +286,7 @@ int programs_try(bool bypass, bool steer)
 	const struct program_set set = {
 		.bypass = bypass, .steer = steer, .on_demand_too = steer, .nat_flows = 1,
 	};
-	struct shunt_bpf *skel;
+	struct shunt_bpf *skel = NULL;
 	int error = programs_open(&set, &skel);
 
 	if (!error)
@@ -298,7 +298,7 @@ int private_bypass_open(struct private_bypass *ret)
 {
 	const struct program_set set = { .bypass = true };
 	struct shunt_conf *conf;
-	struct shunt_bpf *skel;
+	struct shunt_bpf *skel = NULL;
 	int error;
 
 	error = programs_open(&set, &skel);
@@ -338,7 +338,7 @@ void private_bypass_close(struct private_bypass *b)
 int private_monitor_open(struct private_monitor *ret)
 {
 	const struct program_set set = { .monitor = true, .monitor_only = true };
-	struct shunt_bpf *skel;
+	struct shunt_bpf *skel = NULL;
 	int error = programs_open(&set, &skel);
 
 	if (error)

@@ -100,7 +100,7 @@ static bool sends(int fd, const char *text)
 /* Reads until it has as many bytes as text, which they have to be. */
 static bool reads(int fd, const char *text)
 {
-	char got[4096];
+	char got[4096] = "";
 	size_t len = strlen(text), done = 0;
 	ssize_t n;
 

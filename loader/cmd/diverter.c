@@ -143,7 +143,7 @@ static int read_dst(const struct words *w, struct shunt_rule *r)
  * to IPv6: then *ret_never is set. */
 static int read_src(const struct words *w, struct shunt_rule *r, bool *ret_never)
 {
-	__u8 family;
+	__u8 family = 0;
 	int error;
 
 	if (!word(w, 'o') && word(w, 'n'))

@@ -399,7 +399,7 @@ static void print_text(const struct status *s)
 		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
 		       ULL(c->demoted), ULL(c->map_full));
 		print_supervisor(s);
-		printf("  watched pairs %u of at most %u; taken from idle ones for others %llu, refused to "
+		printf("  watched pairs %u of at most %d; taken from idle ones for others %llu, refused to "
 		       "busy ones %llu\n", s->conf->pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->reclaimed),
 		       ULL(s->conf->no_entry));
 		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),

@@ -45,18 +45,25 @@ static int make_room(void *array, __u32 count, size_t size)
 	return 0;
 }
 
+/* gcc -fanalyzer does not see that rule_file_free() frees the copy. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+
 static int add_option(struct rule_file *f, const char *text)
 {
 	int error = make_room(&f->option, f->options, sizeof(*f->option));
+	char *copy;
 
 	if (error)
 		return error;
-	f->option[f->options] = strdup(text);
-	if (!f->option[f->options])
+	copy = strdup(text);
+	if (!copy)
 		return fail(-ENOMEM, "a rule file");
-	f->options++;
+	f->option[f->options++] = copy;
 	return 0;
 }
+
+#pragma GCC diagnostic pop
 
 static int read_option(struct rule_file *f, unsigned int number, int count, char **word)
 {

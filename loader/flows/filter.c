@@ -383,7 +383,7 @@ bool filter_matches(const struct filter *filter, const struct flow *flow)
 	for (t = filter->tests; t < filter->tests + filter->n; t++) {
 		if (t->kind == NOT) {
 			stack[top] = !stack[top];
-		} else if (t->kind == AND || t->kind == OR) {
+		} else if (top && (t->kind == AND || t->kind == OR)) {
 			top--;
 			stack[top] = t->kind == AND ? stack[top] && stack[top + 1] :
 						      stack[top] || stack[top + 1];

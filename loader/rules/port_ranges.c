@@ -217,13 +217,15 @@ bool ranges_are_compiled(struct store *s, __u32 unit)
 	const __u32 lane_units = units_for(lanes, PER_UNIT);
 	_cleanup_free_ struct shunt_step *step = calloc(2 * (size_t)count + 2, sizeof(*step));
 	_cleanup_free_ struct shunt_lane *lane = calloc(lanes + 1, sizeof(*lane));
+	const struct shunt_range *range;
 	__u32 steps, read;
 
 	if (!count || !step || !lane || ranges->first_lane != unit + 1 + step_units ||
 	    ranges->first_range != ranges->first_lane + lane_units)
 		return false;
-	steps = make_steps(ranges_read(s, unit, &read), count, step);
-	if (steps != ranges->steps || ranges->shift != lane_shift(steps))
+	range = ranges_read(s, unit, &read);
+	steps = range ? make_steps(range, count, step) : 0;
+	if (!steps || steps != ranges->steps || ranges->shift != lane_shift(steps))
 		return false;
 	make_lanes(step, steps, ranges->shift, lane);
 	return !memcmp(step, store_at(s, unit + 1, step_units), steps * sizeof(*step)) &&

@@ -514,7 +514,7 @@ static void append_prefix(char *text, size_t size, const char *name, __u8 family
 
 	format_prefix(family, addr, len, prefix);
 	if (len == address_bits(family))
-		*strchr(prefix, '/') = '\0';
+		prefix[strcspn(prefix, "/")] = '\0';
 	append(text, size, " %s %s", name, prefix);
 }
 

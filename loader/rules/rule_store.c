@@ -294,20 +294,26 @@ static int move(const struct shunt_rule *r, const struct shunt_rule *was)
 	return error ? error : take_away(&old, old.ifindex, false);
 }
 
+static int enter_new(const struct shunt_rule *r)
+{
+	int error = check_room(store.book->rules + 1);
+
+	return error ? error : put(r, NEW_TALLY);
+}
+
+static int enter_again(const struct shunt_rule *r, const struct shunt_rule *was)
+{
+	if (was->ifindex != r->ifindex)
+		return move(r, was);
+	return rule_same_effect(was, r) ? 0 : put(r, was->tally);
+}
+
 static int enter(const struct shunt_rule *r, bool *ret_new)
 {
 	const struct shunt_rule *was = rules_find(r);
 	bool new = !was;
-	int error = 0;
+	int error = was ? enter_again(r, was) : enter_new(r);
 
-	if (!was)
-		error = check_room(store.book->rules + 1);
-	if (!error && !was)
-		error = put(r, NEW_TALLY);
-	else if (!error && was->ifindex != r->ifindex)
-		error = move(r, was);
-	else if (!error && !rule_same_effect(was, r))
-		error = put(r, was->tally);
 	if (!error)
 		*ret_new = new;
 	return error;

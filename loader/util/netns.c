@@ -72,14 +72,15 @@ static bool meet_netns(meet_fn meet, void *data)
 	struct dirent *entry;
 	char tasks[300];
 
-	while (dir && !enough && (entry = readdir(dir))) {
+	if (!dir)
+		return enough;
+	while (!enough && (entry = readdir(dir))) {
 		if (*entry->d_name < '1' || *entry->d_name > '9')
 			continue;
 		snprintf(tasks, sizeof(tasks), "/proc/%s/task", entry->d_name);
 		enough = meet_below(tasks, "/ns/net", meet, data);
 	}
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return enough;
 }
 

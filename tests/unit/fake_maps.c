@@ -15,16 +15,16 @@
 #define MAPS 64
 
 struct map {
-	int fd;             /* stays open until fake_reset() */
+	int fd; /* stays open until fake_reset() */
 	ino_t inode;
 	char name[32];
 	void *memory;
-	size_t size;        /* of the memory */
+	size_t size; /* of the memory */
 	__u32 key_size, value_size;
-	__u32 entries;      /* of an array; a hash table: at most */
-	__u32 count;        /* of a hash table: in use */
+	__u32 entries; /* of an array; a hash table: at most */
+	__u32 count;   /* of a hash table: in use */
 	struct map *inner;
-	bool is_array;      /* of fake_array() */
+	bool is_array; /* of fake_array() */
 };
 
 static struct map maps[MAPS];

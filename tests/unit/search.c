@@ -41,7 +41,10 @@ static long loop(__u32 count, long (*step)(__u32 i, void *data), void *data)
 __u32 search_rule(void *store, size_t size, const struct question *q)
 {
 	struct packet packet __attribute__((aligned(8))) = {
-		.sport = q->sport, .dport = q->dport, .family = q->family, .proto = q->proto,
+		.sport = q->sport,
+		.dport = q->dport,
+		.family = q->family,
+		.proto = q->proto,
 		.ifindex = q->ifindex,
 	};
 	struct verdict found;

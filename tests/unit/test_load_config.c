@@ -99,9 +99,10 @@ static void the_monitor_is_attached_last(void **unused)
 
 static void limits_are_read(void **unused)
 {
-	struct load_config *config = accepted("--iface lo --max-bytes 1024 --max-messages 7 --host-bytes 0x100000 "
-				     "--mark 0x80 --router-mark 6 --table 77 --max-rules 5 "
-				     "--max-flows 1000 --nat-flows 9 --nat-idle tcp=60 --nat-idle udp=1");
+	struct load_config *config = accepted(
+		"--iface lo --max-bytes 1024 --max-messages 7 --host-bytes 0x100000 "
+		"--mark 0x80 --router-mark 6 --table 77 --max-rules 5 "
+		"--max-flows 1000 --nat-flows 9 --nat-idle tcp=60 --nat-idle udp=1");
 	const long page = getpagesize();
 
 	(void)unused;
@@ -228,8 +229,9 @@ static void files_add_to_the_words(void **unused)
 	struct load_config *config;
 
 	(void)unused;
-	assert_int_equal(parse_file("iface lo\nmax-rules 9\ntcp dst 10.0.0.0/8 pass\n", "--table 77",
-				    &config), 0);
+	assert_int_equal(parse_file("iface lo\nmax-rules 9\ntcp dst 10.0.0.0/8 pass\n",
+				    "--table 77", &config),
+			 0);
 	assert_true(config->steer);
 	assert_int_equal(config->conf.max_rules, 9);
 	assert_int_equal(config->conf.table, 77);
@@ -271,8 +273,10 @@ static void cgroups_are_admitted_as_told(void **unused)
 	(void)unused;
 	if (cgroup_root(root, sizeof(root)))
 		skip();
-	snprintf(words, sizeof(words), "--cgroup %s --exclude port:80-90 --exclude 10.0.0.0/8 "
-		 "--exclude process:curl", root);
+	snprintf(words, sizeof(words),
+		 "--cgroup %s --exclude port:80-90 --exclude 10.0.0.0/8 "
+		 "--exclude process:curl",
+		 root);
 	config = accepted(words);
 	assert_true(config->bypass && config->proven && !config->eager);
 	assert_int_equal(config->states[0].admit, SHUNT_PROVEN);
@@ -284,8 +288,8 @@ static void cgroups_are_admitted_as_told(void **unused)
 	assert_int_equal(config->excludes[1].len, 8);
 	assert_string_equal(config->excludes[2].comm, "curl");
 	config_free(config);
-	snprintf(words, sizeof(words), "--cgroup %s=eager --cgroup %s=eager --router-cgroup %s", root,
-		 root, root);
+	snprintf(words, sizeof(words), "--cgroup %s=eager --cgroup %s=eager --router-cgroup %s",
+		 root, root, root);
 	config = accepted(words);
 	assert_int_equal(config->n, 1);
 	assert_true(config->eager && !config->proven);

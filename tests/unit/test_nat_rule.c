@@ -45,7 +45,8 @@ static const struct {
 	{ "tcp dst 10.0.0.0/24 dport 80 to 10.0.1.0/24:81", NULL },
 	{ "tcp dst 2001:db8::1 dport 80 to [2001:db8::2]:81", NULL },
 	{ "tcp dst 2001:db8::1 dport 80 to 2001:db8::2", NULL },
-	{ "tcp dst 2001:db8::1 dport 80 to [2001:db8::2]", "tcp dst 2001:db8::1 dport 80 to 2001:db8::2" },
+	{ "tcp dst 2001:db8::1 dport 80 to [2001:db8::2]",
+	  "tcp dst 2001:db8::1 dport 80 to 2001:db8::2" },
 	{ "tcp dst 2001:db8::/64 to 2001:db9::/64", NULL },
 	{ "tcp dst 2001:db8::/64 dport 1-2 to [2001:db9::/64]:3-4", NULL },
 };
@@ -60,8 +61,8 @@ static void words_are_read_and_written(void **unused)
 	for (i = 0; i < sizeof(accepted) / sizeof(*accepted); i++) {
 		r = rule(accepted[i].words);
 		nat_rule_format(&r, text);
-		assert_string_equal(text, accepted[i].written ? accepted[i].written :
-								accepted[i].words);
+		assert_string_equal(text,
+				    accepted[i].written ? accepted[i].written : accepted[i].words);
 		again = rule(text);
 		assert_memory_equal(&again, &r, sizeof(r));
 		nat_rule_json(output_begin(), &r);

@@ -12,13 +12,18 @@
 
 static void a_watch_begins_from_nothing(void **unused)
 {
-	struct shunt_pair p = { .stage = STAGE_WAITING, .why = WHY_SPLICE, .join_scans = 7,
+	struct shunt_pair p = { .stage = STAGE_WAITING,
+				.why = WHY_SPLICE,
+				.join_scans = 7,
 				.leave_phase = LEAVE_SCANNED };
 	int i;
 
 	(void)unused;
 	for (i = 0; i < 2; i++)
-		p.end[i] = (struct shunt_end){ .clean_recvs = 60, .fault = WHY_SPLICE, .was_quiet = 1, .empty_recvs = 3,
+		p.end[i] = (struct shunt_end){ .clean_recvs = 60,
+					       .fault = WHY_SPLICE,
+					       .was_quiet = 1,
+					       .empty_recvs = 3,
 					       .empty_runs = 2 };
 	pair_start_watch(&p, NOW);
 	assert_int_equal(p.stage, STAGE_WATCHED);
@@ -214,7 +219,8 @@ static void leaving_begins_when_it_is_seen(void **unused)
 
 static struct shunt_pair leaving(void)
 {
-	return (struct shunt_pair){ .stage = STAGE_LEAVING, .leave_phase = LEAVE_SCANNED,
+	return (struct shunt_pair){ .stage = STAGE_LEAVING,
+				    .leave_phase = LEAVE_SCANNED,
 				    .since_ns = NOW };
 }
 

@@ -55,7 +55,8 @@ static void fill(__u32 from, __u32 count, __u64 cgroup, __u32 stage, __u64 busy_
 	__u32 i;
 
 	for (i = from; i < from + count; i++)
-		table.pairs[i] = (struct shunt_pair){ .stage = stage, .cgroup = cgroup,
+		table.pairs[i] = (struct shunt_pair){ .stage = stage,
+						      .cgroup = cgroup,
 						      .busy_ns = busy_ns };
 	if (table.end < i)
 		table.end = i;

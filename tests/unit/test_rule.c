@@ -72,8 +72,8 @@ static void words_are_read_and_written(void **unused)
 	for (i = 0; i < sizeof(accepted) / sizeof(*accepted); i++) {
 		r = rule(accepted[i].words);
 		rule_format(&r, text, sizeof(text));
-		assert_string_equal(text, accepted[i].written ? accepted[i].written :
-								accepted[i].words);
+		assert_string_equal(text,
+				    accepted[i].written ? accepted[i].written : accepted[i].words);
 		/* what is written is read as the same rule */
 		assert_true(rule_same_match(&r, &(struct shunt_rule[]){ rule(text) }[0]));
 	}
@@ -238,8 +238,9 @@ static void the_more_special_rule_wins(void **unused)
 
 static void rules_stand_by_family_and_protocol(void **unused)
 {
-	struct shunt_rule tcp4 = rule("tcp dst 10.0.0.0/8 pass"), udp4 = rule("udp dst 10.0.0.0/8 pass"),
-			  tcp6 = rule("tcp dst ::/8 pass"), next = rule("tcp dst 11.0.0.0/8 pass");
+	struct shunt_rule tcp4 = rule("tcp dst 10.0.0.0/8 pass"),
+			  udp4 = rule("udp dst 10.0.0.0/8 pass"), tcp6 = rule("tcp dst ::/8 pass"),
+			  next = rule("tcp dst 11.0.0.0/8 pass");
 
 	(void)unused;
 	assert_true(rule_order(&tcp4, &udp4) < 0);
@@ -356,8 +357,9 @@ static void numbers_have_no_leading_zeros(void **unused)
 
 static void rules_are_written_as_json(void **unused)
 {
-	const struct rule_counts c = { .packets = 1, .bytes = 2, .flows = 3, .misses = 4, .own = 5,
-				       .loops = 6 };
+	const struct rule_counts c = {
+		.packets = 1, .bytes = 2, .flows = 3, .misses = 4, .own = 5, .loops = 6
+	};
 	const struct {
 		const char *words, *json;
 	} rules[] = {

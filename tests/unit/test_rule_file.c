@@ -40,7 +40,9 @@ static void files_have_rules_and_options(void **unused)
 				   "\t\n"
 				   "nat tcp dst 10.0.0.1 to 10.0.0.2\n"
 				   "nat eth1\r\n"
-				   "udp dst ::/0 dport 53 to [::1]:5353", &f), 0);
+				   "udp dst ::/0 dport 53 to [::1]:5353",
+				   &f),
+			 0);
 	assert_string_equal(f.name, "stdin");
 	assert_int_equal(f.count, 2);
 	assert_int_equal(f.line[0].number, 4);
@@ -80,7 +82,9 @@ static void local_rules_are_noticed(void **unused)
 
 	(void)unused;
 	assert_int_equal(read_text("tcp dst 10.0.0.0/8 pass\n"
-				   "tcp dst 10.0.0.0/8 origin local pass\n", &f), 0);
+				   "tcp dst 10.0.0.0/8 origin local pass\n",
+				   &f),
+			 0);
 	assert_true(rule_file_is_local(&f));
 	rule_file_free(&f);
 }
@@ -94,7 +98,8 @@ static void files_may_be_long(void **unused)
 
 	(void)unused;
 	for (i = 0; i < 1000; i++)
-		fprintf(out, "tcp dst 10.0.%d.%d pass\nnat udp dst 10.0.%d.%d to 10.9.9.9\niface e%d\n",
+		fprintf(out,
+			"tcp dst 10.0.%d.%d pass\nnat udp dst 10.0.%d.%d to 10.9.9.9\niface e%d\n",
 			i / 256, i % 256, i / 256, i % 256, i);
 	assert_int_equal(read_text(output_end(), &f), 0);
 	assert_int_equal(f.count, 1000);

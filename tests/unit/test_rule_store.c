@@ -48,15 +48,15 @@ static void random_address(__u8 a[16], bool v6)
 	memset(a, 0, 16);
 	a[0] = v6 ? 0x20 : 10;
 	for (i = 1; i < (v6 ? 16 : 4); i++)
-		a[i] = shape >= FEW ? (i == 1 ? random_below(2) : 0) :
+		a[i] = shape >= FEW    ? (i == 1 ? random_below(2) : 0) :
 		       random_below(8) ? bytes[random_below(shape == MIXED ? 5 : 2)] :
 					 random_below(256);
 }
 
 static __u8 random_prefix(__u8 a[16], bool v6)
 {
-	unsigned int bits = v6 ? 128 : 32, len = shape >= FEW ? 8 * random_below(3) :
-								 random_below(bits + 1);
+	unsigned int bits = v6 ? 128 : 32,
+		     len = shape >= FEW ? 8 * random_below(3) : random_below(bits + 1);
 
 	random_address(a, v6);
 	mask_address(a, len);
@@ -129,8 +129,11 @@ static void random_changes(void)
 	for (i = 0; i < CHANGES; i++) {
 		kind = random_below(100);
 		changes[i] = (struct change){
-			.kind = kind < 60 ? ADD : kind < 94 ? DEL : kind < 97 ? REPLACE :
-				kind < 98 ? FLUSH : REBIND,
+			.kind = kind < 60 ? ADD :
+				kind < 94 ? DEL :
+				kind < 97 ? REPLACE :
+				kind < 98 ? FLUSH :
+					    REBIND,
 			.rule = random_below(RULES),
 			.to_port = 1 + random_below(3),
 		};
@@ -145,9 +148,9 @@ static bool matches(const struct shunt_rule *r, const struct question *q)
 
 	return r->family == q->family && r->proto == q->proto &&
 	       (ifindex ? ifindex == q->ifindex : q->ifindex != SHUNT_LOCAL_IFINDEX) &&
-	       q->dport >= r->dport_low && q->dport <= r->dport_high &&
-	       q->sport >= r->sport_low && q->sport <= r->sport_high &&
-	       in_prefix(q->dst, r->dst, r->dst_len) && in_prefix(q->src, r->src, r->src_len);
+	       q->dport >= r->dport_low && q->dport <= r->dport_high && q->sport >= r->sport_low &&
+	       q->sport <= r->sport_high && in_prefix(q->dst, r->dst, r->dst_len) &&
+	       in_prefix(q->src, r->src, r->src_len);
 }
 
 /* Is a tried before b? Both match the same packet. */
@@ -276,10 +279,12 @@ static const char *check_packet(void)
 	int i = expected(&q);
 
 	unit = search_rule(store, size, &q);
-	snprintf(packet_text, sizeof(packet_text), "%s packet: dst %02x%02x%02x%02x%02x... dport %u "
+	snprintf(packet_text, sizeof(packet_text),
+		 "%s packet: dst %02x%02x%02x%02x%02x... dport %u "
 		 "src %02x%02x%02x%02x%02x... sport %u ifindex %u",
 		 q.proto == IPPROTO_TCP ? "tcp" : "udp", q.dst[0], q.dst[1], q.dst[2], q.dst[3],
-		 q.dst[4], q.dport, q.src[0], q.src[1], q.src[2], q.src[3], q.src[4], q.sport, q.ifindex);
+		 q.dst[4], q.dport, q.src[0], q.src[1], q.src[2], q.src[3], q.src[4], q.sport,
+		 q.ifindex);
 	if (!unit)
 		return i < 0 ? NULL : "a packet finds no rule";
 	r = rules_at(unit);

@@ -49,18 +49,26 @@ static int teardown(void **unused)
 /* Some of everything: nodes of sources and interfaces, single ports, ranges, lists. */
 static void add_some(void)
 {
-	static const char *const with[] = { "", " dport 80", " dport 81", " dport 80 sport 7",
-					    " dport 80-90", " dport 85-95", " dport 1-100 sport 5",
-					    " dport 1-100 sport 6", " iface fake0", " iface fake1",
-					    " src 10.9.0.0/16", " src 10.9.0.0/17 iface fake0" };
+	static const char *const with[] = { "",
+					    " dport 80",
+					    " dport 81",
+					    " dport 80 sport 7",
+					    " dport 80-90",
+					    " dport 85-95",
+					    " dport 1-100 sport 5",
+					    " dport 1-100 sport 6",
+					    " iface fake0",
+					    " iface fake1",
+					    " src 10.9.0.0/16",
+					    " src 10.9.0.0/17 iface fake0" };
 	char text[128];
 	size_t i;
 
 	for (i = 0; i < sizeof(with) / sizeof(*with); i++) {
 		snprintf(text, sizeof(text), "tcp dst 10.1.0.0/16%s pass", with[i]);
 		add(text);
-		snprintf(text, sizeof(text), "udp dst 2001:db8::/77%s%s", i < 10 ? with[i] : " dport 7-9",
-			 i == 11 ? " src ::/3 pass" : " pass");
+		snprintf(text, sizeof(text), "udp dst 2001:db8::/77%s%s",
+			 i < 10 ? with[i] : " dport 7-9", i == 11 ? " src ::/3 pass" : " pass");
 		add(text);
 	}
 	add("tcp dst 0.0.0.0/0 pass");
