@@ -231,11 +231,9 @@ first_preference_is()
 }
 
 @test "rules and routes flushed at once, again and again" {
-	local i
-
 	sockets 9001
 	supervise
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		both_families flush_all
 		wait_for is_first
 	done
