@@ -139,7 +139,7 @@ static int open_loaded(struct monitor *m)
 	const struct flow_maps maps = { monitor, buckets, ways };
 	int i, error = 0;
 
-	if (monitor < 0 || buckets < 0 || ways < 0)
+	if (!states || monitor < 0 || buckets < 0 || ways < 0)
 		return deny(-ENOENT, "can't open the monitor's maps in '%s'", opt.pin_dir);
 	for (i = 0; m->all && i < SHUNT_STATES && !error; i++)
 		if (states[i].kind == SHUNT_MONITOR_IN)
