@@ -15,6 +15,29 @@ static __always_inline bool arrived_for_many(const struct __sk_buff *skb)
 	       skb->pkt_type == PACKET_LOOPBACK;
 }
 
+/* sockets of 'shunt steer test --deliver', by the hash of the command's packets */
+struct shunt_probes_map {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+MAP(shunt_probes);
+
+/* Gives a packet of that command to the command's socket, in the place of a router's. */
+static __always_inline bool take_probe(struct __sk_buff *skb)
+{
+	__u32 token = skb->hash;
+	struct bpf_sock *sk = bpf_map_lookup_elem(&shunt_probes, &token);
+
+	if (!sk)
+		return false;
+	if (!bpf_sk_assign(skb, sk, 0))
+		COUNT(probes, 1);
+	bpf_sk_release(sk);
+	return true;
+}
+
 /*
  * Taken already: at a port of this interface, or when this host sent it. What
  * was taken at a port may have lost its socket on the way (a bridge whose packets
@@ -24,7 +47,7 @@ static __always_inline bool is_taken(struct __sk_buff *skb, const struct shunt_c
 {
 	if (!(skb->mark & conf->mark))
 		return false;
-	return skb->sk || (skb->mark & conf->local_mark) == conf->local_mark;
+	return skb->sk || (skb->mark & conf->local_mark) == conf->local_mark || take_probe(skb);
 }
 
 static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf *conf)

@@ -145,7 +145,16 @@ struct shunt_count {
 	__u64 routers_own;    /* first packets that were not steered back to the router */
 	__u64 loops;          /* of those: connections that had come back to the router */
 	__u64 own_services;   /* first packets that rules left to this host's own services */
+	__u64 probes;         /* packets of 'shunt steer test --deliver' given to its socket */
 	__u64 scratch;        /* of tc/steer.bpf.c */
+};
+
+/* What became of the packets of one 'shunt steer test --deliver': tc/probe.bpf.c. */
+struct shunt_dropped {
+	__u32 token;  /* their hash */
+	__u32 count;  /* so many were dropped; the last one */
+	__u32 reason; /* for this: enum skb_drop_reason of the kernel */
+	__u32 mark;   /* with this mark */
 };
 
 /* A handshake between two sockets of this host: shunt_handshake[hash of its two initial

@@ -76,6 +76,8 @@ static void choose_maps(struct shunt_bpf *skel, const struct program_set *set)
 		if (!bpf_map__is_internal(map))
 			bpf_map__set_autocreate(map, monitor ? set->monitor : !set->monitor_only);
 	}
+	/* each command has its own */
+	bpf_map__set_autocreate(skel->maps.shunt_dropped, set->on_demand_too);
 }
 
 unsigned int monitor_buckets(void)
@@ -131,6 +133,8 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_count_out, set->monitor },
 		{ skel->progs.shunt_nat_init, set->steer || set->nat },
 		{ skel->progs.shunt_test, set->on_demand_too },
+		{ skel->progs.shunt_inject, set->on_demand_too },
+		{ skel->progs.shunt_drop, set->on_demand_too },
 		{ skel->progs.shunt_local, set->on_demand_too },
 		{ skel->progs.shunt_arrive, set->on_demand_too },
 		{ skel->progs.shunt_nat_in, set->on_demand_too },
@@ -268,6 +272,40 @@ int program_open(const char *name)
 		fd = pin_open("progs", name);
 	}
 	return fd < 0 ? fail(fd, "program '%s'", name) : fd;
+}
+
+int private_probe_open(struct private_probe *ret)
+{
+	struct shunt_bpf *skel = shunt_bpf__open();
+	struct bpf_program *prog;
+	int error;
+
+	if (!skel)
+		return fail(-errno, "can't open the programs");
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, prog == skel->progs.shunt_inject ||
+					  prog == skel->progs.shunt_drop);
+	reuse_maps(skel);
+	bpf_map__set_autocreate(skel->maps.shunt_dropped, true);
+	error = shunt_bpf__load(skel);
+	if (error) {
+		shunt_bpf__destroy(skel);
+		return fail(error, "the kernel refuses the programs of --deliver (-v tells more)");
+	}
+	*ret = (struct private_probe){
+		.skel = skel,
+		.inject = bpf_program__fd(skel->progs.shunt_inject),
+		.drop = bpf_program__fd(skel->progs.shunt_drop),
+		.dropped = bpf_map__fd(skel->maps.shunt_dropped),
+	};
+	return 0;
+}
+
+void private_probe_close(struct private_probe *p)
+{
+	if (p->skel)
+		shunt_bpf__destroy(p->skel);
+	p->skel = NULL;
 }
 
 int attach_verdict(struct shunt_bpf *skel)

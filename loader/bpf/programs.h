@@ -72,6 +72,19 @@ void private_monitor_close(struct private_monitor *m);
 /* Entries of shunt_buckets on this machine. */
 unsigned int monitor_buckets(void);
 
+/* What 'shunt steer test --deliver' has for itself, beside the settings that are loaded:
+ * fds, which go with it. */
+struct private_probe {
+	struct shunt_bpf *skel;
+	int inject;  /* programs */
+	int drop;
+	int dropped; /* map */
+};
+
+/* 0 or -errno, said. */
+int private_probe_open(struct private_probe *ret);
+void private_probe_close(struct private_probe *p);
+
 /* Can programs look into the peer with plain loads (6.2 and later)? */
 bool kernel_casts(void);
 

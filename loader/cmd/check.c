@@ -17,6 +17,7 @@
 
 #include "attach/cgroup.h"
 #include "attach/links.h"
+#include "attach/nft_marks.h"
 #include "attach/tc.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
@@ -285,6 +286,26 @@ static void check_ports(void)
 		check_master(&l, &l.all[i]);
 }
 
+/* Chains of others that may take the mark from steered packets, if there are such packets. */
+static void check_delivery(void)
+{
+	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	_cleanup_(nft_markers_free) struct nft_markers m = { .all = NULL };
+	char text[NFT_MARKER_TEXT];
+	size_t i;
+
+	if (!conf || !conf->mark || conf->netns != own_netns() ||
+	    nft_markers_find(0, conf->mark, &m))
+		return;
+	for (i = 0; i < m.count; i++)
+		found(WARN, "delivery", "'shunt steer test --deliver' tries whether packets arrive",
+		      "%s sets the mark: steered packets may lose theirs",
+		      nft_marker_text(text, &m.all[i]));
+	if (!m.count)
+		found(OK, "delivery", NULL, "no chain of nftables takes the mark 0x%x from steered packets",
+		      conf->mark);
+}
+
 static bool ours(const char *name)
 {
 	return !strncmp(name, "shunt_", 6);
@@ -384,6 +405,7 @@ int cmd_check(int argc, char **argv)
 	check_walks();
 	check_ifaces();
 	check_ports();
+	check_delivery();
 	check_foreign();
 	check_memory();
 	check_tracing();

@@ -314,9 +314,11 @@ static const struct command verbs[] = {
 	{ "flush", steer_flush, "", "delete all rules" },
 	{ "prune", steer_prune, "[--older-than SEC]",
 	  "delete rules whose listener is gone, and was not seen for so long (3600)" },
-	{ "test", steer_test, "tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME|origin local]",
+	{ "test", steer_test, "[--deliver] tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME|origin local]",
 	  "which rule such a packet meets, and why; sport and dport may be words too;\n"
-	  "        'test -' reads many from standard input and prints just the rules" },
+	  "        'test -' reads many from standard input and prints just the rules;\n"
+	  "        --deliver sends such packets from 'iface NAME' to a socket of its own in the\n"
+	  "        place of the listener: exit status 0 if they arrive" },
 	{ "help", steer_help, "", "this text" },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -341,7 +343,7 @@ static int steer_help(int argc, char **argv)
 	       "that address, or within 224.0.0.0/4 or ff00::/8. Packets for an address of this\n"
 	       "host where a service of its own listens, such as ssh, are left to that; a rule for\n"
 	       "that single address takes them, and so does any with 'own take'.\n"
-	       "A test takes source port %d unless told.\n", TEST_SPORT);
+	       "A test takes source port %d unless told, with --deliver any.\n", TEST_SPORT);
 	return 0;
 }
 

@@ -1,41 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* shunt steer test: asks the loaded program about packets that are made up. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
-#include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <bpf/bpf.h>
 
-#include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
+#include "cmd/probe_packet.h"
 #include "cmd/steer.h"
+#include "cmd/steer_deliver.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
-
-#define PACKET_MAX 128
-
-/* What a packet is matched by. */
-struct probe {
-	__u8 proto;
-	__u32 ifindex;
-	struct endpoint src;
-	struct endpoint dst;
-};
 
 static int flow_endpoint(const char *name, const char *word, struct endpoint *e)
 {
@@ -111,7 +98,7 @@ static int flow_word(const char *name, const char *word, struct probe *f)
 	}
 }
 
-static int check_flow(struct probe *f)
+static int check_flow(struct probe *f, __u16 sport)
 {
 	if (!f->src.family || !f->dst.family)
 		return refuse("a test needs 'src ADDR' and 'dst ADDR'");
@@ -120,11 +107,12 @@ static int check_flow(struct probe *f)
 	if (!f->dst.port)
 		return refuse("a test needs 'dport PORT'");
 	if (!f->src.port)
-		f->src.port = TEST_SPORT;
+		f->src.port = sport;
 	return 0;
 }
 
-static int parse_flow(int argc, char **argv, struct probe *ret)
+/* With sport as the source port, if there is none. */
+static int parse_flow(int argc, char **argv, __u16 sport, struct probe *ret)
 {
 	struct probe f = {};
 	int i, error;
@@ -142,93 +130,10 @@ static int parse_flow(int argc, char **argv, struct probe *ret)
 		if (error)
 			return error;
 	}
-	error = check_flow(&f);
+	error = check_flow(&f, sport);
 	if (!error)
 		*ret = f;
 	return error;
-}
-
-static size_t put_tcp(__u8 *at, const struct probe *f)
-{
-	struct tcphdr h = {
-		.source = htons(f->src.port),
-		.dest = htons(f->dst.port),
-		.doff = sizeof(h) / 4,
-		.syn = 1,
-		.window = htons(65535),
-	};
-
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-static size_t put_udp(__u8 *at, const struct probe *f)
-{
-	struct udphdr h = {
-		.source = htons(f->src.port),
-		.dest = htons(f->dst.port),
-		.len = htons(sizeof(h)),
-	};
-
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-static size_t put_ipv4(__u8 *at, const struct probe *f, size_t payload)
-{
-	struct iphdr h = {
-		.version = 4,
-		.ihl = sizeof(h) / 4,
-		.tot_len = htons(sizeof(h) + payload),
-		.ttl = 64,
-		.protocol = f->proto,
-	};
-
-	memcpy(&h.saddr, f->src.addr, sizeof(h.saddr));
-	memcpy(&h.daddr, f->dst.addr, sizeof(h.daddr));
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-static size_t put_ipv6(__u8 *at, const struct probe *f, size_t payload)
-{
-	struct ip6_hdr h = {
-		.ip6_flow = htonl(6U << 28),
-		.ip6_plen = htons(payload),
-		.ip6_nxt = f->proto,
-		.ip6_hlim = 64,
-	};
-
-	memcpy(&h.ip6_src, f->src.addr, sizeof(h.ip6_src));
-	memcpy(&h.ip6_dst, f->dst.addr, sizeof(h.ip6_dst));
-	memcpy(at, &h, sizeof(h));
-	return sizeof(h);
-}
-
-/* Sent to many hosts? */
-static bool is_group(const struct probe *f)
-{
-	return is_multicast(f->dst.family, f->dst.addr) ||
-	       (f->dst.family == AF_INET && !memcmp(f->dst.addr, "\xff\xff\xff\xff", 4)) ||
-	       route_is_broadcast(f->dst.family, f->dst.addr);
-}
-
-/* Makes the flow's first packet; returns its length. Nobody looks at the
- * checksums, which are 0. */
-static size_t make_packet(const struct probe *f, __u8 packet[PACKET_MAX])
-{
-	bool v6 = f->dst.family == AF_INET6;
-	struct ethhdr eth = { .h_proto = htons(v6 ? ETH_P_IPV6 : ETH_P_IP) };
-	__u8 payload[sizeof(struct tcphdr)];
-	size_t len, at = sizeof(eth);
-
-	len = f->proto == IPPROTO_TCP ? put_tcp(payload, f) : put_udp(payload, f);
-	if (is_group(f))
-		memset(eth.h_dest, 0xff, sizeof(eth.h_dest));
-	memcpy(packet, &eth, sizeof(eth));
-	at += v6 ? put_ipv6(packet + at, f, len) : put_ipv4(packet + at, f, len);
-	memcpy(packet + at, payload, len);
-	return at + len;
 }
 
 /* Asks the loaded program about a packet: which rule it meets, 0 if none; or
@@ -236,11 +141,12 @@ static size_t make_packet(const struct probe *f, __u8 packet[PACKET_MAX])
 static int ask(const struct probe *f, enum shunt_question question, __u32 *ret)
 {
 	_cleanup_fd_ int prog = program_open("shunt_test");
+	static const __u8 one[ETH_ALEN], many[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct __sk_buff skb = { .cb = { f->ifindex, question } };
 	__u8 packet[PACKET_MAX];
 	LIBBPF_OPTS(bpf_test_run_opts, o,
 		.data_in = packet,
-		.data_size_in = make_packet(f, packet),
+		.data_size_in = probe_packet(f, PART_FIRST, probe_is_group(f) ? many : one, packet),
 		.ctx_in = &skb,
 		.ctx_size_in = sizeof(skb),
 	);
@@ -273,7 +179,7 @@ static bool is_meant(const struct shunt_rule *r, const struct probe *f)
 {
 	int bits = r->family == AF_INET ? 32 : 128;
 
-	return !is_group(f) || r->dst_len == bits ||
+	return !probe_is_group(f) || r->dst_len == bits ||
 	       (r->dst_len >= (bits == 32 ? 4 : 8) && is_multicast(r->family, r->dst));
 }
 
@@ -378,12 +284,20 @@ static int find_answer(const struct probe *f, struct answer *a)
 /* The first of the others is the one that the rule had to beat. */
 static const char *why_hit(const struct probe *f, const struct answer *a)
 {
-	if (!a->hit && is_group(f))
+	if (!a->hit && probe_is_group(f))
 		return "no rule matches, as for multicast and broadcast only those do that name it: the "
 		       "packet is not touched";
 	if (!a->hit)
 		return "no rule matches: the packet is not touched";
 	return a->others ? rule_won(hit_of(a), &other(a, 0)->rule) : "the only rule that matches";
+}
+
+/* Is the packet for a router's listener, and that is there? */
+static bool is_steered(const struct answer *a)
+{
+	const struct shunt_rule *hit = hit_of(a);
+
+	return hit && hit->action == SHUNT_STEER && a->listener == LISTENER_THERE && !a->own;
 }
 
 static void listener_text(const struct answer *a)
@@ -407,7 +321,7 @@ static const char *why_lost(const struct shunt_rule *hit, const struct shunt_rul
 							 rule_lost(hit, r);
 }
 
-static void test_text(const struct probe *f, const struct answer *a)
+static void test_text(const struct probe *f, const struct answer *a, const struct delivery *d)
 {
 	const struct shunt_rule *hit = hit_of(a);
 	char text[RULE_TEXT];
@@ -415,12 +329,18 @@ static void test_text(const struct probe *f, const struct answer *a)
 
 	if (!hit) {
 		puts(why_hit(f, a));
+		if (d)
+			puts("    not delivered: nothing steers the packet");
 		return;
 	}
 	rule_format(hit, text, sizeof(text));
 	printf("%s\n    %s\n", text, why_hit(f, a));
 	if (hit->action == SHUNT_STEER)
 		listener_text(a);
+	if (d && is_steered(a))
+		delivery_text(d);
+	else if (d)
+		puts("    not delivered: nothing steers the packet");
 	for (i = 0; i < a->others; i++) {
 		rule_format(&other(a, i)->rule, text, sizeof(text));
 		printf("not %s\n    %s\n", text, why_lost(hit, &other(a, i)->rule));
@@ -441,7 +361,7 @@ static void json_hit(const struct answer *a)
 	json_close(stdout, '}');
 }
 
-static void test_json(const struct probe *f, const struct answer *a)
+static void test_json(const struct probe *f, const struct answer *a, const struct delivery *d)
 {
 	const struct shunt_rule *hit = hit_of(a);
 	__u32 i;
@@ -454,6 +374,8 @@ static void test_json(const struct probe *f, const struct answer *a)
 		json_bool(stdout, "transparent", a->listener == LISTENER_THERE);
 		json_bool(stdout, "own_service", a->own);
 	}
+	if (d)
+		delivery_json(d);
 	json_open_in(stdout, "others", '[');
 	for (i = 0; hit && i < a->others; i++) {
 		json_open(stdout, '{');
@@ -482,7 +404,7 @@ static int answer_line(char *line, char text[RULE_TEXT])
 			break;
 		words[count] = w;
 	}
-	error = parse_flow(count, words, &f);
+	error = parse_flow(count, words, TEST_SPORT, &f);
 	if (!error)
 		error = ask(&f, ASK_RULE, &index);
 	if (error)
@@ -590,22 +512,59 @@ static int test_lines(void)
 	return error;
 }
 
+static int print_answer(const struct probe *f, const struct answer *a, const struct delivery *d)
+{
+	if (opt.json)
+		test_json(f, a, d);
+	else
+		test_text(f, a, d);
+	return d && !delivery_made(d) ? -EHOSTUNREACH : 0;
+}
+
+/* Connection tracking may still know the flow of an earlier test. */
+static __u16 random_port(void)
+{
+	__u16 n = 0;
+
+	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
+		return TEST_SPORT;
+	return 32768 + n % 28232; /* net.ipv4.ip_local_port_range */
+}
+
+static int test_delivery(int argc, char **argv)
+{
+	_cleanup_(free_answer) struct answer a = {};
+	struct delivery d = {};
+	struct probe f = {};
+	int error;
+
+	if (argc == 1 && !strcmp(argv[0], "-"))
+		return refuse("--deliver: '-' is for tests without it");
+	error = parse_flow(argc, argv, random_port(), &f);
+	if (!error)
+		error = delivery_check(&f);
+	if (!error)
+		error = find_answer(&f, &a);
+	if (!error && is_steered(&a))
+		error = delivery_try(&f, &d);
+	if (!error)
+		error = print_answer(&f, &a, &d);
+	nft_markers_free(&d.markers);
+	return error;
+}
+
 int steer_test(int argc, char **argv)
 {
 	_cleanup_(free_answer) struct answer a = {};
 	struct probe f = {};
 	int error;
 
+	if (argc > 1 && !strcmp(argv[1], "--deliver"))
+		return test_delivery(argc - 2, argv + 2);
 	if (argc == 2 && !strcmp(argv[1], "-"))
 		return test_lines();
-	error = parse_flow(argc - 1, argv + 1, &f);
+	error = parse_flow(argc - 1, argv + 1, TEST_SPORT, &f);
 	if (!error)
 		error = find_answer(&f, &a);
-	if (error)
-		return error;
-	if (opt.json)
-		test_json(&f, &a);
-	else
-		test_text(&f, &a);
-	return 0;
+	return error ? error : print_answer(&f, &a, NULL);
 }

@@ -54,12 +54,12 @@ static int receive(struct mnl_socket *nl, mnl_cb_t cb, void *data)
 	return ret < 0 ? -errno : 0;
 }
 
-static int request_once(struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
+static int request_once(int bus, struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 {
 	_cleanup_(close_socket) struct mnl_socket *nl = NULL;
 	int on = 1;
 
-	nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	nl = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID))
 		return -errno;
 	/* Lets the kernel filter a dump. Not all can; cb filters again. */
@@ -69,7 +69,7 @@ static int request_once(struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 	return receive(nl, cb, data);
 }
 
-int rtnl_request(struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
+static int request(int bus, struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 {
 	int tries = DUMP_TRIES, error;
 
@@ -77,9 +77,19 @@ int rtnl_request(struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 	if ((nlh->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
 		nlh->nlmsg_flags |= NLM_F_ACK;
 	do
-		error = request_once(nlh, cb, data);
+		error = request_once(bus, nlh, cb, data);
 	while (error == -EINTR && --tries); /* NLM_F_DUMP_INTR, or a signal */
 	return error;
+}
+
+int rtnl_request(struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
+{
+	return request(NETLINK_ROUTE, nlh, cb, data);
+}
+
+int netfilter_request(struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
+{
+	return request(NETLINK_NETFILTER, nlh, cb, data);
 }
 
 const struct nlattr *rtnl_attr(const struct nlmsghdr *nlh, size_t header, int type)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Requests to the kernel over rtnetlink. */
+/* Requests to the kernel over rtnetlink and netfilter's netlink. */
 #ifndef SHUNT_RTNL_H
 #define SHUNT_RTNL_H
 
@@ -14,6 +14,9 @@
  * an entry twice.
  */
 int rtnl_request(struct nlmsghdr *nlh, mnl_cb_t cb, void *data);
+
+/* The same of netfilter. */
+int netfilter_request(struct nlmsghdr *nlh, mnl_cb_t cb, void *data);
 
 /* The attribute of that type after a header of that size, or NULL. */
 const struct nlattr *rtnl_attr(const struct nlmsghdr *nlh, size_t header, int type);

@@ -319,6 +319,8 @@ struct net_device {
 
 struct sk_buff {
 	struct net_device *dev;
+	__u32 hash;
+	__u32 mark;
 	__u16 network_header; /* counted from head */
 	unsigned char *head;
 	unsigned char *data;
