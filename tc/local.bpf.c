@@ -9,6 +9,7 @@
  * What the router sends goes its way: or it would come back to the router (router.h).
  */
 #include "errors.h"
+#include "translated.h"
 #include "router.h"
 
 /* one entry, if the operator named it: the cgroup of the router */
@@ -115,6 +116,11 @@ static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct 
 			tally_packet(conf, t, skb->len);
 		if (first && rule.action == SHUNT_STEER)
 			tally_own(conf, t);
+		return TAKEN_NO;
+	}
+	if (is_translated(skb, pkt, proto)) {
+		if (first)
+			COUNT(translated, 1);
 		return TAKEN_NO;
 	}
 	taken = ask_listener(skb, pkt, proto, rule.to, rule.to_port, conf, first);

@@ -32,6 +32,7 @@ teardown()
 {
 	wg_down 2>/dev/null || true
 	tproxy_off 2>/dev/null || true
+	nft delete table inet sources 2>/dev/null || true
 	clean_up_steer
 }
 
@@ -290,4 +291,43 @@ r0_is_attached()
 	tc filter del dev r0 ingress 2>/dev/null || true
 	wait_for r0_is_attached
 	each_way steered
+}
+
+# --- what others translate ---------------------------------------------------
+
+# As Amazon's VPC CNI has it for all that leaves a node.
+masquerade()
+{
+	nft -f - <<-END
+		table inet sources {
+			chain postrouting {
+				type nat hook postrouting priority srcnat
+				$1
+				oifname r1 masquerade random
+			}
+		}
+	END
+}
+
+goes_on()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	quickly translate "$1" 10.1.2.3 80
+	from router ask "${words[@]}"
+	[[ $answer == *via=beyond* ]]
+}
+
+@test "'origin local' where SNAT or MASQUERADE changes the source port: goes on, and is counted" {
+	need nft
+	reload_steer --iface r1
+	sockets 9001
+	each_way steered_local
+	masquerade ""
+	each_way goes_on
+	[ "$(status steer.translated)" -ge 4 ]
+	shunt status | grep 'out of SNAT and MASQUERADE'
+	nft delete table inet sources
+	masquerade "ip daddr 10.1.2.3 return; ip6 daddr fd00::a01:203 return"
+	each_way steered_local
+	nft delete table inet sources
 }

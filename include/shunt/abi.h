@@ -144,6 +144,7 @@ struct shunt_count {
 	__u64 nat_unroutable; /* dropped: no route to the target */
 	__u64 routers_own;    /* first packets that were not steered back to the router */
 	__u64 loops;          /* of those: connections that had come back to the router */
+	__u64 translated;     /* first packets of this host left alone: see tc/translated.h */
 	__u64 own_services;   /* first packets that rules left to this host's own services */
 	__u64 probes;         /* packets of 'shunt steer test --deliver' given to its socket */
 	__u64 scratch;        /* of tc/steer.bpf.c */

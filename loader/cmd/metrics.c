@@ -122,6 +122,8 @@ static void print_steer(const struct status *s)
 	metric("steer_routers_own_total", c->routers_own, "Packets of the router itself, left alone.");
 	metric("steer_loops_total", c->loops,
 	       "Of those, connections that were left alone after others had come back to the router.");
+	metric("steer_translated_total", c->translated,
+	       "Packets of this host left alone, as their source was translated before.");
 }
 
 static void print_nat(const struct status *s)

@@ -290,6 +290,7 @@ static void print_json(const struct status *s)
 	json_bool(stdout, "local", s->conf && s->conf->local);
 	json_number(stdout, "routers_own", c->routers_own);
 	json_number(stdout, "loops", c->loops);
+	json_number(stdout, "translated", c->translated);
 	json_number(stdout, "own_services", c->own_services);
 	json_close(stdout, '}');
 	json_open_in(stdout, "monitor", '{');
@@ -430,6 +431,9 @@ static void print_text(const struct status *s)
 	if (s->conf->local)
 		printf("  what this host sends is looked at; first packets that were the router's own: "
 		       "%llu\n", ULL(c->routers_own));
+	if (c->translated)
+		printf("  left alone, as their source was translated before: %llu packets of this host; leave "
+		       "the destinations of rules out of SNAT and MASQUERADE\n", ULL(c->translated));
 	if (c->loops)
 		printf("  LOOPS ENDED: %llu connections of a router, after others had come back to that "
 		       "router; 'shunt steer list' shows the rules; tell who the router is by "
