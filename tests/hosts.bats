@@ -33,6 +33,7 @@ teardown()
 	wg_down 2>/dev/null || true
 	tproxy_off 2>/dev/null || true
 	nft delete table inet sources 2>/dev/null || true
+	ip link del vrrp.51 2>/dev/null || true
 	clean_up_steer
 }
 
@@ -330,4 +331,50 @@ goes_on()
 	masquerade "ip daddr 10.1.2.3 return; ip6 daddr fd00::a01:203 return"
 	each_way steered_local
 	nft delete table inet sources
+}
+
+# --- interfaces on others ----------------------------------------------------
+
+# As keepalived makes it: the address and the MAC address of a virtual router.
+make_vrrp()
+{
+	ip -batch - <<-END
+		link add vrrp.51 link r0 address 00:00:5e:00:01:33 type macvlan mode private
+		link set vrrp.51 up
+		addr add 198.18.0.51/32 dev vrrp.51
+	END
+	"${client[@]}" ip -batch - <<-END
+		neigh replace 198.18.0.51 lladdr 00:00:5e:00:01:33 dev c0
+		route add 10.1.2.3 via 198.18.0.51
+	END
+}
+
+# Its name may come later, as keepalived makes it when it starts.
+@test "keepalived with use_vmac: its macvlan is named, too, or a pattern names it" {
+	make_vrrp || skip "no macvlan in this kernel"
+	sockets 9001
+	reload_steer --iface r0 2>"$BATS_TEST_TMPDIR/warning"
+	grep "name 'vrrp.51', too" "$BATS_TEST_TMPDIR/warning"
+	shunt check | grep 'vrrp.51: what is sent to its MAC address'
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	meets beyond tcp 10.1.2.3 80
+	reload_steer --iface r0 --iface 'vrrp.*' 2>"$BATS_TEST_TMPDIR/warning"
+	! grep vrrp "$BATS_TEST_TMPDIR/warning"
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	add udp dst 10.1.2.3 to 127.0.0.1:9001
+	meets 9001 tcp 10.1.2.3 80
+	meets 9001 udp 10.1.2.3 80
+	"${client[@]}" ip route del 10.1.2.3
+	ip link del vrrp.51
+}
+
+@test "an interface in a VRF: load and check say that tc finds no listeners there" {
+	ip link add red type vrf table 10 2>/dev/null || skip "no VRF in this kernel"
+	ip link add veth8 type veth peer name veth9
+	ip link set veth8 master red
+	unload
+	shunt load --iface veth8 2>&1 | grep "'veth8' is in the VRF 'red'"
+	shunt check | grep "veth8: in the VRF 'red'"
+	ip link del veth8
+	ip link del red
 }

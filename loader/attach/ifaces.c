@@ -211,6 +211,30 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 	return first ? first : error;
 }
 
+/* Frames for a macvlan's own MAC address are another host's at the interface below. */
+static void warn_macvlans(const struct shunt_state *states, const struct links *links,
+			  const struct link *below)
+{
+	const struct link *l;
+	size_t i;
+
+	for (i = 0; i < links->count; i++) {
+		l = &links->all[i];
+		if (l->parent == below->ifindex && !at_index(states, l->ifindex))
+			warn("what is sent to the MAC address of '%s' meets no rule at '%s' below it: "
+			     "name '%s', too", l->name, below->name, l->name);
+	}
+}
+
+static void warn_vrf(const struct links *links, const struct link *member)
+{
+	const struct link *vrf = link_vrf(links, member);
+
+	if (vrf)
+		warn("'%s' is in the VRF '%s', and the kernel shows tc no socket of a VRF: its packets "
+		     "find no listener, and pass; use TPROXY there", member->name, vrf->name);
+}
+
 void ifaces_warn_ports(void)
 {
 	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
@@ -227,6 +251,10 @@ void ifaces_warn_ports(void)
 		if (top)
 			warn("'%s' is %s, where its packets come as well: name '%s' instead",
 			     port->name, port_text(text, &links, port), top->name);
+		if (!port)
+			continue;
+		warn_vrf(&links, port);
+		warn_macvlans(states, &links, port);
 	}
 }
 

@@ -23,15 +23,15 @@ static void copy_string(char to[IF_NAMESIZE], const struct nlattr *attr)
 			 mnl_attr_get_str(attr));
 }
 
-/* The kernel tells the kind of the master with the port, if the master has one. */
-static void copy_master_kind(char to[IF_NAMESIZE], const struct nlattr *info)
+/* A string among those that the kernel has on the kind of a link; "" if there is none. */
+static void copy_kind(char to[IF_NAMESIZE], const struct nlattr *info, int type)
 {
 	const struct nlattr *attr;
 
 	if (!info)
 		return;
 	mnl_attr_for_each_nested(attr, info)
-		if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND)
+		if (mnl_attr_get_type(attr) == type)
 			copy_string(to, attr);
 }
 
@@ -39,11 +39,17 @@ static int see_link(const struct nlmsghdr *nlh, void *data)
 {
 	const struct ifinfomsg *header = mnl_nlmsg_get_payload(nlh);
 	struct link new = { .ifindex = header->ifi_index }, *larger;
+	const struct nlattr *info = rtnl_attr(nlh, sizeof(*header), IFLA_LINKINFO);
+	char kind[IF_NAMESIZE] = "";
 	struct links *l = data;
 
 	new.master = rtnl_u32(nlh, sizeof(*header), IFLA_MASTER);
 	copy_string(new.name, rtnl_attr(nlh, sizeof(*header), IFLA_IFNAME));
-	copy_master_kind(new.kind, rtnl_attr(nlh, sizeof(*header), IFLA_LINKINFO));
+	/* that of the master comes with the port, if the master has one */
+	copy_kind(new.kind, info, IFLA_INFO_SLAVE_KIND);
+	copy_kind(kind, info, IFLA_INFO_KIND);
+	if (!strcmp(kind, "macvlan") && !rtnl_attr(nlh, sizeof(*header), IFLA_LINK_NETNSID))
+		new.parent = rtnl_u32(nlh, sizeof(*header), IFLA_LINK);
 	larger = realloc(l->all, (l->count + 1) * sizeof(*l->all));
 	if (!larger)
 		return MNL_CB_ERROR;
@@ -108,6 +114,11 @@ const struct link *links_at(const struct links *l, __u32 ifindex)
 const struct link *link_master(const struct links *l, const struct link *port)
 {
 	return port->master && strcmp(port->kind, "vrf") ? links_at(l, port->master) : NULL;
+}
+
+const struct link *link_vrf(const struct links *l, const struct link *port)
+{
+	return port->master && !strcmp(port->kind, "vrf") ? links_at(l, port->master) : NULL;
 }
 
 const struct link *link_top(const struct links *l, const struct link *port)

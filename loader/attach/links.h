@@ -13,6 +13,7 @@ struct link {
 	__u32 master;         /* index of the interface that has this one as a port; 0: none */
 	char name[IF_NAMESIZE];
 	char kind[IF_NAMESIZE]; /* of the master: "bridge", "bond"; "" if it has no name */
+	__u32 parent;         /* of a macvlan: index of the interface that it is on; else 0 */
 };
 
 struct links {
@@ -37,6 +38,9 @@ const struct link *link_master(const struct links *l, const struct link *port);
 
 /* The same for the last in such a chain: a bridge, of a bond that is its port. */
 const struct link *link_top(const struct links *l, const struct link *port);
+
+/* The VRF that it is in, NULL if it is in none. */
+const struct link *link_vrf(const struct links *l, const struct link *port);
 
 #define PORT_TEXT 80
 

@@ -267,6 +267,22 @@ static void check_master(const struct links *l, const struct link *master)
 	      *port->kind ? port->kind : "device", n, n == 1 ? "" : "s", text);
 }
 
+/* What a rule at this interface does not see. */
+static void check_unseen(const struct links *l, const struct link *iface)
+{
+	const struct link *vrf = link_vrf(l, iface), *below = links_at(l, iface->parent);
+	char advice[64];
+
+	if (vrf)
+		found(NOTE, "vrf", "use TPROXY there", "%s: in the VRF '%s', and the kernel shows tc no "
+		      "socket of a VRF: steering finds no listener", iface->name, vrf->name);
+	if (!iface->parent || !below)
+		return;
+	snprintf(advice, sizeof(advice), "load '--iface %s', too", iface->name);
+	found(NOTE, "macvlan", advice, "%s: what is sent to its MAC address meets no rule at %s below it",
+	      iface->name, below->name);
+}
+
 static void check_ports(void)
 {
 	_cleanup_(links_free) struct links l = { .all = NULL };
@@ -282,8 +298,10 @@ static void check_ports(void)
 		found(WARN, "ports", advice, "steering is attached to %s, %s, where its packets come as "
 		      "well", port->name, port_text(text, &l, port));
 	}
-	for (i = 0; i < l.count; i++)
+	for (i = 0; i < l.count; i++) {
 		check_master(&l, &l.all[i]);
+		check_unseen(&l, &l.all[i]);
+	}
 }
 
 /* Chains of others that may take the mark from steered packets, if there are such packets. */
