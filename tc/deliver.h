@@ -379,7 +379,7 @@ static __always_inline void tally_miss(const struct shunt_conf *conf, struct shu
 	COUNT(no_listener, 1);
 }
 
-static __always_inline void steer_to(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool steer_to(struct __sk_buff *skb, const struct packet *pkt,
 				     int proto, struct work *w,
 				     struct shunt_tally *t, const struct shunt_conf *conf)
 {
@@ -387,7 +387,7 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 
 	if (!assign(skb, pkt, proto, rule->to, rule->to_port)) {
 		tally_miss(conf, t);
-		return;
+		return false;
 	}
 	TALLY(conf, t, flows, 1);
 	t->hit = now();
@@ -397,6 +397,7 @@ static __always_inline void steer_to(struct __sk_buff *skb, const struct packet 
 		flow_begins(&w->given, w->hash, rule, t, conf);
 	if (conf->trace)
 		TRACE(pkt, rule);
+	return true;
 }
 
 static __always_inline void leave_own(int proto, struct work *w, struct shunt_tally *t,
@@ -409,33 +410,6 @@ static __always_inline void leave_own(int proto, struct work *w, struct shunt_ta
 	flow_begins(&w->given, w->hash, &w->rule, t, conf);
 }
 
-/* With listens, a socket is at the packet's own destination. */
-static __always_inline void steer_new(struct __sk_buff *skb, const struct packet *pkt,
-				      int proto, const struct shunt_conf *conf, bool listens)
-{
-	struct work *w = work_get();
-	struct shunt_tally *t;
-
-	if (!w || !shunt_find(pkt, &w->rule))
-		return;
-	t = tally_at(conf, w->rule.tally);
-	if (!t)
-		return;
-	if (is_first(pkt, proto)) {
-		tally_packet(conf, t, skb->len);
-		if (w->rule.action != SHUNT_STEER)
-			return;
-		if (listens && leaves_own(skb, pkt, proto, &w->rule))
-			leave_own(proto, w, t, conf);
-		else
-			steer_to(skb, pkt, proto, w, t, conf);
-	} else if (w->rule.action == SHUNT_STEER &&
-		   assign(skb, pkt, proto, w->rule.to, w->rule.to_port)) {
-		tally_packet(conf, t, skb->len);
-		deliver(skb, conf);
-	}
-}
-
 /* Rules are for first packets. A TCP packet that neither asks for a connection
  * nor belongs to a socket may be of a connection that is forwarded: it is left
  * alone, unless it answers a SYN cookie of a listener. */
@@ -445,35 +419,6 @@ static __always_inline bool may_ask_rules(const struct packet *pkt, int proto,
 	return is_first(pkt, proto) ||
 	       (conf->syncookie_tick && now() - conf->syncookie_tick <= COOKIE_TICKS &&
 		(pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK);
-}
-
-static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
-				       int proto, const struct shunt_conf *conf)
-{
-	bool listens;
-
-	if (steer_known(skb, pkt, proto, conf, &listens))
-		return;
-	if (proto == IPPROTO_UDP && steer_given(skb, pkt, conf, listens))
-		return;
-	if (may_ask_rules(pkt, proto, conf))
-		steer_new(skb, pkt, proto, conf, listens);
-}
-
-/* The same for a packet whose ports are set. Not static: so it is verified
- * once, not for each caller, and its stack is not the caller's. */
-__weak __attribute__((noinline)) int shunt_steer_flow(struct __sk_buff *skb,
-						      const struct packet *pkt)
-{
-	const struct shunt_conf *conf = conf_get();
-
-	if (!pkt || !conf)
-		return 0;
-	if (pkt->proto == IPPROTO_TCP)
-		steer_flow(skb, pkt, IPPROTO_TCP, conf);
-	else
-		steer_flow(skb, pkt, IPPROTO_UDP, conf);
-	return 0;
 }
 
 #endif

@@ -63,7 +63,8 @@ static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow 
 
 /* Multilinear hashing with secret keys, the upper halves of two sums: that two
  * flows have the same is as likely as a guess of 64 bits. */
-static __always_inline __u64 flow_hash(const struct packet *pkt, const struct shunt_conf *conf)
+static __always_inline __u64 flow_hash(const struct packet *pkt, const struct shunt_conf *conf,
+				       __u32 ifindex)
 {
 	const __u32 *src = (const __u32 *)pkt->src, *dst = (const __u32 *)pkt->dst;
 	__u64 a, b;
@@ -75,7 +76,7 @@ static __always_inline __u64 flow_hash(const struct packet *pkt, const struct sh
 	ADD(0, src[0]);
 	ADD(1, dst[0]);
 	ADD(2, (__u32)pkt->sport << 16 | pkt->dport);
-	ADD(3, pkt->ifindex);
+	ADD(3, ifindex);
 	if (pkt->family == AF_INET6) {
 #pragma unroll
 		for (i = 1; i < 4; i++) {
@@ -199,7 +200,7 @@ static NOT_INLINED struct shunt_given *flow_given(const struct packet *pkt,
 						  const struct shunt_conf *conf,
 						  __u64 *ret_hash, struct shunt_given *ret)
 {
-	__u64 hash = *ret_hash = flow_hash(pkt, conf);
+	__u64 hash = *ret_hash = flow_hash(pkt, conf, pkt->ifindex);
 	struct shunt_givens *b = givens_of(hash, conf);
 	struct shunt_given *way;
 

@@ -11,6 +11,7 @@
 #include "errors.h"
 #include "translated.h"
 #include "router.h"
+#include "steer_flow.h"
 
 /* one entry, if the operator named it: the cgroup of the router */
 struct shunt_router_map {
@@ -137,6 +138,27 @@ static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct 
 	return taken;
 }
 
+/* Has the router forgotten the connection? Where a rule has all unknown segments reset,
+ * those of the router's own connections are left out. */
+static __always_inline enum taken ask_forgotten(struct __sk_buff *skb, const struct packet *pkt,
+						const struct shunt_conf *conf)
+{
+	enum forgotten forgotten = shunt_forgotten(skb, pkt);
+	struct work *w = work_get();
+	struct bpf_sock *sk;
+	enum taken taken;
+
+	if (forgotten != FORGOTTEN_BY_RULE || !w)
+		return forgotten == FORGOTTEN_YES ? TAKEN_YES : TAKEN_NO;
+	sk = lookup(skb, pkt, IPPROTO_TCP, w->rule.to, w->rule.to_port);
+	if (!sk)
+		return TAKEN_NO;
+	taken = sent_by_its_router(skb, sk, conf) || sent_by_known(skb, sk, conf) ?
+		TAKEN_BY_OTHER : TAKEN_YES;
+	bpf_sk_release(sk);
+	return taken;
+}
+
 static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk,
 				      const struct packet *pkt, int proto,
 				      const struct shunt_conf *conf)
@@ -150,6 +172,12 @@ static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk
 		taken = ask_given(skb, pkt, conf);
 	if (taken == TAKEN_NO && may_ask_rules(pkt, proto, conf))
 		taken = ask_rules(skb, pkt, proto, conf);
+	if (proto == IPPROTO_TCP && taken != TAKEN_YES) {
+		if (is_first(pkt, proto))
+			note_request(pkt, false, conf);
+		else if (taken == TAKEN_NO)
+			taken = ask_forgotten(skb, pkt, conf);
+	}
 	return taken == TAKEN_YES;
 }
 

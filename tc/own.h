@@ -82,9 +82,9 @@ static long own_step6(__u32 i, void *data)
 	return w->found;
 }
 
-/* Would the packet leave this host again? An interface that does not forward is not
- * asked by the kernel. */
-static __noinline bool is_forwarded(struct __sk_buff *skb, const struct packet *pkt)
+/* Where routing sends the packet on: BPF_FIB_LKUP_RET_…, or less than 0. An interface
+ * that does not forward is not asked by the kernel. */
+static __noinline int look_up_route(struct __sk_buff *skb, const struct packet *pkt)
 {
 	struct bpf_fib_lookup fib = {
 		.family = pkt->family,
@@ -94,11 +94,17 @@ static __noinline bool is_forwarded(struct __sk_buff *skb, const struct packet *
 		.ifindex = pkt->ifindex && pkt->ifindex != SHUNT_LOCAL_IFINDEX ? pkt->ifindex :
 										 LOOPBACK,
 	};
-	long result;
 
 	__builtin_memcpy(fib.ipv6_src, pkt->src, 16);
 	__builtin_memcpy(fib.ipv6_dst, pkt->dst, 16);
-	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	return bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+}
+
+/* Would the packet leave this host again? */
+static __always_inline bool is_forwarded(struct __sk_buff *skb, const struct packet *pkt)
+{
+	int result = look_up_route(skb, pkt);
+
 	return result >= 0 && result != BPF_FIB_LKUP_RET_NOT_FWDED &&
 	       result != BPF_FIB_LKUP_RET_FWD_DISABLED;
 }

@@ -479,6 +479,7 @@ struct verdict {
 	__u8 own;         /* enum shunt_own */
 	__u16 to_port;
 	__u8 to[16];
+	__u32 unknown;    /* enum shunt_unknown */
 };
 
 /* Where the filter would take longer than trying them. */
@@ -565,6 +566,7 @@ __weak __attribute__((noinline)) int shunt_find(const struct packet *pkt, struct
 	ret->tally = rule->tally;
 	ret->action = rule->action;
 	ret->own = rule->own;
+	ret->unknown = rule->unknown;
 	ret->to_port = rule->to_port;
 	__builtin_memcpy(ret->to, rule->to, 16);
 	return ret->rule;

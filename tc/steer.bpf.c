@@ -8,6 +8,7 @@
  * the interface still see the packet.
  */
 #include "errors.h"
+#include "steer_flow.h"
 
 static __always_inline bool arrived_for_many(const struct __sk_buff *skb)
 {

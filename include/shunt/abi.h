@@ -146,6 +146,7 @@ struct shunt_count {
 	__u64 loops;          /* of those: connections that had come back to the router */
 	__u64 translated;     /* first packets of this host left alone: see tc/translated.h */
 	__u64 own_services;   /* first packets that rules left to this host's own services */
+	__u64 resets;         /* TCP segments of connections that a router has forgotten */
 	__u64 probes;         /* packets of 'shunt steer test --deliver' given to its socket */
 	__u64 scratch;        /* of tc/steer.bpf.c */
 };
@@ -590,6 +591,13 @@ enum shunt_own {
 	SHUNT_OWN_KEEP = 1, /* they are left to that socket */
 };
 
+/* What a rule does with a TCP segment that belongs to no socket. */
+enum shunt_unknown {
+	SHUNT_UNKNOWN_AUTO = 0, /* it is reset if only the router can have had its connection */
+	SHUNT_UNKNOWN_RESET,
+	SHUNT_UNKNOWN_PASS,
+};
+
 /* Two units. Never changes once something leads to it. */
 struct shunt_rule {
 	__u32 bin;          /* id */
@@ -609,7 +617,7 @@ struct shunt_rule {
 	__u8 own;           /* enum shunt_own */
 	__u8 router;        /* the process that made it: entry of shunt_routers + 1; 0: none */
 	__u8 shadowed;      /* in words only: see struct shunt_shadows */
-	__u8 pad;
+	__u8 unknown;       /* enum shunt_unknown */
 	__u8 to[16];        /* the listener's address, same family */
 	__u8 dst[16];
 	__u8 src[16];
@@ -692,7 +700,7 @@ struct shunt_tally {
 	__u32 pad;
 	__u64 own;          /* first packets left to this host's own services */
 	__u32 loops;        /* connections that had come back to the router */
-	__u32 pad2;         /* a cache line */
+	__u32 resets;       /* TCP segments of connections that the router has forgotten */
 };
 
 /* What shunt_test is asked, in cb[1] of its packet. */
@@ -742,6 +750,24 @@ struct shunt_given {
 struct shunt_givens {
 	struct shunt_given way[SHUNT_FLOW_WAYS];
 	__u64 pad;
+};
+
+/* TCP connections that were steered, at shunt_steered[part of the flow's hash]: the upper
+ * 48 bits of the hash, and when the connection began; 0: free. A bucket is a cache line. */
+#define SHUNT_STEERED_WAYS 8
+#define SHUNT_STEERED_BUCKETS 32768
+#define SHUNT_STEERED_TICKS 64 /* a unit of that time, of which there are 65536 */
+
+struct shunt_steered {
+	__u64 way[SHUNT_STEERED_WAYS];
+};
+
+/* TCP flows without a socket that were let pass: as above, with the tick. */
+#define SHUNT_LET_PASS 1024
+#define SHUNT_LET_PASS_TICKS 4 /* after which a flow is judged again */
+
+struct shunt_let_pass {
+	__u64 flow[SHUNT_LET_PASS];
 };
 
 /* Fragmented UDP. */
@@ -988,6 +1014,7 @@ _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
 _Static_assert(sizeof(struct shunt_whole) == 32, "shunt_whole");
 _Static_assert(sizeof(struct shunt_given) == 40, "shunt_given");
 _Static_assert(sizeof(struct shunt_givens) == 128, "shunt_givens");
+_Static_assert(sizeof(struct shunt_steered) == 64, "shunt_steered");
 _Static_assert(sizeof(struct shunt_flow_counter) == 64, "shunt_ways");
 _Static_assert(sizeof(struct shunt_bucket) == 64, "shunt_bucket");
 _Static_assert(sizeof(struct shunt_monitor) == 104, "shunt_monitor");

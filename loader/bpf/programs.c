@@ -93,6 +93,7 @@ static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
 	bpf_map__set_max_entries(skel->maps.shunt_flows,
 				 set->steer && set->flow_buckets ? set->flow_buckets : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_shadowed, set->steer ? SHUNT_MATCHES : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_steered, set->steer ? SHUNT_STEERED_BUCKETS : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, set->nat_flows ? 2 * set->nat_flows : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_nat_queue, nat && set->nat_flows ? set->nat_flows : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_buckets, monitor_buckets());

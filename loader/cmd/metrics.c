@@ -116,6 +116,8 @@ static void print_steer(const struct status *s)
 	       "Of those, packets whose listener shares its port by SO_REUSEPORT.");
 	metric("steer_own_services_total", c->own_services,
 	       "Connections and UDP flows left to this host's own services.");
+	metric("steer_resets_total", c->resets,
+	       "TCP segments of connections that the router has forgotten, for it to reset.");
 	metric("steer_fragments_total", c->fragments, "Fragments seen, steered or not.");
 	metric("steer_malformed_total", c->malformed, "Malformed packets, left alone.");
 	metric("steer_local", s->conf->local, "Is what this host sends steered, too?");

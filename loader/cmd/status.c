@@ -292,6 +292,7 @@ static void print_json(const struct status *s)
 	json_number(stdout, "loops", c->loops);
 	json_number(stdout, "translated", c->translated);
 	json_number(stdout, "own_services", c->own_services);
+	json_number(stdout, "resets", c->resets);
 	json_close(stdout, '}');
 	json_open_in(stdout, "monitor", '{');
 	json_attached(s, "ifaces", SHUNT_MONITOR_IN);
@@ -424,6 +425,9 @@ static void print_text(const struct status *s)
 		if (c->own_services)
 			printf("  left to this host's own services: %llu connections and UDP flows\n",
 			       ULL(c->own_services));
+		if (c->resets)
+			printf("  connections that the router has forgotten: %llu segments for it to reset\n",
+			       ULL(c->resets));
 		if (c->reuseport)
 			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
 			       ULL(c->reuseport));

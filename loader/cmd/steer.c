@@ -172,6 +172,8 @@ static void list_text(const struct rule_copy *all, __u32 count)
 			printf(" own services %llu", c->own);
 		if (c->loops)
 			printf(" loops ended %llu", c->loops);
+		if (c->resets)
+			printf(" resets %llu", c->resets);
 		puts(trouble(&all[i]));
 	}
 }
@@ -334,7 +336,8 @@ static int steer_help(int argc, char **argv)
 		printf("  %s%s%s\n        %s\n", c->name, *c->usage ? " " : "", c->usage, c->help);
 	printf("\nRULE: tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]\n"
 	       "      [sport LOW[-HIGH]] [iface NAME | origin local]\n"
-	       "      (to ADDR:PORT [own take|keep] | pass) [service ID]\n\n"
+	       "      (to ADDR:PORT [own take|keep] [unknown auto|reset|pass] | pass)\n"
+	       "      [service ID]\n\n"
 	       "The longest destination prefix wins, then the longest source prefix, the\n"
 	       "narrowest dport range, the narrowest sport range, then a rule with an\n"
 	       "interface. Rules are for what arrives, those with 'origin local' for what this\n"
@@ -342,7 +345,9 @@ static int steer_help(int argc, char **argv)
 	       "or one that says pass, is not touched. Multicast and broadcast need a rule for\n"
 	       "that address, or within 224.0.0.0/4 or ff00::/8. Packets for an address of this\n"
 	       "host where a service of its own listens, such as ssh, are left to that; a rule for\n"
-	       "that single address takes them, and so does any with 'own take'.\n"
+	       "that single address takes them, and so does any with 'own take'. A TCP segment of\n"
+	       "a connection that no socket has is reset by the listener if only the router can\n"
+	       "have had it; 'unknown reset' says so of all, 'unknown pass' of none.\n"
 	       "A test takes source port %d unless told, with --deliver any.\n", TEST_SPORT);
 	return 0;
 }

@@ -68,6 +68,7 @@ static void add_late(struct shunt_tally *to, const struct shunt_tally *now,
 	__atomic_fetch_add(&to->flows, now->flows - copied->flows, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->misses, now->misses - copied->misses, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->own, now->own - copied->own, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->resets, now->resets - copied->resets, __ATOMIC_RELAXED);
 }
 
 /* Makes room for count tallies at least; what they count goes on. */
@@ -131,7 +132,7 @@ static void tally_begin(__u32 tally)
 	for (i = 0; i < shards; i++) {
 		t = part_at(tally, i);
 		t->packets = t->bytes = t->flows = t->misses = t->own = 0;
-		t->loops = 0;
+		t->loops = t->resets = 0;
 		t->hit = ticks_now();
 		t->miss = 0;
 	}
@@ -203,6 +204,7 @@ void tally_counts(__u32 tally, struct rule_counts *ret)
 		c.misses += t->misses;
 		c.own += t->own;
 		c.loops += t->loops;
+		c.resets += t->resets;
 		c.hit = t->hit > c.hit ? t->hit : c.hit;
 		c.miss = t->miss > c.miss ? t->miss : c.miss;
 	}

@@ -26,6 +26,7 @@ enum word {
 	WORD_ORIGIN,
 	WORD_TO,
 	WORD_OWN,
+	WORD_UNKNOWN,
 	WORD_PASS,
 	WORD_SERVICE,
 	WORD_SHADOWED,
@@ -302,6 +303,25 @@ static int set_own(struct draft *d, const char *word)
 	return 0;
 }
 
+static const char *const unknown_names[] = {
+	[SHUNT_UNKNOWN_AUTO] = "auto",
+	[SHUNT_UNKNOWN_RESET] = "reset",
+	[SHUNT_UNKNOWN_PASS] = "pass",
+};
+
+static int set_unknown(struct draft *d, const char *word)
+{
+	__u8 i;
+
+	for (i = SHUNT_UNKNOWN_AUTO; i <= SHUNT_UNKNOWN_PASS; i++) {
+		if (strcmp(unknown_names[i], word))
+			continue;
+		d->rule.unknown = i;
+		return 0;
+	}
+	return refuse("'unknown %s': none of auto, reset and pass", word);
+}
+
 static int set_pass(struct draft *d, const char *word)
 {
 	(void)word;
@@ -343,6 +363,7 @@ static const struct {
 	[WORD_ORIGIN] = { "origin", false, set_origin },
 	[WORD_TO] = { "to", false, set_to },
 	[WORD_OWN] = { "own", false, set_own },
+	[WORD_UNKNOWN] = { "unknown", false, set_unknown },
 	[WORD_PASS] = { "pass", true, set_pass },
 	[WORD_SERVICE] = { "service", false, set_service },
 	[WORD_SHADOWED] = { "shadowed", true, set_shadowed },
@@ -394,6 +415,12 @@ static int check_draft(const struct draft *d, bool match_only)
 	if (d->given[WORD_OWN] && d->given[WORD_PASS])
 		return refuse("'own %s' and 'pass': what passes goes to this host's services anyway",
 			      d->given[WORD_OWN]);
+	if (d->given[WORD_UNKNOWN] && d->given[WORD_PASS])
+		return refuse("'unknown %s' and 'pass': what passes is never reset",
+			      d->given[WORD_UNKNOWN]);
+	if (d->given[WORD_UNKNOWN] && d->rule.proto == IPPROTO_UDP)
+		return refuse("'unknown %s' and udp: only TCP has connections to be reset",
+			      d->given[WORD_UNKNOWN]);
 	if (match_only)
 		return 0;
 	if (!d->given[WORD_TO] && !d->given[WORD_PASS])
@@ -547,6 +574,8 @@ void rule_format(const struct shunt_rule *r, char *text, size_t size)
 		append(text, size, " to %s", to);
 		if (r->own != rule_own_default(r))
 			append(text, size, " own %s", own_name(r));
+		if (r->unknown)
+			append(text, size, " unknown %s", unknown_names[r->unknown]);
 	} else {
 		append(text, size, " pass");
 	}
@@ -667,7 +696,7 @@ bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b)
 	return a->action == b->action && a->to_port == b->to_port &&
 	       !memcmp(a->to, b->to, sizeof(a->to)) && a->ifindex == b->ifindex &&
 	       a->old == b->old && a->own == b->own && a->router == b->router &&
-	       !strcmp(a->service, b->service);
+	       a->unknown == b->unknown && !strcmp(a->service, b->service);
 }
 
 bool rule_keep_router(const struct shunt_rule *was, struct shunt_rule *r)
@@ -705,6 +734,8 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_cou
 		format_to(r, to);
 		json_string(f, "to", to);
 		json_string(f, "own", own_name(r));
+		if (r->proto == IPPROTO_TCP)
+			json_string(f, "unknown", unknown_names[r->unknown]);
 	}
 	if (*r->service)
 		json_string(f, "service", r->service);
@@ -716,6 +747,7 @@ void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_cou
 	json_number(f, "misses", c->misses);
 	json_number(f, "own_services", c->own);
 	json_number(f, "loops", c->loops);
+	json_number(f, "resets", c->resets);
 }
 
 void rule_json(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)

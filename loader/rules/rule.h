@@ -4,8 +4,8 @@
  * loader/rules.c keeps the rules that are in force.
  *
  *   tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] [src ADDR[/LEN]]
- *   [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT [own take|keep] | pass)
- *   [service ID] [shadowed]
+ *   [sport LOW[-HIGH]] [iface NAME | origin local] (to ADDR:PORT [own take|keep]
+ *   [unknown auto|reset|pass] | pass) [service ID] [shadowed]
  *
  * In a rule file 'shadowed' is for those that rules/shadowed.h keeps.
  */
@@ -45,6 +45,7 @@ struct rule_counts {
 	__u64 misses;
 	__u64 own;
 	__u64 loops;
+	__u64 resets;
 	__u32 hit;  /* ticks (SHUNT_TICKS): see struct shunt_tally */
 	__u32 miss;
 };

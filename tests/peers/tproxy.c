@@ -12,6 +12,7 @@
  *   --plain           without IP_TRANSPARENT
  *   --name NAME       what to answer as, instead of the listener's port
  *   --backlog NUMBER  of the TCP listeners (16)
+ *   --abort           connections end with a reset, and leave no socket behind
  *   --pad BYTES       the size of the answer to a datagram, at least
  *   --direct          the listener itself answers a datagram
  *   --options         answers to datagrams carry IP options, or an extension header
@@ -42,6 +43,7 @@ static struct option_flags {
 	int direct;
 	int options;
 	int recverr;
+	int abort;
 	const char *name;
 } opt = { .backlog = 16 };
 
@@ -157,10 +159,13 @@ static void greet(int listener, int via)
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	union address local, remote;
 	socklen_t llen = sizeof(local), rlen = sizeof(remote);
+	const struct linger at_once = { 1, 0 };
 	char line[256];
 
 	if (fd < 0)
 		return;
+	if (opt.abort && setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)))
+		die("SO_LINGER");
 	if (getsockname(fd, &local.sa, &llen) || getpeername(fd, &remote.sa, &rlen)) {
 		close(fd);
 		return;
@@ -349,6 +354,7 @@ static void read_options(int argc, char **argv)
 		{ "direct", no_argument, &opt.direct, 1 },
 		{ "options", no_argument, &opt.options, 1 },
 		{ "recverr", no_argument, &opt.recverr, 1 },
+		{ "abort", no_argument, &opt.abort, 1 },
 		{ "pad", required_argument, NULL, 'p' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "backlog", required_argument, NULL, 'b' },

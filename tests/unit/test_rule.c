@@ -58,6 +58,9 @@ static const struct {
 	{ "tcp dst 10.1.0.0/16 to 127.0.0.1:9 own take", NULL },
 	{ "tcp dst 10.1.0.1 to 127.0.0.1:9 own keep", NULL },
 	{ "tcp dst 10.1.0.1 to 127.0.0.1:9 own take", "tcp dst 10.1.0.1 to 127.0.0.1:9" },
+	{ "tcp dst 10.1.0.1 to 127.0.0.1:9 unknown auto", "tcp dst 10.1.0.1 to 127.0.0.1:9" },
+	{ "tcp dst 10.1.0.1 to 127.0.0.1:9 unknown reset", NULL },
+	{ "tcp dst 10.1.0.1 to 127.0.0.1:9 own keep unknown pass service x", NULL },
 	{ "tcp dst 10.1.0.0/16 pass service a.B_9:-", NULL },
 	{ "tcp dst 10.1.0.0/16 pass service 1234567890123456789012345678901", NULL },
 };
@@ -127,6 +130,9 @@ static const struct {
 	{ "tcp dst 10.0.0.0/8 to 127.0.0.1:9 pass", "either 'to 127.0.0.1:9' or 'pass'" },
 	{ "tcp dst 10.0.0.0/8 own take pass", "'own take' and 'pass'" },
 	{ "tcp dst 10.0.0.0/8 to 127.0.0.1:9 own some", "'own some': neither take nor keep" },
+	{ "tcp dst 10.0.0.0/8 to 127.0.0.1:9 unknown x", "'unknown x': none of auto, reset and pass" },
+	{ "tcp dst 10.0.0.0/8 unknown auto pass", "'unknown auto' and 'pass'" },
+	{ "udp dst 10.0.0.0/8 to 127.0.0.1:9 unknown reset", "'unknown reset' and udp" },
 	{ "tcp dst 10.0.0.0/8 iface eth* pass", "'eth*': a pattern" },
 	{ "tcp dst 10.0.0.0/8 iface sixteen_letters_ pass", "not the name of an interface" },
 	{ "tcp dst 10.0.0.0/8 iface '' pass", "not the name of an interface" },
@@ -259,6 +265,7 @@ static void effects_differ(void **unused)
 		"tcp dst 10.0.0.0/8 to 127.0.0.1:10",
 		"tcp dst 10.0.0.0/8 to 127.0.0.2:9",
 		"tcp dst 10.0.0.0/8 to 127.0.0.1:9 own take",
+		"tcp dst 10.0.0.0/8 to 127.0.0.1:9 unknown reset",
 		"tcp dst 10.0.0.0/8 to 127.0.0.1:9 service x",
 	};
 	struct shunt_rule a = rule("tcp dst 10.0.0.0/8 to 127.0.0.1:9"), b = a;
@@ -358,7 +365,7 @@ static void numbers_have_no_leading_zeros(void **unused)
 static void rules_are_written_as_json(void **unused)
 {
 	const struct rule_counts c = {
-		.packets = 1, .bytes = 2, .flows = 3, .misses = 4, .own = 5, .loops = 6
+		.packets = 1, .bytes = 2, .flows = 3, .misses = 4, .own = 5, .loops = 6, .resets = 7,
 	};
 	const struct {
 		const char *words, *json;
@@ -366,16 +373,20 @@ static void rules_are_written_as_json(void **unused)
 		{ "tcp dst 10.0.0.0/8 pass",
 		  "{\"proto\":\"tcp\",\"dst\":\"10.0.0.0/8\",\"dport\":\"1-65535\","
 		  "\"action\":\"pass\",\"packets\":1,\"bytes\":2,\"flows\":3,\"misses\":4,"
-		  "\"own_services\":5,\"loops\":6}\n" },
+		  "\"own_services\":5,\"loops\":6,\"resets\":7}\n" },
 		{ "udp dst ::1 dport 53 src ::/1 sport 5-6 iface lo to [::1]:9 service dns",
 		  "{\"proto\":\"udp\",\"dst\":\"::1/128\",\"dport\":\"53\",\"src\":\"::/1\","
 		  "\"sport\":\"5-6\",\"iface\":\"lo\",\"action\":\"steer\",\"to\":\"[::1]:9\","
 		  "\"own\":\"take\",\"service\":\"dns\",\"packets\":1,\"bytes\":2,\"flows\":3,"
-		  "\"misses\":4,\"own_services\":5,\"loops\":6}\n" },
+		  "\"misses\":4,\"own_services\":5,\"loops\":6,\"resets\":7}\n" },
+		{ "tcp dst 10.0.0.1 dport 1 to 127.0.0.1:9 unknown pass",
+		  "{\"proto\":\"tcp\",\"dst\":\"10.0.0.1/32\",\"dport\":\"1\",\"action\":\"steer\","
+		  "\"to\":\"127.0.0.1:9\",\"own\":\"take\",\"unknown\":\"pass\",\"packets\":1,"
+		  "\"bytes\":2,\"flows\":3,\"misses\":4,\"own_services\":5,\"loops\":6,\"resets\":7}\n" },
 		{ "tcp dst 10.0.0.0/8 origin local pass",
 		  "{\"proto\":\"tcp\",\"dst\":\"10.0.0.0/8\",\"dport\":\"1-65535\","
 		  "\"origin\":\"local\",\"action\":\"pass\",\"packets\":1,\"bytes\":2,\"flows\":3,"
-		  "\"misses\":4,\"own_services\":5,\"loops\":6}\n" },
+		  "\"misses\":4,\"own_services\":5,\"loops\":6,\"resets\":7}\n" },
 	};
 	struct shunt_rule r;
 	size_t i;

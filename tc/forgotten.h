@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * TCP segments of connections that the router has forgotten, by a crash or a reboot: no
+ * socket has the flow, yet a rule matches. Where only the router can have had the
+ * connection, the segment is given to the listener, and the stack answers with a reset,
+ * so that the client connects again. All others pass, for they may be of a connection
+ * that was forwarded before the rule came.
+ */
+#ifndef SHUNT_FORGOTTEN_H
+#define SHUNT_FORGOTTEN_H
+
+#include "deliver.h"
+#include "remembered.h"
+
+/* tc/tracked.bpf.c */
+extern int shunt_is_tracked(struct __sk_buff *skb, const struct packet *pkt);
+
+/* Whether the packet gets nowhere without the router: there is no way on from here, and
+ * it is not for this host, which would answer by itself. Not static: its stack is not
+ * the caller's. */
+__weak __attribute__((noinline)) int shunt_leads_nowhere(struct __sk_buff *skb,
+							 const struct packet *pkt)
+{
+	const struct sk_buff *k = (const void *)skb;
+	long route;
+
+	if (!pkt || pkt->ifindex == SHUNT_LOCAL_IFINDEX)
+		return 0;
+	route = look_up_route(skb, pkt);
+	if (route < 0 || route > BPF_FIB_LKUP_RET_FWD_DISABLED || route == BPF_FIB_LKUP_RET_SUCCESS)
+		return 0;
+	return !shunt_own_address(skb, pkt, (__u64)BPF_CORE_READ(k, dev, nd_net.net)) &&
+	       !shunt_is_tracked(skb, pkt);
+}
+
+enum forgotten {
+	FORGOTTEN_NO,
+	FORGOTTEN_YES,
+	FORGOTTEN_BY_RULE, /* the rule says so of all that nobody has */
+};
+
+/* Whose the flow was; the rule is in w->rule then. */
+static __always_inline enum forgotten judge(struct __sk_buff *skb, const struct packet *pkt,
+					    __u64 hash, struct work *w)
+{
+	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER ||
+	    w->rule.unknown == SHUNT_UNKNOWN_PASS)
+		return FORGOTTEN_NO;
+	if (is_remembered(hash))
+		return FORGOTTEN_YES;
+	if (w->rule.unknown == SHUNT_UNKNOWN_RESET)
+		return FORGOTTEN_BY_RULE;
+	if (!shunt_leads_nowhere(skb, pkt))
+		return FORGOTTEN_NO;
+	/* Connection tracking will know it now. */
+	remember(hash);
+	return FORGOTTEN_YES;
+}
+
+/* Whether the segment, which no socket has, is of a connection that the router has
+ * forgotten: enum forgotten. Not static: its stack is not the caller's. */
+__weak __attribute__((noinline)) int shunt_forgotten(struct __sk_buff *skb,
+						     const struct packet *pkt)
+{
+	const struct shunt_conf *conf = conf_get();
+	struct work *w = work_get();
+	enum forgotten ret;
+	__u32 tick;
+	__u64 hash;
+
+	/* A reset asks for no answer. */
+	if (!pkt || !conf || !w || is_first(pkt, IPPROTO_TCP) || pkt->tcp_flags & TCP_RST)
+		return FORGOTTEN_NO;
+	hash = connection_hash(pkt, conf);
+	tick = now();
+	if (was_let_pass(hash, tick))
+		return FORGOTTEN_NO;
+	ret = judge(skb, pkt, hash, w);
+	if (ret == FORGOTTEN_NO)
+		note_let_pass(hash, tick);
+	return ret;
+}
+
+/* Names the listener: for IPv4 the stack sends resets from an address that is not this
+ * host's only in the name of a transparent socket. Without it nothing is answered, and
+ * the client tries again. */
+static __always_inline void name_resetter(struct __sk_buff *skb, const struct packet *pkt,
+					  const struct verdict *rule)
+{
+	struct bpf_sock *sk = lookup(skb, pkt, IPPROTO_TCP, rule->to, rule->to_port);
+
+	if (!sk)
+		return;
+	if (sk->state == TCP_LISTEN && tcp_transparent(sk, TCP_LISTEN))
+		bpf_sk_assign(skb, sk, 0);
+	bpf_sk_release(sk);
+}
+
+/* Has a segment that no socket has reset, if the router has forgotten its connection. */
+static __always_inline void reset_forgotten(struct __sk_buff *skb, const struct packet *pkt,
+					    const struct shunt_conf *conf)
+{
+	struct work *w = work_get();
+	struct shunt_tally *t;
+
+	if (shunt_forgotten(skb, pkt) == FORGOTTEN_NO || !w)
+		return;
+	name_resetter(skb, pkt, &w->rule);
+	t = tally_at(conf, w->rule.tally);
+	if (t)
+		TALLY(conf, t, resets, 1);
+	COUNT(resets, 1);
+	deliver(skb, conf);
+}
+
+/* Keeps in mind whether a connection is a router's, when it is asked for. */
+static __always_inline void note_request(const struct packet *pkt, bool steered,
+					 const struct shunt_conf *conf)
+{
+	__u64 hash = connection_hash(pkt, conf);
+
+	if (steered)
+		remember(hash);
+	else
+		forget(hash);
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * TCP connections that were steered, remembered without their sockets: a router that
+ * crashed has lost these. The entries are in buckets, which nobody locks; when one is
+ * full, the oldest connection in it gives way. Only requests for connections write here.
+ */
+#ifndef SHUNT_REMEMBERED_H
+#define SHUNT_REMEMBERED_H
+
+#include "flows.h"
+
+struct shunt_steered_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHUNT_STEERED_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct shunt_steered);
+};
+MAP(shunt_steered);
+
+/* One entry for each CPU: flows that were judged lately, and let pass. */
+struct shunt_let_pass_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shunt_let_pass);
+};
+MAP(shunt_let_pass);
+
+#define HASH_BITS (~0xffffULL) /* of an entry; below is a time */
+
+/* The same on every interface: a connection may come by another one later. */
+static NOT_INLINED __u64 connection_hash(const struct packet *pkt, const struct shunt_conf *conf)
+{
+	return flow_hash(pkt, conf, 0);
+}
+
+static __always_inline struct shunt_steered *steered_bucket(__u64 hash)
+{
+	__u32 i = (__u32)hash & (SHUNT_STEERED_BUCKETS - 1);
+
+	return bpf_map_lookup_elem(&shunt_steered, &i);
+}
+
+/* The connection's entry; NULL if it has none. */
+static __always_inline __u64 *steered_way(struct shunt_steered *b, __u64 hash)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < SHUNT_STEERED_WAYS; i++)
+		if (!((b->way[i] ^ hash) & HASH_BITS))
+			return &b->way[i];
+	return NULL;
+}
+
+/* A free entry, or that of the connection that began first. */
+static __always_inline __u64 *steered_oldest(struct shunt_steered *b, __u16 began)
+{
+	__u64 *ret = &b->way[0];
+	__u32 age, most = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < SHUNT_STEERED_WAYS; i++) {
+		age = b->way[i] ? (__u16)(began - b->way[i]) : 0x10000;
+		if (age >= most) {
+			most = age;
+			ret = &b->way[i];
+		}
+	}
+	return ret;
+}
+
+static NOT_INLINED int remember(__u64 hash)
+{
+	struct shunt_steered *b = steered_bucket(hash);
+	__u16 began = now() / SHUNT_STEERED_TICKS;
+	__u64 *way;
+
+	if (!b)
+		return 0;
+	way = steered_way(b, hash);
+	if (!way)
+		way = steered_oldest(b, began);
+	*way = (hash & HASH_BITS) | began;
+	return 0;
+}
+
+/* Of a connection that is not the router's: its request was not steered. */
+static NOT_INLINED int forget(__u64 hash)
+{
+	struct shunt_steered *b = steered_bucket(hash);
+	__u64 *way = b ? steered_way(b, hash) : NULL;
+
+	if (way)
+		*way = 0;
+	return 0;
+}
+
+static NOT_INLINED int is_remembered(__u64 hash)
+{
+	struct shunt_steered *b = steered_bucket(hash);
+
+	return b && steered_way(b, hash);
+}
+
+/* The place of the flow among those that were let pass. */
+static __always_inline __u64 *pass_entry(__u64 hash)
+{
+	__u32 zero = 0;
+	struct shunt_let_pass *p = bpf_map_lookup_elem(&shunt_let_pass, &zero);
+
+	return p ? &p->flow[hash & (SHUNT_LET_PASS - 1)] : NULL;
+}
+
+static __always_inline bool was_let_pass(__u64 hash, __u32 tick)
+{
+	const __u64 *flow = pass_entry(hash);
+
+	return flow && !((*flow ^ hash) & HASH_BITS) &&
+	       (__u16)(tick - *flow) <= SHUNT_LET_PASS_TICKS;
+}
+
+static __always_inline void note_let_pass(__u64 hash, __u32 tick)
+{
+	__u64 *flow = pass_entry(hash);
+
+	if (flow)
+		*flow = (hash & HASH_BITS) | (__u16)tick;
+}
+
+#endif
