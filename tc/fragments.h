@@ -6,8 +6,8 @@
  * socket is named when the stack looks for one (tc/whole.bpf.c). The first
  * fragment has the ports; those that come before it pass.
  *
- * By then a program finds sockets only in a map, into which the supervisor lets
- * a program put the listeners that are wanted.
+ * By then a program finds sockets only in a map. The listeners of rules are put there
+ * when the rules change, and when they come: tc/reassembled.bpf.c.
  */
 #ifndef SHUNT_FRAGMENTS_H
 #define SHUNT_FRAGMENTS_H
@@ -61,7 +61,7 @@ static __always_inline bool at_hand(struct shunt_conf *conf, struct work *w)
 	}
 	bpf_map_update_elem(&shunt_wanted, &w->whole.listener, &w->tick, BPF_ANY);
 	if (!conf->listeners_wanted) {
-		conf->listeners_wanted = 1;
+		conf->listeners_wanted = GATHER_WANTED;
 		wake_supervisor(EVENT_LISTENERS_WANTED);
 	}
 	return false;
@@ -101,6 +101,8 @@ static __always_inline bool name_listener(struct __sk_buff *skb, const struct pa
 	w->whole.tick = w->tick;
 	flow_of(pkt, &w->flow);
 	w->flow.ifindex = 0;
+	if (conf->whole_tick != w->tick)
+		conf->whole_tick = w->tick;
 	return !bpf_map_update_elem(&shunt_wholes, &w->flow, &w->whole, BPF_ANY);
 }
 

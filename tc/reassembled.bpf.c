@@ -21,13 +21,15 @@ static __always_inline bool holds(const struct shunt_whole *whole)
 SEC("sk_lookup")
 int shunt_whole(struct bpf_sk_lookup *ctx)
 {
+	const struct shunt_conf *conf = conf_get();
 	struct shunt_flow flow = {};
 	const struct shunt_whole *whole;
 	struct shunt_listener l;
 	struct bpf_sock *sk;
 	__u32 *addr;
 
-	if (ctx->protocol != IPPROTO_UDP)
+	/* Without fragments this is all that the look-up costs. */
+	if (ctx->protocol != IPPROTO_UDP || !conf || now() - conf->whole_tick > SHUNT_FRAGMENT_IDLE)
 		return SK_PASS;
 	flow.family = ctx->family;
 	flow.sport = bpf_ntohs(ctx->remote_port);
@@ -80,6 +82,49 @@ int shunt_gather(struct bpf_iter__udp *ctx)
 	if (bpf_map_lookup_elem(&shunt_wanted, &l))
 		bpf_map_update_elem(&shunt_listeners, &l, udp, BPF_ANY);
 	return 0;
+}
+
+/* Wakes the supervisor if a listener that is wanted has come. */
+static __always_inline void note_bound(struct bpf_sock *sk, const struct shunt_listener *l)
+{
+	struct shunt_conf *conf = conf_get();
+
+	if (!conf || bpf_get_netns_cookie(sk) != conf->netns ||
+	    !bpf_map_lookup_elem(&shunt_wanted, l))
+		return;
+	conf->listeners_wanted = GATHER_BOUND;
+	wake_supervisor(EVENT_LISTENERS_WANTED);
+}
+
+/* Each bind() of the host; the call goes on in any case. */
+SEC("cgroup/post_bind4")
+int shunt_bound4(struct bpf_sock *sk)
+{
+	struct shunt_listener l = { .family = AF_INET };
+
+	if (sk->protocol != IPPROTO_UDP)
+		return 1;
+	l.port = sk->src_port;
+	*(__u32 *)l.addr = sk->src_ip4;
+	note_bound(sk, &l);
+	return 1;
+}
+
+SEC("cgroup/post_bind6")
+int shunt_bound6(struct bpf_sock *sk)
+{
+	struct shunt_listener l = { .family = AF_INET6 };
+	__u32 *addr = (__u32 *)l.addr;
+
+	if (sk->protocol != IPPROTO_UDP)
+		return 1;
+	l.port = sk->src_port;
+	addr[0] = sk->src_ip6[0];
+	addr[1] = sk->src_ip6[1];
+	addr[2] = sk->src_ip6[2];
+	addr[3] = sk->src_ip6[3];
+	note_bound(sk, &l);
+	return 1;
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

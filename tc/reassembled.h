@@ -23,7 +23,7 @@ struct shunt_listeners_map {
 };
 MAP(shunt_listeners);
 
-/* and those to be put there, with the tick when that was */
+/* and those to be put there: of rules, and of datagrams that came */
 struct shunt_wanted_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SHUNT_LISTENERS);

@@ -72,7 +72,7 @@ struct shunt_conf {
 	__u32 nat;        /* NAT asks for routes */
 	__u32 forwarding; /* shunt switched lo's forwarding on: likewise */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
-	__u32 listeners_wanted; /* shunt_wanted has new entries for shunt_gather */
+	__u32 listeners_wanted; /* enum shunt_gathering: shunt_gather is to run */
 	__u32 routed;     /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u64 router_cgroup; /* id of its cgroup, which is in shunt_router; 0: unknown */
 	__u32 flow_buckets; /* of shunt_flows: a power of two */
@@ -80,6 +80,7 @@ struct shunt_conf {
 	__u32 local_mark; /* mark and one more bit, both set if this host sent the packet */
 	__u32 routers;    /* some router runs in another cgroup than its listener was made in */
 	__u32 preference; /* of the first routing rule: see loader/attach/mark_rules.h */
+	__u32 whole_tick; /* when a fragmented datagram last got a listener */
 	__u64 flow_keys[2][SHUNT_FLOW_WORDS + 2]; /* secret: no flow can pose as another */
 };
 
@@ -773,7 +774,14 @@ struct shunt_let_pass {
 /* Fragmented UDP. */
 #define SHUNT_FRAGMENTS 4096    /* datagrams kept in mind */
 #define SHUNT_FRAGMENT_IDLE 30  /* ticks; the kernel waits as long for the rest */
-#define SHUNT_LISTENERS 256
+#define SHUNT_LISTENERS 4096
+
+/* Why listeners are to be gathered. */
+enum shunt_gathering {
+	GATHER_NOT = 0,
+	GATHER_WANTED,      /* a datagram found its listener not at hand */
+	GATHER_BOUND,       /* a listener has come: at once */
+};
 
 struct shunt_fragment {
 	__u8 src[16];

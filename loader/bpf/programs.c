@@ -130,6 +130,8 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_steer, set->steer },
 		{ skel->progs.shunt_whole, set->steer },
 		{ skel->progs.shunt_gather, set->steer },
+		{ skel->progs.shunt_bound4, set->steer },
+		{ skel->progs.shunt_bound6, set->steer },
 		{ skel->progs.shunt_count_in, set->monitor },
 		{ skel->progs.shunt_count_out, set->monitor },
 		{ skel->progs.shunt_nat_init, set->steer || set->nat },

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attach/fragment_listeners.h"
 #include "attach/ifaces.h"
 #include "attach/local_origin.h"
 #include "attach/own_addresses.h"
@@ -114,6 +115,8 @@ int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 	compare(f, ret);
 	if (ret->added + ret->changed + ret->deleted)
 		error = rules_replace(f->rule, f->count);
+	if (!error)
+		listeners_want(f->rule, f->count);
 	return error ? error : apply_shadows(f);
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/fragment_listeners.h"
 #include "attach/loopback.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
@@ -276,6 +277,7 @@ static int insert(const struct words *w)
 {
 	_cleanup_lock_ int lock = -1;
 	struct shunt_rule r = {};
+	const struct shunt_rule *new = &r;
 	bool never = false;
 	int error = read_match(w, &r, &never);
 
@@ -298,6 +300,8 @@ static int insert(const struct words *w)
 		return lock;
 	r.router = maker_of(&r);
 	error = service_add(&r);
+	if (!error)
+		listeners_want(&new, 1);
 	if (!error && only_ipv4_listens(&r))
 		say("nobody listens at [::1]:%u, only at 127.0.0.1, as ziti-router does: it can't take "
 		    "IPv6, and the packets pass", r.to_port);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attach/fragment_listeners.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/rule_socket.h"
@@ -72,6 +73,8 @@ static int add_both(const struct shunt_rule *tcp, const struct shunt_rule *udp)
 		rules_add(&before, &added);
 	else if (error)
 		rules_del(tcp);
+	else
+		listeners_want(&udp, 1);
 	return error;
 }
 

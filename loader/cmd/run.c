@@ -35,8 +35,10 @@
 
 /* How long pairs have for leaving the fast path at the end. */
 #define STOP_MS 2000
-/* Listeners of fragmented datagrams are looked for at most so often. */
+/* Listeners of fragmented datagrams are looked for at most so often: when one is missed,
+ * and when one has come. */
 #define GATHER_MS 500
+#define GATHER_BOUND_MS 5
 /* How often the cgroups are looked at. */
 #define CGROUPS_MS 250
 /* How often the settings of lo are looked at. */
@@ -95,15 +97,21 @@ static void follow_cgroups(struct run *r)
 		adopt_connections();
 }
 
-/* Fragmented datagrams want a listener; it may not be there. */
-static void find_listeners(struct run *r)
+/* Fragmented datagrams want a listener; it may not be there. Returns the ms until the
+ * next look, ms if none is due before. */
+static int find_listeners(struct run *r, int ms)
 {
-	if (!r->conf->listeners_wanted ||
-	    monotonic_ns() - r->listeners_searched_ns < GATHER_MS * NS_PER_MS)
-		return;
+	__u32 why = __atomic_load_n(&r->conf->listeners_wanted, __ATOMIC_SEQ_CST);
+	__u64 pause_ns = (why == GATHER_BOUND ? GATHER_BOUND_MS : GATHER_MS) * NS_PER_MS;
+
+	if (!why || !r->conf->loaded)
+		return ms;
+	if (monotonic_ns() - r->listeners_searched_ns < pause_ns)
+		return why == GATHER_BOUND && ms > GATHER_BOUND_MS ? GATHER_BOUND_MS : ms;
 	r->listeners_searched_ns = monotonic_ns();
-	__atomic_store_n(&r->conf->listeners_wanted, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&r->conf->listeners_wanted, GATHER_NOT, __ATOMIC_SEQ_CST);
 	listeners_gather();
+	return ms;
 }
 
 static void detach_nat(struct run *r)
@@ -204,18 +212,18 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	    (r->rtnl_fd >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, r->rtnl_fd, &on_ring)))
 		return fail(-errno, "can't wait for events");
 	follow_links(r);
+	listeners_find();
 	beat(r);
 	notify("READY=1");
 	while (r->conf->loaded) {
 		ms = supervisor_scan(&r->supervisor);
 		if (is_over(r))
 			break;
-		if (wait_event(r, ep, &e, ms) > 0 && e.data.u32 && !r->stopping)
+		if (wait_event(r, ep, &e, find_listeners(r, ms)) > 0 && e.data.u32 && !r->stopping)
 			stop(r);
 		ring_buffer__consume(ring);
 		follow_links(r);
 		follow_cgroups(r);
-		find_listeners(r);
 		detach_nat(r);
 		keep_lo(r);
 		rule_server_keep(&r->rules);

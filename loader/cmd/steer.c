@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/fragment_listeners.h"
 #include "attach/ifaces.h"
 #include "attach/local_origin.h"
 #include "attach/own_addresses.h"
@@ -66,6 +67,7 @@ static int steer_add(int argc, char **argv)
 		say_rule(same ? "already there" : "replaced by", &r);
 	new = &r;
 	if (!error) {
+		listeners_want(&new, 1);
 		ifaces_warn(&new, 1);
 		own_warn(&new, 1);
 	}

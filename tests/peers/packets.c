@@ -203,8 +203,9 @@ static bool run(const struct frame *f, struct effect *ret)
 				 opts.data_size_out == f->len && !memcmp(out, f->at, f->len);
 		return true;
 	}
-	if (opts.retval != UNSPEC || ctx.mark || opts.data_size_out != f->len ||
-	    memcmp(out, f->at, f->len) || ret->other ||
+	/* Fragments of a datagram that a rule matches are marked and counted. */
+	if (opts.retval != UNSPEC || opts.data_size_out != f->len ||
+	    memcmp(out, f->at, f->len) || (!ret->fragments && (ctx.mark || ret->other)) ||
 	    ret->malformed + ret->fragments + ret->missed > 1) {
 		dump(f);
 		leave(FAIL, "more than a counter: returned %d, mark %u", (int)opts.retval, ctx.mark);
