@@ -69,6 +69,22 @@ rules_are()
 	agrees
 }
 
+# checked TEXT: 'shunt check' says this of the rule store
+checked()
+{
+	shunt -j check | jq -r '.[] | select(.name == "rule store") | "\(.result): \(.detail)"' |
+		grep -xF "$1"
+}
+
+@test "shunt check: each rule of the store can be found, and is counted" {
+	checked 'ok: 0 rules, all in order'
+	shunt steer add tcp dst 10.1.0.0/16 dport 80 iface lo pass
+	checked 'ok: 1 rule, all in order'
+	random mixed 3000 1
+	shunt apply "$BATS_TEST_TMPDIR/rules"
+	checked 'ok: 3000 rules, all in order'
+}
+
 # make_w0 [OPTION...]: a link from w0 to w1 and back, both with MAC as address
 MAC=02:00:00:00:00:01
 make_w0()

@@ -379,6 +379,36 @@ static void check_tracing(void)
 	found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
 }
 
+static int look_at_rules(__u32 *ret_count, char ret_fault[STORE_FAULT])
+{
+	_cleanup_lock_ int lock = rules_lock();
+	int error;
+
+	if (lock < 0)
+		return lock;
+	error = rules_validate(ret_fault);
+	*ret_count = rules_count();
+	rules_close();
+	return error;
+}
+
+static void check_rule_store(void)
+{
+	_cleanup_fd_ int steer = pin_open("progs", "shunt_steer");
+	char fault[STORE_FAULT];
+	__u32 count;
+	int error;
+
+	if (steer < 0 || home_netns())
+		return;
+	error = look_at_rules(&count, fault);
+	if (!error)
+		found(OK, "rule store", NULL, "%u rule%s, all in order", count, count == 1 ? "" : "s");
+	else if (error == -EIO)
+		found(FAIL, "rule store", "shunt save >FILE, unload, and load with --config FILE",
+		      "not in order: %s", fault);
+}
+
 /* ziti-router opens its listeners on 127.0.0.1 only, whatever its services are. */
 static void check_ipv6_services(void)
 {
@@ -427,7 +457,8 @@ int cmd_check(int argc, char **argv)
 	check_foreign();
 	check_memory();
 	check_tracing();
-	check_ipv6_services(); /* the last: it may go to another network namespace */
+	check_rule_store(); /* the last ones: they may go to another network namespace */
+	check_ipv6_services();
 	if (opt.json)
 		json_close(stdout, ']');
 	return worst == FAIL ? -ENOTSUP : 0;

@@ -18,7 +18,6 @@
 #include "rules/prefix_nodes.h"
 #include "rules/rebuild.h"
 #include "rules/shadowed.h"
-#include "rules/store_validate.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -49,9 +48,9 @@ __u32 rules_count(void)
 	return store.book->rules;
 }
 
-int rules_validate(void)
+int rules_validate(char ret_fault[STORE_FAULT])
 {
-	return store_validate(&store);
+	return store_validate(&store, ret_fault);
 }
 
 void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "rules/rule.h"
+#include "rules/store_validate.h"
 
 /* Takes the lock, checks that steering is loaded and opens the rules: the fd
  * that holds the lock, or -errno, said. */
@@ -28,7 +29,7 @@ void rules_close(void);
 __u32 rules_count(void);
 
 /* Checks all of them: store_validate(). */
-int rules_validate(void);
+int rules_validate(char ret_fault[STORE_FAULT]);
 
 /* Adds a rule, or puts it in the place of the one with the same match, whose
  * counters go on; *ret_new tells which. 0 or -errno, said. */

@@ -267,7 +267,7 @@ static const char *make(const struct change *c)
 	}
 }
 
-static char packet_text[128];
+static char packet_text[128], fault_text[STORE_FAULT];
 
 static const char *check_packet(void)
 {
@@ -302,8 +302,8 @@ static const char *check(void)
 	unsigned int i, count = 0;
 
 	*packet_text = '\0';
-	if (rules_validate())
-		return "store_validate() fails";
+	if (rules_validate(fault_text))
+		return fault_text;
 	for (i = 0; i < RULES; i++) {
 		count += !!in_force[i];
 		r = rules_find(&rules[i]);

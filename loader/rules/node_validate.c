@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rules/node_validate.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <shunt/rule_hash.h>
+#include "rules/prefix_nodes.h"
+
+int store_fault(struct check *c, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(c->fault, STORE_FAULT, fmt, args);
+	va_end(args);
+	return -EIO;
+}
+
+int check_wrong(struct check *c, const char *what, __u32 unit)
+{
+	return store_fault(c, "unit %u: %s", unit, what);
+}
+
+bool check_is_inside(const struct check *c, __u32 unit, __u32 count)
+{
+	return unit >= c->first && unit < c->top && count <= c->top - unit;
+}
+
+int check_claim(struct check *c, __u32 unit, __u32 count)
+{
+	__u32 i;
+
+	if (!check_is_inside(c, unit, count))
+		return check_wrong(c, "something leads outside of the units in use", unit);
+	for (i = unit; i < unit + count; i++) {
+		if (c->claimed[i])
+			return check_wrong(c, "two objects have it", i);
+		c->claimed[i] = 1;
+	}
+	return 0;
+}
+
+static bool is_dst(const struct shunt_bin *node)
+{
+	return node->context < SHUNT_TABLES;
+}
+
+static struct bits bits_at(const __u8 addr[16])
+{
+	__u8 copy[16] __attribute__((aligned(8)));
+
+	memcpy(copy, addr, sizeof(copy));
+	return bits_of(copy);
+}
+
+static bool same_bits(struct bits p, const struct shunt_bin *node)
+{
+	return p.hi == node->hi && p.lo == node->lo;
+}
+
+/* --- rules ------------------------------------------------------------------------ */
+
+/* A rule that moves to another interface index shares its counters for a moment, and for
+ * good if the command was killed then. */
+static int check_counters(struct check *c, const struct shunt_rule *r, __u32 unit)
+{
+	if (r->tally >= c->s->book->tally_top)
+		return check_wrong(c, "a rule has counters that were never given away", unit);
+	if (c->tally[r->tally] && !*r->ifname)
+		return check_wrong(c, "a rule has the counters of another one", unit);
+	c->tally[r->tally] = 1;
+	return 0;
+}
+
+static const struct shunt_bin *parent_of(struct check *c, const struct shunt_bin *node)
+{
+	__u32 unit = is_dst(node) || node->context >= c->top ? 0 : c->node[node->context];
+
+	return unit ? store_at(c->s, unit, 1) : NULL;
+}
+
+static bool belongs(const struct shunt_rule *r, const struct shunt_bin *node,
+		    const struct shunt_bin *dst)
+{
+	if (!dst || r->bin != node->id || dst->context != table_of(r->family, r->proto) ||
+	    r->dst_len != dst->len || !same_bits(bits_at(r->dst), dst))
+		return false;
+	if (node == dst)
+		return !has_src_bin(r);
+	return has_src_bin(r) && r->src_len == node->len && r->ifindex == node->ifindex &&
+	       same_bits(bits_at(r->src), node);
+}
+
+static int check_rule(struct check *c, __u32 unit, const struct shunt_bin *node)
+{
+	const struct shunt_bin *dst = is_dst(node) ? node : parent_of(c, node);
+	const struct shunt_rule *r;
+	int error = check_claim(c, unit, 2);
+
+	if (error)
+		return error;
+	r = rule_in(c->s, unit);
+	if (!belongs(r, node, dst))
+		return check_wrong(c, "a rule is at a node of other packets", unit);
+	if (*r->ifname && !scope_is_known(c->s, r))
+		return check_wrong(c, "the interface of a rule is not listed", unit);
+	c->rules++;
+	return check_counters(c, r, unit);
+}
+
+int check_rules(struct check *c, const __u32 *rule, __u32 count,
+		       const struct shunt_bin *node)
+{
+	__u32 i;
+	int error;
+
+	for (i = 0; i < count; i++) {
+		error = check_rule(c, rule[i], node);
+		if (error)
+			return error;
+		if (i && rule_compare(rule_in(c->s, rule[i - 1]), rule_in(c->s, rule[i])) >= 0)
+			return check_wrong(c, "a rule is not in order of precedence", rule[i]);
+	}
+	return 0;
+}
+
+bool check_list_is_inside(struct check *c, __u32 unit)
+{
+	const struct shunt_list *list = check_is_inside(c, unit, 1) ? store_at(c->s, unit, 1) : NULL;
+
+	return list && list->count && list->count < 16 * c->top &&
+	       check_is_inside(c, unit, units_for(list->count + 1, 16));
+}
+
+int check_list(struct check *c, __u32 unit, const struct shunt_bin *node,
+		      const __u32 **ret, __u32 *ret_count)
+{
+	int error = check_list_is_inside(c, unit) ? 0 : check_wrong(c, "no list of rules", unit);
+
+	if (error)
+		return error;
+	*ret = list_read(c->s, unit, ret_count);
+	error = check_claim(c, unit, units_for(*ret_count + 1, 16));
+	return error ? error : check_rules(c, *ret, *ret_count, node);
+}
+
+static int check_range(struct check *c, const struct shunt_range *range,
+		       const struct shunt_range *before, const struct shunt_bin *node)
+{
+	const struct shunt_rule *r;
+	int error = check_rule(c, range->rule, node);
+
+	if (error)
+		return error;
+	r = rule_in(c->s, range->rule);
+	if (r->dport_low != range->low || r->dport_high != range->high)
+		return check_wrong(c, "a range of ports differs from its rule's", range->rule);
+	if (before && rule_compare(rule_in(c->s, before->rule), r) >= 0)
+		return check_wrong(c, "a range of ports is not in order of precedence", range->rule);
+	return 0;
+}
+
+static int check_ranges(struct check *c, const struct shunt_bin *node)
+{
+	const struct shunt_ranges *ranges;
+	const struct shunt_range *range;
+	__u32 i, count;
+	int error;
+
+	if (!check_is_inside(c, node->ranges, 1))
+		return check_wrong(c, "no table of port ranges", node->ranges);
+	ranges = store_at(c->s, node->ranges, 1);
+	if (ranges->ranges > 8 * c->top || ranges->steps > 8 * c->top || ranges->shift > 16)
+		return check_wrong(c, "no table of port ranges", node->ranges);
+	error = check_claim(c, node->ranges, ranges_units(c->s, node->ranges));
+	if (error)
+		return error;
+	if (!ranges_are_compiled(c->s, node->ranges))
+		return check_wrong(c, "a table of port ranges differs from its rules", node->ranges);
+	range = ranges_read(c->s, node->ranges, &count);
+	for (i = 0; i < count && !error; i++) {
+		error = check_range(c, &range[i], i ? &range[i - 1] : NULL, node);
+		if (!error && (is_single(rule_in(c->s, range[i].rule)) ||
+			       is_loose(rule_in(c->s, range[i].rule))))
+			error = check_wrong(c, "a rule is in the wrong table of its node", range[i].rule);
+	}
+	return error;
+}
+
+static int check_loose(struct check *c, const struct shunt_bin *node)
+{
+	const __u32 *rule;
+	__u32 i, count;
+	int error = check_list(c, node->loose, node, &rule, &count);
+
+	for (i = 0; i < count && !error; i++)
+		if (!is_loose(rule_in(c->s, rule[i])))
+			error = check_wrong(c, "a rule is in the wrong table of its node", rule[i]);
+	return error;
+}
+
+static int check_small(struct check *c, const struct shunt_bin *node, __u32 unit)
+{
+	__u32 i, count = small_count(node);
+	int error = 0;
+
+	for (i = count; i < SHUNT_SMALL; i++)
+		if (node->small[i].rule || node->small[i].low || node->small[i].high)
+			return check_wrong(c, "a node has rules behind its last one", unit);
+	for (i = 0; i < count && !error; i++)
+		error = check_range(c, &node->small[i], i ? &node->small[i - 1] : NULL, node);
+	return error;
+}
+
+/* --- nodes -------------------------------------------------------------------------- */
+
+static __u32 filter_value(struct store *s, __u32 context, __u32 level, struct bits p)
+{
+	__u32 room, slot = slot_find(s, SLOTS_FILTER, filter_hash(s->head->seed, context, level, p),
+				     &room);
+
+	return slot == NO_SLOT ? 0 : slot_get(s, SLOTS_FILTER, slot);
+}
+
+/* Whether a search gets to know the prefix of the node. */
+static bool in_filter(struct store *s, const struct shunt_bin *node, bool v6, __u32 levels)
+{
+	const struct bits p = { node->hi, node->lo };
+	__u32 mark, level;
+
+	if (!node->len)
+		return true;
+	level = level_of(node->len);
+	if (!(levels >> level & 1) ||
+	    !(filter_value(s, node->context, level, p) & filter_bit(p, node->len)))
+		return false;
+	for (mark = 8; v6 && mark <= level; mark += 8)
+		if (!(filter_value(s, node->context, mark, p) & MARK))
+			return false;
+	return true;
+}
+
+static bool has_length(const struct store *s, const struct shunt_bin *node)
+{
+	const __u64 hi = s->lengths->of[node->context].hi, lo = s->lengths->of[node->context].lo;
+
+	if (!node->len)
+		return s->head->any[node->context];
+	return node->len > 64 ? lo >> (node->len - 65) & 1 : hi >> (node->len - 1) & 1;
+}
+
+static int check_prefix(struct check *c, const struct shunt_bin *node, __u32 unit)
+{
+	const struct shunt_bin *dst = is_dst(node) ? node : parent_of(c, node);
+	const struct bits p = { node->hi, node->lo };
+	bool v6;
+
+	if (!dst)
+		return check_wrong(c, "a node of sources has no node of a destination", unit);
+	v6 = dst->context >= 2;
+	if (node->len > (v6 ? 128 : 32) || !same_bits(first_bits(p, node->len), node))
+		return check_wrong(c, "a node has no valid prefix", unit);
+	if (!in_filter(c->s, node, v6, node == dst ? c->s->head->levels[node->context] :
+						     dst->src_levels))
+		return check_wrong(c, "the prefix of a node is not in the filter", unit);
+	if (node == dst && !has_length(c->s, node))
+		return check_wrong(c, "the prefix length of a node is not listed", unit);
+	if (node != dst && node->ifindex && !dst->bound)
+		return check_wrong(c, "a node does not tell of its interfaces", unit);
+	return 0;
+}
+
+int check_node(struct check *c, __u32 slot, __u32 unit)
+{
+	const struct shunt_bin *node = store_at(c->s, unit, 1);
+	const struct bits p = { node->hi, node->lo };
+	int error = check_claim(c, unit, 1);
+
+	if (error)
+		return error;
+	if (place_of(c->s, bin_hash(c->s->head->seed, node->context, node->len, node->ifindex, p)).slot !=
+	    slot)
+		return check_wrong(c, "no search comes to the node", unit);
+	error = check_prefix(c, node, unit);
+	if (!error && !node->cells)
+		return check_small(c, node, unit);
+	if (!error && node->ranges)
+		error = check_ranges(c, node);
+	if (!error && node->loose)
+		error = check_loose(c, node);
+	return error;
+}
