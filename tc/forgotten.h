@@ -16,15 +16,14 @@
 extern int shunt_is_tracked(struct __sk_buff *skb, const struct packet *pkt);
 
 /* Whether the packet gets nowhere without the router: there is no way on from here, and
- * it is not for this host, which would answer by itself. Not static: its stack is not
- * the caller's. */
-__weak __attribute__((noinline)) int shunt_leads_nowhere(struct __sk_buff *skb,
-							 const struct packet *pkt)
+ * it is not for this host, which would answer by itself. Inlined: Linux 6.1 adds up the
+ * stacks of all functions on the way. */
+static __always_inline bool leads_nowhere(struct __sk_buff *skb, const struct packet *pkt)
 {
 	const struct sk_buff *k = (const void *)skb;
 	long route;
 
-	if (!pkt || pkt->ifindex == SHUNT_LOCAL_IFINDEX)
+	if (pkt->ifindex == SHUNT_LOCAL_IFINDEX)
 		return 0;
 	route = look_up_route(skb, pkt);
 	if (route < 0 || route > BPF_FIB_LKUP_RET_FWD_DISABLED || route == BPF_FIB_LKUP_RET_SUCCESS)
@@ -50,7 +49,7 @@ static __always_inline enum forgotten judge(struct __sk_buff *skb, const struct 
 		return FORGOTTEN_YES;
 	if (w->rule.unknown == SHUNT_UNKNOWN_RESET)
 		return FORGOTTEN_BY_RULE;
-	if (!shunt_leads_nowhere(skb, pkt))
+	if (!leads_nowhere(skb, pkt))
 		return FORGOTTEN_NO;
 	/* Connection tracking will know it now. */
 	remember(hash);
@@ -58,18 +57,18 @@ static __always_inline enum forgotten judge(struct __sk_buff *skb, const struct 
 }
 
 /* Whether the segment, which no socket has, is of a connection that the router has
- * forgotten: enum forgotten. Not static: its stack is not the caller's. */
-__weak __attribute__((noinline)) int shunt_forgotten(struct __sk_buff *skb,
-						     const struct packet *pkt)
+ * forgotten. */
+static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb,
+						   const struct packet *pkt,
+						   const struct shunt_conf *conf)
 {
-	const struct shunt_conf *conf = conf_get();
 	struct work *w = work_get();
 	enum forgotten ret;
 	__u32 tick;
 	__u64 hash;
 
 	/* A reset asks for no answer. */
-	if (!pkt || !conf || !w || is_first(pkt, IPPROTO_TCP) || pkt->tcp_flags & TCP_RST)
+	if (!w || is_first(pkt, IPPROTO_TCP) || pkt->tcp_flags & TCP_RST)
 		return FORGOTTEN_NO;
 	hash = connection_hash(pkt, conf);
 	tick = now();
@@ -103,7 +102,7 @@ static __always_inline void reset_forgotten(struct __sk_buff *skb, const struct 
 	struct work *w = work_get();
 	struct shunt_tally *t;
 
-	if (shunt_forgotten(skb, pkt) == FORGOTTEN_NO || !w)
+	if (is_forgotten(skb, pkt, conf) == FORGOTTEN_NO || !w)
 		return;
 	name_resetter(skb, pkt, &w->rule);
 	t = tally_at(conf, w->rule.tally);

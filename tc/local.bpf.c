@@ -143,7 +143,7 @@ static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct 
 static __always_inline enum taken ask_forgotten(struct __sk_buff *skb, const struct packet *pkt,
 						const struct shunt_conf *conf)
 {
-	enum forgotten forgotten = shunt_forgotten(skb, pkt);
+	enum forgotten forgotten = is_forgotten(skb, pkt, conf);
 	struct work *w = work_get();
 	struct bpf_sock *sk;
 	enum taken taken;
