@@ -405,7 +405,7 @@ static void check_rule_store(void)
 	if (!error)
 		found(OK, "rule store", NULL, "%u rule%s, all in order", count, count == 1 ? "" : "s");
 	else if (error == -EIO)
-		found(FAIL, "rule store", "shunt save >FILE, unload, and load with --config FILE",
+		found(FAIL, "rule store", "unload, and load again with the rules of a file: 'shunt save' may miss some",
 		      "not in order: %s", fault);
 }
 

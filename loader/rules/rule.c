@@ -311,7 +311,7 @@ static const char *const unknown_names[] = {
 
 static int set_unknown(struct draft *d, const char *word)
 {
-	__u8 i;
+	unsigned int i;
 
 	for (i = SHUNT_UNKNOWN_AUTO; i <= SHUNT_UNKNOWN_PASS; i++) {
 		if (strcmp(unknown_names[i], word))

@@ -365,7 +365,13 @@ static void numbers_have_no_leading_zeros(void **unused)
 static void rules_are_written_as_json(void **unused)
 {
 	const struct rule_counts c = {
-		.packets = 1, .bytes = 2, .flows = 3, .misses = 4, .own = 5, .loops = 6, .resets = 7,
+		.packets = 1,
+		.bytes = 2,
+		.flows = 3,
+		.misses = 4,
+		.own = 5,
+		.loops = 6,
+		.resets = 7,
 	};
 	const struct {
 		const char *words, *json;
