@@ -31,6 +31,7 @@
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
+#include "util/text.h"
 #include "util/sysctl.h"
 
 enum result { OK, NOTE, WARN, FAIL };
@@ -65,9 +66,9 @@ static void found(enum result result, const char *name, const char *advice, cons
 		json_close(stdout, '}');
 		return;
 	}
-	printf("%-4s  %-16s %s\n", word[result], name, text);
+	printf("%-4s  %-16s %s\n", word[result], name, plain(text));
 	if (advice)
-		printf("      %-16s -> %s\n", "", advice);
+		printf("      %-16s -> %s\n", "", plain(advice));
 }
 
 static void check_kernel(void)

@@ -10,6 +10,7 @@
 #include "cmd/status.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/text.h"
 
 /* The name of a counter ends in _total, that of a gauge does not. */
 static void head(const char *name, const char *help)
@@ -28,14 +29,20 @@ static void metric(const char *name, __u64 value, const char *help)
 
 static void label(const char *name, const char *value)
 {
+	size_t length;
+
 	printf("%s=\"", name);
-	for (; *value; value++) {
-		if (*value == '\n')
+	for (; *value; value += length) {
+		length = utf8_length(value);
+		if (!length) {
+			fputs("\xef\xbf\xbd", stdout); /* U+FFFD: Prometheus takes UTF-8 only */
+			length = 1;
+		} else if (*value == '\n')
 			fputs("\\n", stdout);
 		else if (*value == '"' || *value == '\\')
 			printf("\\%c", *value);
 		else
-			putchar(*value);
+			fwrite(value, 1, length, stdout);
 	}
 	putchar('"');
 }

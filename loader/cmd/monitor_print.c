@@ -12,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #define LEAST_WIDTH 21 /* of 255.255.255.255:65535 */
 #define OTHER_COLUMNS 37
@@ -99,7 +100,7 @@ static void print_flow(FILE *out, const struct flow *f, int width)
 	shorten(src, width);
 	shorten(dst, width);
 	labels_text(labels, f->labels);
-	fprintf(out, "%-7.7s %-3s %-4.4s %-*s %-*s %4s %4s %4s%s%s\n", f->iface[0] ? f->iface : "-",
+	fprintf(out, "%-7.7s %-3s %-4.4s %-*s %-*s %4s %4s %4s%s%s\n", f->iface[0] ? plain(f->iface) : "-",
 		direction_text(&f->counter), proto, width, src, width, dst,
 		short_number(bps, f->byte_rate), short_number(pps, f->packet_rate),
 		short_number(bytes, f->counter.bytes), *labels ? " " : "", labels);
@@ -133,7 +134,7 @@ static void print_ifaces(FILE *out, const struct monitor *m)
 	if (m->all)
 		fputs("all interfaces", out);
 	for (i = 0; !m->all && i < m->n_taps; i++)
-		fprintf(out, "%s%s", i ? ", " : "", m->taps[i].name);
+		fprintf(out, "%s%s", i ? ", " : "", plain(m->taps[i].name));
 }
 
 /* All that is counted, and what the filter takes of it. */
@@ -153,7 +154,7 @@ static void print_head(FILE *out, const struct monitor *m)
 		bytes += m->flows.list[i].byte_rate;
 		packets += m->flows.list[i].packet_rate;
 	}
-	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", m->text, m->matching,
+	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", plain(m->text), m->matching,
 		short_number(bps, bytes), short_number(pps, packets));
 }
 

@@ -21,6 +21,7 @@
 #include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/text.h"
 
 /* --- adding -------------------------------------------------------------------- */
 
@@ -208,7 +209,7 @@ static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_fl
 		if (out->how != NAT_STRAIGHT)
 			snprintf(way, sizeof(way), "to %s from port %u", to, out->other.dport);
 		printf("%s %s -> %s %s  iface %s  out %llu packets %llu bytes  in %llu packets %llu "
-		       "bytes  idle %llu s%s\n", nat_proto_name(key->proto), from, dst, way, name,
+		       "bytes  idle %llu s%s\n", nat_proto_name(key->proto), from, dst, way, plain(name),
 		       out->packets, out->bytes, in->packets, in->bytes,
 		       now > seen ? (now - seen) / 1000000000 : 0,
 		       in->packets ? "" : "  no answer yet");

@@ -12,6 +12,7 @@
 #include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/text.h"
 
 #define ULL(x) ((unsigned long long)(x))
 
@@ -90,10 +91,10 @@ static void json_readers(const struct shunt_row *any, unsigned int reason)
 /* A process may call itself anything. */
 static void print_name(const char *comm)
 {
-	int i;
+	char name[SHUNT_COMM + 1] = "";
 
-	for (i = 0; i < SHUNT_COMM && comm[i]; i++)
-		putchar(comm[i] >= ' ' && comm[i] <= '~' ? comm[i] : '?');
+	memcpy(name, comm, SHUNT_COMM);
+	fputs(plain(name), stdout);
 }
 
 /* " (client: wrk, pid 17)" */

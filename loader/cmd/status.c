@@ -23,6 +23,7 @@
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
+#include "util/text.h"
 
 #define ULL(x) ((unsigned long long)(x))
 
@@ -212,7 +213,7 @@ static void print_excludes(void)
 
 	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
 		exclude_text(&x[i], text, sizeof(text));
-		printf("  excluded %s\n", text);
+		printf("  excluded %s\n", plain(text));
 	}
 }
 
@@ -342,23 +343,23 @@ static void print_attached(const struct status *s)
 		const struct shunt_state *a = &s->states[i];
 
 		if (a->kind == SHUNT_CGROUP)
-			printf("  cgroup %s  %s", a->name, admit_text(a->admit));
+			printf("  cgroup %s  %s", plain(a->name), admit_text(a->admit));
 		else if (a->kind == SHUNT_IFACE)
-			printf("  iface %s  %s", a->name, a->clsact ? "clsact" : "tcx");
+			printf("  iface %s  %s", plain(a->name), a->clsact ? "clsact" : "tcx");
 		else if (a->kind == SHUNT_MONITOR_IN)
-			printf("  monitor %s  %s", a->name, a->clsact ? "clsact" : "tcx");
+			printf("  monitor %s  %s", plain(a->name), a->clsact ? "clsact" : "tcx");
 		else if (a->kind == SHUNT_PATTERN)
-			printf("  iface '%s'%s\n", a->name, s->supervised ? "" :
+			printf("  iface '%s'%s\n", plain(a->name), s->supervised ? "" :
 			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
 		else if (state_is_nat(a))
-			printf("  nat %s %s  %s", a->name,
+			printf("  nat %s %s  %s", plain(a->name),
 			       a->kind == SHUNT_NAT_IN || a->kind == SHUNT_NAT_RAW_IN ? "in" : "out",
 			       a->clsact ? "clsact" : "tcx");
 		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
 		    a->kind != SHUNT_MONITOR_IN && !state_is_nat(a))
 			continue;
 		printf("%s%s\n", why_not(s, i), a->kind != SHUNT_IFACE ? "" :
-		       port_note(note, sizeof(note), &s->links, a->ifindex));
+		       plain(port_note(note, sizeof(note), &s->links, a->ifindex)));
 	}
 }
 

@@ -18,6 +18,7 @@
 #include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/text.h"
 
 #define TRACEFS "/sys/kernel/tracing"
 
@@ -104,8 +105,21 @@ static int tracefs_dir(char *ret, size_t size)
 	return 0;
 }
 
+/* The event in a line of trace_pipe, which begins with the name of a process: that may be
+ * anything, but not as long as what the kernel puts before the text of a program. */
+static char *event_in(char *line)
+{
+	static const char before[] = "bpf_trace_printk: shunt: ";
+	char *event = strstr(line, before);
+
+	if (!event)
+		return NULL;
+	event[strcspn(event, "\n")] = '\0';
+	return event + strlen(before) - strlen("shunt: ");
+}
+
 /* The kernel prints IPv6 addresses in full: [0000:…:0001] becomes [::1]. */
-static void print_line(const char *line)
+static void print_event(const char *line)
 {
 	struct in6_addr addr;
 	char text[INET6_ADDRSTRLEN], word[40];
@@ -125,6 +139,7 @@ static void print_line(const char *line)
 		}
 		putchar(*line++);
 	}
+	putchar('\n');
 }
 
 static int trace_follow(int argc, char **argv)
@@ -156,16 +171,15 @@ static int trace_follow(int argc, char **argv)
 		return fail(-errno, "can't open '%s'", path);
 	warn_if_off();
 	while (fgets(line, sizeof(line), pipe)) {
-		event = strstr(line, "shunt: ");
+		event = event_in(line);
 		if (!event)
 			continue;
 		if (opt.json) {
-			line[strcspn(line, "\n")] = '\0';
 			json_open(stdout, '{');
 			json_string(stdout, "event", event + 7);
 			json_close(stdout, '}');
 		} else {
-			print_line(event);
+			print_event(plain(event));
 		}
 		fflush(stdout);
 	}

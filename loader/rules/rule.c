@@ -11,6 +11,7 @@
 
 #include "util/json.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #define ADDRESS_TEXT INET6_ADDRSTRLEN
 #define PREFIX_TEXT (ADDRESS_TEXT + 4)
@@ -234,7 +235,7 @@ int parse_ifname(const char *word, char ret[SHUNT_IFNAME])
 	if (strpbrk(word, "*?["))
 		return refuse("'%s': a pattern; a rule names one interface, or none and is for all", word);
 	if (!*word || strlen(word) >= SHUNT_IFNAME || strpbrk(word, "/: \t\r\n\v\f") ||
-	    !strcmp(word, ".") || !strcmp(word, ".."))
+	    !strcmp(word, ".") || !strcmp(word, "..") || strcmp(plain(word), word))
 		return refuse("'%s': not the name of an interface", word);
 	strcpy(ret, word);
 	return 0;

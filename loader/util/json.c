@@ -2,22 +2,33 @@
 #include <stdbool.h>
 
 #include "util/json.h"
+#include "util/text.h"
 
 static int depth;
 static bool first = true;
 
+/* JSON is UTF-8: what is none becomes U+FFFD. The code points of control characters are
+ * written out, for JSON is shown on terminals, too. */
 static void quoted(FILE *f, const char *s)
 {
-	fputc('"', f);
-	for (; *s; s++) {
-		unsigned char c = *s;
+	size_t length;
 
-		if (c == '"' || c == '\\')
-			fprintf(f, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			fprintf(f, "\\u%04x", c);
-		else
-			fputc(c, f);
+	fputc('"', f);
+	for (; *s; s += length) {
+		const unsigned char *c = (const unsigned char *)s;
+
+		length = utf8_length(s);
+		if (!length) {
+			fputs("\\ufffd", f);
+			length = 1;
+		} else if (*s == '"' || *s == '\\') {
+			fprintf(f, "\\%c", *s);
+		} else if (is_control(s, length)) {
+			fprintf(f, "\\u%04x", length == 1 ? c[0] : length == 2 ? c[1] :
+				0x2000 | (c[1] & 0x3f) << 6 | (c[2] & 0x3f));
+		} else {
+			fwrite(s, 1, length, f);
+		}
 	}
 	fputc('"', f);
 }

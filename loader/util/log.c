@@ -8,6 +8,7 @@
 #include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/text.h"
 
 static bool usage_error;
 static const char *place; /* a file that is being read, NULL if none */
@@ -36,7 +37,7 @@ static void message(const char *fmt, va_list args, const char *reason)
 		json_string(stdout, "error", text);
 		json_close(stdout, '}');
 	} else {
-		fprintf(stderr, "shunt: %s\n", text);
+		fprintf(stderr, "shunt: %s\n", plain(text));
 	}
 }
 
@@ -75,9 +76,10 @@ int deny(int error, const char *fmt, ...)
 
 static void note(const char *kind, const char *fmt, va_list args)
 {
-	fprintf(stderr, "shunt: %s", kind);
-	vfprintf(stderr, fmt, args);
-	fputc('\n', stderr);
+	char text[2048];
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	fprintf(stderr, "shunt: %s%s\n", kind, plain(text));
 }
 
 void say(const char *fmt, ...)

@@ -11,6 +11,7 @@
 #include "flows/filter.c"
 #include "util/json.c"
 #include "util/netns.c"
+#include "util/text.c"
 #include "rules/rule.c"
 
 #include <err.h>
