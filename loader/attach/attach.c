@@ -120,27 +120,34 @@ int cgroup_reattach(struct shunt_state *states, unsigned int i)
 }
 
 /* A cgroup's link outlives the cgroup, with nothing attached any more. */
-__u64 attached_cgroup(unsigned int i)
+int attached_cgroup(unsigned int i, __u64 *ret_id)
 {
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
 	char pin[PIN_PATH];
 	_cleanup_fd_ int link = bpf_obj_get(link_path(pin, i));
 
-	if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &len))
-		return 0;
-	return info.cgroup.cgroup_id;
+	*ret_id = 0;
+	if (link < 0)
+		return link == -ENOENT ? 0 : link;
+	if (bpf_obj_get_info_by_fd(link, &info, &len))
+		return -errno;
+	*ret_id = info.cgroup.cgroup_id;
+	return 0;
 }
 
 int attached(const struct shunt_state *states, unsigned int i)
 {
 	_cleanup_fd_ int prog = -1;
 	char pin[PIN_PATH];
+	__u64 id;
 
 	link_path(pin, i);
 	if (states[i].kind == SHUNT_CGROUP)
-		return attached_cgroup(i) != 0;
+		return attached_cgroup(i, &id) ?: id != 0;
 	prog = pin_open("progs", tc_program(&states[i]));
+	if (prog < 0 && prog != -ENOENT)
+		return prog;
 	return tc_attached(&states[i], prog, pin);
 }
 
@@ -155,8 +162,11 @@ int let_go(struct shunt_state *states, unsigned int i)
 {
 	_cleanup_fd_ int prog = pin_open("progs", tc_program(&states[i]));
 	char pin[PIN_PATH];
-	int error = tc_detach(&states[i], prog, link_path(pin, i));
+	int error;
 
+	if (prog < 0 && prog != -ENOENT)
+		return fail(prog, "can't detach from '%s'", states[i].name);
+	error = tc_detach(&states[i], prog, link_path(pin, i));
 	if (error)
 		return error;
 	states[i].ifindex = 0;
@@ -177,9 +187,13 @@ int detach(struct shunt_state *states, unsigned int i)
 int attach_new(struct shunt_state *states, const struct shunt_state *wanted)
 {
 	struct shunt_state *s = state_find(states, wanted->kind, wanted->name);
-	int error;
+	int error = 0;
 
-	if (s && s->ifindex == wanted->ifindex && attached(states, s - states))
+	if (s && s->ifindex == wanted->ifindex)
+		error = attached(states, s - states);
+	if (error < 0)
+		return fail(error, "can't look at what is attached to '%s'", wanted->name);
+	if (error)
 		return 0;
 	/* of an interface that is gone, or taken off by somebody */
 	error = s ? detach(states, s - states) : 0;
@@ -216,7 +230,9 @@ static int detach_link(const char *pin)
 {
 	_cleanup_fd_ int link = bpf_obj_get(pin);
 
-	return link >= 0 && bpf_link_detach(link) ? -errno : 0;
+	if (link < 0)
+		return link == -ENOENT ? 0 : link;
+	return bpf_link_detach(link) ? -errno : 0;
 }
 
 static int detach_cgroups(struct shunt_state *states)
@@ -275,17 +291,34 @@ static void wait_supervisor(void)
 		nanosleep(&pause, NULL);
 }
 
+/* What says what there is to undo; NULL if that is not there any more. */
+static int map_settings(struct shunt_conf **ret_conf, struct shunt_state **ret_states)
+{
+	*ret_conf = pin_mmap("shunt_conf", NULL);
+	if (!*ret_conf && errno != ENOENT)
+		return fail(-errno, "can't map the settings");
+	*ret_states = pin_mmap("shunt_state", NULL);
+	if (!*ret_states && errno != ENOENT)
+		return fail(-errno, "can't map the settings");
+	return 0;
+}
+
 int teardown(unsigned int timeout_ms)
 {
-	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	struct shunt_state *states = pin_mmap("shunt_state", NULL);
-	int error, first = 0;
+	struct shunt_conf *conf;
+	struct shunt_state *states;
+	int error = map_settings(&conf, &states), first = 0;
 	bool gone;
 
+	if (error)
+		return error;
+	/* If the namespace is gone, so is what was attached there. */
+	error = home_netns();
+	gone = error == -ENOENT;
+	if (error && !gone)
+		return fail(error, "can't look for the network namespace that shunt was loaded in");
 	if (conf)
 		conf->loaded = 0;
-	/* If the namespace is gone, so is what was attached there. */
-	gone = home_netns() == -ENOENT;
 	if (states && !gone)
 		first = detach_ifaces(states);
 	if (conf && !gone) {

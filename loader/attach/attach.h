@@ -27,11 +27,12 @@ int detach(struct shunt_state *states, unsigned int i);
  * that name. */
 int let_go(struct shunt_state *states, unsigned int i);
 
-/* Is states[i] still attached? Someone may have taken it off. */
+/* Is states[i] still attached? Someone may have taken it off. 1, 0, or -errno, unsaid. */
 int attached(const struct shunt_state *states, unsigned int i);
 
-/* Id of the cgroup that states[i] is attached to; 0: that is gone, or nothing is. */
-__u64 attached_cgroup(unsigned int i);
+/* Id of the cgroup that states[i] is attached to; 0: that is gone, or nothing is.
+ * Returns 0 or -errno, unsaid. */
+int attached_cgroup(unsigned int i, __u64 *ret_id);
 
 /* If not: has its interface left this network namespace, with shunt's program? */
 bool attached_away(const struct shunt_state *states, unsigned int i);

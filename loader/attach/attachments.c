@@ -10,6 +10,7 @@
 #include <linux/if_arp.h>
 
 #include "util/cleanup.h"
+#include "util/iface.h"
 #include "util/log.h"
 
 bool is_pattern(const char *name)
@@ -75,11 +76,14 @@ static int has_header(const char *name)
 	return deny(-EOPNOTSUPP, "'%s': NAT does not know this kind of interface (%u)", name,
 		    r.ifr_hwaddr.sa_family);
 }
+
 int nat_states(const char *name, struct shunt_state ret[2])
 {
-	unsigned int ifindex = if_nametoindex(name);
-	int header, i;
+	__u32 ifindex;
+	int header, i, error = iface_index(name, &ifindex);
 
+	if (error)
+		return fail(error, "can't look at interface '%s'", name);
 	if (!ifindex || strlen(name) >= IF_NAMESIZE)
 		return deny(-ENODEV, "no interface '%s'", name);
 	header = has_header(name);

@@ -9,18 +9,18 @@
  * somebody took off keeps its id, and is left alone. */
 static bool is_new(struct cgroups *seen, const struct shunt_state *states, unsigned int i)
 {
-	__u64 id;
+	__u64 id, had;
 
 	if (states[i].kind != SHUNT_CGROUP)
 		return false;
 	id = cgroup_id(states[i].name);
 	if (!id || id == seen->id[i])
 		return false;
-	if (attached_cgroup(i) == id) {
+	if (attached_cgroup(i, &had))
+		return false; /* not known now; asked again soon */
+	if (had == id)
 		seen->id[i] = id;
-		return false;
-	}
-	return true;
+	return had != id;
 }
 
 bool cgroups_changed(struct cgroups *seen, const struct shunt_state *states)

@@ -25,6 +25,7 @@
 #include "bpf/pins.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
+#include "util/iface.h"
 #include "util/log.h"
 
 bool ifaces_wanted(const struct shunt_state *states)
@@ -41,7 +42,7 @@ static bool is_gone(const struct shunt_state *s)
 {
 	char name[IF_NAMESIZE];
 
-	return !if_indextoname(s->ifindex, name);
+	return !iface_name(s->ifindex, name);
 }
 
 /* Is this an interface that a pattern named, and that is the port of another now? */
@@ -65,9 +66,11 @@ static void leave_port(const struct links *links, struct shunt_state *states, un
 /* A filter of clsact goes with the qdisc, which any program may remove. A link does not. */
 static int attach_again(struct shunt_state *states, unsigned int i)
 {
-	int error;
+	int error = states[i].clsact ? attached(states, i) : 1;
 
-	if (!states[i].clsact || attached(states, i))
+	if (error < 0)
+		return fail(error, "can't look at what is attached to '%s'", states[i].name);
+	if (error)
 		return 0;
 	error = attach(states, i);
 	if (!error)
@@ -76,13 +79,17 @@ static int attach_again(struct shunt_state *states, unsigned int i)
 }
 
 /* An interface that the user named keeps that name here, and is waited for
- * when it is gone. It may have moved to another namespace, with the program. */
+ * when it is gone. It may have moved to another namespace, with the program. 0 or
+ * -errno, reported. */
 static int follow(const struct links *links, struct shunt_state *states, unsigned int i)
 {
 	struct shunt_state *s = &states[i];
 	char name[IF_NAMESIZE];
+	int there = iface_name(s->ifindex, name);
 
-	if (if_indextoname(s->ifindex, name)) {
+	if (there < 0)
+		return fail(there, "can't look at interface '%s'", s->name);
+	if (there) {
 		if (s->found)
 			strcpy(s->name, name);
 		if (became_port(links, s))
@@ -92,11 +99,7 @@ static int follow(const struct links *links, struct shunt_state *states, unsigne
 		return 0;
 	}
 	debug("'%s' is gone", s->name);
-	if (s->found || s->kind == SHUNT_LOCAL_OUT)
-		detach(states, i);
-	else
-		let_go(states, i);
-	return 0;
+	return s->found || s->kind == SHUNT_LOCAL_OUT ? detach(states, i) : let_go(states, i);
 }
 
 static int follow_all(const struct links *links, struct shunt_state *states)

@@ -9,18 +9,24 @@
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
+#include "util/iface.h"
 #include "util/log.h"
 
 int local_attach(struct shunt_state *states)
 {
 	struct shunt_state wanted = { .kind = SHUNT_LOCAL_IN, .ifindex = LOOPBACK };
 	char name[IF_NAMESIZE];
-	int i, error;
+	int i, error, there;
 
 	strcpy(wanted.name, lo_name(name));
 	error = attach_new(states, &wanted);
 	for (i = 0; i < SHUNT_STATES && !error; i++) {
-		if (states[i].kind != SHUNT_IFACE || !if_indextoname(states[i].ifindex, name))
+		if (states[i].kind != SHUNT_IFACE)
+			continue;
+		there = iface_name(states[i].ifindex, name);
+		if (there < 0)
+			error = fail(there, "can't look at interface '%s'", states[i].name);
+		if (there <= 0)
 			continue;
 		wanted = states[i];
 		wanted.kind = SHUNT_LOCAL_OUT;

@@ -92,7 +92,8 @@ int lo_keep(struct shunt_conf *conf)
 	return error;
 }
 
-/* The settings of another shunt that needs it too; NULL if map id has none. */
+/* The settings of another shunt that needs it too; NULL and 0 in errno if map id has
+ * none. */
 static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enum lo_setting which)
 {
 	_cleanup_fd_ int fd = bpf_map_get_fd_by_id(id);
@@ -100,8 +101,12 @@ static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enu
 	__u32 len = sizeof(info);
 	struct shunt_conf *conf;
 
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ||
-	    strcmp(info.name, "shunt_conf") || info.value_size != sizeof(*conf))
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len)) {
+		errno = errno == ENOENT ? 0 : errno; /* the map is gone by now */
+		return NULL;
+	}
+	errno = 0;
+	if (strcmp(info.name, "shunt_conf") || info.value_size != sizeof(*conf))
 		return NULL;
 	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (conf == MAP_FAILED)
@@ -110,22 +115,27 @@ static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enu
 	    conf->netns == own->netns)
 		return conf;
 	munmap(conf, sizeof(*conf));
+	errno = 0;
 	return NULL;
 }
 
-/* Our own conf has loaded unset by now, or does not need it. */
-static bool hand_over(struct shunt_conf *own, enum lo_setting which)
+/* Our own conf has loaded unset by now, or does not need it. 1 if another one has the
+ * task now, 0 if none needs it, or -errno. */
+static int hand_over(struct shunt_conf *own, enum lo_setting which)
 {
 	struct shunt_conf *conf = NULL;
 	__u32 id = 0;
 
-	while (!conf && !bpf_map_get_next_id(id, &id))
+	while (!conf && !bpf_map_get_next_id(id, &id)) {
 		conf = other_conf(id, own, which);
+		if (!conf && errno)
+			return -errno;
+	}
 	if (!conf)
-		return false;
+		return 0;
 	*field(conf, settings[which].made) = *field(own, settings[which].made);
 	munmap(conf, sizeof(*conf));
-	return true;
+	return 1;
 }
 
 /* Has somebody meanwhile switched it on for all interfaces? */
@@ -140,15 +150,17 @@ int lo_off(struct shunt_conf *conf, enum lo_setting which)
 	__u32 *made = field(conf, settings[which].made);
 	char name[IF_NAMESIZE];
 	const char *lo = lo_name(name);
-	int error = 0;
+	int error;
 
 	if (!*made)
 		return 0;
-	if (!hand_over(conf, which) && !all_have(which, *made)) {
+	error = hand_over(conf, which);
+	if (!error && !all_have(which, *made)) {
 		error = sysctl_set(lo, setting, 0);
-		if (!error && hand_over(conf, which)) /* came just now */
+		if (!error && hand_over(conf, which)) /* came just now, or not known */
 			error = sysctl_set(lo, setting, 1);
 	}
+	error = error > 0 ? 0 : error;
 	if (error)
 		return fail(error, "can't restore net.ipv4.conf.%s.%s", lo, setting);
 	*made = 0;

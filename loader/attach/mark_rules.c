@@ -131,17 +131,17 @@ static int see_rule(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-bool mark_rules_present(int family, const struct shunt_conf *conf)
+int mark_rules_present(int family, const struct shunt_conf *conf)
 {
 	struct search s = { .family = family, .conf = conf };
-	int i;
+	int i, error = dump(family, see_rule, &s);
 
-	if (dump(family, see_rule, &s))
-		return false;
+	if (error)
+		return error;
 	for (i = 0; i < RULES; i++)
 		if (is_needed(&rules[i], conf) && !(s.found & 1U << i))
-			return false;
-	return true;
+			return 0;
+	return 1;
 }
 
 static int see_bits(const struct nlmsghdr *nlh, void *data)

@@ -50,7 +50,7 @@ int mark_rules_del_local(int family, const struct shunt_conf *conf);
  * failure: 0 or the first -errno, unsaid. */
 int mark_rules_del(int family, const struct shunt_conf *conf);
 
-/* Are all that conf needs there, and in force? */
-bool mark_rules_present(int family, const struct shunt_conf *conf);
+/* Are all that conf needs there, and in force: 1, 0, or -errno, unsaid? */
+int mark_rules_present(int family, const struct shunt_conf *conf);
 
 #endif

@@ -83,11 +83,17 @@ static const struct {
 	__u32 bit;
 } families[] = { { AF_INET, SHUNT_ROUTED_V4 }, { AF_INET6, SHUNT_ROUTED_V6 } };
 
-static bool is_there(const struct shunt_conf *conf, int family)
+/* 1, 0, or -errno. */
+static int is_there(const struct shunt_conf *conf, int family)
 {
 	struct wanted w = { .family = family, .table = conf->table };
+	int there = mark_rules_present(family, conf), error;
 
-	return mark_rules_present(family, conf) && !find_route(&w) && w.found;
+	if (there > 0) {
+		error = find_route(&w);
+		there = error ? error : w.found;
+	}
+	return there < 0 && !is_shortage(there) ? 0 : there;
 }
 
 bool route_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
@@ -324,8 +330,14 @@ int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
 	for (i = 0; i < 2 && !error && conf->mark; i++) {
 		int family = families[i].family;
 
-		if (is_there(conf, family))
+		error = is_there(conf, family);
+		if (error < 0)
+			return fail(error, "can't look at the %s rules of mark 0x%x",
+				    family_name(family), conf->mark);
+		if (error) {
+			error = 0;
 			continue;
+		}
 		error = check_loopback();
 		/* some of it may be there */
 		if (!error)

@@ -99,23 +99,39 @@ static int program_info(int fd, struct bpf_prog_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
 }
 
-/* Begins the program's name so? The kernel keeps 15 letters of it. */
-static bool is_named(__u32 id, const char *name)
+/* Whether the program's name begins with this one, of which the kernel keeps 15 letters:
+ * 1, 0 (also if the program is gone), or -errno. */
+static int is_named(__u32 id, const char *name)
 {
 	_cleanup_fd_ int fd = bpf_prog_get_fd_by_id(id);
 	struct bpf_prog_info info;
+	int error;
 
-	return fd >= 0 && !program_info(fd, &info) &&
-	       !strncmp(info.name, name, strnlen(name, BPF_OBJ_NAME_LEN - 1));
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	error = program_info(fd, &info);
+	if (error)
+		return error;
+	return !strncmp(info.name, name, strnlen(name, BPF_OBJ_NAME_LEN - 1));
 }
 
-static bool is_ours(const struct shunt_state *state, __u32 id, int prog_fd)
+/* The same about the program of an attachment. */
+static int is_ours(const struct shunt_state *state, __u32 id, int prog_fd)
 {
 	struct bpf_prog_info info;
+	int error;
 
 	if (prog_fd < 0)
 		return is_named(id, hook_of(state)->program);
-	return !program_info(prog_fd, &info) && info.id == id;
+	error = program_info(prog_fd, &info);
+	return error ? error : info.id == id;
+}
+
+/* For the callbacks of a dump: takes what is_named() returned. */
+static int end_dump(int error)
+{
+	errno = -error;
+	return MNL_CB_ERROR;
 }
 
 /* Filters and qdiscs over rtnetlink */
@@ -171,15 +187,19 @@ static int see_filter(const struct nlmsghdr *nlh, void *data)
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
 	__u32 priority = TC_H_MAJ(tcm->tcm_info) >> 16;
 	struct filters *filters = data;
+	int ours;
 
 	filters->any = true;
 	if (priority >= filters->first && priority < filters->first + PRIORITIES)
 		filters->taken |= 1ULL << (priority - filters->first);
 	if (priority == filters->priority && tcm->tcm_handle == filters->handle)
 		filters->program = filter_program(nlh);
-	if ((tcm->tcm_handle & ((1 << HANDLE_PID) - 1)) == OWNER_HANDLE &&
-	    is_named(filter_program(nlh), OUR_NAMES))
-		filters->owner = true;
+	if ((tcm->tcm_handle & ((1 << HANDLE_PID) - 1)) != OWNER_HANDLE)
+		return MNL_CB_OK;
+	ours = is_named(filter_program(nlh), OUR_NAMES);
+	if (ours < 0)
+		return end_dump(ours);
+	filters->owner |= ours;
 	return MNL_CB_OK;
 }
 
@@ -235,7 +255,7 @@ static int find_filter(const struct shunt_state *state, int prog_fd)
 	error = read_filters(ifindex_of(state), hook_of(state)->parent, &filters);
 	if (error)
 		return error;
-	return filters.program && is_ours(state, filters.program, prog_fd);
+	return filters.program ? is_ours(state, filters.program, prog_fd) : 0;
 }
 
 static int remove_filter(const struct shunt_state *state, int prog_fd)
@@ -387,6 +407,8 @@ static int detach_tcx(const struct shunt_state *state, const char *link_pin)
 {
 	_cleanup_fd_ int link = bpf_obj_get(link_pin);
 
+	if (link < 0 && link != -ENOENT)
+		return fail(link, "can't detach from '%s': %s", state->name, link_pin);
 	/* Unlinking alone detaches some time later, from a work queue. */
 	if (link >= 0)
 		bpf_link_detach(link);
@@ -396,30 +418,35 @@ static int detach_tcx(const struct shunt_state *state, const char *link_pin)
 }
 
 /* The interface that a link holds, by its index in whatever namespace it is; 0
- * if there is none. */
-static __u32 linked_to(const char *link_pin)
+ * if there is none. Returns 0 or -errno. */
+static int linked_to(const char *link_pin, __u32 *ret)
 {
 	_cleanup_fd_ int link = bpf_obj_get(link_pin);
 	struct bpf_link_info info = { .type = 0 };
 	__u32 len = sizeof(info);
 
-	if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &len))
-		return 0;
+	*ret = 0;
+	if (link < 0)
+		return link == -ENOENT ? 0 : link;
+	if (bpf_obj_get_info_by_fd(link, &info, &len))
+		return -errno;
 	/* tcx.ifindex, which 6.1's headers lack, lies where xdp.ifindex does;
 	 * it is 0 once the link is dead. */
-	return info.xdp.ifindex;
+	*ret = info.xdp.ifindex;
+	return 0;
 }
 
 /* Asked of the interface, too: a link goes with one that moves to another
  * namespace. */
-static bool is_linked(const struct shunt_state *state, int prog_fd, const char *link_pin)
+static int is_linked(const struct shunt_state *state, int prog_fd, const char *link_pin)
 {
-	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
-	bool there = false;
+	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS, ifindex;
+	int there = linked_to(link_pin, &ifindex);
 
-	if (linked_to(link_pin) != state->ifindex ||
-	    bpf_prog_query(ifindex_of(state), hook_of(state)->tcx, 0, NULL, ids, &n))
-		return false;
+	if (there || ifindex != state->ifindex)
+		return there;
+	if (bpf_prog_query(ifindex_of(state), hook_of(state)->tcx, 0, NULL, ids, &n))
+		return is_shortage(-errno) ? -errno : 0;
 	while (n-- && !there)
 		there = is_ours(state, ids[n], prog_fd);
 	return there;
@@ -471,26 +498,31 @@ int tc_detach(const struct shunt_state *state, int prog_fd, const char *link_pin
 	return link ? link : clsact;
 }
 
-bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin)
+int tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin)
 {
+	int found = state->clsact ? find_filter(state, prog_fd) : 0;
+
 	if (state->clsact)
-		return find_filter(state, prog_fd) > 0;
+		return found < 0 && !is_shortage(found) ? 0 : found;
 	return is_linked(state, prog_fd, link_pin);
 }
 
 bool tc_away(const struct shunt_state *state, const char *link_pin)
 {
-	return !state->clsact && linked_to(link_pin);
+	__u32 ifindex;
+
+	return !state->clsact && !linked_to(link_pin, &ifindex) && ifindex;
 }
 
 static int count_foreign(const struct nlmsghdr *nlh, void *data)
 {
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
-	int *count = data;
+	int *count = data, ours = is_named(filter_program(nlh), OUR_NAMES);
 
+	if (ours < 0)
+		return end_dump(ours);
 	/* Handle 0 is the heading of a priority. */
-	if (tcm->tcm_handle && !is_named(filter_program(nlh), OUR_NAMES))
-		(*count)++;
+	*count += tcm->tcm_handle && !ours;
 	return MNL_CB_OK;
 }
 
@@ -512,7 +544,7 @@ int tc_foreign(int ifindex)
 	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &n))
 		return errno == EINVAL ? count : -errno; /* EINVAL: no tcx */
 	while (n--)
-		count += !is_named(ids[n], OUR_NAMES);
+		count += is_named(ids[n], OUR_NAMES) == 0;
 	return count;
 }
 
@@ -526,9 +558,9 @@ static bool command_runs(__u32 pid)
 	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return false;
+		return errno != ENOENT; /* not known: may run */
 	if (!fgets(name, sizeof(name), f))
-		name[0] = '\0';
+		snprintf(name, sizeof(name), "%s", feof(f) ? "" : "shunt");
 	fclose(f);
 	return !strncmp(name, "shunt", 5);
 }
@@ -543,10 +575,13 @@ static int see_orphan(const struct nlmsghdr *nlh, void *data)
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
 	__u32 owner = tcm->tcm_handle >> HANDLE_PID;
 	struct orphan *orphan = data;
+	int ours;
 
-	if (!owner || command_runs(owner) ||
-	    !is_named(filter_program(nlh), hook_of(&orphan->state)->program))
+	if (!owner || command_runs(owner))
 		return MNL_CB_OK;
+	ours = is_named(filter_program(nlh), hook_of(&orphan->state)->program);
+	if (ours <= 0)
+		return ours ? end_dump(ours) : MNL_CB_OK;
 	orphan->found = true;
 	orphan->state.owner = owner;
 	orphan->state.priority = TC_H_MAJ(tcm->tcm_info) >> 16;

@@ -37,8 +37,8 @@ int tc_detach_link(const struct shunt_state *state, int prog_fd, int *link);
  * tc_detach_link(). 0 or -errno. */
 int tc_sweep(int ifindex, const char *name);
 
-/* Is the program still there? prog_fd as above. */
-bool tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin);
+/* Is the program still there: 1, 0, or -errno, unsaid? prog_fd as above. */
+int tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin);
 
 /* If not: is it at an interface that has left the namespace? */
 bool tc_away(const struct shunt_state *state, const char *link_pin);

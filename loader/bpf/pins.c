@@ -132,8 +132,10 @@ static int check_version(void)
 	struct bpf_map_info info = {};
 	__u32 zero = 0, len = sizeof(info);
 
-	if (fd < 0)
+	if (fd == -ENOENT)
 		return 0; /* nothing is loaded, or not all of it */
+	if (fd < 0)
+		return fail(fd, "can't open the settings in '%s'", opt.pin_dir);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return fail(-errno, "can't read the settings in '%s'", opt.pin_dir);
 	conf = calloc(1, info.value_size + sizeof(*conf));
@@ -193,8 +195,10 @@ int pins_lock(bool create)
 		error = check_version();
 		if (error)
 			return error;
-		if (!create)
-			home_netns();
+		error = create ? 0 : home_netns();
+		if (error && error != -ENOENT)
+			return fail(error, "can't look for the network namespace that shunt was "
+				    "loaded in");
 		return take_fd(&fd);
 	}
 }
@@ -237,10 +241,16 @@ int pins_look(void)
 int home_netns(void)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	__u64 own;
 
-	if (!conf || !conf->netns || conf->netns == own_netns())
+	if (!conf && errno != ENOENT)
+		return -errno;
+	if (!conf || !conf->netns)
 		return 0;
-	return enter_netns(conf->netns_inode, conf->netns);
+	own = own_netns();
+	if (!own)
+		return -errno;
+	return own == conf->netns ? 0 : enter_netns(conf->netns_inode, conf->netns);
 }
 
 int home_gone(void)
@@ -251,7 +261,11 @@ int home_gone(void)
 
 int at_home(void)
 {
-	return home_netns() ? home_gone() : 0;
+	int error = home_netns();
+
+	if (error && error != -ENOENT)
+		return fail(error, "can't look for the network namespace that shunt was loaded in");
+	return error ? home_gone() : 0;
 }
 
 int not_loaded(void)
@@ -333,7 +347,7 @@ bool supervisor_runs(void)
 {
 	_cleanup_fd_ int fd = supervisor_lock();
 
-	return fd == -EWOULDBLOCK;
+	return fd < 0 && fd != -ENOENT; /* not known: may run */
 }
 
 bool supervisor_beats(const struct shunt_conf *conf)

@@ -20,13 +20,20 @@
 #include "util/log.h"
 #include "shunt.skel.h"
 
-/* The number of a function or type of the kernel; 0 or less if it has none. */
-static int kernel_type(const char *name, __u32 kind)
+static struct btf *kernel_btf(void)
 {
 	static struct btf *btf; /* megabytes: read once */
 
 	if (!btf)
 		btf = btf__load_vmlinux_btf();
+	return btf;
+}
+
+/* The number of a function or type of the kernel; 0 or less if it has none. */
+static int kernel_type(const char *name, __u32 kind)
+{
+	struct btf *btf = kernel_btf();
+
 	return btf ? btf__find_by_name_kind(btf, name, kind) : 0;
 }
 
@@ -47,7 +54,7 @@ bool kernel_sees_flags(void)
 }
 
 /* Hardened kernels refuse programs that walk over maps (EPERM). */
-bool kernel_walks_maps(void)
+int kernel_walks_maps(void)
 {
 	const struct bpf_insn empty[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
@@ -59,10 +66,10 @@ bool kernel_walks_maps(void)
 
 	id = kernel_type("bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
 	if (id <= 0)
-		return false;
+		return 0;
 	opts.attach_btf_id = id;
 	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "shunt_probe", "GPL", empty, 2, &opts);
-	return fd >= 0;
+	return fd >= 0 ? 1 : is_shortage(-errno) ? -errno : 0;
 }
 
 static void choose_maps(struct shunt_bpf *skel, const struct program_set *set)
@@ -100,10 +107,9 @@ static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
 	bpf_map__set_max_entries(skel->maps.shunt_ways, monitor_buckets() * SHUNT_WAYS);
 }
 
-static void choose_programs(struct shunt_bpf *skel, const struct program_set *set)
+static void choose_programs(struct shunt_bpf *skel, const struct program_set *set, bool walks)
 {
 	bool bypass = set->bypass, casts = kernel_casts(), flags = kernel_sees_flags();
-	bool walks = bypass && kernel_walks_maps();
 	const struct {
 		struct bpf_program *program;
 		bool wanted;
@@ -154,15 +160,20 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 {
 	struct shunt_bpf *skel;
-	int error;
+	int error, walks;
 
+	if (!kernel_btf() && is_shortage(-errno))
+		return fail(-errno, "can't read the kernel's type information");
+	walks = set->bypass ? kernel_walks_maps() : 0;
+	if (walks < 0)
+		return fail(walks, "can't ask what this kernel can do");
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
 		return deny(-ENOENT, "this kernel has no type information (/sys/kernel/btf/vmlinux); "
 			    "shunt needs CONFIG_DEBUG_INFO_BTF");
 	skel = shunt_bpf__open();
 	if (!skel)
 		return fail(-errno, "can't open the programs");
-	choose_programs(skel, set);
+	choose_programs(skel, set, walks);
 	size_maps(skel, set);
 	choose_maps(skel, set);
 	error = shunt_bpf__load(skel);

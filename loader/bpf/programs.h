@@ -90,7 +90,7 @@ bool kernel_casts(void);
 
 /* May programs walk over the entries of a map? A hardened kernel may refuse that;
  * then programs walk over the open files of all processes. */
-bool kernel_walks_maps(void);
+int kernel_walks_maps(void);
 
 /* Does a tracepoint tell with what flags a program receives? Not on 6.1. */
 bool kernel_sees_flags(void);

@@ -396,6 +396,13 @@ bool supervisor_at_rest(const struct supervisor *s)
 	return !s->active && !s->in_transition;
 }
 
+/* What was opened last fails for the same reason as what was opened first: too few file
+ * descriptors; or nothing is loaded any more. */
+static int why_not_open(const struct supervisor *s)
+{
+	return s->splicer_map < 0 ? s->splicer_map : -ENOENT;
+}
+
 int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 {
 	__u32 i;
@@ -417,7 +424,7 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 	};
 	if (!s->table.pairs || !s->excludes || s->table.slot_map < 0 || s->fionread_map < 0 ||
 	    s->splicer_map < 0)
-		return -ENOENT;
+		return why_not_open(s);
 	conf->assign_slots = 0; /* the last supervisor may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
 		if (s->table.pairs[i].stage != STAGE_FREE)

@@ -168,7 +168,12 @@ static void check_features(void)
 
 static void check_walks(void)
 {
-	if (kernel_walks_maps())
+	int walks = kernel_walks_maps();
+
+	if (walks < 0)
+		found(WARN, "map iterators", "run 'shunt check' again", "can't ask: %s",
+		      strerror(-walks));
+	else if (walks)
 		found(OK, "map iterators", NULL, "programs walk over the paired sockets");
 	else
 		found(NOTE, "map iterators", "run 'shunt run' in the PID namespace of the host",

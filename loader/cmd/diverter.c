@@ -291,7 +291,9 @@ static int insert(const struct words *w)
 	if (error || never)
 		return error;
 	if (*r.ifname)
-		rule_find_iface(&r);
+		error = rule_find_iface(&r);
+	if (error)
+		return error;
 	if (r.ifindex == SHUNT_NO_IFINDEX)
 		say("no interface '%s' yet", r.ifname);
 	read_service(w, &r);

@@ -48,7 +48,7 @@ static int attach_again(const struct load_config *config, struct shunt_conf *con
 	const struct shunt_state *wanted;
 	struct shunt_state *s;
 	unsigned int i, n = 0;
-	int error = route_restore(conf, &n);
+	int error = route_restore(conf, &n), there;
 
 	if (!error && lo_lost(conf)) {
 		error = lo_keep(conf);
@@ -57,8 +57,12 @@ static int attach_again(const struct load_config *config, struct shunt_conf *con
 	for (i = 0; i < config->n && !error; i++) {
 		wanted = &config->states[i];
 		s = state_find(states, wanted->kind, wanted->name);
-		if (!s || s->kind == SHUNT_PATTERN ||
-		    (attached(states, s - states) && s->ifindex == wanted->ifindex))
+		if (!s || s->kind == SHUNT_PATTERN)
+			continue;
+		there = attached(states, s - states);
+		if (there < 0)
+			return fail(there, "can't look at what is attached to '%s'", s->name);
+		if (there && s->ifindex == wanted->ifindex)
 			continue;
 		error = tc_program(s) ? let_go(states, s - states) : 0;
 		if (error)
@@ -256,7 +260,7 @@ static int load(struct load_config *config)
 	states = pin_mmap("shunt_state", NULL);
 	if (conf && states && conf->loaded) {
 		if (conf->netns != own_netns())
-			return home_netns() ? home_gone() :
+			return at_home() ?:
 			       deny(-EEXIST, "already loaded in another network namespace; "
 				    "unload first, or choose another --pin-dir");
 		other = difference(config, states, conf);

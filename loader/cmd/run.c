@@ -39,6 +39,8 @@
  * and when one has come. */
 #define GATHER_MS 500
 #define GATHER_BOUND_MS 5
+/* After a look at interfaces that failed for lack of files or memory. */
+#define RETRY_MS 1000
 /* How often the cgroups are looked at. */
 #define CGROUPS_MS 250
 /* How often the settings of lo are looked at. */
@@ -52,6 +54,7 @@ struct run {
 	struct supervisor supervisor;
 	int rtnl_fd;       /* tells of interfaces, -1 if none are wanted */
 	bool links_changed;
+	__u64 links_retry_ns; /* not before, for lack of something */
 	bool stopping;
 	__u64 stop_ns;     /* it ends then at the latest */
 	__u64 listeners_searched_ns;
@@ -67,18 +70,24 @@ static void follow_links(struct run *r)
 {
 	_cleanup_lock_ int lock = -1;
 	unsigned int n;
+	int error;
 
 	if (r->rtnl_fd < 0)
 		return;
 	r->links_changed |= ifaces_changed(r->rtnl_fd);
-	if (!r->links_changed || r->stopping)
+	if (!r->links_changed || r->stopping || monotonic_ns() < r->links_retry_ns)
 		return;
 	lock = pins_trylock();
 	if (lock < 0 || !r->conf->loaded)
 		return;
 	r->links_changed = false;
-	route_restore(r->conf, &n);
-	ifaces_sync(r->conf, r->states);
+	error = route_restore(r->conf, &n);
+	if (!error)
+		error = ifaces_sync(r->conf, r->states);
+	if (!is_shortage(error))
+		return;
+	r->links_changed = true;
+	r->links_retry_ns = monotonic_ns() + RETRY_MS * NS_PER_MS;
 }
 
 /* Cgroups were removed and made again, as those of a service that restarts. Their
@@ -307,18 +316,26 @@ int cmd_run(int argc, char **argv)
 	if (lock == -EWOULDBLOCK)
 		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
 	if (lock < 0)
-		return not_loaded();
+		return lock == -ENOENT ? not_loaded() : fail(lock, "can't start the supervisor");
 	r.conf = pin_mmap("shunt_conf", NULL);
 	events = pin_open("maps", "shunt_events");
 	r.states = pin_mmap("shunt_state", NULL);
-	if (!r.conf || !r.conf->loaded || !r.states || events < 0 ||
-	    supervisor_open(&r.supervisor, r.conf))
+	if (!r.conf || !r.states || events < 0)
+		error = events < 0 ? events : -errno;
+	if (error && error != -ENOENT)
+		return fail(error, "can't open the settings in '%s'", opt.pin_dir);
+	if (error || !r.conf->loaded)
 		return not_loaded();
+	error = supervisor_open(&r.supervisor, r.conf);
+	if (error)
+		return error == -ENOENT ? not_loaded() : fail(error, "can't start the supervisor");
 	if (ifaces_wanted(r.states)) {
 		error = at_home();
 		if (error)
 			return error;
 		r.rtnl_fd = ifaces_watch();
+		if (r.rtnl_fd < 0)
+			return fail(r.rtnl_fd, "can't watch the interfaces");
 	}
 	pins_unlock(&pins);
 	error = serve_rules(&r, group);

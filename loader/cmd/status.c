@@ -94,7 +94,11 @@ static int read_loaded(struct status *s)
 	s->stalled = supervisor_runs();
 	s->supervised = s->stalled && supervisor_beats(s->conf);
 	s->stalled &= !s->supervised;
-	s->netns_gone = home_netns();
+	error = home_netns();
+	if (error && error != -ENOENT)
+		return fail(error, "can't look for the network namespace that shunt was loaded in");
+	s->netns_gone = error;
+	error = 0;
 	s->preceded = s->conf->loaded && !s->netns_gone &&
 		      route_preceded(s->conf, &s->preceded_by);
 	if (status_has(s, SHUNT_CGROUP))

@@ -21,6 +21,7 @@
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/json.h"
+#include "util/iface.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -106,7 +107,10 @@ static int steer_flush(int argc, char **argv)
 
 static const char *iface_trouble(const struct shunt_rule *r)
 {
-	unsigned int now = *r->ifname && !rule_is_local(r) ? if_nametoindex(r->ifname) : r->ifindex;
+	__u32 now = r->ifindex;
+
+	if (*r->ifname && !rule_is_local(r) && iface_index(r->ifname, &now))
+		return " (the interface can't be looked at)";
 
 	return now == r->ifindex ? "" : now ? " (the interface came later)" :
 					      " (no such interface)";

@@ -14,6 +14,7 @@
 #include "attach/cgroup.h"
 #include "config/defaults.h"
 #include "config/nat_options.h"
+#include "util/iface.h"
 #include "util/log.h"
 
 #define TEXT(macro) TEXT_OF(macro)
@@ -95,8 +96,11 @@ static int add_iface(struct load_config *config, const char *option, char *value
 {
 	bool pattern = is_pattern(value);
 	struct shunt_state s = { .kind = pattern ? SHUNT_PATTERN : SHUNT_IFACE };
+	int error;
 
-	s.ifindex = pattern ? 0 : if_nametoindex(value);
+	error = pattern ? 0 : iface_index(value, &s.ifindex);
+	if (error)
+		return fail(error, "can't look at interface '%s'", value);
 	if (strlen(value) >= IF_NAMESIZE || (!pattern && !s.ifindex))
 		return deny(-ENODEV, "no interface '%s'", value);
 	strcpy(s.name, value);
@@ -106,9 +110,11 @@ static int add_iface(struct load_config *config, const char *option, char *value
 
 static int add_monitor(struct load_config *config, const char *option, char *value)
 {
-	struct shunt_state s = { .kind = SHUNT_MONITOR_IN, .ifindex = if_nametoindex(value) };
-	int error;
+	struct shunt_state s = { .kind = SHUNT_MONITOR_IN };
+	int error = iface_index(value, &s.ifindex);
 
+	if (error)
+		return fail(error, "can't look at interface '%s'", value);
 	if (!s.ifindex || strlen(value) >= IF_NAMESIZE)
 		return deny(-ENODEV, "no interface '%s'", value);
 	strcpy(s.name, value);

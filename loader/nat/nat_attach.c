@@ -18,6 +18,7 @@
 #include "nat/nat_store.h"
 #include "rules/rule.h"
 #include "util/cleanup.h"
+#include "util/iface.h"
 #include "util/log.h"
 
 int nat_attach(struct shunt_state *states, unsigned int ifindex)
@@ -74,6 +75,8 @@ int nat_rest(struct shunt_state *states)
 		return fail(flows, "can't open the flows");
 	if (!bpf_map_get_next_key(flows, NULL, &key))
 		return -EBUSY;
+	if (errno != ENOENT)
+		return fail(-errno, "can't read the flows");
 	nat_store_forget();
 	return detach_all(states);
 }
@@ -177,15 +180,23 @@ static int reach_rule(struct shunt_nat_rule *r)
 {
 	bool single = r->dst_len == (r->family == AF_INET ? 32 : 128);
 	__u32 ifindex;
-	int error = 0;
+	int error = route_lookup(r->family, r->dst, &ifindex);
 
-	if (!route_lookup(r->family, r->dst, &ifindex))
+	if (!error)
 		error = reach_iface(ifindex);
-	else if (single)
-		note(&reach.lost, r);
+	else if (is_shortage(error))
+		fail(error, "can't ask for a route");
+	else {
+		error = 0;
+		if (single)
+			note(&reach.lost, r);
+	}
 	if (error)
 		return error;
-	if (route_lookup(r->family, r->to, &r->ifindex)) {
+	error = route_lookup(r->family, r->to, &r->ifindex);
+	if (is_shortage(error))
+		return fail(error, "can't ask for a route");
+	if (error) {
 		note(&reach.unrouted, r);
 		return 0;
 	}
@@ -196,7 +207,8 @@ static int reach_rule(struct shunt_nat_rule *r)
 
 int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 {
-	unsigned int i, ifindex;
+	unsigned int i;
+	__u32 ifindex;
 	int error;
 
 	reach = (struct reach){
@@ -212,8 +224,12 @@ int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 	if (!error)
 		error = nat_forwarding(reach.conf);
 	for (i = 0; i < SHUNT_STATES && !error; i++) {
-		ifindex = if_nametoindex(reach.states[i].name);
-		if (reach.states[i].kind == SHUNT_IFACE && ifindex)
+		if (reach.states[i].kind != SHUNT_IFACE)
+			continue;
+		error = iface_index(reach.states[i].name, &ifindex);
+		if (error)
+			fail(error, "can't look at interface '%s'", reach.states[i].name);
+		else if (ifindex)
 			error = reach_iface(ifindex);
 	}
 	for (i = 0; i < n && !error; i++)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "util/json.h"
+#include "util/iface.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -223,11 +224,15 @@ static int set_sport(struct draft *d, const char *word)
 	return parse_range(word, &d->rule.sport_low, &d->rule.sport_high);
 }
 
-void rule_find_iface(struct shunt_rule *r)
+int rule_find_iface(struct shunt_rule *r)
 {
-	unsigned int ifindex = if_nametoindex(r->ifname);
+	__u32 ifindex;
+	int error = iface_index(r->ifname, &ifindex);
 
+	if (error)
+		return fail(error, "can't look at interface '%s'", r->ifname);
 	r->ifindex = ifindex ? ifindex : SHUNT_NO_IFINDEX;
+	return 0;
 }
 
 int parse_ifname(const char *word, char ret[SHUNT_IFNAME])
@@ -245,9 +250,7 @@ static int set_iface(struct draft *d, const char *word)
 {
 	int error = parse_ifname(word, d->rule.ifname);
 
-	if (!error)
-		rule_find_iface(&d->rule);
-	return error;
+	return error ? error : rule_find_iface(&d->rule);
 }
 
 static int set_origin(struct draft *d, const char *word)

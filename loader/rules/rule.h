@@ -62,8 +62,8 @@ int rule_parse_match(int argc, char **argv, struct shunt_rule *ret);
 void rule_format(const struct shunt_rule *r, char *text, size_t size);
 
 /* Sets ifindex to that of the interface ifname, or to SHUNT_NO_IFINDEX: the rule
- * waits until there is one. */
-void rule_find_iface(struct shunt_rule *r);
+ * waits until there is one. 0 or -errno, reported. */
+int rule_find_iface(struct shunt_rule *r);
 
 /* What a rule does with packets for services of this host, if it does not say: a rule
  * for a single address means them, others leave them alone. */

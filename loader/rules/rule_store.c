@@ -20,6 +20,7 @@
 #include "rules/shadowed.h"
 #include "util/array.h"
 #include "util/cleanup.h"
+#include "util/iface.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -369,9 +370,10 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 
 static bool is_rebound(const char *name, __u32 ifindex)
 {
-	__u32 now = *name && ifindex != SHUNT_LOCAL_IFINDEX ? if_nametoindex(name) : 0;
+	__u32 now = 0;
 
-	return now && now != ifindex;
+	return *name && ifindex != SHUNT_LOCAL_IFINDEX && !iface_index(name, &now) && now &&
+	       now != ifindex;
 }
 
 /* Also for interfaces of rules that were rebound or are gone by now. */
@@ -410,8 +412,9 @@ int rules_rebind(void)
 	if (!copy)
 		return fail(-ENOMEM, "the rules");
 	for (i = 0; i < count && !error; i++) {
-		copy[i].ifindex = if_nametoindex(copy[i].ifname);
-		error = enter(&copy[i], &new);
+		error = rule_find_iface(&copy[i]);
+		if (!error)
+			error = enter(&copy[i], &new);
 	}
 	return error;
 }

@@ -124,6 +124,12 @@ void debug(const char *fmt, ...)
 	va_end(args);
 }
 
+bool is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS ||
+	       error == -EAGAIN || error == -EINTR;
+}
+
 int exit_code(int error)
 {
 	if (!error)

@@ -3,6 +3,8 @@
 #ifndef SHUNT_LOG_H
 #define SHUNT_LOG_H
 
+#include <stdbool.h>
+
 /* Says that something failed, with the system's reason; returns error, which
  * is a negative errno. */
 int fail(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -28,6 +30,10 @@ void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same, with -v only. */
 void debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Does this negative errno say that something ran out here, and nothing of what was
+ * asked about? */
+bool is_shortage(int error);
 
 /* Exit status for what a command returned. */
 int exit_code(int error);

@@ -28,8 +28,10 @@ __u64 own_netns(void)
 	socklen_t len = sizeof(__u64);
 	__u64 cookie = 0;
 
-	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
-		debug("can't tell the network namespace");
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len)) {
+		debug("can't tell the network namespace: %m");
+		return 0;
+	}
 	return cookie;
 }
 
@@ -42,9 +44,21 @@ __u64 own_netns_inode(void)
 
 typedef bool (*meet_fn)(int fd, __u64 inode, void *data);
 
-static bool meet_below(const char *path, const char *file, meet_fn meet, void *data)
+/* Why some namespace could not be looked at, although it may be there: -errno, or 0. */
+static int unseen;
+
+static DIR *open_folder(const char *path)
 {
 	DIR *dir = opendir(path);
+
+	if (!dir && is_shortage(-errno))
+		unseen = -errno;
+	return dir;
+}
+
+static bool meet_below(const char *path, const char *file, meet_fn meet, void *data)
+{
+	DIR *dir = open_folder(path);
 	struct dirent *entry;
 	bool enough = false;
 	char name[600];
@@ -55,6 +69,8 @@ static bool meet_below(const char *path, const char *file, meet_fn meet, void *d
 
 		snprintf(name, sizeof(name), "%s/%s%s", path, entry->d_name, file);
 		fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd < 0 && is_shortage(-errno))
+			unseen = -errno;
 		if (fd >= 0 && !fstat(fd, &st))
 			enough = meet(fd, st.st_ino, data);
 	}
@@ -68,7 +84,7 @@ static bool meet_below(const char *path, const char *file, meet_fn meet, void *d
 static bool meet_netns(meet_fn meet, void *data)
 {
 	bool enough = meet_below("/run/netns", "", meet, data);
-	DIR *dir = opendir("/proc");
+	DIR *dir = open_folder("/proc");
 	struct dirent *entry;
 	char tasks[300];
 
@@ -92,8 +108,14 @@ struct home {
 static bool enter(int fd, __u64 inode, void *data)
 {
 	const struct home *home = data;
+	__u64 cookie;
 
-	return inode == home->inode && !setns(fd, CLONE_NEWNET) && own_netns() == home->cookie;
+	if (inode != home->inode || setns(fd, CLONE_NEWNET))
+		return false;
+	cookie = own_netns();
+	if (!cookie)
+		unseen = -errno;
+	return cookie == home->cookie;
 }
 
 static void go_back(int own)
@@ -114,13 +136,15 @@ int enter_netns(__u64 inode, __u64 cookie)
 	_cleanup_fd_ int own = open(OWN, O_RDONLY | O_CLOEXEC);
 	struct home home = { .inode = inode, .cookie = cookie };
 
-	if (own >= 0 && meet_netns(enter, &home)) {
+	if (own < 0)
+		return -errno;
+	unseen = 0;
+	if (meet_netns(enter, &home)) {
 		moved = true;
 		return 0;
 	}
-	if (own >= 0)
-		go_back(own); /* from one that has the number now */
-	return -ENOENT;
+	go_back(own); /* from one that has the number now */
+	return unseen ? unseen : -ENOENT;
 }
 
 struct visits {

@@ -9,6 +9,7 @@
  */
 #include "util/log.c"
 #include "flows/filter.c"
+#include "util/iface.c"
 #include "util/json.c"
 #include "util/netns.c"
 #include "util/text.c"
