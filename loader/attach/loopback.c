@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attach/loopback.h"
+#include "attach/leftovers.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -57,10 +58,12 @@ int lo_on(struct shunt_conf *conf, enum lo_setting which)
 	if (is_on(which, own, all))
 		return 0;
 	__atomic_store_n(made, 1 + (all == 1), __ATOMIC_SEQ_CST);
+	leftovers_note(which, *made);
 	error = sysctl_set(lo, setting, 1);
 	if (!error)
 		return 0;
 	*made = 0;
+	leftovers_note(which, 0);
 	return fail(error, "can't set net.ipv4.conf.%s.%s", lo, setting);
 }
 
@@ -150,19 +153,22 @@ int lo_off(struct shunt_conf *conf, enum lo_setting which)
 	__u32 *made = field(conf, settings[which].made);
 	char name[IF_NAMESIZE];
 	const char *lo = lo_name(name);
-	int error;
+	int other, error = 0;
 
 	if (!*made)
 		return 0;
-	error = hand_over(conf, which);
-	if (!error && !all_have(which, *made)) {
+	other = hand_over(conf, which);
+	if (!other && !all_have(which, *made)) {
 		error = sysctl_set(lo, setting, 0);
-		if (!error && hand_over(conf, which)) /* came just now, or not known */
+		other = error ? 0 : hand_over(conf, which);
+		if (other) /* came just now, or not known */
 			error = sysctl_set(lo, setting, 1);
 	}
-	error = error > 0 ? 0 : error;
+	error = other < 0 ? other : error;
 	if (error)
 		return fail(error, "can't restore net.ipv4.conf.%s.%s", lo, setting);
 	*made = 0;
+	if (!other)
+		leftovers_note(which, 0);
 	return 0;
 }

@@ -320,3 +320,53 @@ int mark_rules_del(int family, const struct shunt_conf *conf)
 
 	return error ? error : local;
 }
+
+/* Those of anybody */
+
+struct left {
+	struct shunt_conf *all;
+	int n, max;
+};
+
+static struct shunt_conf *left_of(struct left *left, __u32 table)
+{
+	struct shunt_conf *c;
+
+	for (c = left->all; c < left->all + left->n; c++)
+		if (c->table == table)
+			return c;
+	if (left->n == left->max)
+		return NULL;
+	left->n++;
+	*c = (struct shunt_conf){ .table = table };
+	return c;
+}
+
+static int see_left(const struct nlmsghdr *nlh, void *data)
+{
+	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(nlh);
+	__u32 mark = rtnl_u32(nlh, sizeof(*rule), FRA_FWMARK);
+	struct shunt_conf *c;
+
+	if (rtnl_u8(nlh, sizeof(*rule), FRA_PROTOCOL) != ROUTE_PROTOCOL || !mark ||
+	    rule->action != FR_ACT_TO_TBL)
+		return MNL_CB_OK;
+	c = left_of(data, rtnl_u32(nlh, sizeof(*rule), FRA_TABLE));
+	if (c && rtnl_attr(nlh, sizeof(*rule), FRA_IIFNAME)) /* the rule with lo */
+		c->local_mark = mark;
+	else if (c)
+		c->mark = mark;
+	return MNL_CB_OK;
+}
+
+int mark_rules_left(struct shunt_conf *ret, int max)
+{
+	struct left left = { .all = ret, .max = max };
+	int error = dump(AF_INET, see_left, &left);
+
+	if (!error)
+		error = dump(AF_INET6, see_left, &left);
+	if (error == -EOPNOTSUPP || error == -EAFNOSUPPORT)
+		error = 0; /* no IPv6 */
+	return error ? error : left.n;
+}

@@ -53,4 +53,8 @@ int mark_rules_del(int family, const struct shunt_conf *conf);
 /* Are all that conf needs there, and in force: 1, 0, or -errno, unsaid? */
 int mark_rules_present(int family, const struct shunt_conf *conf);
 
+/* The marks and tables of the rules that shunts have made in this namespace, as route_del()
+ * takes them: how many, at most max, or -errno, unsaid. */
+int mark_rules_left(struct shunt_conf *ret, int max);
+
 #endif

@@ -15,6 +15,7 @@
 #include "attach/attach.h"
 #include "attach/attachments.h"
 #include "attach/ifaces.h"
+#include "attach/leftovers.h"
 #include "attach/local_origin.h"
 #include "attach/own_addresses.h"
 #include "attach/loopback.h"
@@ -280,6 +281,8 @@ static int load(struct load_config *config)
 	error = teardown(DRAIN_MS);
 	if (!error && own >= 0 && setns(own, CLONE_NEWNET))
 		error = fail(-errno, "can't go back to this network namespace");
+	if (!error)
+		error = leftovers_remove();
 	if (error)
 		return error;
 	if (config->proven || (config->eager && !config->force))

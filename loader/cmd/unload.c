@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attach/attach.h"
+#include "attach/leftovers.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "rules/rule.h"
@@ -52,9 +53,10 @@ int cmd_unload(int argc, char **argv)
 	lock = pins_lock(false);
 	if (lock == -ENOENT) {
 		error = pins_reachable();
-		if (!error)
-			say("nothing is loaded in '%s'", opt.pin_dir);
-		return error;
+		if (error)
+			return error;
+		say("nothing is loaded in '%s'", opt.pin_dir);
+		return leftovers_remove();
 	}
 	if (lock < 0)
 		return lock;
