@@ -148,12 +148,12 @@ tcp_client()
 	echoed client first
 }
 
-# 16 packets each, over the whole range of numbers
+# forge_blindly FLAGS...: 16 packets each, over the whole range of numbers
 forge_blindly()
 {
 	local flags
 
-	for flags in R RA F FA FPA RF S SA; do
+	for flags; do
 		forge 10.0.0.138 8080 tcp $flags 0x01234567 0x07654321 16
 	done
 }
@@ -166,20 +166,24 @@ outlived_others()
 	answered udp udp 10.0.0.10 81
 	wait_for flows 1
 	stop udp
+	address 10.0.0.10
+	shunt nat del udp dst "$REPLY" dport 81
 }
 
 blind_reset()
 {
 	add tcp 10.0.0.10 80 10.0.0.138 8080
 	tcp_client
-	forge_blindly
+	forge_blindly S SA F FA FPA
+	outlived_others
+	forge_blindly S SA RF R RA
 	outlived_others
 	echoed client "it goes on"
 	end_client
 }
 
 @test "a blind RST or FIN with any sequence number ends no NAT flow" {
-	load_quick
+	load_quick --nat-idle closing=1
 	both_families blind_reset
 }
 
@@ -195,7 +199,7 @@ blind_reset()
 	END
 	shunt load --iface lo
 	tcp_client
-	forge_blindly
+	forge_blindly S SA F FA FPA RF R RA
 	echoed client "it goes on"
 	stop client
 	nft delete table ip dnat

@@ -100,13 +100,17 @@ lose_pins()
 }
 
 @test "a second shunt's rules, and others' own, stay when the first one's pins are gone" {
-	local others
+	local others maps
+
 	"$SHUNT" --pin-dir "$OTHER" load --iface veth0 --mark 0x40 --table 999 3>&-
 	"$SHUNT" --pin-dir "$OTHER" steer add tcp dst 10.1.0.0/16 origin local to 127.0.0.1:9999 3>&-
 	ip rule add pref 97 fwmark 0x99 lookup 777
 	others=$(host)
+	maps=$(own_maps)
 	shunt load --iface veth0
+	maps=$(jq -nc "$(own_maps) - $maps")
 	rm -r "$PIN_DIR"
+	wait_for no_trace_of "$maps"
 	run -0 shunt unload
 	diff <(echo "$others") <(host)
 	ip rule del pref 97 fwmark 0x99
