@@ -7,9 +7,9 @@
 #ifndef SHUNT_ACCOUNT_H
 #define SHUNT_ACCOUNT_H
 
-/* A message of so many bytes by TCP raises the cost by COST_BY_TCP for each unit of 64 KiB
- * or part, because it costs a member more than a redirect gains. A redirect lowers the cost
- * by 1 for each unit. Above MAX_COST the pair leaves. */
+/* A message by TCP raises the cost by COST_BY_TCP for each 64 KiB of its size, or part of
+ * that, because it costs a member more than a redirect gains. A redirect lowers the cost by 1
+ * for each 64 KiB or part. Above MAX_COST the pair leaves. */
 #define COST_UNITS(size) (((size) >> 16) + 1)
 #define COST_BY_TCP 2
 #define MAX_COST 512

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The bounds of what waits to be read: part of verdict.h. They are needed because the
+ * I2, the bounds of what waits to be read: part of verdict.h. They are needed because the
  * kernel has none for redirects: bpf_tcp_ingress() ignores sk_rcvbuf.
  */
 #ifndef SHUNT_BOUNDS_H

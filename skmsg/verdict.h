@@ -5,7 +5,7 @@
  * sender's socket is locked while the program runs (tcp_bpf_sendmsg), so its sequence
  * numbers don't change.
  *
- * The rule that keeps bytes in order: a message is redirected only if the reader has
+ * The rule that keeps bytes in order (I1): a message is redirected only if the reader has
  * consumed every byte that was sent by TCP, so if the sender's write_seq equals the
  * reader's copied_seq. The reason: a reader gets redirected bytes before bytes by TCP
  * (tcp_bpf_recvmsg), whichever were sent first.
@@ -94,7 +94,7 @@ static __always_inline enum shunt_why check_peer(const struct tcp_sock *s, const
 
 	if (state != TCP_ESTABLISHED && state != TCP_FIN_WAIT1 && state != TCP_FIN_WAIT2)
 		return WHY_PEER_STATE;
-	if (s->write_seq != READ(p, copied_seq))
+	if (s->write_seq != READ(p, copied_seq)) /* I1 */
 		return WHY_TCP_BYTES;
 	if (READ_SK(p, sk_shutdown) & RCV_SHUTDOWN)
 		return WHY_PEER_STATE;
@@ -142,7 +142,7 @@ static __always_inline enum shunt_why check_redirect(const struct shunt_conf *co
  */
 #define REFRESH_JIFFIES 30000
 
-/* Whether the supervisor's heartbeat is too old. The difference is signed, because the
+/* I6: whether the supervisor's heartbeat is too old. The difference is signed, because the
  * coarse clock may be behind the supervisor's clock by a tick. */
 static __always_inline bool is_unsupervised(const struct shunt_conf *conf)
 {
@@ -271,7 +271,7 @@ enum decision {
 
 /*
  * Decides by what is remembered of the peer. Its socket may be gone and the memory reused,
- * so what is read there counts only if redirect() finds the same socket in the map.
+ * so what is read there counts only if verdict() finds the same socket in the map (I3).
  */
 static __always_inline enum decision decide(const struct shunt_conf *conf,
 					    const struct tcp_sock *s, struct shunt_sk *st,
@@ -284,7 +284,7 @@ static __always_inline enum decision decide(const struct shunt_conf *conf,
 	if (must_queue_up(*ret_pair, st)) {
 		p = TCP_SOCK(st->peer);
 		*ret_why = WHY_TCP_BYTES;
-		if (s->write_seq != READ(p, copied_seq))
+		if (s->write_seq != READ(p, copied_seq)) /* I1 */
 			return DECIDE_PASS;
 		why = is_unsupervised(conf) ? WHY_UNSUPERVISED : check_bounds(conf, st, s, p, size);
 		return why ? DECIDE_DROP : DECIDE_REDIRECT;
@@ -332,7 +332,7 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->peer_cookie, BPF_F_INGRESS) != SK_PASS)
 		return pass_to_tcp(st, WHY_PEER_ABSENT, size);
 	peer = REDIR_PEER(msg);
-	if (peer != st->peer) {
+	if (peer != st->peer) { /* I3 */
 		st->peer = peer;
 		why = check_redirect(conf, st, s, peer, size);
 		if (why)

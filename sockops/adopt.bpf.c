@@ -17,7 +17,8 @@ struct shunt_adopted_map {
 };
 MAP(shunt_adopted);
 
-static __always_inline void print_conn(struct bpf_iter__tcp *ctx, const struct tcp_sock *tp, __u64 cookie)
+static __always_inline void print_conn(struct bpf_iter__tcp *ctx, const struct tcp_sock *tp,
+				       __u64 cookie)
 {
 	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct shunt_older_conn conn = {};

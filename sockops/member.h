@@ -87,7 +87,7 @@ static __always_inline bool unread(const struct sock *sk)
 }
 
 /*
- * Takes a socket out of the map if it holds no redirected bytes and no redirect to it is
+ * I5: takes a socket out of the map if it holds no redirected bytes and no redirect to it is
  * under way. The caller has made the pair's verdicts pass everything to TCP, and has waited
  * for older ones. If bytes by TCP are unread, shunt_wakeup tells the reader, which may not
  * know of them.

@@ -32,7 +32,8 @@ static __always_inline void fill_row(struct shunt_row *row, const struct sock *s
 }
 
 /* Prints a row for a paired socket. */
-static __always_inline int print_row(struct seq_file *seq, const struct sock *sk, const struct shunt_sk *st)
+static __always_inline int print_row(struct seq_file *seq, const struct sock *sk,
+				     const struct shunt_sk *st)
 {
 	struct shunt_row row;
 
@@ -100,7 +101,8 @@ static __always_inline bool never_read_again(const struct sock *sk, const struct
 
 /* Takes a member out of the map if it holds no bytes and is not the target of a redirect.
  * Prints a row if it has to stay. conf->drain_mode is set meanwhile. */
-static __always_inline int drain(struct seq_file *seq, struct sock *sk, __u64 cookie, struct shunt_sk *st)
+static __always_inline int drain(struct seq_file *seq, struct sock *sk, __u64 cookie,
+				 struct shunt_sk *st)
 {
 	struct shunt_row row;
 

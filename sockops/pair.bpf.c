@@ -58,7 +58,7 @@ static __always_inline struct shunt_handshake *handshake_slot(__u32 client_isn, 
 }
 
 /*
- * Slots have no lock. The reader of a slot computes this checksum over the two sequence
+ * I4. Slots have no lock. The reader of a slot computes this checksum over the two sequence
  * numbers that it knows and the two values that it has read. If the checksum matches the
  * stored one, the values belong to this handshake, and no other handshake overwrote them
  * halfway.
@@ -82,7 +82,8 @@ struct syn_request {
 };
 
 /* Reads the two sequence numbers by one call where they are neighbours. */
-static __always_inline void read_syn_request(const struct tcp_request_sock *req, struct syn_request *ret)
+static __always_inline void read_syn_request(const struct tcp_request_sock *req,
+					     struct syn_request *ret)
 {
 	const __u32 client = bpf_core_field_offset(req->rcv_isn);
 	__u32 isn[2];
@@ -158,8 +159,9 @@ static __always_inline bool handshake_finish(__u32 client_isn, __u32 server_isn,
 	ret->client = handshake->client;
 	ret->client_sk = handshake->client_sk;
 	handshake->server = 0;
-	return ret->client && handshake->client_check == handshake_checksum(client_isn, server_isn,
-							       ret->client, ret->client_sk);
+	return ret->client &&
+	       handshake->client_check == handshake_checksum(client_isn, server_isn, ret->client,
+							     ret->client_sk);
 }
 
 static __noinline void trace_pair(const struct sock *sk, bool is_client)

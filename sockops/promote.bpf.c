@@ -8,7 +8,7 @@
 #include <shunt/bpf/endpoint.bpf.h>
 #include "member.h"
 
-/* A pair is busy if its ends receive so many segments with data within so many scans. */
+/* A pair is busy if its ends receive BUSY_SEGS segments with data within BUSY_SCANS scans. */
 #define BUSY_SEGS 16
 #define BUSY_SCANS 8
 
@@ -29,15 +29,15 @@ static __always_inline __u32 data_segs(const struct tcp_sock *tp, const struct s
 	const struct tcp_sock *client = (const struct tcp_sock *)st->peer;
 	__u32 segs = BPF_CORE_READ(tp, data_segs_in);
 
-	if (client && (__u64)BPF_CORE_READ(client, inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter) ==
-	    st->peer_cookie)
+	if (client && (__u64)BPF_CORE_READ((const struct sock *)client,
+					   __sk_common.skc_cookie.counter) == st->peer_cookie)
 		segs += BPF_CORE_READ(client, data_segs_in);
 	return segs;
 }
 
 /* A socket by TCP: its pair has no entry, or is WAITING. */
-static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_sock *tp, struct shunt_sk *st,
-				  const struct shunt_conf *conf)
+static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_sock *tp,
+				       struct shunt_sk *st, const struct shunt_conf *conf)
 {
 	__u64 cookie = st->cookie;
 	__u32 segs, *slot;
@@ -66,8 +66,8 @@ static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_so
 /* An end of an eager pair. The row tells the supervisor what the end has sent between two
  * scans. If that is a stream of small messages, or the reader polls, the supervisor makes
  * an entry for the pair. From then on the pair counts as one under 'proven', and leaves. */
-static __always_inline void scan_eager(struct seq_file *seq, const struct sock *sk, struct shunt_sk *st,
-				    const struct shunt_conf *conf)
+static __always_inline void scan_eager(struct seq_file *seq, const struct sock *sk,
+				       struct shunt_sk *st, const struct shunt_conf *conf)
 {
 	__u32 msgs = st->redirected_msgs + st->passed_msgs;
 	__u32 bytes = st->redirected_bytes + st->passed_bytes;
@@ -135,7 +135,7 @@ static __always_inline __u8 socket_fault(const struct tcp_sock *tp)
 	return 0;
 }
 
-/* Puts an end into the map when it has no unread bytes and both ends have been seen
+/* I5: puts an end into the map when it has no unread bytes and both ends have been seen
  * without. So a stream, one end of which always has unread bytes, stays out. */
 static __always_inline void join(struct sock *sk, struct shunt_sk *st,
 				 struct shunt_pair *pair, struct shunt_end *end)

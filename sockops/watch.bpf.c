@@ -74,7 +74,7 @@ static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shu
 }
 
 /* Whether the reader calls receive again and again without waiting. That holds its socket's
- * lock, for which a redirect has to wait, but TCP has not. */
+ * lock, for which a redirect has to wait and TCP does not. */
 static __always_inline bool polls_without_waiting(struct shunt_end *end, int ret)
 {
 	if (ret == -EAGAIN) {
@@ -82,7 +82,8 @@ static __always_inline bool polls_without_waiting(struct shunt_end *end, int ret
 		return false;
 	}
 	if (ret > 0) {
-		end->empty_runs += end->empty_recvs == SHUNT_EMPTY_RECVS && end->empty_runs < SHUNT_EMPTY_RUNS;
+		end->empty_runs += end->empty_recvs == SHUNT_EMPTY_RECVS &&
+				   end->empty_runs < SHUNT_EMPTY_RUNS;
 		end->empty_recvs = 0;
 	}
 	return end->empty_runs == SHUNT_EMPTY_RUNS;
@@ -138,7 +139,8 @@ static __always_inline void note_splicer(struct shunt_conf *conf)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 now = bpf_ktime_get_ns(), *at = bpf_map_lookup_elem(&shunt_splicers, &tgid);
 
-	if (at ? now - *at > SPLICE_REPORT_NS : !bpf_map_update_elem(&shunt_splicers, &tgid, &now, BPF_ANY))
+	if (at ? now - *at > SPLICE_REPORT_NS :
+		 !bpf_map_update_elem(&shunt_splicers, &tgid, &now, BPF_ANY))
 		conf->splicer_seq++;
 	if (at)
 		*at = now;

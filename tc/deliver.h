@@ -10,8 +10,6 @@
 #include "flows.h"
 #include "own.h"
 
-#define WORK_FILES 16 /* read at once */
-
 /* For each CPU, what the stack has no room for. Of the headers only the fields
  * that are written here are ever other than 0. */
 struct work {
@@ -26,7 +24,6 @@ struct work {
 	__u64 hash;             /* of a UDP flow, when steer_given() has asked for it */
 	struct verdict rule;
 	__u32 tick;
-	const void *files[WORK_FILES]; /* tc/router.h */
 	struct packet answer __attribute__((aligned(8))); /* tc/errors.h */
 };
 

@@ -23,9 +23,9 @@
 
 #include "deliver.h"
 
-/* Open files of a process that are looked at, for a listener and for all else. Listeners
+/* Open files of a process that are looked at: at each connection, and at most. Listeners
  * are opened early. */
-#define FILES_LISTENER 4096
+#define FILES_FEW 256
 #define FILES_MOST 65536
 
 /* A connection that the listener has accepted may be held by the parent, or by the one
@@ -68,6 +68,8 @@ enum file_wanted {
 	FILE_ACCEPTED = 4, /* a connection that was steered to the listener before */
 };
 
+#define WALK_FILES 16 /* read at once */
+
 /* A walk over the open files of a process. */
 struct file_walk {
 	const void *fd;        /* the kernel's array of them */
@@ -77,7 +79,27 @@ struct file_walk {
 	__u64 inode;           /* of the listener */
 	__u32 wanted;          /* enum file_wanted: ends when all are found */
 	__u32 found;
+	struct shunt_flow flow;
+	__u32 pad;
+	const void *files[WALK_FILES];
 };
+
+/* One for each CPU. In a map, not on the stack: what a step of bpf_loop() writes to its
+ * caller's stack the verifier of Linux 6.1 takes for what the first step writes. */
+struct shunt_walk_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct file_walk);
+};
+MAP(shunt_walk);
+
+static __always_inline struct file_walk *walk_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&shunt_walk, &zero);
+}
 
 /* The flow of a socket, as its peer would send it; false if it is none of TCP or UDP. */
 static __always_inline bool flow_of_socket(const struct sock_common *c, struct shunt_flow *ret)
@@ -100,78 +122,79 @@ static __always_inline bool flow_of_socket(const struct sock_common *c, struct s
 }
 
 /* Is the file a connection that was steered to the listener? */
-static __noinline bool is_accepted(const struct file_walk *w, const struct file *file)
+static __noinline bool is_accepted(const struct file *file)
 {
-	struct work *work = work_get();
+	struct file_walk *w = walk_get();
 	const struct sock_common *sk;
 	const struct socket *socket;
 	const __u64 *inode;
 
-	if (!work || BPF_CORE_READ(file, f_op) != w->sockets)
+	if (!w || BPF_CORE_READ(file, f_op) != w->sockets)
 		return false;
 	socket = BPF_CORE_READ(file, private_data);
 	sk = (const void *)BPF_CORE_READ(socket, sk);
-	if (!flow_of_socket(sk, &work->flow))
+	if (!flow_of_socket(sk, &w->flow))
 		return false;
-	inode = bpf_map_lookup_elem(&shunt_local_tcp, &work->flow);
+	inode = bpf_map_lookup_elem(&shunt_local_tcp, &w->flow);
 	return inode && *inode == w->inode;
 }
 
 static long files_step(__u32 i, void *data)
 {
-	struct file_walk *w = data;
-	struct work *work = work_get();
+	struct file_walk *w = walk_get();
 	const void *file;
 	int j;
 
-	if (!work || bpf_probe_read_kernel(work->files, sizeof(work->files),
-					   (const char *)w->fd + i * sizeof(work->files)))
+	(void)data;
+	if (!w || bpf_probe_read_kernel(w->files, sizeof(w->files),
+					(const char *)w->fd + i * sizeof(w->files)))
 		return 1;
-	for (j = 0; j < WORK_FILES; j++) {
-		file = work->files[j];
+	for (j = 0; j < WALK_FILES; j++) {
+		file = w->files[j];
 		if (!file)
 			continue;
 		if (file == w->listener)
 			w->found |= FILE_LISTENER;
 		if (file == w->sender)
 			w->found |= FILE_SENDER;
-		if (w->wanted & ~w->found & FILE_ACCEPTED && is_accepted(w, file))
+		if (w->wanted & ~w->found & FILE_ACCEPTED && is_accepted(file))
 			w->found |= FILE_ACCEPTED;
 	}
 	return (w->found & w->wanted) == w->wanted;
 }
 
 /* Has the process all of these files open? */
-static __noinline bool files_open(struct file_walk *w, const struct task_struct *task,
-				  __u32 wanted, __u32 most)
+static __noinline bool files_open(const struct task_struct *task, __u32 wanted, __u32 most)
 {
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	__u32 count = BPF_CORE_READ(table, max_fds);
+	struct file_walk *w = walk_get();
 
+	if (!w)
+		return false;
 	w->fd = BPF_CORE_READ(table, fd);
 	w->wanted = wanted;
 	w->found = 0;
 	count = count < most ? count : most;
-	bpf_loop(count / WORK_FILES, files_step, w, 0);
+	bpf_loop(count / WALK_FILES, files_step, NULL, 0);
 	return (w->found & wanted) == wanted;
 }
 
 /* Does the process that sends have the listener open? */
-static __always_inline bool has_listener(struct file_walk *w, const struct task_struct *task)
+static __always_inline bool has_listener(const struct task_struct *task, __u32 most)
 {
-	return files_open(w, task, FILE_LISTENER, FILES_LISTENER) &&
-	       files_open(w, task, FILE_SENDER, FILES_MOST);
+	return files_open(task, FILE_LISTENER, most) && files_open(task, FILE_SENDER, FILES_MOST);
 }
 
 /* Does the process that sends, or one that made it, serve a connection of the listener? */
-static __always_inline bool has_accepted(struct file_walk *w, const struct task_struct *task)
+static __always_inline bool has_accepted(const struct task_struct *task)
 {
 	int i;
 
-	if (!files_open(w, task, FILE_SENDER, FILES_MOST))
+	if (!files_open(task, FILE_SENDER, FILES_MOST))
 		return false;
 	for (i = 0; i <= ROUTER_PARENTS; i++) {
-		if (files_open(w, task, FILE_ACCEPTED, FILES_MOST))
+		if (files_open(task, FILE_ACCEPTED, FILES_MOST))
 			return true;
 		task = BPF_CORE_READ(task, real_parent);
 	}
@@ -214,20 +237,20 @@ static __always_inline bool is_told(const struct shunt_conf *conf)
 	return conf->router_mark || conf->router_cgroup;
 }
 
-static __always_inline enum sent_by look_at_sender(struct file_walk *w, struct sender_state *s,
-						   struct shunt_conf *conf)
+static __always_inline enum sent_by look_at_sender(struct sender_state *s, struct shunt_conf *conf)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
+	bool due = is_due(s);
 
 	if (!is_told(conf)) {
-		if (s->router)
-			return SENT_BY_ROUTER;
-		s->router = has_listener(w, task);
-		conf->routers |= s->router;
+		if (!s->router && has_listener(task, due ? FILES_MOST : FILES_FEW)) {
+			s->router = 1;
+			conf->routers = 1;
+		}
 		if (s->router)
 			return SENT_BY_ROUTER;
 	}
-	if (!is_due(s) || !has_accepted(w, task))
+	if (!due || !has_accepted(task))
 		return SENT_BY_OTHERS;
 	s->router = 1;
 	conf->routers = 1;
@@ -242,30 +265,29 @@ __weak __attribute__((noinline)) int shunt_sent_by(struct __sk_buff *skb, const 
 {
 	const struct sock *listener = (const void *)address, *sender;
 	struct shunt_conf *conf = conf_get();
-	struct work *work = work_get();
-	struct file_walk w = {};
+	struct file_walk *w = walk_get();
 	struct sender_state *s;
 	const struct file *file;
 	struct sender key;
 	enum sent_by by;
 
-	if (!pkt || !conf || !work || !skb->sk)
+	if (!pkt || !conf || !w || !skb->sk)
 		return SENT_BY_OTHERS;
 	sender = address_of(skb->sk);
-	w.sender = BPF_CORE_READ(sender, sk_socket, file);
+	w->sender = BPF_CORE_READ(sender, sk_socket, file);
 	file = BPF_CORE_READ(listener, sk_socket, file);
-	w.listener = file;
-	w.sockets = BPF_CORE_READ(file, f_op);
-	w.inode = BPF_CORE_READ(file, f_inode, i_ino);
-	key.listener = w.inode;
+	w->listener = file;
+	w->sockets = BPF_CORE_READ(file, f_op);
+	w->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	key.listener = w->inode;
 	key.cgroup = bpf_skb_cgroup_id(skb);
 	s = sender_get(&key);
-	if (!w.listener || !w.sender || !s)
+	if (!w->listener || !w->sender || !s)
 		return SENT_BY_OTHERS;
-	by = look_at_sender(&w, s, conf);
+	by = look_at_sender(s, conf);
 	if (by == SENT_BY_OTHERS && pkt->proto == IPPROTO_TCP) {
-		flow_of(pkt, &work->flow);
-		bpf_map_update_elem(&shunt_local_tcp, &work->flow, &w.inode, BPF_ANY);
+		flow_of(pkt, &w->flow);
+		bpf_map_update_elem(&shunt_local_tcp, &w->flow, &w->inode, BPF_ANY);
 	}
 	return by;
 }

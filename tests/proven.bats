@@ -145,7 +145,7 @@ never()
 	wait_for maps_empty
 }
 
-@test "readers that poll without waiting go back to TCP, even if they are vouched for" {
+@test "readers that poll without waiting go back to TCP, also in an eager cgroup" {
 	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
@@ -226,7 +226,7 @@ corner()
 	wait_for maps_empty
 }
 
-@test "a stream of small messages leaves, even if it is vouched for" {
+@test "a stream of small messages leaves the fast path, also in an eager cgroup" {
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
 	spawn stream peer style stream 60
@@ -242,7 +242,7 @@ corner()
 	wait_for maps_empty
 }
 
-@test "turns that are vouched for stay" {
+@test "messages in turn in an eager cgroup stay on the fast path" {
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
 	spawn turns peer style blocking 60
@@ -427,7 +427,7 @@ bytes_of()
 	bpftool map update pinned "$PIN_DIR/maps/shunt_splicers" key hex $(bytes_of "$(pgrep -x corner)") \
 		value hex 1 0 0 0 0 0 0 0 3>&-
 	tell corner
-	wait_for why_is 'spliced lately'
+	wait_for why_is 'spliced recently'
 	tell corner
 	reap corner
 	wait_for maps_empty

@@ -205,8 +205,8 @@ enum shunt_why {
 	WHY_REDIRECTED = 0,
 	WHY_DRAINING,      /* unload waits for the queues to empty */
 	WHY_PEER_ABSENT,   /* the other end is not in the map */
-	WHY_SENDER_STATE,  /* the sender is not ESTABLISHED, or CLOSE_WAIT with bytes queued */
-	WHY_PEER_STATE,    /* the reader is not ESTABLISHED, FIN_WAIT1 or FIN_WAIT2 */
+	WHY_SENDER_STATE,  /* the sender is not ESTABLISHED, nor CLOSE_WAIT with bytes queued */
+	WHY_PEER_STATE,    /* the reader is not ESTABLISHED, nor FIN_WAIT1 or FIN_WAIT2 */
 	WHY_TCP_BYTES,     /* bytes sent by TCP wait to be read */
 	WHY_BLOCKING,      /* the reader's file lacks O_NONBLOCK */
 	WHY_LOWAT,         /* the reader set SO_RCVLOWAT above 1 */
@@ -229,7 +229,7 @@ enum shunt_why {
 	WHY_PROCESS_SPLICES, /* the reading process spliced recently, on any connection */
 	WHY_EXCLUDED,      /* the operator excluded the process */
 	WHY_OPTION,        /* an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate */
-	WHY_FIONREAD,      /* a reader asks FIONREAD, which this kernel answers wrongly */
+	WHY_FIONREAD,      /* a reader uses FIONREAD, which this kernel answers wrongly */
 	WHY_MEMCG,         /* the reader's control group is near its memory limit */
 	WHY_REFRESH,       /* now and then, so that firewalls see the connection */
 	WHY_CORK,          /* the sender set TCP_CORK */
@@ -254,9 +254,9 @@ enum shunt_stage {
 	STAGE_EMPTYING,    /* redirects nothing; each end leaves the map once it is empty */
 };
 
-/* So many receive calls in a row that return nothing make a run, and so many runs a reader
- * that polls without waiting. A reader that waits for events makes at most one such call
- * for each message. */
+/* SHUNT_EMPTY_RECVS receive calls in a row that return nothing are a run. A reader with
+ * SHUNT_EMPTY_RUNS runs polls without waiting. A reader that waits for events makes at most
+ * one such call for each message. */
 #define SHUNT_EMPTY_RECVS 4
 #define SHUNT_EMPTY_RUNS 16
 
@@ -269,8 +269,8 @@ enum shunt_leave_phase {
 	LEAVE_GRACE_OVER,     /* EMPTYING; all those redirects have ended */
 };
 
-/* So many clean receive calls qualify a reader for the fast path. A clean call does not
- * wait, has no special flags and returns bytes to memory. */
+/* A reader with this number of clean receive calls qualifies for the fast path. A clean call
+ * does not wait, has no special flags and returns bytes to memory. */
 #define SHUNT_CLEAN_RECVS 64
 
 /* A process's name: TASK_COMM_LEN. */
@@ -322,9 +322,9 @@ struct shunt_end {
 struct shunt_pair {
 	__u32 stage;       /* enum shunt_stage */
 	__u32 why;         /* enum shunt_why: why it is LEAVING, or WAITING */
-	__u64 retry_ns;    /* WAITING until then: CLOCK_MONOTONIC, as all of them */
+	__u64 retry_ns;    /* WAITING until then: CLOCK_MONOTONIC, as all times here */
 	__u32 backoff_ms;  /* how long the last WAITING was; 0: there was none */
-	__u32 join_scans;  /* scans since it is JOINING */
+	__u32 join_scans;  /* scans since JOINING began */
 	__u32 leave_phase; /* enum shunt_leave_phase: in LEAVING and EMPTYING */
 	__u32 skip_quiet;  /* LEAVING does not wait until the queues are empty */
 	__u64 since_ns;    /* when this stage began */
@@ -335,15 +335,15 @@ struct shunt_pair {
 	struct shunt_end end[2]; /* enum shunt_end_index */
 };
 
-/* An eager pair is a stream of small messages, for which TCP is faster, if one end sends so
- * many messages between some scans, of so many bytes on average at most, and the other end
- * at most one for so many of them. */
+/* An eager pair is a stream of small messages, for which TCP is faster, if between two scans
+ * one end sends SHUNT_STREAM_MSGS messages or more, of less than SHUNT_STREAM_MEAN bytes on
+ * average, and the other end at most one message for SHUNT_STREAM_SHARE of these. */
 #define SHUNT_STREAM_MSGS 1024
 #define SHUNT_STREAM_MEAN 8192
 #define SHUNT_STREAM_SHARE 16
 
-/* The reader polls without waiting if, of so many messages that no thread waited for, so
- * many found the reader's socket locked. */
+/* The reader of an active pair polls without waiting if SHUNT_LOCK_WAITS messages of
+ * SHUNT_UNWAITED_MSGS, for which no thread waited, found the reader's socket locked. */
 #define SHUNT_LOCK_WAITS 4
 #define SHUNT_UNWAITED_MSGS 1024
 
@@ -379,7 +379,7 @@ struct shunt_sk {
 	/* How many redirected messages are unread at most: redirected_msgs - read_msgs.
 	 * The bytes still queued tell when the first next_bytes are read. Then the first
 	 * next_msgs messages are read, too, and the present totals are the next ones. */
-	__u64 read_msgs;    /* so many messages have been read for certain */
+	__u64 read_msgs;    /* messages that have certainly been read */
 	__u64 next_bytes;
 	__u64 next_msgs;
 	__u64 peer_msgs;    /* messages of the peer when the last burst began */

@@ -16,6 +16,7 @@
 #include "attach/tc.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
+#include "bypass/drain.h"
 #include "bypass/pairs.h"
 #include "util/cleanup.h"
 #include "util/log.h"

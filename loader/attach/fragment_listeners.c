@@ -14,7 +14,7 @@
 
 #include "attach/cgroup.h"
 #include "bpf/pins.h"
-#include "bypass/pairs.h"
+#include "bypass/iterators.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 

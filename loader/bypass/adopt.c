@@ -10,7 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "bpf/pins.h"
-#include "bypass/pairs.h"
+#include "bypass/iterators.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"

@@ -3,21 +3,23 @@
 
 #include "util/clock.h"
 
-/* At least this many of the clean receive calls that prove a reader are of the last watch. */
+/* At least this many of the SHUNT_CLEAN_RECVS clean calls have to come from the last watch. */
 #define LATE_RECVS 16
+/* A watch without a result ends after this time. */
 #define WATCH_MS 1000
+/* Bounds of the time between two watches. */
 #define MIN_BACKOFF_MS 1000
 #define MAX_BACKOFF_MS 300000
-/* Passes to wait for a quiet moment. */
+/* JOINING ends after this number of scans if an end always has something unread. */
 #define MAX_JOIN_SCANS 100
-/* LEAVING, while the reader reads but always has more to read. */
-#define SOFT_MS 1000
-/* The same for one that splices. */
-#define SOFT_SPLICE_MS 20
-/* LEAVING or EMPTYING that takes longer waits for a reader, and is not hurried. */
+/* LEAVING ends after this time if the reader reads, but always has more to read. */
+#define LEAVE_MS 1000
+/* The same for a reader that splices. */
+#define LEAVE_SPLICE_MS 20
+/* If LEAVING or EMPTYING takes longer, the pair waits for its reader. */
 #define STUCK_AFTER_MS 200
 
-static bool longer_than(const struct shunt_pair *p, __u64 ms, __u64 now_ns)
+static bool stage_is_older_than(const struct shunt_pair *p, __u64 ms, __u64 now_ns)
 {
 	return now_ns - p->since_ns > ms * NS_PER_MS;
 }
@@ -30,12 +32,12 @@ void pair_set_stage(struct shunt_pair *p, enum shunt_stage stage, __u64 now_ns)
 
 void pair_start_watch(struct shunt_pair *p, __u64 now_ns)
 {
-	const __u32 most = p->why == WHY_WATCHED ? SHUNT_CLEAN_RECVS - LATE_RECVS : 0;
+	const __u32 kept_recvs = p->why == WHY_WATCHED ? SHUNT_CLEAN_RECVS - LATE_RECVS : 0;
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		if (p->end[i].clean_recvs > most)
-			p->end[i].clean_recvs = most;
+		if (p->end[i].clean_recvs > kept_recvs)
+			p->end[i].clean_recvs = kept_recvs;
 		p->end[i].fault = 0;
 		p->end[i].was_quiet = 0;
 		p->end[i].empty_recvs = p->end[i].empty_runs = 0;
@@ -65,13 +67,13 @@ void pair_start_wait(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
 	pair_set_stage(p, STAGE_WAITING, now_ns);
 }
 
-/* Bytes one way, so many that a reader always has some to read. */
+/* Whether the sender only sends, and the reader was never seen without bytes to read. */
 static bool is_stream(const struct shunt_end *reader, const struct shunt_end *sender)
 {
 	return reader->clean_recvs >= SHUNT_CLEAN_RECVS && !sender->clean_recvs && !reader->was_quiet;
 }
 
-/* An end that receives nothing has nothing to show. */
+/* Whether the end's receive calls qualify it. An end that receives nothing needs none. */
 static bool is_clean(const struct shunt_end *end)
 {
 	return end->clean_recvs >= SHUNT_CLEAN_RECVS || !end->clean_recvs;
@@ -85,7 +87,7 @@ enum watch_result pair_watch_result(const struct shunt_pair *p, __u64 now_ns)
 		return WATCH_STREAM;
 	if (is_clean(&e[0]) && is_clean(&e[1]) && (e[0].clean_recvs || e[1].clean_recvs))
 		return WATCH_CLEAN;
-	return longer_than(p, WATCH_MS, now_ns) ? WATCH_OVER : WATCH_GOES_ON;
+	return stage_is_older_than(p, WATCH_MS, now_ns) ? WATCH_OVER : WATCH_GOES_ON;
 }
 
 bool pair_step_joining(struct shunt_pair *p, enum shunt_why fault, __u64 now_ns)
@@ -124,7 +126,7 @@ void pair_leave_eager(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
 	pair_set_stage(p, STAGE_LEAVING, now_ns);
 }
 
-/* A program may have moved the pair to LEAVING, so its time begins when that is seen. */
+/* A program may have set LEAVING, without the time. So the time begins at the first step. */
 void pair_step_leaving(struct shunt_pair *p, __u64 now_ns)
 {
 	if (p->leave_phase == LEAVE_UNHANDLED) {
@@ -140,7 +142,8 @@ bool pair_splices(const struct shunt_pair *p)
 	return p->end[0].fault == WHY_SPLICE || p->end[1].fault == WHY_SPLICE;
 }
 
-/* Behind bytes that nobody reads nothing goes by TCP: see may_queue_up(). */
+/* While the same bytes stay unread, the pair does not go on: what would go by TCP then follows
+ * redirected bytes that nobody reads (may_queue_up() in skmsg/verdict.h). */
 bool pair_may_empty(const struct shunt_pair *p, __u64 now_ns)
 {
 	if (p->stage != STAGE_LEAVING)
@@ -148,13 +151,13 @@ bool pair_may_empty(const struct shunt_pair *p, __u64 now_ns)
 	if (!p->end[0].queued && !p->end[1].queued)
 		return p->leave_phase == LEAVE_SCANNED;
 	if (pair_splices(p))
-		return longer_than(p, SOFT_SPLICE_MS, now_ns);
-	return (p->skip_quiet || longer_than(p, SOFT_MS, now_ns)) && !p->end[0].stalled &&
+		return stage_is_older_than(p, LEAVE_SPLICE_MS, now_ns);
+	return (p->skip_quiet || stage_is_older_than(p, LEAVE_MS, now_ns)) && !p->end[0].stalled &&
 	       !p->end[1].stalled;
 }
 
-/* What a pass saw of the queues was before the last redirects, so they count as in use
- * until the next pass. */
+/* Both queues count as not empty until the next scan, because a redirect may have come after
+ * the last one. */
 void pair_start_emptying(struct shunt_pair *p, __u64 now_ns)
 {
 	p->end[0].queued = p->end[1].queued = 1;
@@ -178,5 +181,6 @@ void pair_programs_ended(struct shunt_pair *p, int error, __u64 now_ns)
 bool pair_is_stuck(const struct shunt_pair *p, __u64 now_ns)
 {
 	return (p->stage == STAGE_LEAVING || p->stage == STAGE_EMPTYING) &&
-	       (p->end[0].queued || p->end[1].queued) && longer_than(p, STUCK_AFTER_MS, now_ns);
+	       (p->end[0].queued || p->end[1].queued) &&
+	       stage_is_older_than(p, STUCK_AFTER_MS, now_ns);
 }

@@ -7,14 +7,14 @@
 
 #include <shunt/pair_ends.h>
 
-/* Idle for this long, a pair gives way to any other. */
+/* Any pair may take the entry of a pair that was idle for longer. */
 #define IDLE_NS 5000000000ULL
-/* Searches in a pass; each looks at the whole table. */
+/* Limit of the searches between two scans, each of which reads the whole table. */
 #define MAX_SEARCHES 64
-/* How long 'shunt sockets' gives the want of room as the reason. */
+/* How long 'shunt sockets' gives WHY_NO_ENTRY as a reason after a pair found no entry. */
 #define REFUSED_NS 2000000000ULL
 
-/* How many entries the pairs of a cgroup have: a hash table with open addressing. */
+/* How many entries the pairs of each cgroup have: a hash table with open addressing. */
 #define COUNTS (2 * SHUNT_PAIRS)
 
 static struct entry_count {
@@ -31,7 +31,7 @@ static struct entry_count *count_of(__u64 cgroup)
 	return &counts[i];
 }
 
-/* Returns how many cgroups there are. */
+/* Fills counts[]. Returns how many cgroups have entries. */
 static __u32 count_entries(const struct pair_table *t)
 {
 	const struct shunt_pair *p;
@@ -39,7 +39,7 @@ static __u32 count_entries(const struct pair_table *t)
 	__u32 cgroups = 0;
 
 	memset(counts, 0, sizeof(counts));
-	for (p = &t->pairs[1]; p < &t->pairs[t->end]; p++) {
+	for (p = &t->pairs[1]; p < &t->pairs[t->pairs_end]; p++) {
 		if (p->stage == STAGE_FREE)
 			continue;
 		c = count_of(p->cgroup);
@@ -50,7 +50,8 @@ static __u32 count_entries(const struct pair_table *t)
 	return cgroups;
 }
 
-/* The entry to be taken away for a pair of this cgroup: NULL if all are in better use. */
+/* The entry to take away for a pair of this cgroup. NULL if there is none: only idle entries
+ * are taken, and those of a cgroup that has more than its share for one that has less. */
 static struct shunt_pair *find_victim(const struct pair_table *t, __u64 cgroup, __u64 now_ns)
 {
 	const __u32 share = SHUNT_PAIRS / (count_entries(t) + 1);
@@ -58,7 +59,7 @@ static struct shunt_pair *find_victim(const struct pair_table *t, __u64 cgroup, 
 	struct shunt_pair *p, *found = NULL;
 	__u32 entries, most = 0;
 
-	for (p = &t->pairs[1]; p < &t->pairs[t->end]; p++) {
+	for (p = &t->pairs[1]; p < &t->pairs[t->pairs_end]; p++) {
 		if (p->stage != STAGE_WAITING && p->stage != STAGE_ACTIVE)
 			continue;
 		entries = count_of(p->cgroup)->entries;
@@ -72,7 +73,8 @@ static struct shunt_pair *find_victim(const struct pair_table *t, __u64 cgroup, 
 	return found;
 }
 
-/* A free entry after that, or NULL: the pair leaves the fast path first. */
+/* Takes an entry away. Returns it if it is free now; NULL if there is none, or if its pair
+ * has to leave the fast path first. */
 static struct shunt_pair *reclaim(struct pair_table *t, __u64 cgroup, __u64 now_ns)
 {
 	struct shunt_pair *p;
@@ -131,8 +133,8 @@ struct shunt_pair *pair_table_add(struct pair_table *t, const struct shunt_row *
 	p->end[0].last_scan = p->end[1].last_scan = t->conf->scan_seq;
 	set_slot(t, row->sk.cookie, slot);
 	set_slot(t, row->sk.peer_cookie, slot);
-	if (slot >= t->end)
-		t->end = slot + 1;
+	if (slot >= t->pairs_end)
+		t->pairs_end = slot + 1;
 	return p;
 }
 
@@ -142,7 +144,8 @@ void pair_table_free(struct pair_table *t, struct shunt_pair *p)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (!bpf_map_lookup_elem(t->slot_map, &p->end[i].cookie, &slot) && slot == p - t->pairs)
+		if (!bpf_map_lookup_elem(t->slot_map, &p->end[i].cookie, &slot) &&
+		    slot == p - t->pairs)
 			bpf_map_delete_elem(t->slot_map, &p->end[i].cookie);
 	memset(p, 0, sizeof(*p));
 	if (p - t->pairs < t->first_free)

@@ -9,30 +9,32 @@
 #include <shunt/pair_ends.h>
 
 #include "bpf/pins.h"
+#include "bypass/drain.h"
+#include "bypass/iterators.h"
 #include "bypass/pair_stages.h"
-#include "bypass/pairs.h"
 #include "bypass/tracepoints.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
 
-/* How long the tracepoints stay after the last pair that needed them. */
+/* How long the tracepoints stay attached after the last pair that needed them. */
 #define LINGER_MS 100
-/* Between two passes: something is moving, something is watched, nothing is. */
-#define MOVE_MS 1
-#define WATCH_PASS_MS 5
-#define REST_MS 40
+/* Between two scans, while a pair is … */
+#define IN_TRANSITION_MS 1
+#define WATCHED_MS 5
+#define PAIRED_MS 40
+/* … and while there is none. */
 #define IDLE_MS 250
-/* Passes take at most one part in so many of our time; while something moves or
- * is watched, the second. */
-#define PASS_SHARE 50
+/* Scans take at most one part in SCAN_SHARE of the time; while a pair is in transition or
+ * watched, one part in HURRY_SHARE. */
+#define SCAN_SHARE 50
 #define HURRY_SHARE 4
-#define LONGEST_MS 1000
-/* How long redirected bytes may wait for a reader that splices. */
+#define MAX_WAIT_MS 1000
+/* How long redirected bytes may wait for a reader that splices, until it is reset. */
 #define RESET_AFTER_MS 2000
 
-/* Has the process spliced lately? */
-static bool has_spliced_lately(const struct supervisor *s, __u32 tgid)
+/* Whether the process has spliced within the time that a splicing reader is kept off. */
+static bool has_spliced_recently(const struct supervisor *s, __u32 tgid)
 {
 	__u64 at_ns;
 
@@ -40,7 +42,8 @@ static bool has_spliced_lately(const struct supervisor *s, __u32 tgid)
 	       monotonic_ns() - at_ns < SPLICE_BACKOFF_MS * NS_PER_MS;
 }
 
-static bool excluded(const struct supervisor *s, const struct shunt_end *end)
+/* Whether the operator excluded the process that reads at this end. */
+static bool is_process_excluded(const struct supervisor *s, const struct shunt_end *end)
 {
 	__u32 i;
 
@@ -51,8 +54,8 @@ static bool excluded(const struct supervisor *s, const struct shunt_end *end)
 	return false;
 }
 
-/* The one that tells splice stays while there are members, also when this
- * process dies. */
+/* Attaches the tracepoints that are needed now. shunt_read, which notices splices, stays while
+ * there are members, also when this process dies. */
 static void set_tracepoints(struct supervisor *s)
 {
 	__u64 now = monotonic_ns();
@@ -62,35 +65,37 @@ static void set_tracepoints(struct supervisor *s)
 	if (s->watched)
 		s->tracepoints_needed_ns = now;
 	watching = now - s->tracepoints_needed_ns < LINGER_MS * NS_PER_MS;
-	want_tracepoint(&s->tp_recv, "shunt_recv", watching && s->conf->recv_flags_reported);
-	want_tracepoint(&s->tp_send, "shunt_send", watching && s->conf->recv_flags_reported);
-	want_tracepoint(&s->tp_ioctl, "shunt_ioctl", watching && s->conf->fionread_faulty);
-	want_pinned(&s->tp_read, "shunt_read", watching || s->active || s->in_transition);
+	tracepoint_set_attached(&s->tp_recv, "shunt_recv", watching && s->conf->recv_flags_reported);
+	tracepoint_set_attached(&s->tp_send, "shunt_send", watching && s->conf->recv_flags_reported);
+	tracepoint_set_attached(&s->tp_ioctl, "shunt_ioctl", watching && s->conf->fionread_faulty);
+	tracepoint_set_pinned(&s->tp_read, "shunt_read", watching || s->active || s->in_transition);
 }
 
-static __u32 fault(const struct supervisor *s, const struct shunt_pair *p)
+/* A reason that keeps the pair off the fast path; 0 if there is none. */
+static __u32 pair_fault(const struct supervisor *s, const struct shunt_pair *p)
 {
 	int i;
 
 	for (i = 0; i < 2; i++) {
 		if (p->end[i].fault)
 			return p->end[i].fault;
-		if (has_spliced_lately(s, p->end[i].tgid))
+		if (has_spliced_recently(s, p->end[i].tgid))
 			return WHY_PROCESS_SPLICES;
 	}
 	return 0;
 }
 
-/* The same for what need not be asked at every pass. */
-static __u32 owner_fault(const struct supervisor *s, struct shunt_pair *p)
+/* The same for reasons that are checked only once, at the end of a watch. */
+static __u32 process_fault(const struct supervisor *s, struct shunt_pair *p)
 {
 	__u32 one;
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		if (excluded(s, &p->end[i]))
+		if (is_process_excluded(s, &p->end[i]))
 			return p->end[i].fault = WHY_EXCLUDED;
-		if (s->conf->fionread_faulty && !bpf_map_lookup_elem(s->fionread_map, &p->end[i].tgid, &one))
+		if (s->conf->fionread_faulty &&
+		    !bpf_map_lookup_elem(s->fionread_map, &p->end[i].tgid, &one))
 			return p->end[i].fault = WHY_FIONREAD;
 	}
 	return 0;
@@ -98,11 +103,11 @@ static __u32 owner_fault(const struct supervisor *s, struct shunt_pair *p)
 
 static void step_watched(struct supervisor *s, struct shunt_pair *p, __u64 now)
 {
-	__u32 why = fault(s, p);
+	__u32 why = pair_fault(s, p);
 	enum watch_result result = pair_watch_result(p, now);
 
 	if (!why && result == WATCH_CLEAN)
-		why = owner_fault(s, p);
+		why = process_fault(s, p);
 	if (why)
 		pair_start_wait(p, why, now);
 	else if (result == WATCH_CLEAN)
@@ -111,29 +116,30 @@ static void step_watched(struct supervisor *s, struct shunt_pair *p, __u64 now)
 		pair_start_wait(p, result == WATCH_STREAM ? WHY_STREAM : WHY_WATCHED, now);
 }
 
-/* A process of ours has begun to splice. */
-static void step_active(struct supervisor *s, struct shunt_pair *p)
+/* Makes the pair leave if the process of one of its readers has begun to splice. */
+static void leave_splicers(struct supervisor *s, struct shunt_pair *p)
 {
-	if (!has_spliced_lately(s, p->end[0].tgid) && !has_spliced_lately(s, p->end[1].tgid))
+	if (!has_spliced_recently(s, p->end[0].tgid) && !has_spliced_recently(s, p->end[1].tgid))
 		return;
 	if (__sync_bool_compare_and_swap(&p->stage, STAGE_ACTIVE, STAGE_LEAVING))
 		p->why = WHY_PROCESS_SPLICES;
 }
 
-/* A reader that splices and never receives the bytes redirected before can't
- * be given them: its connection ends with a reset, not with wrong bytes. */
+/* Resets a reader that splices and never receives the bytes that were redirected to it. There
+ * is no other way to give it these bytes; without a reset it would read later ones. */
 static void reset_stuck(struct shunt_pair *p, __u64 now)
 {
 	int i;
 
 	if (now - p->since_ns < RESET_AFTER_MS * NS_PER_MS)
 		return;
-	for (i = 0; i < 2; i++)
-		if (p->end[i].fault == WHY_SPLICE && p->end[i].queued) {
-			say("reset a connection of process %u: it received, then spliced", p->end[i].tgid);
-			p->end[i].to_reset = 1;
-			iter_everywhere("shunt_reset");
-		}
+	for (i = 0; i < 2; i++) {
+		if (p->end[i].fault != WHY_SPLICE || !p->end[i].queued)
+			continue;
+		say("reset a connection of process %u: it received, then spliced", p->end[i].tgid);
+		p->end[i].to_reset = 1;
+		iter_everywhere("shunt_reset");
+	}
 	p->since_ns = now;
 }
 
@@ -147,7 +153,7 @@ static void step_emptying(struct supervisor *s, struct shunt_pair *p, __u64 now)
 	pair_start_wait(p, p->why, now);
 }
 
-/* A closed socket is out of the map and met no more. */
+/* A closed socket has left the map, and scans no longer find it. */
 static bool socket_gone(const struct supervisor *s, const struct shunt_end *end)
 {
 	return s->conf->scan_seq - end->last_scan > 1;
@@ -160,12 +166,12 @@ static void step_stage(struct supervisor *s, struct shunt_pair *p, __u64 now)
 		step_watched(s, p, now);
 		break;
 	case STAGE_JOINING:
-		s->conf->promoted += pair_step_joining(p, fault(s, p), now);
+		s->conf->promoted += pair_step_joining(p, pair_fault(s, p), now);
 		break;
 	case STAGE_ACTIVE:
 		pair_note_use(p, now);
 		if (s->splicers_changed)
-			step_active(s, p);
+			leave_splicers(s, p);
 		break;
 	case STAGE_LEAVING:
 		pair_step_leaving(p, now);
@@ -194,12 +200,14 @@ static void step_pair(struct supervisor *s, struct shunt_pair *p, __u64 now)
 	step_stage(s, p, now);
 }
 
-/* Redirects that began before their pair was EMPTYING are over after a wait, one
- * for all; those behind redirected bytes of a reader that splices go on until
- * there are none. */
-static void settle(struct supervisor *s, __u64 now)
+/*
+ * Moves pairs from LEAVING to EMPTYING and waits until redirects that began before have
+ * ended: one wait for all pairs. A pair with a reader that splices needs a wait at each scan,
+ * because it goes on redirecting behind the unread bytes (must_queue_up() in skmsg/verdict.h).
+ */
+static void finish_leaving_pairs(struct supervisor *s, __u64 now)
 {
-	struct shunt_pair *p, *end = &s->table.pairs[s->table.end];
+	struct shunt_pair *p, *end = &s->table.pairs[s->table.pairs_end];
 	bool wait = false;
 	int error;
 
@@ -226,7 +234,7 @@ static void count_pair(struct supervisor *s, const struct shunt_pair *p, __u64 n
 	s->stuck += pair_is_stuck(p, now);
 }
 
-static void step_all(struct supervisor *s, __u64 now)
+static void step_pairs(struct supervisor *s, __u64 now)
 {
 	__u32 splicer_seq = s->conf->splicer_seq;
 	struct shunt_pair *p;
@@ -234,16 +242,16 @@ static void step_all(struct supervisor *s, __u64 now)
 	s->splicers_changed = s->splicer_seq != splicer_seq;
 	s->splicer_seq = splicer_seq;
 	s->watched = s->in_transition = s->stuck = s->active = s->used = 0;
-	for (p = &s->table.pairs[1]; p < &s->table.pairs[s->table.end]; p++) {
+	for (p = &s->table.pairs[1]; p < &s->table.pairs[s->table.pairs_end]; p++) {
 		if (p->stage == STAGE_FREE)
 			continue;
 		step_pair(s, p, now);
 		count_pair(s, p, now);
 	}
-	settle(s, now);
+	finish_leaving_pairs(s, now);
 }
 
-/* Small messages one way, of a pair that is vouched for. */
+/* Whether an eager pair is a stream of small messages; the rows have what both ends sent. */
 static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct shunt_sk *sk)
 {
 	size_t i;
@@ -257,8 +265,8 @@ static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct
 	return true;
 }
 
-/* Out of the map, although an operator vouched for the pair: TCP is faster. */
-static bool leave_vouched(struct supervisor *s, const struct shunt_row *row, enum shunt_why why)
+/* Takes an eager pair off the fast path. True if it got the entry that it needs for that. */
+static bool leave_eager(struct supervisor *s, const struct shunt_row *row, enum shunt_why why)
 {
 	struct shunt_pair *p = pair_table_add(&s->table, row, monotonic_ns());
 
@@ -267,14 +275,15 @@ static bool leave_vouched(struct supervisor *s, const struct shunt_row *row, enu
 	return p;
 }
 
-/* The observers are attached, and the next pass is made, at once. */
-static void watch(struct supervisor *s, struct shunt_pair *p)
+/* Begins to watch the pair: the count makes set_tracepoints() attach the tracepoints at once,
+ * and the next scan come soon. */
+static void start_watch(struct supervisor *s, struct shunt_pair *p)
 {
 	pair_start_watch(p, monotonic_ns());
 	s->watched++;
 }
 
-/* A pair that has an entry is busy. */
+/* A pair that has an entry is busy: watches it again if its wait is over. */
 static void watch_again(struct supervisor *s, const struct shunt_sk *sk)
 {
 	struct shunt_pair *p = &s->table.pairs[sk->slot];
@@ -283,30 +292,30 @@ static void watch_again(struct supervisor *s, const struct shunt_sk *sk)
 		return;
 	p->busy_ns = monotonic_ns();
 	if (p->busy_ns >= p->retry_ns)
-		watch(s, p);
+		start_watch(s, p);
 }
 
-/* A vouched pair leaves if TCP is faster for it. True if it got an entry. */
-static bool judge_vouched(struct supervisor *s, const struct shunt_row *rows, size_t n, size_t i)
+/* An eager pair leaves if TCP is faster for it. True if it got an entry. */
+static bool check_eager(struct supervisor *s, const struct shunt_row *rows, size_t n, size_t i)
 {
 	const struct shunt_sk *sk = &rows[i].sk;
 
 	if (sk->lock_waits == SHUNT_LOCK_WAITS)
-		return leave_vouched(s, &rows[i], WHY_POLLS);
-	return is_small_stream(rows, n, sk) && leave_vouched(s, &rows[i], WHY_STREAM);
+		return leave_eager(s, &rows[i], WHY_POLLS);
+	return is_small_stream(rows, n, sk) && leave_eager(s, &rows[i], WHY_STREAM);
 }
 
-/* True if the pair got an entry. */
+/* A pair without an entry is busy. True if it got an entry. */
 static bool watch_new(struct supervisor *s, const struct shunt_row *row)
 {
 	struct shunt_pair *p = pair_table_add(&s->table, row, monotonic_ns());
 
 	if (p)
-		watch(s, p);
+		start_watch(s, p);
 	return p;
 }
 
-/* Tells the sockets of new entries. */
+/* Runs a scan that tells the sockets of new entries the index of their entry. */
 static void assign_slots(struct supervisor *s)
 {
 	_cleanup_free_ struct shunt_row *none = NULL;
@@ -319,8 +328,8 @@ static void assign_slots(struct supervisor *s)
 	s->conf->assign_slots = 0;
 }
 
-/* What the pass printed: plain pairs that are busy, and vouched ones. */
-static void handle_rows(struct supervisor *s, const struct shunt_row *rows, size_t n)
+/* Handles the rows of a scan: busy pairs by TCP, and eager pairs that sent much. */
+static void handle_scan_results(struct supervisor *s, const struct shunt_row *rows, size_t n)
 {
 	bool assign = false;
 	__u32 slot;
@@ -334,7 +343,7 @@ static void handle_rows(struct supervisor *s, const struct shunt_row *rows, size
 		else if (!bpf_map_lookup_elem(s->table.slot_map, &sk->cookie, &slot))
 			continue;
 		else if (sk->eager)
-			assign |= judge_vouched(s, rows, n, i);
+			assign |= check_eager(s, rows, n, i);
 		else
 			assign |= watch_new(s, &rows[i]);
 	}
@@ -342,8 +351,8 @@ static void handle_rows(struct supervisor *s, const struct shunt_row *rows, size
 		assign_slots(s);
 }
 
-/* Returns how much of a CPU it took, in ns. */
-static __u64 pass(struct supervisor *s)
+/* Scans the sockets and takes the next step of each pair. Returns the CPU time, in ns. */
+static __u64 scan(struct supervisor *s)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
 	__u64 now, start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -355,40 +364,42 @@ static __u64 pass(struct supervisor *s)
 		return 0;
 	now = monotonic_ns();
 	pair_table_begin_scan(&s->table, now);
-	step_all(s, now);
+	step_pairs(s, now);
 	s->conf->pair_entries = s->used;
 	bypass_wake_readers(s->conf);
-	handle_rows(s, rows, n);
+	handle_scan_results(s, rows, n);
 	set_tracepoints(s);
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
-static int at_least_ms(int ms, __u64 took_ns, int share)
+/* ms, or longer if scans would take more than one part in share of the time. */
+static int at_least_ms(int ms, __u64 scan_ns, int share)
 {
-	__u64 least = took_ns * share / NS_PER_MS;
+	__u64 least = scan_ns * share / NS_PER_MS;
 
-	if (least > LONGEST_MS)
-		return LONGEST_MS;
+	if (least > MAX_WAIT_MS)
+		return MAX_WAIT_MS;
 	return least > (__u64)ms ? (int)least : ms;
 }
 
 int supervisor_scan(struct supervisor *s)
 {
-	__u64 took;
+	__u64 scan_ns;
 
 	if (s->scan_link < 0)
 		return IDLE_MS;
-	took = pass(s);
+	scan_ns = scan(s);
 	if (s->in_transition > s->stuck)
-		return at_least_ms(MOVE_MS, took, HURRY_SHARE);
+		return at_least_ms(IN_TRANSITION_MS, scan_ns, HURRY_SHARE);
 	if (s->watched)
-		return at_least_ms(WATCH_PASS_MS, took, HURRY_SHARE);
+		return at_least_ms(WATCHED_MS, scan_ns, HURRY_SHARE);
 	if (!s->conf->scan_sockets) {
-		/* The next pair wakes us, unless it came meanwhile. */
+		/* The next new pair wakes us. One that came since the scan does not, but is
+		 * found after IDLE_MS. */
 		s->conf->supervisor_asleep = 1;
 		return IDLE_MS;
 	}
-	return at_least_ms(REST_MS, took, PASS_SHARE);
+	return at_least_ms(PAIRED_MS, scan_ns, SCAN_SHARE);
 }
 
 bool supervisor_at_rest(const struct supervisor *s)
@@ -414,7 +425,7 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 			.conf = conf,
 			.pairs = pin_mmap("shunt_pairs", NULL),
 			.slot_map = pin_open("maps", "shunt_slot"),
-			.end = 1,
+			.pairs_end = 1,
 			.first_free = 1,
 		},
 		.scan_link = iter_link("shunt_scan", "shunt_sk"),
@@ -428,11 +439,11 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 	conf->assign_slots = 0; /* the last supervisor may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
 		if (s->table.pairs[i].stage != STAGE_FREE)
-			s->table.end = i + 1;
+			s->table.pairs_end = i + 1;
 	return 0;
 }
 
-/* The tracepoint links end with the process. */
+/* The links of the tracepoints close when the process ends. */
 void supervisor_close(struct supervisor *s)
 {
 	close_fd(&s->scan_link);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The supervisor of the bypass: promotes pairs that are busy and whose readers have shown
- * that they can't tell, and takes out those that no longer profit. Without it the pairs
- * stay as they are. Which stages a pair goes through is in pair_stages.h.
+ * The supervisor of the bypass. It promotes busy pairs whose readers were watched and found
+ * fit, and takes pairs off the fast path that are better off with TCP. Without the supervisor
+ * no pair changes its stage. pair_stages.h has the stages.
  */
 #ifndef SHUNT_SUPERVISOR_H
 #define SHUNT_SUPERVISOR_H
@@ -16,32 +16,33 @@ struct supervisor {
 	const struct shunt_exclude *excludes;
 	struct pair_table table;
 	int scan_link;     /* iterator over the paired sockets; -1: no bypass is loaded */
-	int fionread_map;  /* processes that ask FIONREAD */
+	int fionread_map;  /* processes that use FIONREAD */
 	int splicer_map;   /* processes that splice */
 	int tp_recv, tp_send, tp_read, tp_ioctl; /* tracepoint links, -1 when not attached */
 	__u64 tracepoints_needed_ns;
-	/* counted at each pass */
-	__u32 used;
-	__u32 watched;     /* pairs WATCHED */
-	__u32 in_transition; /* pairs JOINING, LEAVING, EMPTYING */
-	__u32 stuck;       /* of them, those whose readers let them wait */
-	__u32 active;
-	__u32 splicer_seq; /* the last conf->splicer_seq that was acted upon */
-	bool splicers_changed;
+	/* how many pairs, counted at each scan */
+	__u32 used;        /* in any stage */
+	__u32 watched;     /* WATCHED */
+	__u32 in_transition; /* JOINING, LEAVING or EMPTYING */
+	__u32 stuck;       /* of these, the ones that wait for their readers */
+	__u32 active;      /* ACTIVE */
+	__u32 splicer_seq; /* conf->splicer_seq at the last scan */
+	bool splicers_changed; /* it has changed since the scan before */
 	bool stopping;     /* all pairs leave */
 };
 
 #define SUPERVISOR_CLOSED { .table = { .slot_map = -1 }, .scan_link = -1, .fionread_map = -1, \
 			    .splicer_map = -1, .tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1 }
 
-/* Opens what is pinned: 0, or -ENOENT, unsaid. */
+/* Opens the pinned maps and programs. 0 or -ENOENT; does not report errors. */
 int supervisor_open(struct supervisor *s, struct shunt_conf *conf);
 void supervisor_close(struct supervisor *s);
 
-/* One pass over the paired sockets. Returns how many ms to wait for the next one. */
+/* Scans the paired sockets and takes the next step of each pair. Returns how many ms to wait
+ * before the next scan. */
 int supervisor_scan(struct supervisor *s);
 
-/* Is no pair on the fast path, or on its way there or from there? */
+/* Whether no pair is on the fast path, or on its way there or back. */
 bool supervisor_at_rest(const struct supervisor *s);
 
 #endif

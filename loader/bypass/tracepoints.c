@@ -24,29 +24,29 @@ static int attach_tracepoint(const char *prog)
 	return link;
 }
 
-void want_tracepoint(int *link, const char *prog, bool wanted)
+void tracepoint_set_attached(int *link, const char *prog, bool attached)
 {
-	if (wanted && *link < 0) {
+	if (attached && *link < 0) {
 		*link = attach_tracepoint(prog);
-	} else if (!wanted) {
+	} else if (!attached) {
 		close_fd(link);
 		*link = -1;
 	}
 }
 
-void want_pinned(int *link, const char *prog, bool wanted)
+void tracepoint_set_pinned(int *link, const char *prog, bool attached)
 {
 	char path[PIN_PATH];
 
 	pin_path(path, "links", prog);
-	if (wanted && *link < 0) {
+	if (attached && *link < 0) {
 		*link = bpf_obj_get(path);
 		if (*link >= 0)
 			return;
 		*link = attach_tracepoint(prog);
 		if (*link >= 0 && bpf_obj_pin(*link, path))
 			say("can't pin '%s': %s", path, strerror(errno));
-	} else if (!wanted && *link >= 0) {
+	} else if (!attached && *link >= 0) {
 		unpin("links", prog);
 		close_fd(link);
 		*link = -1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The reasons of enum shunt_why in words. */
+/* The reasons of enum shunt_why in words, as 'shunt sockets' prints them. */
 #include "bypass/pairs.h"
 
 const char *why_text(unsigned int why)
@@ -20,8 +20,8 @@ const char *why_text(unsigned int why)
 		[WHY_MAX_MSGS] = "the reader's queue is at its bound in messages",
 		[WHY_HOST_MEMORY] = "TCP memory on this host is over the budget",
 		[WHY_NOT_BUSY] = "not busy enough to be watched",
-		[WHY_WATCHED] = "its readers have not shown enough yet",
-		[WHY_JOINING] = "waits for a quiet moment to enter the fast path",
+		[WHY_WATCHED] = "too few receive calls of its readers were seen yet",
+		[WHY_JOINING] = "enters the fast path once nothing is unread",
 		[WHY_LEAVING] = "leaves the fast path once its queues are empty",
 		[WHY_BACKOFF] = "left the fast path and may come back",
 		[WHY_SPLICE] = "a reader splices",
@@ -29,14 +29,15 @@ const char *why_text(unsigned int why)
 		[WHY_INQ] = "a reader set TCP_INQ",
 		[WHY_STREAM] = "a stream without answers, as fast by TCP",
 		[WHY_UNREAD] = "bytes sent by TCP stayed unread",
-		[WHY_PROCESS_SPLICES] = "the reading process spliced lately",
+		[WHY_PROCESS_SPLICES] = "the reading process spliced recently",
 		[WHY_EXCLUDED] = "the operator excluded the process",
 		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate",
-		[WHY_FIONREAD] = "the reading process asks FIONREAD, which this kernel gets wrong",
+		[WHY_FIONREAD] = "the reading process uses FIONREAD, which this kernel answers wrongly",
 		[WHY_MEMCG] = "the reader's control group is near its memory limit",
 		[WHY_CORK] = "the sender corked the socket",
-		[WHY_BURST_TOO_LARGE] = "more without an answer than ever before",
-		[WHY_TOO_FEW_EXCHANGES] = "one way so far, or hardly used: the accepting end has not answered twice",
+		[WHY_BURST_TOO_LARGE] = "more bytes without an answer than ever before",
+		[WHY_TOO_FEW_EXCHANGES] = "one way so far, or hardly used: the accepting end has not "
+					  "answered twice",
 		[WHY_POLLS] = "the reader polls without waiting, as fast by TCP",
 		[WHY_REPAIR] = "an end was put into repair mode (TCP_REPAIR: a checkpoint)",
 		[WHY_UNSUPERVISED] = "no heartbeat of 'shunt run': it ended, or is stopped",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* shunt sockets: every pair, what it did, and why it does what it does. */
+/* shunt sockets: prints each pair, its state, the reason for it, and what it has sent. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,26 +16,31 @@
 
 #define ULL(x) ((unsigned long long)(x))
 
-/* One connection; an end that is closed already is NULL. */
+/* One connection. An end is NULL if it is closed or has no storage. */
 struct pair {
 	const struct shunt_row *client;
 	const struct shunt_row *server;
 };
 
-static void names(const struct pair *p, char client[ENDPOINT_TEXT], char server[ENDPOINT_TEXT])
+/* The end that is there; both can tell the addresses. */
+static const struct shunt_row *known_end(const struct pair *p)
 {
-	const struct shunt_row *r = p->client ? p->client : p->server;
+	return p->client ? p->client : p->server;
+}
+
+static void endpoint_names(const struct pair *p, char client[ENDPOINT_TEXT],
+			   char server[ENDPOINT_TEXT])
+{
+	const struct shunt_row *r = known_end(p);
 	char *local = p->client ? client : server, *remote = p->client ? server : client;
 
 	endpoint_text(local, r->family, r->local, r->local_port);
 	endpoint_text(remote, r->family, r->remote, r->remote_port);
 }
 
-static const char *state(const struct pair *p, unsigned int *ret_why)
+static enum pair_state state_of(const struct pair *p, unsigned int *ret_why)
 {
-	const struct shunt_row *one = p->client ? p->client : p->server;
-
-	return bypass_state(one, p->client ? p->server : NULL, ret_why);
+	return bypass_state(known_end(p), p->client ? p->server : NULL, ret_why);
 }
 
 static bool has_sent(const struct shunt_row *r)
@@ -43,12 +48,12 @@ static bool has_sent(const struct shunt_row *r)
 	return r->sk.redirected_msgs || r->sk.passed_msgs;
 }
 
-static const char *why(const struct shunt_row *r)
+static const char *last_reason(const struct shunt_row *r)
 {
 	return has_sent(r) ? why_text(r->sk.why) : "nothing sent on the fast path";
 }
 
-/* Of a plain pair only the server's end may be known. */
+/* What one end has sent to the other. Of a pair by TCP only the server's end may be known. */
 static void json_direction(const char *name, const struct shunt_row *from,
 			   const struct shunt_row *to, bool closing)
 {
@@ -60,17 +65,17 @@ static void json_direction(const char *name, const struct shunt_row *from,
 	json_number(stdout, "redirected_messages", r->sk.redirected_msgs);
 	json_number(stdout, "passed_bytes", r->sk.passed_bytes);
 	json_number(stdout, "passed_messages", r->sk.passed_msgs);
-	json_string(stdout, "why", !from && closing ? "closed" : why(r));
+	json_string(stdout, "why", !from && closing ? "closed" : last_reason(r));
 	json_number(stdout, "queued_bytes", to ? to->queued : 0);
 	json_close(stdout, '}');
 }
 
 static const char *const end_names[2] = { "client", "server" };
 
-/* The processes that were seen to receive, and whose fault the reason is. */
-static void json_readers(const struct shunt_row *any, unsigned int reason)
+/* The processes that receive, and the end that the reason comes from. */
+static void json_readers(const struct pair *p, unsigned int reason)
 {
-	const struct shunt_pair *entry = bypass_pair(any);
+	const struct shunt_pair *entry = bypass_pair(known_end(p));
 	int i;
 
 	for (i = 0; entry && i < 2; i++) {
@@ -88,7 +93,7 @@ static void json_readers(const struct shunt_row *any, unsigned int reason)
 		}
 }
 
-/* A process may call itself anything. */
+/* Prints the name of a process, which may contain any bytes. */
 static void print_name(const char *comm)
 {
 	char name[SHUNT_COMM + 1] = "";
@@ -97,10 +102,10 @@ static void print_name(const char *comm)
 	fputs(plain(name), stdout);
 }
 
-/* " (client: wrk, pid 17)" */
-static void print_reader(const struct shunt_row *any, unsigned int reason)
+/* The end that the reason comes from, if one end is known for it: " (client: wrk, pid 17)". */
+static void print_reader(const struct pair *p, unsigned int reason)
 {
-	const struct shunt_pair *entry = bypass_pair(any);
+	const struct shunt_pair *entry = bypass_pair(known_end(p));
 	int i;
 
 	for (i = 0; entry && i < 2; i++) {
@@ -122,19 +127,18 @@ static void print_reader(const struct shunt_row *any, unsigned int reason)
 static void print_json(const struct pair *p)
 {
 	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
-	const struct shunt_row *any = p->client ? p->client : p->server;
 	unsigned int reason;
-	const char *stage = state(p, &reason);
-	bool closing = !strcmp(stage, "closing");
+	enum pair_state state = state_of(p, &reason);
+	bool closing = state == PAIR_CLOSING;
 
-	names(p, client, server);
+	endpoint_names(p, client, server);
 	json_open(stdout, '{');
 	json_string(stdout, "client", client);
 	json_string(stdout, "server", server);
-	json_string(stdout, "state", stage);
+	json_string(stdout, "state", pair_state_name(state));
 	json_string(stdout, "why", why_text(reason));
-	json_string(stdout, "admit", any->sk.eager ? "eager" : "proven");
-	json_readers(any, reason);
+	json_string(stdout, "admit", known_end(p)->sk.eager ? "eager" : "proven");
+	json_readers(p, reason);
 	json_direction("to_server", p->client, p->server, closing);
 	json_direction("to_client", p->server, p->client, closing);
 	json_close(stdout, '}');
@@ -151,25 +155,25 @@ static void print_direction(const char *arrow, const struct shunt_row *from,
 	printf("  %s bypassed %llu in %llu, passed %llu in %llu, queued %llu; last: %s\n", arrow,
 	       ULL(from->sk.redirected_bytes), ULL(from->sk.redirected_msgs),
 	       ULL(from->sk.passed_bytes), ULL(from->sk.passed_msgs), ULL(to ? to->queued : 0),
-	       why(from));
+	       last_reason(from));
 }
 
 static void print_text(const struct pair *p)
 {
-	const struct shunt_row *any = p->client ? p->client : p->server;
 	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
 	unsigned int reason;
-	const char *stage = state(p, &reason);
+	enum pair_state state = state_of(p, &reason);
 
-	names(p, client, server);
-	printf("%s <-> %s %s (%s): %s", client, server, stage, any->sk.eager ? "eager" : "proven",
-	       why_text(reason));
-	print_reader(any, reason);
+	endpoint_names(p, client, server);
+	printf("%s <-> %s %s (%s): %s", client, server, pair_state_name(state),
+	       known_end(p)->sk.eager ? "eager" : "proven", why_text(reason));
+	print_reader(p, reason);
 	printf("\n");
 	print_direction("->", p->client, p->server);
 	print_direction("<-", p->server, p->client);
 }
 
+/* The rows are sorted so that the ends of a pair are neighbours, the client first. */
 static void print_pairs(const struct shunt_row *rows, size_t n)
 {
 	size_t i;
@@ -190,6 +194,16 @@ static void print_pairs(const struct shunt_row *rows, size_t n)
 	}
 }
 
+static void print_usage(void)
+{
+	printf("usage: shunt sockets\n\n"
+	       "Prints each pair of sockets, the connecting end first: its state on the way to the\n"
+	       "fast path, and the reason. For pairs that have been on the fast path, in each\n"
+	       "direction: bytes and messages bypassed, those that went by TCP meanwhile, bytes\n"
+	       "queued, and the reason for the way of the last message. Excluded connections and\n"
+	       "those to other hosts are not listed.\n");
+}
+
 int cmd_sockets(int argc, char **argv)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
@@ -198,12 +212,7 @@ int cmd_sockets(int argc, char **argv)
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
-		printf("usage: shunt sockets\n\n"
-		       "One connection each, the connecting end first: where it is on its way to the fast\n"
-		       "path, and why. Of those that have been there, in both directions: bytes and\n"
-		       "messages bypassed and, while there, passed to TCP, bytes queued, and why the last\n"
-		       "message went the way it did. Excluded connections and those to other hosts are\n"
-		       "not listed.\n");
+		print_usage();
 		return 0;
 	}
 	if (argc > 1)

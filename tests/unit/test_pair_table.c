@@ -21,7 +21,7 @@ static int setup(void **unused)
 		.conf = &conf,
 		.pairs = calloc(SHUNT_PAIRS, sizeof(struct shunt_pair)),
 		.slot_map = fake_hash("shunt_slot", sizeof(__u64), sizeof(__u32), 2 * SHUNT_PAIRS),
-		.end = 1,
+		.pairs_end = 1,
 		.first_free = 1,
 	};
 	pair_table_begin_scan(&table, NOW);
@@ -58,8 +58,8 @@ static void fill(__u32 from, __u32 count, __u64 cgroup, __u32 stage, __u64 busy_
 		table.pairs[i] = (struct shunt_pair){ .stage = stage,
 						      .cgroup = cgroup,
 						      .busy_ns = busy_ns };
-	if (table.end < i)
-		table.end = i;
+	if (table.pairs_end < i)
+		table.pairs_end = i;
 }
 
 static __u32 slot_of(__u64 cookie)
@@ -86,7 +86,7 @@ static void a_pair_gets_a_free_entry(void **unused)
 	assert_int_equal(p->cgroup, 1);
 	assert_int_equal(slot_of(10), 1);
 	assert_int_equal(slot_of(11), 1);
-	assert_int_equal(table.end, 2);
+	assert_int_equal(table.pairs_end, 2);
 	p->stage = STAGE_WAITING;
 	r.sk.is_client = 0;
 	r.sk.cookie = 20;

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Takes sockets off the fast path. */
+#ifndef SHUNT_DRAIN_H
+#define SHUNT_DRAIN_H
+
+#include <stddef.h>
+
+#include <shunt/abi.h>
+
+/* Tells the readers that there are bytes to read, if their sockets left the fast path with
+ * bytes by TCP unread. */
+void bypass_wake_readers(struct shunt_conf *conf);
+
+/*
+ * Takes all sockets off the fast path; each one leaves once its redirected bytes are read. 0
+ * when no socket is left. -EBUSY when some still hold bytes after timeout_ms: *ret has their
+ * rows, which the caller frees. Other errors are reported. May be repeated.
+ */
+int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n);
+
+#endif
