@@ -84,9 +84,9 @@ static int cmd_version(int argc, char **argv)
 	if (argc > 1)
 		return refuse("version: unknown word '%s'", argv[1]);
 	if (opt.json) {
-		json_open(stdout, '{');
-		json_string(stdout, "version", SHUNT_VERSION);
-		json_close(stdout, '}');
+		json_open(&json_stdout, '{');
+		json_string(&json_stdout, "version", SHUNT_VERSION);
+		json_close(&json_stdout, '}');
 	} else {
 		printf("shunt %s\n", SHUNT_VERSION);
 	}

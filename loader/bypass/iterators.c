@@ -108,8 +108,8 @@ int iter_read(int link, void **ret, size_t *ret_size)
 
 int iter_run(int link, struct shunt_row **ret, size_t *ret_n)
 {
-	void *rows;
-	size_t size;
+	void *rows = NULL;
+	size_t size = 0;
 	int error = iter_read(link, &rows, &size);
 
 	if (error)

@@ -133,10 +133,10 @@ static void say_changes(const char *what, const struct rule_changes *c)
 
 static void json_changes(const struct rule_changes *c)
 {
-	json_number(stdout, "rules", c->added + c->changed + c->same);
-	json_number(stdout, "added", c->added);
-	json_number(stdout, "changed", c->changed);
-	json_number(stdout, "deleted", c->deleted);
+	json_number(&json_stdout, "rules", c->added + c->changed + c->same);
+	json_number(&json_stdout, "added", c->added);
+	json_number(&json_stdout, "changed", c->changed);
+	json_number(&json_stdout, "deleted", c->deleted);
 }
 
 void report_rule_changes(const struct rule_changes *steer, const struct rule_changes *nat)
@@ -147,12 +147,12 @@ void report_rule_changes(const struct rule_changes *steer, const struct rule_cha
 		say_changes("NAT ", nat);
 	if (!opt.json)
 		return;
-	json_open(stdout, '{');
+	json_open(&json_stdout, '{');
 	json_changes(steer);
-	json_open_in(stdout, "nat", '{');
+	json_open_in(&json_stdout, "nat", '{');
 	json_changes(nat);
-	json_close(stdout, '}');
-	json_close(stdout, '}');
+	json_close(&json_stdout, '}');
+	json_close(&json_stdout, '}');
 }
 
 /* All of it, or nothing. */

@@ -57,13 +57,13 @@ static void found(enum result result, const char *name, const char *advice, cons
 	if ((int)result > worst)
 		worst = result;
 	if (opt.json) {
-		json_open(stdout, '{');
-		json_string(stdout, "name", name);
-		json_string(stdout, "result", json_word[result]);
-		json_string(stdout, "detail", text);
+		json_open(&json_stdout, '{');
+		json_string(&json_stdout, "name", name);
+		json_string(&json_stdout, "result", json_word[result]);
+		json_string(&json_stdout, "detail", text);
 		if (advice)
-			json_string(stdout, "advice", advice);
-		json_close(stdout, '}');
+			json_string(&json_stdout, "advice", advice);
+		json_close(&json_stdout, '}');
 		return;
 	}
 	printf("%-4s  %-16s %s\n", word[result], name, plain(text));
@@ -449,7 +449,7 @@ int cmd_check(int argc, char **argv)
 	if (geteuid())
 		return deny(-EPERM, "this needs root");
 	if (opt.json)
-		json_open(stdout, '[');
+		json_open(&json_stdout, '[');
 	check_kernel();
 	check_btf();
 	check_bpffs();
@@ -466,6 +466,6 @@ int cmd_check(int argc, char **argv)
 	check_rule_store(); /* the last ones: they may go to another network namespace */
 	check_ipv6_services();
 	if (opt.json)
-		json_close(stdout, ']');
+		json_close(&json_stdout, ']');
 	return worst == FAIL ? -ENOTSUP : 0;
 }

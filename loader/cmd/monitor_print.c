@@ -209,49 +209,49 @@ static void json_end(const struct shunt_flow_counter *s, bool dst)
 
 	if (!inet_ntop(s->family, dst ? s->dst : s->src, text, sizeof(text)))
 		return;
-	json_string(stdout, dst ? "dst" : "src", text);
+	json_string(&json_stdout, dst ? "dst" : "src", text);
 	if (s->sport || s->dport)
-		json_number(stdout, dst ? "dport" : "sport", dst ? s->dport : s->sport);
+		json_number(&json_stdout, dst ? "dport" : "sport", dst ? s->dport : s->sport);
 }
 
 static void json_flow(const struct flow *f)
 {
 	char proto[8];
 
-	json_open(stdout, '{');
+	json_open(&json_stdout, '{');
 	if (f->iface[0])
-		json_string(stdout, "iface", f->iface);
+		json_string(&json_stdout, "iface", f->iface);
 	if (f->counter.direction)
-		json_string(stdout, "direction", direction_text(&f->counter));
+		json_string(&json_stdout, "direction", direction_text(&f->counter));
 	proto_text(proto, &f->counter);
-	json_string(stdout, "proto", proto);
+	json_string(&json_stdout, "proto", proto);
 	json_end(&f->counter, false);
 	json_end(&f->counter, true);
-	json_number(stdout, "packets", f->counter.packets);
-	json_number(stdout, "bytes", f->counter.bytes);
-	json_number(stdout, "packets_per_second", f->packet_rate + 0.5);
-	json_number(stdout, "bytes_per_second", f->byte_rate + 0.5);
-	json_number(stdout, "missed_packets", f->missed_packets);
-	json_number(stdout, "missed_bytes", f->missed_bytes);
-	json_bool(stdout, "steered", f->labels & LABEL_STEERED);
-	json_bool(stdout, "bypassed", f->labels & LABEL_BYPASSED);
-	json_bool(stdout, "nat", f->labels & LABEL_NAT);
-	json_close(stdout, '}');
+	json_number(&json_stdout, "packets", f->counter.packets);
+	json_number(&json_stdout, "bytes", f->counter.bytes);
+	json_number(&json_stdout, "packets_per_second", f->packet_rate + 0.5);
+	json_number(&json_stdout, "bytes_per_second", f->byte_rate + 0.5);
+	json_number(&json_stdout, "missed_packets", f->missed_packets);
+	json_number(&json_stdout, "missed_bytes", f->missed_bytes);
+	json_bool(&json_stdout, "steered", f->labels & LABEL_STEERED);
+	json_bool(&json_stdout, "bypassed", f->labels & LABEL_BYPASSED);
+	json_bool(&json_stdout, "nat", f->labels & LABEL_NAT);
+	json_close(&json_stdout, '}');
 }
 
 void monitor_print_json(const struct monitor *m)
 {
 	size_t i, n = shown(m, m->top ? m->top : DEFAULT_TOP);
 
-	json_open(stdout, '{');
-	json_number(stdout, "packets", m->reader.now.sum.packets);
-	json_number(stdout, "bytes", m->reader.now.sum.bytes);
-	json_number(stdout, "packets_per_second", flow_reader_packet_rate(&m->reader) + 0.5);
-	json_number(stdout, "bytes_per_second", flow_reader_byte_rate(&m->reader) + 0.5);
-	json_number(stdout, "matching", m->matching);
-	json_open_in(stdout, "flows", '[');
+	json_open(&json_stdout, '{');
+	json_number(&json_stdout, "packets", m->reader.now.sum.packets);
+	json_number(&json_stdout, "bytes", m->reader.now.sum.bytes);
+	json_number(&json_stdout, "packets_per_second", flow_reader_packet_rate(&m->reader) + 0.5);
+	json_number(&json_stdout, "bytes_per_second", flow_reader_byte_rate(&m->reader) + 0.5);
+	json_number(&json_stdout, "matching", m->matching);
+	json_open_in(&json_stdout, "flows", '[');
 	for (i = 0; i < n; i++)
 		json_flow(&m->flows.list[i]);
-	json_close(stdout, ']');
-	json_close(stdout, '}');
+	json_close(&json_stdout, ']');
+	json_close(&json_stdout, '}');
 }

@@ -136,10 +136,10 @@ static void list_json(const struct shunt_nat_rule **all, unsigned int count)
 {
 	unsigned int i;
 
-	json_open(stdout, '[');
+	json_open(&json_stdout, '[');
 	for (i = 0; i < count; i++)
-		nat_rule_json(stdout, all[i]);
-	json_close(stdout, ']');
+		nat_rule_json(&json_stdout, all[i]);
+	json_close(&json_stdout, ']');
 }
 
 static void list_text(const struct shunt_nat_rule **all, unsigned int count)
@@ -215,20 +215,20 @@ static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_fl
 		       in->packets ? "" : "  no answer yet");
 		return;
 	}
-	json_open(stdout, '{');
-	json_string(stdout, "proto", nat_proto_name(key->proto));
-	json_string(stdout, "src", from);
-	json_string(stdout, "dst", dst);
-	json_string(stdout, "to", to);
-	json_number(stdout, "sport", out->other.dport);
-	json_bool(stdout, "straight", out->how == NAT_STRAIGHT);
-	json_string(stdout, "iface", name);
-	json_number(stdout, "out_packets", out->packets);
-	json_number(stdout, "out_bytes", out->bytes);
-	json_number(stdout, "in_packets", in->packets);
-	json_number(stdout, "in_bytes", in->bytes);
-	json_number(stdout, "idle_ms", now > seen ? (now - seen) / 1000000 : 0);
-	json_close(stdout, '}');
+	json_open(&json_stdout, '{');
+	json_string(&json_stdout, "proto", nat_proto_name(key->proto));
+	json_string(&json_stdout, "src", from);
+	json_string(&json_stdout, "dst", dst);
+	json_string(&json_stdout, "to", to);
+	json_number(&json_stdout, "sport", out->other.dport);
+	json_bool(&json_stdout, "straight", out->how == NAT_STRAIGHT);
+	json_string(&json_stdout, "iface", name);
+	json_number(&json_stdout, "out_packets", out->packets);
+	json_number(&json_stdout, "out_bytes", out->bytes);
+	json_number(&json_stdout, "in_packets", in->packets);
+	json_number(&json_stdout, "in_bytes", in->bytes);
+	json_number(&json_stdout, "idle_ms", now > seen ? (now - seen) / 1000000 : 0);
+	json_close(&json_stdout, '}');
 }
 
 static int nat_flows(int argc, char **argv)
@@ -250,13 +250,13 @@ static int nat_flows(int argc, char **argv)
 		return fail(map, "can't open the flows");
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	if (opt.json)
-		json_open(stdout, '[');
+		json_open(&json_stdout, '[');
 	for (; !bpf_map_get_next_key(map, last, &key); last = &key)
 		if (key.direction == NAT_OUT && !bpf_map_lookup_elem(map, &key, &out) &&
 		    !bpf_map_lookup_elem(map, &out.other, &in))
 			show_flow(&key, &out, &in, t.tv_sec * 1000000000ULL + t.tv_nsec);
 	if (opt.json)
-		json_close(stdout, ']');
+		json_close(&json_stdout, ']');
 	return 0;
 }
 

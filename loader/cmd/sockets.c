@@ -60,14 +60,14 @@ static void json_direction(const char *name, const struct shunt_row *from,
 	static const struct shunt_row none;
 	const struct shunt_row *r = from ? from : &none;
 
-	json_open_in(stdout, name, '{');
-	json_number(stdout, "redirected_bytes", r->sk.redirected_bytes);
-	json_number(stdout, "redirected_messages", r->sk.redirected_msgs);
-	json_number(stdout, "passed_bytes", r->sk.passed_bytes);
-	json_number(stdout, "passed_messages", r->sk.passed_msgs);
-	json_string(stdout, "why", !from && closing ? "closed" : last_reason(r));
-	json_number(stdout, "queued_bytes", to ? to->queued : 0);
-	json_close(stdout, '}');
+	json_open_in(&json_stdout, name, '{');
+	json_number(&json_stdout, "redirected_bytes", r->sk.redirected_bytes);
+	json_number(&json_stdout, "redirected_messages", r->sk.redirected_msgs);
+	json_number(&json_stdout, "passed_bytes", r->sk.passed_bytes);
+	json_number(&json_stdout, "passed_messages", r->sk.passed_msgs);
+	json_string(&json_stdout, "why", !from && closing ? "closed" : last_reason(r));
+	json_number(&json_stdout, "queued_bytes", to ? to->queued : 0);
+	json_close(&json_stdout, '}');
 }
 
 static const char *const end_names[2] = { "client", "server" };
@@ -81,14 +81,14 @@ static void json_readers(const struct pair *p, unsigned int reason)
 	for (i = 0; entry && i < 2; i++) {
 		if (!entry->end[i].tgid)
 			continue;
-		json_open_in(stdout, i ? "server_process" : "client_process", '{');
-		json_number(stdout, "pid", entry->end[i].tgid);
-		json_string(stdout, "name", entry->end[i].comm);
-		json_close(stdout, '}');
+		json_open_in(&json_stdout, i ? "server_process" : "client_process", '{');
+		json_number(&json_stdout, "pid", entry->end[i].tgid);
+		json_string(&json_stdout, "name", entry->end[i].comm);
+		json_close(&json_stdout, '}');
 	}
 	for (i = 0; entry && i < 2; i++)
 		if (reason && entry->end[i].fault == reason) {
-			json_string(stdout, "end", end_names[i]);
+			json_string(&json_stdout, "end", end_names[i]);
 			break;
 		}
 }
@@ -132,16 +132,16 @@ static void print_json(const struct pair *p)
 	bool closing = state == PAIR_CLOSING;
 
 	endpoint_names(p, client, server);
-	json_open(stdout, '{');
-	json_string(stdout, "client", client);
-	json_string(stdout, "server", server);
-	json_string(stdout, "state", pair_state_name(state));
-	json_string(stdout, "why", why_text(reason));
-	json_string(stdout, "admit", known_end(p)->sk.eager ? "eager" : "proven");
+	json_open(&json_stdout, '{');
+	json_string(&json_stdout, "client", client);
+	json_string(&json_stdout, "server", server);
+	json_string(&json_stdout, "state", pair_state_name(state));
+	json_string(&json_stdout, "why", why_text(reason));
+	json_string(&json_stdout, "admit", known_end(p)->sk.eager ? "eager" : "proven");
 	json_readers(p, reason);
 	json_direction("to_server", p->client, p->server, closing);
 	json_direction("to_client", p->server, p->client, closing);
-	json_close(stdout, '}');
+	json_close(&json_stdout, '}');
 }
 
 static void print_direction(const char *arrow, const struct shunt_row *from,
@@ -228,9 +228,9 @@ int cmd_sockets(int argc, char **argv)
 	if (error)
 		return error;
 	if (opt.json)
-		json_open(stdout, '[');
+		json_open(&json_stdout, '[');
 	print_pairs(rows, n);
 	if (opt.json)
-		json_close(stdout, ']');
+		json_close(&json_stdout, ']');
 	return 0;
 }

@@ -134,33 +134,33 @@ static void json_attached(const struct status *s, const char *name, enum shunt_k
 {
 	unsigned int i;
 
-	json_open_in(stdout, name, '[');
+	json_open_in(&json_stdout, name, '[');
 	for (i = 0; s->states && i < SHUNT_STATES; i++) {
 		if (s->states[i].kind != kind)
 			continue;
-		json_open(stdout, '{');
-		json_string(stdout, kind == SHUNT_CGROUP ? "path" : "name", s->states[i].name);
+		json_open(&json_stdout, '{');
+		json_string(&json_stdout, kind == SHUNT_CGROUP ? "path" : "name", s->states[i].name);
 		if (kind == SHUNT_CGROUP)
-			json_string(stdout, "admit", admit_text(s->states[i].admit));
+			json_string(&json_stdout, "admit", admit_text(s->states[i].admit));
 		else
-			json_string(stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
-		json_bool(stdout, "attached", attached(s->states, i));
+			json_string(&json_stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
+		json_bool(&json_stdout, "attached", attached(s->states, i));
 		if (kind == SHUNT_CGROUP)
-			json_bool(stdout, "gone", !cgroup_id(s->states[i].name));
-		json_close(stdout, '}');
+			json_bool(&json_stdout, "gone", !cgroup_id(s->states[i].name));
+		json_close(&json_stdout, '}');
 	}
-	json_close(stdout, ']');
+	json_close(&json_stdout, ']');
 }
 
 static void json_patterns(const struct status *s)
 {
 	unsigned int i;
 
-	json_open_in(stdout, "patterns", '[');
+	json_open_in(&json_stdout, "patterns", '[');
 	for (i = 0; s->states && i < SHUNT_STATES; i++)
 		if (s->states[i].kind == SHUNT_PATTERN)
-			json_string(stdout, NULL, s->states[i].name);
-	json_close(stdout, ']');
+			json_string(&json_stdout, NULL, s->states[i].name);
+	json_close(&json_stdout, ']');
 }
 
 /* One entry for the two attachments of an interface. */
@@ -168,17 +168,17 @@ static void json_nat_ifaces(const struct status *s)
 {
 	unsigned int i;
 
-	json_open_in(stdout, "ifaces", '[');
+	json_open_in(&json_stdout, "ifaces", '[');
 	for (i = 0; s->states && i < SHUNT_STATES; i++) {
 		if (s->states[i].kind != SHUNT_NAT_OUT && s->states[i].kind != SHUNT_NAT_RAW_OUT)
 			continue;
-		json_open(stdout, '{');
-		json_string(stdout, "name", s->states[i].name);
-		json_string(stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
-		json_bool(stdout, "attached", attached(s->states, i));
-		json_close(stdout, '}');
+		json_open(&json_stdout, '{');
+		json_string(&json_stdout, "name", s->states[i].name);
+		json_string(&json_stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
+		json_bool(&json_stdout, "attached", attached(s->states, i));
+		json_close(&json_stdout, '}');
 	}
-	json_close(stdout, ']');
+	json_close(&json_stdout, ']');
 }
 
 static void exclude_text(const struct shunt_exclude *x, char *text, size_t size)
@@ -201,12 +201,12 @@ static void json_excludes(void)
 	char text[128];
 	int i;
 
-	json_open_in(stdout, "excludes", '[');
+	json_open_in(&json_stdout, "excludes", '[');
 	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
 		exclude_text(&x[i], text, sizeof(text));
-		json_string(stdout, NULL, text);
+		json_string(&json_stdout, NULL, text);
 	}
-	json_close(stdout, ']');
+	json_close(&json_stdout, ']');
 }
 
 static void print_excludes(void)
@@ -242,83 +242,83 @@ static void print_json(const struct status *s)
 {
 	const struct shunt_count *c = &s->count;
 
-	json_open(stdout, '{');
-	json_string(stdout, "version", SHUNT_VERSION);
-	json_string(stdout, "kernel", s->host.release);
-	json_bool(stdout, "loaded", s->conf && s->conf->loaded);
-	json_bool(stdout, "netns_gone", s->netns_gone);
-	json_bool(stdout, "draining", s->conf && s->conf->drain_mode);
-	json_bool(stdout, "trace", s->conf && s->conf->trace);
-	json_open_in(stdout, "bypass", '{');
+	json_open(&json_stdout, '{');
+	json_string(&json_stdout, "version", SHUNT_VERSION);
+	json_string(&json_stdout, "kernel", s->host.release);
+	json_bool(&json_stdout, "loaded", s->conf && s->conf->loaded);
+	json_bool(&json_stdout, "netns_gone", s->netns_gone);
+	json_bool(&json_stdout, "draining", s->conf && s->conf->drain_mode);
+	json_bool(&json_stdout, "trace", s->conf && s->conf->trace);
+	json_open_in(&json_stdout, "bypass", '{');
 	json_attached(s, "cgroups", SHUNT_CGROUP);
-	json_number(stdout, "pairs", s->pairs);
-	json_number(stdout, "active", s->active);
-	json_bool(stdout, "supervised", s->supervised);
-	json_string(stdout, "supervisor", supervisor_text(s));
-	json_number(stdout, "redirected_bytes", c->redirected_bytes);
-	json_number(stdout, "redirected_messages", c->redirected_msgs);
-	json_number(stdout, "passed_bytes", c->passed_bytes);
-	json_number(stdout, "passed_messages", c->passed_msgs);
-	json_number(stdout, "promoted", c->promoted);
-	json_number(stdout, "demoted", c->demoted);
-	json_number(stdout, "map_full", c->map_full);
-	json_number(stdout, "entries", s->conf ? s->conf->pair_entries : 0);
-	json_number(stdout, "max_entries", SHUNT_PAIRS - 1);
-	json_number(stdout, "reclaimed", s->conf ? s->conf->reclaimed : 0);
-	json_number(stdout, "no_entry", s->conf ? s->conf->no_entry : 0);
-	json_number(stdout, "queued_bytes", s->queued);
+	json_number(&json_stdout, "pairs", s->pairs);
+	json_number(&json_stdout, "active", s->active);
+	json_bool(&json_stdout, "supervised", s->supervised);
+	json_string(&json_stdout, "supervisor", supervisor_text(s));
+	json_number(&json_stdout, "redirected_bytes", c->redirected_bytes);
+	json_number(&json_stdout, "redirected_messages", c->redirected_msgs);
+	json_number(&json_stdout, "passed_bytes", c->passed_bytes);
+	json_number(&json_stdout, "passed_messages", c->passed_msgs);
+	json_number(&json_stdout, "promoted", c->promoted);
+	json_number(&json_stdout, "demoted", c->demoted);
+	json_number(&json_stdout, "map_full", c->map_full);
+	json_number(&json_stdout, "entries", s->conf ? s->conf->pair_entries : 0);
+	json_number(&json_stdout, "max_entries", SHUNT_PAIRS - 1);
+	json_number(&json_stdout, "reclaimed", s->conf ? s->conf->reclaimed : 0);
+	json_number(&json_stdout, "no_entry", s->conf ? s->conf->no_entry : 0);
+	json_number(&json_stdout, "queued_bytes", s->queued);
 	json_excludes();
-	json_number(stdout, "max_bytes", s->conf ? s->conf->max_bytes : 0);
-	json_number(stdout, "max_messages", s->conf ? s->conf->max_msgs : 0);
-	json_number(stdout, "host_bytes", s->conf ? s->conf->max_pages * getpagesize() : 0);
-	json_close(stdout, '}');
-	json_open_in(stdout, "steer", '{');
+	json_number(&json_stdout, "max_bytes", s->conf ? s->conf->max_bytes : 0);
+	json_number(&json_stdout, "max_messages", s->conf ? s->conf->max_msgs : 0);
+	json_number(&json_stdout, "host_bytes", s->conf ? s->conf->max_pages * getpagesize() : 0);
+	json_close(&json_stdout, '}');
+	json_open_in(&json_stdout, "steer", '{');
 	json_attached(s, "ifaces", SHUNT_IFACE);
 	json_patterns(s);
 	json_ports(s, &s->links);
-	json_number(stdout, "mark", s->conf ? s->conf->mark : 0);
-	json_number(stdout, "table", s->conf ? s->conf->table : 0);
-	json_bool(stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
+	json_number(&json_stdout, "mark", s->conf ? s->conf->mark : 0);
+	json_number(&json_stdout, "table", s->conf ? s->conf->table : 0);
+	json_bool(&json_stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
 	if (s->preceded)
-		json_number(stdout, "preceded_by", s->preceded_by);
-	json_number(stdout, "rules", s->rules);
-	json_number(stdout, "max_rules", s->conf ? s->conf->max_rules : 0);
-	json_number(stdout, "max_flows", s->conf ? s->conf->flow_buckets : 0);
-	json_number(stdout, "steered_packets", c->steered_packets);
-	json_number(stdout, "steered_flows", c->steered_flows);
-	json_number(stdout, "no_listener", c->no_listener);
-	json_number(stdout, "not_transparent", c->not_transparent);
-	json_number(stdout, "reuseport", c->reuseport);
-	json_number(stdout, "fragments", c->fragments);
-	json_number(stdout, "steered_errors", c->steered_errors);
-	json_number(stdout, "malformed", c->malformed);
-	json_bool(stdout, "local", s->conf && s->conf->local);
-	json_number(stdout, "routers_own", c->routers_own);
-	json_number(stdout, "loops", c->loops);
-	json_number(stdout, "translated", c->translated);
-	json_number(stdout, "own_services", c->own_services);
-	json_number(stdout, "resets", c->resets);
-	json_close(stdout, '}');
-	json_open_in(stdout, "monitor", '{');
+		json_number(&json_stdout, "preceded_by", s->preceded_by);
+	json_number(&json_stdout, "rules", s->rules);
+	json_number(&json_stdout, "max_rules", s->conf ? s->conf->max_rules : 0);
+	json_number(&json_stdout, "max_flows", s->conf ? s->conf->flow_buckets : 0);
+	json_number(&json_stdout, "steered_packets", c->steered_packets);
+	json_number(&json_stdout, "steered_flows", c->steered_flows);
+	json_number(&json_stdout, "no_listener", c->no_listener);
+	json_number(&json_stdout, "not_transparent", c->not_transparent);
+	json_number(&json_stdout, "reuseport", c->reuseport);
+	json_number(&json_stdout, "fragments", c->fragments);
+	json_number(&json_stdout, "steered_errors", c->steered_errors);
+	json_number(&json_stdout, "malformed", c->malformed);
+	json_bool(&json_stdout, "local", s->conf && s->conf->local);
+	json_number(&json_stdout, "routers_own", c->routers_own);
+	json_number(&json_stdout, "loops", c->loops);
+	json_number(&json_stdout, "translated", c->translated);
+	json_number(&json_stdout, "own_services", c->own_services);
+	json_number(&json_stdout, "resets", c->resets);
+	json_close(&json_stdout, '}');
+	json_open_in(&json_stdout, "monitor", '{');
 	json_attached(s, "ifaces", SHUNT_MONITOR_IN);
-	json_close(stdout, '}');
-	json_open_in(stdout, "nat", '{');
+	json_close(&json_stdout, '}');
+	json_open_in(&json_stdout, "nat", '{');
 	json_nat_ifaces(s);
-	json_number(stdout, "rules", s->nat_rules);
-	json_number(stdout, "flows", c->nat_made - c->nat_ended);
-	json_number(stdout, "max_flows", s->nat ? s->nat->flows : 0);
-	json_number(stdout, "made", c->nat_made);
-	json_number(stdout, "unanswered", c->nat_unanswered);
-	json_number(stdout, "evicted", c->nat_evicted);
-	json_number(stdout, "straight", c->nat_straight);
-	json_number(stdout, "packets", c->nat_packets);
-	json_number(stdout, "refused", c->nat_refused);
-	json_number(stdout, "other_ports", c->nat_ports);
-	json_number(stdout, "errors", c->nat_errors);
-	json_number(stdout, "fragments", c->nat_fragments);
-	json_number(stdout, "unroutable", c->nat_unroutable);
-	json_close(stdout, '}');
-	json_close(stdout, '}');
+	json_number(&json_stdout, "rules", s->nat_rules);
+	json_number(&json_stdout, "flows", c->nat_made - c->nat_ended);
+	json_number(&json_stdout, "max_flows", s->nat ? s->nat->flows : 0);
+	json_number(&json_stdout, "made", c->nat_made);
+	json_number(&json_stdout, "unanswered", c->nat_unanswered);
+	json_number(&json_stdout, "evicted", c->nat_evicted);
+	json_number(&json_stdout, "straight", c->nat_straight);
+	json_number(&json_stdout, "packets", c->nat_packets);
+	json_number(&json_stdout, "refused", c->nat_refused);
+	json_number(&json_stdout, "other_ports", c->nat_ports);
+	json_number(&json_stdout, "errors", c->nat_errors);
+	json_number(&json_stdout, "fragments", c->nat_fragments);
+	json_number(&json_stdout, "unroutable", c->nat_unroutable);
+	json_close(&json_stdout, '}');
+	json_close(&json_stdout, '}');
 }
 
 /* What is wrong with an attachment, "" if nothing. */

@@ -29,20 +29,20 @@ void json_ports(const struct status *s, const struct links *l)
 	const struct link *port;
 	size_t i;
 
-	json_open_in(stdout, "passed_over", '[');
+	json_open_in(&json_stdout, "passed_over", '[');
 	for (i = 0; s->states && i < l->count; i++) {
 		port = &l->all[i];
 		if (!is_passed_over(s, l, port))
 			continue;
-		json_open(stdout, '{');
-		json_string(stdout, "name", port->name);
-		json_string(stdout, "master", link_master(l, port)->name);
-		json_string(stdout, "kind", port->kind);
-		json_string(stdout, "instead", link_top(l, port)->name);
-		json_bool(stdout, "attached", is_attached(s, link_top(l, port)->ifindex));
-		json_close(stdout, '}');
+		json_open(&json_stdout, '{');
+		json_string(&json_stdout, "name", port->name);
+		json_string(&json_stdout, "master", link_master(l, port)->name);
+		json_string(&json_stdout, "kind", port->kind);
+		json_string(&json_stdout, "instead", link_top(l, port)->name);
+		json_bool(&json_stdout, "attached", is_attached(s, link_top(l, port)->ifindex));
+		json_close(&json_stdout, '}');
 	}
-	json_close(stdout, ']');
+	json_close(&json_stdout, ']');
 }
 
 void print_ports(const struct status *s, const struct links *l)

@@ -186,21 +186,21 @@ static void list_text(const struct rule_copy *all, __u32 count)
 
 static void list_object(const struct rule_copy *c)
 {
-	json_open(stdout, '{');
-	rule_json_fields(stdout, &c->rule, &c->counts);
+	json_open(&json_stdout, '{');
+	rule_json_fields(&json_stdout, &c->rule, &c->counts);
 	if (c->only_ipv4)
-		json_bool(stdout, "only_ipv4_listens", true);
-	json_close(stdout, '}');
+		json_bool(&json_stdout, "only_ipv4_listens", true);
+	json_close(&json_stdout, '}');
 }
 
 static void list_json(const struct rule_copy *all, __u32 count)
 {
 	__u32 i;
 
-	json_open(stdout, '[');
+	json_open(&json_stdout, '[');
 	for (i = 0; i < count; i++)
 		list_object(&all[i]);
-	json_close(stdout, ']');
+	json_close(&json_stdout, ']');
 }
 
 void print_rules(const struct rule_copy *all, __u32 count)

@@ -370,36 +370,36 @@ static void json_markers(const struct nft_markers *m)
 {
 	size_t i;
 
-	json_open_in(stdout, "sets_mark", '[');
+	json_open_in(&json_stdout, "sets_mark", '[');
 	for (i = 0; i < m->count; i++) {
-		json_open(stdout, '{');
-		json_string(stdout, "family", m->all[i].family);
-		json_string(stdout, "table", m->all[i].table);
-		json_string(stdout, "chain", m->all[i].chain);
-		json_string(stdout, "hook", m->all[i].hook);
-		json_close(stdout, '}');
+		json_open(&json_stdout, '{');
+		json_string(&json_stdout, "family", m->all[i].family);
+		json_string(&json_stdout, "table", m->all[i].table);
+		json_string(&json_stdout, "chain", m->all[i].chain);
+		json_string(&json_stdout, "hook", m->all[i].hook);
+		json_close(&json_stdout, '}');
 	}
-	json_close(stdout, ']');
+	json_close(&json_stdout, ']');
 }
 
 void delivery_json(const struct delivery *d)
 {
 	char text[NFT_MARKER_TEXT];
 
-	json_open_in(stdout, "delivery", '{');
-	json_bool(stdout, "delivered", delivery_made(d));
-	json_string(stdout, "first", fate_text(d->first));
-	json_string(stdout, "later", fate_text(d->later));
+	json_open_in(&json_stdout, "delivery", '{');
+	json_bool(&json_stdout, "delivered", delivery_made(d));
+	json_string(&json_stdout, "first", fate_text(d->first));
+	json_string(&json_stdout, "later", fate_text(d->later));
 	if (d->first == FATE_LOST || d->later == FATE_LOST) {
 		cause_text(d, text, sizeof(text));
-		json_string(stdout, "cause", text);
-		json_bool(stdout, "steered", d->steered);
-		json_bool(stdout, "mark_overwritten", mark_is_lost(d));
+		json_string(&json_stdout, "cause", text);
+		json_bool(&json_stdout, "steered", d->steered);
+		json_bool(&json_stdout, "mark_overwritten", mark_is_lost(d));
 		if (d->dropped)
-			json_string(stdout, "reason", d->reason);
+			json_string(&json_stdout, "reason", d->reason);
 		json_markers(&d->markers);
 		if (d->markers.count)
-			json_string(stdout, "advice", nft_marks_advice(text, &d->markers, d->bit));
+			json_string(&json_stdout, "advice", nft_marks_advice(text, &d->markers, d->bit));
 	}
-	json_close(stdout, '}');
+	json_close(&json_stdout, '}');
 }

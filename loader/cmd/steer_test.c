@@ -352,13 +352,12 @@ static void json_hit(const struct answer *a)
 	const struct shunt_rule *hit = hit_of(a);
 
 	if (!hit) {
-		/* the writer has no null; it is the first member */
-		fputs("\"rule\":null,", stdout);
+		json_null(&json_stdout, "rule");
 		return;
 	}
-	json_open_in(stdout, "rule", '{');
-	rule_json_fields(stdout, hit, &a->rules[0].counts);
-	json_close(stdout, '}');
+	json_open_in(&json_stdout, "rule", '{');
+	rule_json_fields(&json_stdout, hit, &a->rules[0].counts);
+	json_close(&json_stdout, '}');
 }
 
 static void test_json(const struct probe *f, const struct answer *a, const struct delivery *d)
@@ -366,25 +365,25 @@ static void test_json(const struct probe *f, const struct answer *a, const struc
 	const struct shunt_rule *hit = hit_of(a);
 	__u32 i;
 
-	json_open(stdout, '{');
+	json_open(&json_stdout, '{');
 	json_hit(a);
-	json_string(stdout, "why", why_hit(f, a));
+	json_string(&json_stdout, "why", why_hit(f, a));
 	if (hit && hit->action == SHUNT_STEER) {
-		json_bool(stdout, "listener", a->listener != LISTENER_NONE);
-		json_bool(stdout, "transparent", a->listener == LISTENER_THERE);
-		json_bool(stdout, "own_service", a->own);
+		json_bool(&json_stdout, "listener", a->listener != LISTENER_NONE);
+		json_bool(&json_stdout, "transparent", a->listener == LISTENER_THERE);
+		json_bool(&json_stdout, "own_service", a->own);
 	}
 	if (d)
 		delivery_json(d);
-	json_open_in(stdout, "others", '[');
+	json_open_in(&json_stdout, "others", '[');
 	for (i = 0; hit && i < a->others; i++) {
-		json_open(stdout, '{');
-		rule_json_fields(stdout, &other(a, i)->rule, &other(a, i)->counts);
-		json_string(stdout, "why", why_lost(hit, &other(a, i)->rule));
-		json_close(stdout, '}');
+		json_open(&json_stdout, '{');
+		rule_json_fields(&json_stdout, &other(a, i)->rule, &other(a, i)->counts);
+		json_string(&json_stdout, "why", why_lost(hit, &other(a, i)->rule));
+		json_close(&json_stdout, '}');
 	}
-	json_close(stdout, ']');
-	json_close(stdout, '}');
+	json_close(&json_stdout, ']');
+	json_close(&json_stdout, '}');
 }
 
 #define TEST_WORDS 16

@@ -175,9 +175,9 @@ static int trace_follow(int argc, char **argv)
 		if (!event)
 			continue;
 		if (opt.json) {
-			json_open(stdout, '{');
-			json_string(stdout, "event", event + 7);
-			json_close(stdout, '}');
+			json_open(&json_stdout, '{');
+			json_string(&json_stdout, "event", event + 7);
+			json_close(&json_stdout, '}');
 		} else {
 			print_event(plain(event));
 		}

@@ -196,21 +196,21 @@ void nat_rule_format(const struct shunt_nat_rule *r, char text[NAT_TEXT])
 		 r->dport_low ? " dport " : "", r->dport_low ? range : "", to);
 }
 
-void nat_rule_json(FILE *f, const struct shunt_nat_rule *r)
+void nat_rule_json(struct json_writer *w, const struct shunt_nat_rule *r)
 {
 	char text[ADDRESS_TEXT + 4], to[TO_TEXT], range[16];
 
 	format_prefix(r->family, r->dst, r->dst_len, text);
 	format_range(r->dport_low ? r->dport_low : 1, r->dport_high, range);
 	format_to(r, to);
-	json_open(f, '{');
-	json_string(f, "proto", nat_proto_name(r->proto));
-	json_string(f, "dst", text);
-	json_string(f, "dport", range);
-	json_string(f, "to", to);
-	json_number(f, "flows", r->flows);
-	json_number(f, "refused", r->refused);
-	json_close(f, '}');
+	json_open(w, '{');
+	json_string(w, "proto", nat_proto_name(r->proto));
+	json_string(w, "dst", text);
+	json_string(w, "dport", range);
+	json_string(w, "to", to);
+	json_number(w, "flows", r->flows);
+	json_number(w, "refused", r->refused);
+	json_close(w, '}');
 }
 
 bool nat_rule_same_prefix(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b)

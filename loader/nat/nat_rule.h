@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include <shunt/abi.h>
+#include "util/json.h"
 
 #define NAT_TEXT 192 /* room for any rule */
 
@@ -22,7 +23,7 @@ int nat_rule_parse(int argc, char **argv, bool match_only, struct shunt_nat_rule
 void nat_rule_format(const struct shunt_nat_rule *r, char text[NAT_TEXT]);
 
 /* Writes a JSON object. */
-void nat_rule_json(FILE *f, const struct shunt_nat_rule *r);
+void nat_rule_json(struct json_writer *w, const struct shunt_nat_rule *r);
 
 const char *nat_proto_name(unsigned int proto);
 

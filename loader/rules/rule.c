@@ -712,51 +712,51 @@ bool rule_keep_router(const struct shunt_rule *was, struct shunt_rule *r)
 	return false;
 }
 
-void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)
+void rule_json_fields(struct json_writer *w, const struct shunt_rule *r, const struct rule_counts *c)
 {
 	char prefix[PREFIX_TEXT], range[RANGE_TEXT], to[ADDRESS_TEXT + 8];
 
-	json_string(f, "proto", proto_name(r));
+	json_string(w, "proto", proto_name(r));
 	format_prefix(r->family, r->dst, r->dst_len, prefix);
-	json_string(f, "dst", prefix);
+	json_string(w, "dst", prefix);
 	format_range(r->dport_low, r->dport_high, range);
-	json_string(f, "dport", range);
+	json_string(w, "dport", range);
 	if (r->src_len) {
 		format_prefix(r->family, r->src, r->src_len, prefix);
-		json_string(f, "src", prefix);
+		json_string(w, "src", prefix);
 	}
 	if (!any_sport(r)) {
 		format_range(r->sport_low, r->sport_high, range);
-		json_string(f, "sport", range);
+		json_string(w, "sport", range);
 	}
 	if (rule_is_local(r))
-		json_string(f, "origin", "local");
+		json_string(w, "origin", "local");
 	else if (*r->ifname)
-		json_string(f, "iface", r->ifname);
-	json_string(f, "action", r->action == SHUNT_STEER ? "steer" : "pass");
+		json_string(w, "iface", r->ifname);
+	json_string(w, "action", r->action == SHUNT_STEER ? "steer" : "pass");
 	if (r->action == SHUNT_STEER) {
 		format_to(r, to);
-		json_string(f, "to", to);
-		json_string(f, "own", own_name(r));
+		json_string(w, "to", to);
+		json_string(w, "own", own_name(r));
 		if (r->proto == IPPROTO_TCP)
-			json_string(f, "unknown", unknown_names[r->unknown]);
+			json_string(w, "unknown", unknown_names[r->unknown]);
 	}
 	if (*r->service)
-		json_string(f, "service", r->service);
+		json_string(w, "service", r->service);
 	if (r->shadowed)
-		json_bool(f, "shadowed", true);
-	json_number(f, "packets", c->packets);
-	json_number(f, "bytes", c->bytes);
-	json_number(f, "flows", c->flows);
-	json_number(f, "misses", c->misses);
-	json_number(f, "own_services", c->own);
-	json_number(f, "loops", c->loops);
-	json_number(f, "resets", c->resets);
+		json_bool(w, "shadowed", true);
+	json_number(w, "packets", c->packets);
+	json_number(w, "bytes", c->bytes);
+	json_number(w, "flows", c->flows);
+	json_number(w, "misses", c->misses);
+	json_number(w, "own_services", c->own);
+	json_number(w, "loops", c->loops);
+	json_number(w, "resets", c->resets);
 }
 
-void rule_json(FILE *f, const struct shunt_rule *r, const struct rule_counts *c)
+void rule_json(struct json_writer *w, const struct shunt_rule *r, const struct rule_counts *c)
 {
-	json_open(f, '{');
-	rule_json_fields(f, r, c);
-	json_close(f, '}');
+	json_open(w, '{');
+	rule_json_fields(w, r, c);
+	json_close(w, '}');
 }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include <shunt/abi.h>
+#include "util/json.h"
 
 /* Room for any rule that rule_format() writes. */
 #define RULE_TEXT 384
@@ -95,8 +96,8 @@ const char *rule_lost(const struct shunt_rule *winner, const struct shunt_rule *
 const char *rule_won(const struct shunt_rule *winner, const struct shunt_rule *loser);
 
 /* Writes a JSON object, or just its members into one that is open. */
-void rule_json(FILE *f, const struct shunt_rule *r, const struct rule_counts *c);
-void rule_json_fields(FILE *f, const struct shunt_rule *r, const struct rule_counts *c);
+void rule_json(struct json_writer *w, const struct shunt_rule *r, const struct rule_counts *c);
+void rule_json_fields(struct json_writer *w, const struct shunt_rule *r, const struct rule_counts *c);
 
 /* Reads ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT; 0, or -EINVAL, said. */
 int parse_endpoint(const char *word, struct endpoint *ret);

@@ -4,11 +4,10 @@
 #include "util/json.h"
 #include "util/text.h"
 
-static int depth;
-static bool first = true;
+struct json_writer json_stdout;
 
-/* JSON is UTF-8: what is none becomes U+FFFD. The code points of control characters are
- * written out, for JSON is shown on terminals, too. */
+/* Bytes that are not UTF-8 become U+FFFD. Control characters are written as code points,
+ * because JSON is shown on terminals, too. */
 static void quoted(FILE *f, const char *s)
 {
 	size_t length;
@@ -33,54 +32,66 @@ static void quoted(FILE *f, const char *s)
 	fputc('"', f);
 }
 
-static void lead(FILE *f, const char *name)
+static FILE *out(const struct json_writer *w)
 {
-	if (!first)
-		fputc(',', f);
-	first = false;
+	return w->out ? w->out : stdout;
+}
+
+/* Writes the comma and the name before a value. */
+static void begin_value(struct json_writer *w, const char *name)
+{
+	if (w->has_member)
+		fputc(',', out(w));
+	w->has_member = true;
 	if (name) {
-		quoted(f, name);
-		fputc(':', f);
+		quoted(out(w), name);
+		fputc(':', out(w));
 	}
 }
 
-void json_open(FILE *f, char bracket)
+void json_open(struct json_writer *w, char bracket)
 {
-	json_open_in(f, NULL, bracket);
+	json_open_in(w, NULL, bracket);
 }
 
-void json_open_in(FILE *f, const char *name, char bracket)
+void json_open_in(struct json_writer *w, const char *name, char bracket)
 {
-	lead(f, name);
-	fputc(bracket, f);
-	first = true;
-	depth++;
+	begin_value(w, name);
+	fputc(bracket, out(w));
+	w->has_member = false;
+	w->depth++;
 }
 
-void json_close(FILE *f, char bracket)
+void json_close(struct json_writer *w, char bracket)
 {
-	fputc(bracket, f);
-	first = false;
-	if (--depth == 0) {
-		fputc('\n', f);
-		first = true;
+	fputc(bracket, out(w));
+	w->has_member = true;
+	if (--w->depth == 0) {
+		fputc('\n', out(w));
+		w->has_member = false;
 	}
 }
 
-void json_string(FILE *f, const char *name, const char *value)
+void json_string(struct json_writer *w, const char *name, const char *value)
 {
-	lead(f, name);
-	quoted(f, value);
+	begin_value(w, name);
+	quoted(out(w), value);
 }
 
-void json_number(FILE *f, const char *name, uint64_t value)
+void json_number(struct json_writer *w, const char *name, uint64_t value)
 {
-	lead(f, name);
-	fprintf(f, "%llu", (unsigned long long)value);
+	begin_value(w, name);
+	fprintf(out(w), "%llu", (unsigned long long)value);
 }
 
-void json_bool(FILE *f, const char *name, bool value)
+void json_bool(struct json_writer *w, const char *name, bool value)
 {
-	lead(f, name);
-	fputs(value ? "true" : "false", f);
+	begin_value(w, name);
+	fputs(value ? "true" : "false", out(w));
+}
+
+void json_null(struct json_writer *w, const char *name)
+{
+	begin_value(w, name);
+	fputs("null", out(w));
 }

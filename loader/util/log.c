@@ -32,10 +32,11 @@ static void message(const char *fmt, va_list args, const char *reason)
 	len = strlen(text);
 	if (reason)
 		snprintf(text + len, sizeof(text) - len, ": %s", reason);
-	if (opt.json) {
-		json_open(stdout, '{');
-		json_string(stdout, "error", text);
-		json_close(stdout, '}');
+	/* Inside of an open document an error object would not be JSON. */
+	if (opt.json && !json_stdout.depth) {
+		json_open(&json_stdout, '{');
+		json_string(&json_stdout, "error", text);
+		json_close(&json_stdout, '}');
 	} else {
 		fprintf(stderr, "shunt: %s\n", plain(text));
 	}

@@ -65,7 +65,7 @@ static void words_are_read_and_written(void **unused)
 				    accepted[i].written ? accepted[i].written : accepted[i].words);
 		again = rule(text);
 		assert_memory_equal(&again, &r, sizeof(r));
-		nat_rule_json(output_begin(), &r);
+		nat_rule_json(&(struct json_writer){ .out = output_begin() }, &r);
 		assert_true(json_valid(output_end()));
 	}
 }

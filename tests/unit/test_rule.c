@@ -400,7 +400,7 @@ static void rules_are_written_as_json(void **unused)
 	(void)unused;
 	for (i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
 		r = rule(rules[i].words);
-		rule_json(output_begin(), &r, &c);
+		rule_json(&(struct json_writer){ .out = output_begin() }, &r, &c);
 		assert_string_equal(output_end(), rules[i].json);
 		assert_true(json_valid(rules[i].json));
 	}

@@ -40,31 +40,49 @@ static void the_checker_knows_json(void **unused)
 
 static void json_nests(void **unused)
 {
-	FILE *f = output_begin();
+	struct json_writer w = { .out = output_begin() };
 
 	(void)unused;
-	json_open(f, '{');
-	json_string(f, "a", "b");
-	json_open_in(f, "list", '[');
-	json_number(f, NULL, 0);
-	json_number(f, NULL, UINT64_MAX);
-	json_open(f, '{');
-	json_close(f, '}');
-	json_open(f, '[');
-	json_bool(f, NULL, true);
-	json_close(f, ']');
-	json_close(f, ']');
-	json_bool(f, "no", false);
-	json_close(f, '}');
+	json_open(&w, '{');
+	json_string(&w, "a", "b");
+	json_open_in(&w, "list", '[');
+	json_number(&w, NULL, 0);
+	json_number(&w, NULL, UINT64_MAX);
+	json_open(&w, '{');
+	json_close(&w, '}');
+	json_open(&w, '[');
+	json_bool(&w, NULL, true);
+	json_close(&w, ']');
+	json_close(&w, ']');
+	json_bool(&w, "no", false);
+	json_close(&w, '}');
 	assert_string_equal(output_end(), "{\"a\":\"b\",\"list\":[0,18446744073709551615,{},[true]],"
 					  "\"no\":false}\n");
+}
+
+/* An error object in the middle of a document would not be JSON. */
+static void an_error_inside_of_a_document_goes_to_stderr(void **unused)
+{
+	struct json_writer was = json_stdout;
+
+	(void)unused;
+	opt.json = true;
+	json_stdout = (struct json_writer){ .out = output_begin() };
+	messages_begin();
+	json_open(&json_stdout, '{');
+	deny(-EIO, "broken");
+	json_close(&json_stdout, '}');
+	assert_has(messages_end(), "shunt: broken");
+	assert_string_equal(output_end(), "{}\n");
+	json_stdout = was;
+	opt.json = false;
 }
 
 /* Each byte may stand in a string; those of UTF-8 stay. */
 static void json_escapes(void **unused)
 {
 	char all[256];
-	FILE *f = output_begin();
+	struct json_writer w = { .out = output_begin() };
 	const char *text;
 	int i;
 
@@ -72,15 +90,15 @@ static void json_escapes(void **unused)
 	for (i = 1; i < 256; i++)
 		all[i - 1] = i;
 	all[255] = '\0';
-	json_open(f, '{');
-	json_string(f, all, all);
-	json_close(f, '}');
+	json_open(&w, '{');
+	json_string(&w, all, all);
+	json_close(&w, '}');
 	text = output_end();
 	assert_true(json_valid(text));
 	assert_has(text, "\\u0001\\u0002");
 	assert_has(text, "\\u001f !\\\"#");
 	assert_has(text, "[\\\\]");
-	assert_has(text, "~\\u007f\x80");
+	assert_has(text, "~\\u007f\\ufffd");
 }
 
 /* Any order of calls that closes what it opened is one valid text. */
@@ -88,43 +106,43 @@ static void json_of_random_nesting_is_valid(void **unused)
 {
 	char open[16];
 	int run, steps, depth;
-	FILE *f;
+	struct json_writer w;
 
 	(void)unused;
 	for (run = 0; run < 500; run++) {
 		random_seed(run);
-		f = output_begin();
+		w = (struct json_writer){ .out = output_begin() };
 		open[0] = random_below(2) ? '{' : '[';
-		json_open(f, open[0]);
+		json_open(&w, open[0]);
 		depth = 1;
 		for (steps = random_below(40); steps; steps--) {
 			const char *name = open[depth - 1] == '{' ? "n\"" : NULL;
 
 			switch (random_below(5)) {
 			case 0:
-				json_number(f, name, steps);
+				json_number(&w, name, steps);
 				break;
 			case 1:
-				json_string(f, name, "\t");
+				json_string(&w, name, "\t");
 				break;
 			case 2:
-				json_bool(f, name, true);
+				json_bool(&w, name, true);
 				break;
 			case 3:
 				if (depth == sizeof(open))
 					break;
 				open[depth] = random_below(2) ? '{' : '[';
-				json_open_in(f, name, open[depth++]);
+				json_open_in(&w, name, open[depth++]);
 				break;
 			default:
 				if (depth == 1)
 					break;
 				depth--;
-				json_close(f, open[depth] == '{' ? '}' : ']');
+				json_close(&w, open[depth] == '{' ? '}' : ']');
 			}
 		}
 		while (depth--)
-			json_close(f, open[depth] == '{' ? '}' : ']');
+			json_close(&w, open[depth] == '{' ? '}' : ']');
 		if (!json_valid(output_end()))
 			fail_msg("run %d", run);
 	}
@@ -218,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_checker_knows_json),
 		cmocka_unit_test(json_nests),
+		cmocka_unit_test(an_error_inside_of_a_document_goes_to_stderr),
 		cmocka_unit_test(json_escapes),
 		cmocka_unit_test(json_of_random_nesting_is_valid),
 		cmocka_unit_test(messages_name_reason_and_place),
