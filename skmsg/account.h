@@ -93,7 +93,7 @@ static __always_inline int count_redirect(const struct shunt_conf *conf, struct 
 	st->redirected_msgs++;
 	COUNT(redirected_bytes, size);
 	COUNT(redirected_msgs, 1);
-	if (conf->trace)
+	if (conf->run.trace)
 		trace_bypass((const struct sock *)s, size);
 	return SK_PASS;
 }

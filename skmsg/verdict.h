@@ -146,14 +146,14 @@ static __always_inline enum shunt_why check_redirect(const struct shunt_conf *co
  * coarse clock may be behind the supervisor's clock by a tick. */
 static __always_inline bool is_unsupervised(const struct shunt_conf *conf)
 {
-	return (__s64)(bpf_ktime_get_coarse_ns() - conf->beat_ns) > SHUNT_BEAT_LIMIT_NS;
+	return (__s64)(bpf_ktime_get_coarse_ns() - conf->run.beat_ns) > SHUNT_BEAT_LIMIT_NS;
 }
 
 /* Whether some member is being put into repair mode. Eager pairs have no entry that would
  * tell which one, so all of them go by TCP for that time. */
 static __always_inline bool is_repairing(const struct shunt_conf *conf)
 {
-	return (__s64)(bpf_ktime_get_coarse_ns() - conf->repair_ns) < SHUNT_REPAIR_NS;
+	return (__s64)(bpf_ktime_get_coarse_ns() - conf->run.repair_ns) < SHUNT_REPAIR_NS;
 }
 
 /*
@@ -215,11 +215,11 @@ static __always_inline enum shunt_why check_own(const struct shunt_conf *conf,
 {
 	enum shunt_why why = check_sender(s, st);
 
-	if (!why && conf->drain_mode)
+	if (!why && conf->run.drain_mode)
 		why = WHY_DRAINING;
 	if (!st->eager)
 		*ret_pair = pair_get(st);
-	else if (!why && conf->repair_ns && is_repairing(conf))
+	else if (!why && conf->run.repair_ns && is_repairing(conf))
 		why = WHY_REPAIR;
 	if (!why && !st->eager)
 		why = check_pair(conf, *ret_pair, st, size);
@@ -257,7 +257,7 @@ static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_
 	if (pair && peer_end(pair, st)->fault == WHY_REPAIR)
 		return false;
 	return (why == WHY_BURST_TOO_LARGE || why == WHY_UNSUPERVISED ||
-		(why == WHY_DRAINING && conf->drain_mode == DRAIN_KEEP_QUEUED) ||
+		(why == WHY_DRAINING && conf->run.drain_mode == DRAIN_KEEP_QUEUED) ||
 		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
 	       st->peer && !peer_queue_empty(st);
 }

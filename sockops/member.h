@@ -102,7 +102,7 @@ static __always_inline bool evict(const struct sock *sk, __u64 cookie, struct sh
 		return false;
 	if (st && conf && unread(sk)) {
 		st->wakeup = 1;
-		conf->wakeups_pending = 1;
+		conf->run.wakeups_pending = 1;
 	}
 	return true;
 }

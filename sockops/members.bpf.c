@@ -100,7 +100,7 @@ static __always_inline bool never_read_again(const struct sock *sk, const struct
 }
 
 /* Takes a member out of the map if it holds no bytes and is not the target of a redirect.
- * Prints a row if it has to stay. conf->drain_mode is set meanwhile. */
+ * Prints a row if it has to stay. conf->run.drain_mode is set meanwhile. */
 static __always_inline int drain(struct seq_file *seq, struct sock *sk, __u64 cookie,
 				 struct shunt_sk *st)
 {

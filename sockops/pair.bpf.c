@@ -181,7 +181,7 @@ static __always_inline void trace_if_on(const struct sock *sk, bool is_client)
 {
 	const struct shunt_conf *conf = conf_get();
 
-	if (conf && conf->trace)
+	if (conf && conf->run.trace)
 		trace_pair(sk, is_client);
 }
 
@@ -212,7 +212,7 @@ static __always_inline void store_end(struct bpf_sock_ops *ops, __u64 cookie, __
 	struct bpf_sock *sk = ops->sk;
 	struct shunt_sk *st;
 
-	if (!sk || !conf || conf->drain_mode)
+	if (!sk || !conf || conf->run.drain_mode)
 		return;
 	st = bpf_sk_storage_get(&shunt_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
@@ -227,8 +227,8 @@ static __always_inline void store_end(struct bpf_sock_ops *ops, __u64 cookie, __
 		bpf_sk_storage_delete(&shunt_sk, sk);
 		return;
 	}
-	if (conf->supervisor_asleep) {
-		conf->supervisor_asleep = 0;
+	if (conf->run.supervisor_asleep) {
+		conf->run.supervisor_asleep = 0;
 		wake_supervisor(EVENT_PAIRED);
 	}
 }

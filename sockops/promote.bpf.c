@@ -42,7 +42,7 @@ static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_so
 	__u64 cookie = st->cookie;
 	__u32 segs, *slot;
 
-	if (conf->assign_slots && !st->slot) {
+	if (conf->run.assign_slots && !st->slot) {
 		slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
 		if (slot)
 			st->slot = *slot;
@@ -53,9 +53,9 @@ static __always_inline void scan_plain(struct seq_file *seq, const struct tcp_so
 	segs = data_segs(tp, st);
 	if (segs - st->segs >= BUSY_SEGS) {
 		if (!st->slot)
-			st->why = conf->pair_table_full ? WHY_NO_ENTRY : WHY_REDIRECTED;
+			st->why = conf->run.pair_table_full ? WHY_NO_ENTRY : WHY_REDIRECTED;
 		print_row(seq, tp, st);
-	} else if (conf->scan_seq % BUSY_SCANS) {
+	} else if (conf->run.scan_seq % BUSY_SCANS) {
 		return;
 	} else if (st->why == WHY_NO_ENTRY) {
 		st->why = WHY_REDIRECTED;
@@ -74,7 +74,7 @@ static __always_inline void scan_eager(struct seq_file *seq, const struct sock *
 	__u64 cookie = st->cookie;
 	__u32 *slot;
 
-	if (conf->assign_slots) {
+	if (conf->run.assign_slots) {
 		slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
 		if (!slot)
 			return;
@@ -83,7 +83,7 @@ static __always_inline void scan_eager(struct seq_file *seq, const struct sock *
 		st->eager = 0;
 		return;
 	}
-	if (conf->scan_seq % BUSY_SCANS)
+	if (conf->run.scan_seq % BUSY_SCANS)
 		return;
 	st->interval_msgs = msgs - st->scanned_msgs;
 	st->interval_bytes = bytes - st->scanned_bytes;
@@ -233,7 +233,7 @@ static __always_inline void scan_stage(struct seq_file *seq, struct sock *sk, st
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
 	struct shunt_end *end = own_end(pair, st);
 
-	end->last_scan = conf->scan_seq;
+	end->last_scan = conf->run.scan_seq;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE && !psock_of(sk))
 		end->member = 0;
 	switch (pair->stage) {
@@ -272,7 +272,7 @@ static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct sh
 
 	if (!conf)
 		return 0;
-	conf->scan_sockets++;
+	conf->run.scan_sockets++;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
 		remove_closed(sk, st);
 	if (st->eager) {
@@ -307,9 +307,9 @@ int shunt_scan_files(struct bpf_iter__task_file *ctx)
 	struct sock *sk = tcp_of_file(ctx);
 	struct shunt_sk *st = sk ? bpf_sk_storage_get(&shunt_sk, sk, 0, 0) : NULL;
 
-	if (!st || !conf || (st->last_scan == conf->scan_seq && !conf->assign_slots))
+	if (!st || !conf || (st->last_scan == conf->run.scan_seq && !conf->run.assign_slots))
 		return 0;
-	st->last_scan = conf->scan_seq;
+	st->last_scan = conf->run.scan_seq;
 	return scan(ctx->meta->seq, sk, st);
 }
 

@@ -65,7 +65,7 @@ static __always_inline bool may_repair(const struct sock *sk, struct shunt_sk *s
 
 	if (!psock || !conf)
 		return true;
-	conf->repair_ns = bpf_ktime_get_ns();
+	conf->run.repair_ns = bpf_ktime_get_ns();
 	if (pair) {
 		own_end(pair, st)->fault = WHY_REPAIR;
 		pair_leave(pair, WHY_REPAIR);

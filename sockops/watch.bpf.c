@@ -39,7 +39,7 @@ static __always_inline struct shunt_sk *make_client_storage(struct sock *sk)
 	__u64 cookie;
 	__u32 *slot;
 
-	if (!conf || !conf->watching)
+	if (!conf || !conf->run.watching)
 		return NULL;
 	cookie = bpf_get_socket_cookie(sk);
 	slot = bpf_map_lookup_elem(&shunt_slot, &cookie);
@@ -141,7 +141,7 @@ static __always_inline void note_splicer(struct shunt_conf *conf)
 
 	if (at ? now - *at > SPLICE_REPORT_NS :
 		 !bpf_map_update_elem(&shunt_splicers, &tgid, &now, BPF_ANY))
-		conf->splicer_seq++;
+		conf->run.splicer_seq++;
 	if (at)
 		*at = now;
 }

@@ -274,8 +274,8 @@ static __always_inline void note_cookies(struct bpf_sock *listener)
 	    sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_syncookies != 2)
 		return;
 	tick = now();
-	if (conf->syncookie_tick != tick)
-		conf->syncookie_tick = tick;
+	if (conf->run.syncookie_tick != tick)
+		conf->run.syncookie_tick = tick;
 }
 
 /* Under SYN cookies nothing but the client's answer tells of the connection. */
@@ -392,7 +392,7 @@ static __always_inline bool steer_to(struct __sk_buff *skb, const struct packet 
 	deliver(skb, conf);
 	if (proto == IPPROTO_UDP)
 		flow_begins(&w->given, w->hash, rule, t, conf);
-	if (conf->trace)
+	if (conf->run.trace)
 		TRACE(pkt, rule);
 	return true;
 }
@@ -414,7 +414,7 @@ static __always_inline bool may_ask_rules(const struct packet *pkt, int proto,
 					  const struct shunt_conf *conf)
 {
 	return is_first(pkt, proto) ||
-	       (conf->syncookie_tick && now() - conf->syncookie_tick <= COOKIE_TICKS &&
+	       (conf->run.syncookie_tick && now() - conf->run.syncookie_tick <= COOKIE_TICKS &&
 		(pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK);
 }
 

@@ -60,8 +60,8 @@ static __always_inline bool at_hand(struct shunt_conf *conf, struct work *w)
 		return true;
 	}
 	bpf_map_update_elem(&shunt_wanted, &w->whole.listener, &w->tick, BPF_ANY);
-	if (!conf->listeners_wanted) {
-		conf->listeners_wanted = GATHER_WANTED;
+	if (!conf->run.listeners_wanted) {
+		conf->run.listeners_wanted = GATHER_WANTED;
 		wake_supervisor(EVENT_LISTENERS_WANTED);
 	}
 	return false;
@@ -179,7 +179,7 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 	t->hit = w->tick;
 	COUNT(steered_flows, 1);
 	flow_begins(&w->given, w->hash, &w->rule, t, conf);
-	if (conf->trace)
+	if (conf->run.trace)
 		TRACE(pkt, &w->rule);
 	return true;
 }

@@ -241,7 +241,7 @@ int shunt_local(struct __sk_buff *skb)
 {
 	const struct shunt_conf *conf = conf_get();
 
-	if (!conf || !conf->local || !takes(skb, conf))
+	if (!conf || !conf->run.local || !takes(skb, conf))
 		return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
 	if (skb->ifindex != LOOPBACK && !put_header(skb))
 		return -1;

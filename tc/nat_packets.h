@@ -36,7 +36,7 @@ static __always_inline void trace(const struct packet *pkt, const struct shunt_n
 	const struct shunt_conf *conf = conf_get();
 	const char *proto = pkt->proto == IPPROTO_TCP ? "tcp" : "udp";
 
-	if (!conf || !conf->trace)
+	if (!conf || !conf->run.trace)
 		return;
 	if (pkt->family == AF_INET)
 		bpf_printk("shunt: nat %s %pI4:%d -> %pI4:%d to %pI4:%d", proto, pkt->src, pkt->sport,

@@ -92,7 +92,7 @@ static __always_inline void note_bound(struct bpf_sock *sk, const struct shunt_l
 	if (!conf || bpf_get_netns_cookie(sk) != conf->netns ||
 	    !bpf_map_lookup_elem(&shunt_wanted, l))
 		return;
-	conf->listeners_wanted = GATHER_BOUND;
+	conf->run.listeners_wanted = GATHER_BOUND;
 	wake_supervisor(EVENT_LISTENERS_WANTED);
 }
 

@@ -245,7 +245,7 @@ static __always_inline enum sent_by look_at_sender(struct sender_state *s, struc
 	if (!is_told(conf)) {
 		if (!s->router && has_listener(task, due ? FILES_MOST : FILES_FEW)) {
 			s->router = 1;
-			conf->routers = 1;
+			conf->run.routers = 1;
 		}
 		if (s->router)
 			return SENT_BY_ROUTER;
@@ -253,7 +253,7 @@ static __always_inline enum sent_by look_at_sender(struct sender_state *s, struc
 	if (!due || !has_accepted(task))
 		return SENT_BY_OTHERS;
 	s->router = 1;
-	conf->routers = 1;
+	conf->run.routers = 1;
 	s->loops++;
 	return SENT_IN_LOOP;
 }
@@ -300,7 +300,7 @@ static __always_inline bool sent_by_known(struct __sk_buff *skb, struct bpf_sock
 	const struct sender_state *s;
 	struct sender key;
 
-	if (!conf->routers || is_told(conf))
+	if (!conf->run.routers || is_told(conf))
 		return false;
 	key.listener = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
 	key.cgroup = bpf_skb_cgroup_id(skb);

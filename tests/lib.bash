@@ -80,6 +80,15 @@ load_eager()
 	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) ${LOAD_OPTIONS:-} "$@"
 }
 
+# runtime_offset MEMBER: where a member of the run-time state begins in the settings, in bytes.
+runtime_offset()
+{
+	bpftool -j btf dump map pinned "$PIN_DIR/maps/shunt_conf" all 3>&- | jq --arg name "$1" \
+		'def at(type; name): .types[] | select(.name == type).members[]? |
+			select(.name == name).bits_offset / 8;
+		at("shunt_conf"; "run") + at("shunt_runtime"; $name)'
+}
+
 unload()
 {
 	shunt unload --timeout 10

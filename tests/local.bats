@@ -392,7 +392,8 @@ accept_local()
 	# shellcheck disable=SC2046 # bytes
 	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 \
 		value hex $(bpftool -j map lookup pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 |
-			jq -r '.value | .[4] = "0x00" | map(ltrimstr("0x")) | join(" ")')
+			jq -r --argjson at "$(runtime_offset loaded)" '.value | .[$at] = "0x00" |
+				map(ltrimstr("0x")) | join(" ")')
 	[ "$(status loaded)" = false ]
 	unload
 }

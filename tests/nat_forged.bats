@@ -154,7 +154,7 @@ forge_blindly()
 	local flags
 
 	for flags; do
-		forge 10.0.0.138 8080 tcp $flags 0x01234567 0x07654321 16
+		forge 10.0.0.138 8080 tcp "$flags" 0x01234567 0x07654321 16
 	done
 }
 

@@ -13,7 +13,7 @@ setup()
 {
 	ip link add veth0 type veth peer name veth1
 	ip link set veth0 up
-	forwarding=$(cat /proc/sys/net/ipv4/conf/lo/forwarding)
+
 	before=$(host)
 }
 

@@ -299,7 +299,7 @@ no_members()
 
 scans()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.scan_seq'
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.run.scan_seq'
 }
 
 scans_reached()

@@ -680,23 +680,16 @@ settings()
 	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" | jq -r ".[0].$1"
 }
 
-# Where a member of the settings begins, in bytes.
-offset_of()
-{
-	bpftool -j btf dump map pinned "$PIN_DIR/maps/shunt_conf" value | jq --arg name "$1" \
-		'.types[] | select(.name == "shunt_conf").members[] | select(.name == $name).bits_offset / 8'
-}
-
 # As if load were minutes ago: no listener has sent a cookie since.
 no_cookies_yet()
 {
 	local value at
 
-	at=$(offset_of syncookie_tick)
+	at=$(runtime_offset syncookie_tick)
 	value=$(settings "value | .[$at:$((at + 4))] = [\"0\", \"0\", \"0\", \"0\"] | join(\" \")")
 	# shellcheck disable=SC2086 # bytes
 	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value $value
-	[ "$(settings formatted.value.syncookie_tick)" = 0 ]
+	[ "$(settings formatted.value.run.syncookie_tick)" = 0 ]
 }
 
 by_cookie()
@@ -737,7 +730,7 @@ notes()
 	serve_router router "${@:2}" 9001
 	no_cookies_yet
 	meets 9001 tcp 10.1.2.3 80
-	[ "$(settings 'formatted.value.syncookie_tick > 0')" = "$1" ]
+	[ "$(settings 'formatted.value.run.syncookie_tick > 0')" = "$1" ]
 	stops router
 }
 

@@ -319,7 +319,7 @@ int teardown(unsigned int timeout_ms)
 	if (error && !gone)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
 	if (conf)
-		conf->loaded = 0;
+		conf->run.loaded = 0;
 	if (states && !gone)
 		first = detach_ifaces(states);
 	if (conf && !gone) {

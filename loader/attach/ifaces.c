@@ -202,7 +202,7 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 		error = see_iface(states, &links, &links.all[i]);
 		first = first ? first : error;
 	}
-	error = conf->local ? local_attach(states) : 0;
+	error = conf->run.local ? local_attach(states) : 0;
 	first = first ? first : error;
 	if (!conf->mark) /* no steering */
 		return first;

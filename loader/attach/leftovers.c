@@ -64,9 +64,9 @@ static int restore(enum lo_setting which, bool needed)
 	if (!made)
 		return 0;
 	if (which == LO_ACCEPT_LOCAL)
-		was.accept_local = made;
+		was.run.accept_local = made;
 	else
-		was.forwarding = made;
+		was.run.forwarding = made;
 	say("switched off a setting of lo that an earlier shunt had left");
 	return lo_off(&was, which);
 }
@@ -149,7 +149,7 @@ static bool is_needed(const struct live *live, enum lo_setting which)
 	unsigned int i;
 
 	for (i = 0; i < live->n; i++)
-		if (which == LO_ACCEPT_LOCAL ? live->conf[i].local : live->conf[i].nat)
+		if (which == LO_ACCEPT_LOCAL ? live->conf[i].run.local : live->conf[i].run.nat)
 			return true;
 	return false;
 }

@@ -55,7 +55,7 @@ int local_begin(void)
 
 	if (!conf || !states)
 		return fail(-errno, "can't map the settings");
-	if (conf->local)
+	if (conf->run.local)
 		return 0;
 	error = at_home();
 	/* Without it, routing drops what comes in by lo from an address of this host
@@ -69,6 +69,6 @@ int local_begin(void)
 	if (error)
 		take_back(conf, states);
 	else
-		__atomic_store_n(&conf->local, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&conf->run.local, 1, __ATOMIC_SEQ_CST);
 	return error ? error : lo_keep(conf);
 }

@@ -19,10 +19,10 @@ static const struct {
 	size_t needed; /* in struct shunt_conf: is it? */
 	size_t made;   /* 0, or by us, one more than it was for all interfaces */
 } settings[] = {
-	[LO_ACCEPT_LOCAL] = { "accept_local", offsetof(struct shunt_conf, local),
-			      offsetof(struct shunt_conf, accept_local) },
-	[LO_FORWARDING] = { "forwarding", offsetof(struct shunt_conf, nat),
-			    offsetof(struct shunt_conf, forwarding) },
+	[LO_ACCEPT_LOCAL] = { "accept_local", offsetof(struct shunt_conf, run.local),
+			      offsetof(struct shunt_conf, run.accept_local) },
+	[LO_FORWARDING] = { "forwarding", offsetof(struct shunt_conf, run.nat),
+			    offsetof(struct shunt_conf, run.forwarding) },
 };
 
 static __u32 *field(struct shunt_conf *conf, size_t offset)
@@ -88,9 +88,9 @@ int lo_keep(struct shunt_conf *conf)
 {
 	int error = 0;
 
-	if (conf->local)
+	if (conf->run.local)
 		error = lo_on(conf, LO_ACCEPT_LOCAL);
-	if (!error && conf->nat)
+	if (!error && conf->run.nat)
 		error = lo_on(conf, LO_FORWARDING);
 	return error;
 }
@@ -114,7 +114,7 @@ static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enu
 	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (conf == MAP_FAILED)
 		return NULL;
-	if (conf->abi == SHUNT_ABI && conf->loaded && *field(conf, settings[which].needed) &&
+	if (conf->abi == SHUNT_ABI && conf->run.loaded && *field(conf, settings[which].needed) &&
 	    conf->netns == own->netns)
 		return conf;
 	munmap(conf, sizeof(*conf));

@@ -14,8 +14,8 @@
 #define LOOPBACK 1 /* LOOPBACK_IFINDEX, whatever its name: include/net/flow.h */
 
 enum lo_setting {
-	LO_ACCEPT_LOCAL, /* for conf->local */
-	LO_FORWARDING,   /* for conf->nat */
+	LO_ACCEPT_LOCAL, /* for conf->run.local */
+	LO_FORWARDING,   /* for conf->run.nat */
 };
 
 const char *lo_name(char name[IF_NAMESIZE]);

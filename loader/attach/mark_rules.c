@@ -48,7 +48,7 @@ static __u32 table_of(const struct mark_rule *r, const struct shunt_conf *conf)
 
 static bool is_needed(const struct mark_rule *r, const struct shunt_conf *conf)
 {
-	return !r->local || conf->local;
+	return !r->local || conf->run.local;
 }
 
 static int change(const struct mark_rule *r, int family, const struct shunt_conf *conf,

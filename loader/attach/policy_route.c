@@ -98,7 +98,7 @@ static int is_there(const struct shunt_conf *conf, int family)
 
 bool route_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
 {
-	return conf->routed && mark_rules_preceded(conf, ret_preference);
+	return conf->run.routed && mark_rules_preceded(conf, ret_preference);
 }
 
 bool route_present(const struct shunt_conf *conf)
@@ -106,7 +106,7 @@ bool route_present(const struct shunt_conf *conf)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (conf->routed & families[i].bit && !is_there(conf, families[i].family))
+		if (conf->run.routed & families[i].bit && !is_there(conf, families[i].family))
 			return false;
 	return true;
 }
@@ -239,11 +239,11 @@ static int add(struct shunt_conf *conf, int i)
 	int error = add_family(families[i].family, conf);
 
 	if (is_absent(families[i].family, error)) {
-		conf->routed &= ~families[i].bit;
+		conf->run.routed &= ~families[i].bit;
 		return 0;
 	}
 	if (!error)
-		conf->routed |= families[i].bit;
+		conf->run.routed |= families[i].bit;
 	return error;
 }
 
@@ -271,7 +271,7 @@ void route_del_local(const struct shunt_conf *conf)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (conf->routed & families[i].bit)
+		if (conf->run.routed & families[i].bit)
 			mark_rules_del_local(families[i].family, conf);
 }
 
@@ -280,25 +280,25 @@ int route_add_local(const struct shunt_conf *conf)
 	int i, error = 0;
 
 	for (i = 0; i < 2 && !error; i++)
-		if (conf->routed & families[i].bit)
+		if (conf->run.routed & families[i].bit)
 			error = mark_rules_add_local(families[i].family, conf);
 	return error ? fail(error, "can't route mark 0x%x to this host", conf->local_mark) : 0;
 }
 
-/* All that conf->routed names, or none and -errno. */
+/* All that conf->run.routed names, or none and -errno. */
 static int move_rules(const struct shunt_conf *conf, __u32 preference)
 {
 	struct shunt_conf moved = { .mark = conf->mark, .local_mark = conf->local_mark,
-				    .local = conf->local, .table = conf->table,
+				    .run.local = conf->run.local, .table = conf->table,
 				    .preference = preference };
 	int i, error = 0;
 
 	for (i = 0; i < 2 && !error; i++)
-		if (conf->routed & families[i].bit)
+		if (conf->run.routed & families[i].bit)
 			error = mark_rules_move(families[i].family, conf, preference);
 	/* the one that failed is where it was */
 	for (i -= 2; error && i >= 0; i--)
-		if (conf->routed & families[i].bit)
+		if (conf->run.routed & families[i].bit)
 			mark_rules_move(families[i].family, &moved, conf->preference);
 	return error;
 }
@@ -344,7 +344,7 @@ int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
 			error = del_family(family, conf);
 		if (!error)
 			error = add(conf, i);
-		if (error || !(conf->routed & families[i].bit))
+		if (error || !(conf->run.routed & families[i].bit))
 			continue;
 		say("made the %s rules of mark 0x%x and their route again", family_name(family),
 		    conf->mark);

@@ -10,7 +10,7 @@
 /*
  * Makes, for IPv4 and for IPv6 where the host has it, the rules that send
  * packets with conf->mark to conf->table (mark_rules.h) and the route "local
- * default dev lo" in that table; conf->routed says for which. Fails, and leaves
+ * default dev lo" in that table; conf->run.routed says for which. Fails, and leaves
  * nothing behind, if any is there already. Sets conf->local_mark. 0 or -errno,
  * said.
  */
@@ -25,7 +25,7 @@ void route_del_local(const struct shunt_conf *conf);
  * *ret_n is how often. 0 or the first -errno, said. */
 int route_restore(struct shunt_conf *conf, unsigned int *ret_n);
 
-/* Is all that conf->routed names there, and ours? */
+/* Is all that conf->run.routed names there, and ours? */
 bool route_present(const struct shunt_conf *conf);
 
 /* Has another program a rule before ours, which may take what is steered? */

@@ -355,7 +355,7 @@ bool supervisor_beats(const struct shunt_conf *conf)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (__s64)(t.tv_sec * 1000000000ULL + t.tv_nsec - conf->beat_ns) <= SHUNT_BEAT_LIMIT_NS;
+	return (__s64)(t.tv_sec * 1000000000ULL + t.tv_nsec - conf->run.beat_ns) <= SHUNT_BEAT_LIMIT_NS;
 }
 
 int unpin(const char *kind, const char *name)

@@ -194,7 +194,7 @@ static bool fionread_tcp(void)
 {
 	_cleanup_pair_ struct pair p = connected();
 
-	return p.b >= 0 && members(&p) && (bypass.conf->drain_mode = DRAIN_ALL) && sends(p.a, "four") &&
+	return p.b >= 0 && members(&p) && (bypass.conf->run.drain_mode = DRAIN_ALL) && sends(p.a, "four") &&
 	       readable(p.b) && unread(p.b) == 4;
 }
 
@@ -235,7 +235,7 @@ static bool splice_reads(void)
 
 bool selftest_holds(const struct selftest *t)
 {
-	bypass.conf->drain_mode = DRAIN_OFF;
+	bypass.conf->run.drain_mode = DRAIN_OFF;
 	return t->holds();
 }
 

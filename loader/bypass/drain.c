@@ -18,7 +18,7 @@
 
 void bypass_wake_readers(struct shunt_conf *conf)
 {
-	if (__sync_lock_test_and_set(&conf->wakeups_pending, 0))
+	if (__sync_lock_test_and_set(&conf->run.wakeups_pending, 0))
 		iter_everywhere("shunt_wakeup");
 }
 
@@ -53,9 +53,9 @@ static void drain_keeping_queued(struct shunt_conf *conf)
 {
 	__u64 start_ns = monotonic_ns();
 
-	if (conf->drain_mode)
+	if (conf->run.drain_mode)
 		return;
-	__atomic_store_n(&conf->drain_mode, DRAIN_KEEP_QUEUED, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&conf->run.drain_mode, DRAIN_KEEP_QUEUED, __ATOMIC_SEQ_CST);
 	while (is_any_queued() && !is_over(start_ns, KEEP_QUEUED_MS))
 		pause_briefly();
 }
@@ -79,7 +79,7 @@ int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 	if (!conf)
 		return 0; /* nothing can have been attached */
 	drain_keeping_queued(conf);
-	__atomic_store_n(&conf->drain_mode, DRAIN_ALL, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&conf->run.drain_mode, DRAIN_ALL, __ATOMIC_SEQ_CST);
 	error = wait_programs();
 	if (error)
 		return error;

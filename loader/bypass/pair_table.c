@@ -86,7 +86,7 @@ static struct shunt_pair *reclaim(struct pair_table *t, __u64 cgroup, __u64 now_
 		return NULL;
 	if (p->stage == STAGE_WAITING) {
 		pair_table_free(t, p);
-		t->conf->reclaimed++;
+		t->conf->run.reclaimed++;
 		return p;
 	}
 	if (__sync_bool_compare_and_swap(&p->stage, STAGE_ACTIVE, STAGE_LEAVING)) {
@@ -119,8 +119,8 @@ struct shunt_pair *pair_table_add(struct pair_table *t, const struct shunt_row *
 	if (!p)
 		p = reclaim(t, row->cgroup, now_ns);
 	if (!p) {
-		t->conf->no_entry++;
-		t->conf->pair_table_full = 1;
+		t->conf->run.no_entry++;
+		t->conf->run.pair_table_full = 1;
 		t->refused_ns = now_ns;
 		return NULL;
 	}
@@ -130,7 +130,7 @@ struct shunt_pair *pair_table_add(struct pair_table *t, const struct shunt_row *
 	p->busy_ns = now_ns;
 	own_end(p, &row->sk)->cookie = row->sk.cookie;
 	peer_end(p, &row->sk)->cookie = row->sk.peer_cookie;
-	p->end[0].last_scan = p->end[1].last_scan = t->conf->scan_seq;
+	p->end[0].last_scan = p->end[1].last_scan = t->conf->run.scan_seq;
 	set_slot(t, row->sk.cookie, slot);
 	set_slot(t, row->sk.peer_cookie, slot);
 	if (slot >= t->pairs_end)
@@ -156,5 +156,5 @@ void pair_table_begin_scan(struct pair_table *t, __u64 now_ns)
 {
 	t->searches = 0;
 	if (now_ns - t->refused_ns > REFUSED_NS)
-		t->conf->pair_table_full = 0;
+		t->conf->run.pair_table_full = 0;
 }

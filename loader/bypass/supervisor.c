@@ -61,7 +61,7 @@ static void set_tracepoints(struct supervisor *s)
 	__u64 now = monotonic_ns();
 	bool watching;
 
-	s->conf->watching = s->watched;
+	s->conf->run.watching = s->watched;
 	if (s->watched)
 		s->tracepoints_needed_ns = now;
 	watching = now - s->tracepoints_needed_ns < LINGER_MS * NS_PER_MS;
@@ -149,14 +149,14 @@ static void step_emptying(struct supervisor *s, struct shunt_pair *p, __u64 now)
 		reset_stuck(p, now);
 		return;
 	}
-	s->conf->demoted++;
+	s->conf->run.demoted++;
 	pair_start_wait(p, p->why, now);
 }
 
 /* A closed socket has left the map, and scans no longer find it. */
 static bool socket_gone(const struct supervisor *s, const struct shunt_end *end)
 {
-	return s->conf->scan_seq - end->last_scan > 1;
+	return s->conf->run.scan_seq - end->last_scan > 1;
 }
 
 static void step_stage(struct supervisor *s, struct shunt_pair *p, __u64 now)
@@ -166,7 +166,7 @@ static void step_stage(struct supervisor *s, struct shunt_pair *p, __u64 now)
 		step_watched(s, p, now);
 		break;
 	case STAGE_JOINING:
-		s->conf->promoted += pair_step_joining(p, pair_fault(s, p), now);
+		s->conf->run.promoted += pair_step_joining(p, pair_fault(s, p), now);
 		break;
 	case STAGE_ACTIVE:
 		pair_note_use(p, now);
@@ -236,7 +236,7 @@ static void count_pair(struct supervisor *s, const struct shunt_pair *p, __u64 n
 
 static void step_pairs(struct supervisor *s, __u64 now)
 {
-	__u32 splicer_seq = s->conf->splicer_seq;
+	__u32 splicer_seq = s->conf->run.splicer_seq;
 	struct shunt_pair *p;
 
 	s->splicers_changed = s->splicer_seq != splicer_seq;
@@ -322,10 +322,10 @@ static void assign_slots(struct supervisor *s)
 	size_t ignored;
 
 	if (s->watched)
-		s->conf->watching = 1;
-	s->conf->assign_slots = 1;
+		s->conf->run.watching = 1;
+	s->conf->run.assign_slots = 1;
 	iter_run(s->scan_link, &none, &ignored);
-	s->conf->assign_slots = 0;
+	s->conf->run.assign_slots = 0;
 }
 
 /* Handles the rows of a scan: busy pairs by TCP, and eager pairs that sent much. */
@@ -358,14 +358,14 @@ static __u64 scan(struct supervisor *s)
 	__u64 now, start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	size_t n = 0;
 
-	s->conf->scan_seq++;
-	s->conf->scan_sockets = 0;
+	s->conf->run.scan_seq++;
+	s->conf->run.scan_sockets = 0;
 	if (iter_run(s->scan_link, &rows, &n))
 		return 0;
 	now = monotonic_ns();
 	pair_table_begin_scan(&s->table, now);
 	step_pairs(s, now);
-	s->conf->pair_entries = s->used;
+	s->conf->run.pair_entries = s->used;
 	bypass_wake_readers(s->conf);
 	handle_scan_results(s, rows, n);
 	set_tracepoints(s);
@@ -393,10 +393,10 @@ int supervisor_scan(struct supervisor *s)
 		return at_least_ms(IN_TRANSITION_MS, scan_ns, HURRY_SHARE);
 	if (s->watched)
 		return at_least_ms(WATCHED_MS, scan_ns, HURRY_SHARE);
-	if (!s->conf->scan_sockets) {
+	if (!s->conf->run.scan_sockets) {
 		/* The next new pair wakes us. One that came since the scan does not, but is
 		 * found after IDLE_MS. */
-		s->conf->supervisor_asleep = 1;
+		s->conf->run.supervisor_asleep = 1;
 		return IDLE_MS;
 	}
 	return at_least_ms(PAIRED_MS, scan_ns, SCAN_SHARE);
@@ -436,7 +436,7 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 	if (!s->table.pairs || !s->excludes || s->table.slot_map < 0 || s->fionread_map < 0 ||
 	    s->splicer_map < 0)
 		return why_not_open(s);
-	conf->assign_slots = 0; /* the last supervisor may have died with it set */
+	conf->run.assign_slots = 0; /* the last supervisor may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
 		if (s->table.pairs[i].stage != STAGE_FREE)
 			s->table.pairs_end = i + 1;

@@ -26,7 +26,7 @@ struct supervisor {
 	__u32 in_transition; /* JOINING, LEAVING or EMPTYING */
 	__u32 stuck;       /* of these, the ones that wait for their readers */
 	__u32 active;      /* ACTIVE */
-	__u32 splicer_seq; /* conf->splicer_seq at the last scan */
+	__u32 splicer_seq; /* conf->run.splicer_seq at the last scan */
 	bool splicers_changed; /* it has changed since the scan before */
 	bool stopping;     /* all pairs leave */
 };

@@ -128,7 +128,7 @@ static int attach_all(const struct load_config *config, struct rule_changes *ret
 	*nat = config->nat_conf;
 	conf->recv_flags_reported = kernel_sees_flags();
 	/* those that an earlier load steered may be on their way */
-	conf->syncookie_tick = ticks_now();
+	conf->run.syncookie_tick = ticks_now();
 	if (config->monitor)
 		error = prepare_monitor(conf->mark);
 	if (!error && config->steer)
@@ -150,7 +150,7 @@ static int attach_all(const struct load_config *config, struct rule_changes *ret
 	if (!error && config->file.nats)
 		error = nat_replace(config->file.nat, config->file.nats, ret_nat);
 	if (!error)
-		__atomic_store_n(&conf->loaded, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&conf->run.loaded, 1, __ATOMIC_SEQ_CST);
 	return error ? error : lo_keep(conf);
 }
 
@@ -259,7 +259,7 @@ static int load(struct load_config *config)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);
 	states = pin_mmap("shunt_state", NULL);
-	if (conf && states && conf->loaded) {
+	if (conf && states && conf->run.loaded) {
 		if (conf->netns != own_netns())
 			return at_home() ?:
 			       deny(-EEXIST, "already loaded in another network namespace; "

@@ -96,10 +96,10 @@ static void print_bypass(const struct status *s)
 	metric("bypass_promoted_total", c->promoted, "Pairs that entered the fast path.");
 	metric("bypass_demoted_total", c->demoted, "Pairs that left the fast path alive.");
 	metric("bypass_map_full_total", c->map_full, "Pairs left to TCP for want of room.");
-	metric("bypass_entries", s->conf->pair_entries, "Pairs that are or were watched: entries in use.");
+	metric("bypass_entries", s->conf->run.pair_entries, "Pairs that are or were watched: entries in use.");
 	metric("bypass_max_entries", SHUNT_PAIRS - 1, "Room for such pairs.");
-	metric("bypass_reclaimed_total", s->conf->reclaimed, "Entries taken from idle pairs for others.");
-	metric("bypass_no_entry_total", s->conf->no_entry, "Times that a busy pair found no entry.");
+	metric("bypass_reclaimed_total", s->conf->run.reclaimed, "Entries taken from idle pairs for others.");
+	metric("bypass_no_entry_total", s->conf->run.no_entry, "Times that a busy pair found no entry.");
 	metric("bypass_queued_bytes", s->queued, "Bytes on the fast path that wait to be read.");
 	metric("bypass_max_bytes", s->conf->max_bytes, "Bound of the bytes queued in one direction.");
 	metric("bypass_max_messages", s->conf->max_msgs, "The same for messages.");
@@ -127,7 +127,7 @@ static void print_steer(const struct status *s)
 	       "TCP segments of connections that the router has forgotten, for it to reset.");
 	metric("steer_fragments_total", c->fragments, "Fragments seen, steered or not.");
 	metric("steer_malformed_total", c->malformed, "Malformed packets, left alone.");
-	metric("steer_local", s->conf->local, "Is what this host sends steered, too?");
+	metric("steer_local", s->conf->run.local, "Is what this host sends steered, too?");
 	metric("steer_routers_own_total", c->routers_own, "Packets of the router itself, left alone.");
 	metric("steer_loops_total", c->loops,
 	       "Of those, connections that were left alone after others had come back to the router.");
@@ -166,10 +166,10 @@ static void print_all(const struct status *s)
 	putchar(',');
 	label("kernel", s->host.release);
 	puts("} 1");
-	metric("loaded", s->conf && s->conf->loaded, "Is shunt loaded?");
+	metric("loaded", s->conf && s->conf->run.loaded, "Is shunt loaded?");
 	if (!s->conf || !s->states)
 		return;
-	metric("draining", s->conf->drain_mode, "Does an unload wait for readers?");
+	metric("draining", s->conf->run.drain_mode, "Does an unload wait for readers?");
 	print_attached(s);
 	if (status_has(s, SHUNT_CGROUP))
 		print_bypass(s);

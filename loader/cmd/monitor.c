@@ -263,7 +263,7 @@ static int tick(struct monitor *m)
 {
 	int error;
 
-	if (!m->own.skel && !m->conf->loaded) {
+	if (!m->own.skel && !m->conf->run.loaded) {
 		screen_close();
 		return deny(-ENOENT, "shunt was unloaded");
 	}

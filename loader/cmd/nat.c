@@ -39,7 +39,7 @@ int nat_lock(void)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);
 	states = pin_mmap("shunt_state", NULL);
-	if (!conf || !states || !conf->loaded)
+	if (!conf || !states || !conf->run.loaded)
 		return not_loaded();
 	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)

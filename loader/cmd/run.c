@@ -78,7 +78,7 @@ static void follow_links(struct run *r)
 	if (!r->links_changed || r->stopping || monotonic_ns() < r->links_retry_ns)
 		return;
 	lock = pins_trylock();
-	if (lock < 0 || !r->conf->loaded)
+	if (lock < 0 || !r->conf->run.loaded)
 		return;
 	r->links_changed = false;
 	error = route_restore(r->conf, &n);
@@ -102,7 +102,7 @@ static void follow_cgroups(struct run *r)
 	if (!cgroups_changed(&r->cgroups, r->states))
 		return;
 	lock = pins_trylock();
-	if (lock >= 0 && r->conf->loaded && cgroups_sync(&r->cgroups, r->states))
+	if (lock >= 0 && r->conf->run.loaded && cgroups_sync(&r->cgroups, r->states))
 		adopt_connections();
 }
 
@@ -110,15 +110,15 @@ static void follow_cgroups(struct run *r)
  * next look, ms if none is due before. */
 static int find_listeners(struct run *r, int ms)
 {
-	__u32 why = __atomic_load_n(&r->conf->listeners_wanted, __ATOMIC_SEQ_CST);
+	__u32 why = __atomic_load_n(&r->conf->run.listeners_wanted, __ATOMIC_SEQ_CST);
 	__u64 pause_ns = (why == GATHER_BOUND ? GATHER_BOUND_MS : GATHER_MS) * NS_PER_MS;
 
-	if (!why || !r->conf->loaded)
+	if (!why || !r->conf->run.loaded)
 		return ms;
 	if (monotonic_ns() - r->listeners_searched_ns < pause_ns)
 		return why == GATHER_BOUND && ms > GATHER_BOUND_MS ? GATHER_BOUND_MS : ms;
 	r->listeners_searched_ns = monotonic_ns();
-	__atomic_store_n(&r->conf->listeners_wanted, GATHER_NOT, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&r->conf->run.listeners_wanted, GATHER_NOT, __ATOMIC_SEQ_CST);
 	listeners_gather();
 	return ms;
 }
@@ -133,7 +133,7 @@ static void detach_nat(struct run *r)
 	if (!nat_attached(r->states))
 		return;
 	lock = pins_trylock();
-	if (lock >= 0 && r->conf->loaded && !nat_store_open())
+	if (lock >= 0 && r->conf->run.loaded && !nat_store_open())
 		nat_rest(r->states);
 }
 
@@ -148,7 +148,7 @@ static void keep_lo(struct run *r)
 	if (!lo_lost(r->conf))
 		return;
 	lock = pins_trylock();
-	if (lock >= 0 && r->conf->loaded && !lo_keep(r->conf))
+	if (lock >= 0 && r->conf->run.loaded && !lo_keep(r->conf))
 		say("set again what somebody had changed in net.ipv4.conf.lo");
 }
 
@@ -175,8 +175,8 @@ static void beat(struct run *r)
 {
 	__u64 now = monotonic_ns();
 
-	if (now - r->conf->beat_ns >= SHUNT_BEAT_NS) /* every verdict reads it */
-		__atomic_store_n(&r->conf->beat_ns, now, __ATOMIC_RELAXED);
+	if (now - r->conf->run.beat_ns >= SHUNT_BEAT_NS) /* every verdict reads it */
+		__atomic_store_n(&r->conf->run.beat_ns, now, __ATOMIC_RELAXED);
 }
 
 /* epoll_wait() for one event, with heartbeats. */
@@ -224,7 +224,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	listeners_find();
 	beat(r);
 	notify("READY=1");
-	while (r->conf->loaded) {
+	while (r->conf->run.loaded) {
 		ms = supervisor_scan(&r->supervisor);
 		if (is_over(r))
 			break;
@@ -324,7 +324,7 @@ int cmd_run(int argc, char **argv)
 		error = events < 0 ? events : -errno;
 	if (error && error != -ENOENT)
 		return fail(error, "can't open the settings in '%s'", opt.pin_dir);
-	if (error || !r.conf->loaded)
+	if (error || !r.conf->run.loaded)
 		return not_loaded();
 	error = supervisor_open(&r.supervisor, r.conf);
 	if (error)
@@ -347,7 +347,7 @@ int cmd_run(int argc, char **argv)
 	if (r.supervisor.scan_link >= 0)
 		adopt_connections();
 	error = loop(&r, ring, signals);
-	r.conf->beat_ns = 0;
+	r.conf->run.beat_ns = 0;
 	ring_buffer__free(ring);
 	return error;
 }

@@ -87,8 +87,8 @@ static int read_loaded(struct status *s)
 	error = pins_count(&s->count);
 	if (error)
 		return fail(error, "can't read the counters");
-	s->count.promoted += s->conf->promoted;
-	s->count.demoted += s->conf->demoted;
+	s->count.promoted += s->conf->run.promoted;
+	s->count.demoted += s->conf->run.demoted;
 	for (i = 0; i < SHUNT_STATES; i++)
 		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
 	s->stalled = supervisor_runs();
@@ -99,7 +99,7 @@ static int read_loaded(struct status *s)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
 	s->netns_gone = error;
 	error = 0;
-	s->preceded = s->conf->loaded && !s->netns_gone &&
+	s->preceded = s->conf->run.loaded && !s->netns_gone &&
 		      route_preceded(s->conf, &s->preceded_by);
 	if (status_has(s, SHUNT_CGROUP))
 		error = read_pairs(s);
@@ -245,10 +245,10 @@ static void print_json(const struct status *s)
 	json_open(&json_stdout, '{');
 	json_string(&json_stdout, "version", SHUNT_VERSION);
 	json_string(&json_stdout, "kernel", s->host.release);
-	json_bool(&json_stdout, "loaded", s->conf && s->conf->loaded);
+	json_bool(&json_stdout, "loaded", s->conf && s->conf->run.loaded);
 	json_bool(&json_stdout, "netns_gone", s->netns_gone);
-	json_bool(&json_stdout, "draining", s->conf && s->conf->drain_mode);
-	json_bool(&json_stdout, "trace", s->conf && s->conf->trace);
+	json_bool(&json_stdout, "draining", s->conf && s->conf->run.drain_mode);
+	json_bool(&json_stdout, "trace", s->conf && s->conf->run.trace);
 	json_open_in(&json_stdout, "bypass", '{');
 	json_attached(s, "cgroups", SHUNT_CGROUP);
 	json_number(&json_stdout, "pairs", s->pairs);
@@ -262,10 +262,10 @@ static void print_json(const struct status *s)
 	json_number(&json_stdout, "promoted", c->promoted);
 	json_number(&json_stdout, "demoted", c->demoted);
 	json_number(&json_stdout, "map_full", c->map_full);
-	json_number(&json_stdout, "entries", s->conf ? s->conf->pair_entries : 0);
+	json_number(&json_stdout, "entries", s->conf ? s->conf->run.pair_entries : 0);
 	json_number(&json_stdout, "max_entries", SHUNT_PAIRS - 1);
-	json_number(&json_stdout, "reclaimed", s->conf ? s->conf->reclaimed : 0);
-	json_number(&json_stdout, "no_entry", s->conf ? s->conf->no_entry : 0);
+	json_number(&json_stdout, "reclaimed", s->conf ? s->conf->run.reclaimed : 0);
+	json_number(&json_stdout, "no_entry", s->conf ? s->conf->run.no_entry : 0);
 	json_number(&json_stdout, "queued_bytes", s->queued);
 	json_excludes();
 	json_number(&json_stdout, "max_bytes", s->conf ? s->conf->max_bytes : 0);
@@ -292,7 +292,7 @@ static void print_json(const struct status *s)
 	json_number(&json_stdout, "fragments", c->fragments);
 	json_number(&json_stdout, "steered_errors", c->steered_errors);
 	json_number(&json_stdout, "malformed", c->malformed);
-	json_bool(&json_stdout, "local", s->conf && s->conf->local);
+	json_bool(&json_stdout, "local", s->conf && s->conf->run.local);
 	json_number(&json_stdout, "routers_own", c->routers_own);
 	json_number(&json_stdout, "loops", c->loops);
 	json_number(&json_stdout, "translated", c->translated);
@@ -324,7 +324,7 @@ static void print_json(const struct status *s)
 /* What is wrong with an attachment, "" if nothing. */
 static const char *why_not(const struct status *s, unsigned int i)
 {
-	if (!s->conf->loaded || s->netns_gone || attached(s->states, i))
+	if (!s->conf->run.loaded || s->netns_gone || attached(s->states, i))
 		return "";
 	if (attached_away(s->states, i))
 		return "  NOT ATTACHED: in another network namespace, and shunt's program still on it; "
@@ -369,7 +369,7 @@ static void print_attached(const struct status *s)
 
 static void print_lost(const struct status *s)
 {
-	const char *setting = s->conf->loaded && !s->netns_gone ? lo_lost(s->conf) : NULL;
+	const char *setting = s->conf->run.loaded && !s->netns_gone ? lo_lost(s->conf) : NULL;
 
 	if (setting)
 		printf("  net.ipv4.conf.lo.%s was set to 0, and IPv4 packets that come in by lo are dropped; "
@@ -391,8 +391,8 @@ static void print_text(const struct status *s)
 	const struct shunt_count *c = &s->count;
 
 	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
-	       !s->conf ? "not loaded" : s->conf->loaded ? "loaded" :
-	       s->conf->drain_mode ? "unloading, sockets still hold bytes" : "half loaded");
+	       !s->conf ? "not loaded" : s->conf->run.loaded ? "loaded" :
+	       s->conf->run.drain_mode ? "unloading, sockets still hold bytes" : "half loaded");
 	if (!s->conf || !s->states)
 		return;
 	if (s->netns_gone)
@@ -407,8 +407,8 @@ static void print_text(const struct status *s)
 		       ULL(c->demoted), ULL(c->map_full));
 		print_supervisor(s);
 		printf("  watched pairs %u of at most %d; taken from idle ones for others %llu, refused to "
-		       "busy ones %llu\n", s->conf->pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->reclaimed),
-		       ULL(s->conf->no_entry));
+		       "busy ones %llu\n", s->conf->run.pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->run.reclaimed),
+		       ULL(s->conf->run.no_entry));
 		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
 		       ULL(c->redirected_msgs));
 		printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),
@@ -418,7 +418,7 @@ static void print_text(const struct status *s)
 	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)) {
 		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
 		       s->conf->table);
-		if (s->conf->loaded && !s->netns_gone && !route_present(s->conf))
+		if (s->conf->run.loaded && !s->netns_gone && !route_present(s->conf))
 			printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
 			       "delivered; the same 'shunt load' again makes it\n");
 		print_preceded(s);
@@ -437,7 +437,7 @@ static void print_text(const struct status *s)
 			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
 			       ULL(c->reuseport));
 	}
-	if (s->conf->local)
+	if (s->conf->run.local)
 		printf("  what this host sends is looked at; first packets that were the router's own: "
 		       "%llu\n", ULL(c->routers_own));
 	if (c->translated)
@@ -459,7 +459,7 @@ static void print_text(const struct status *s)
 		       "left alone %llu fragments that came before their first\n",
 		       ULL(c->nat_evicted), ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
 	}
-	if (s->conf->trace)
+	if (s->conf->run.trace)
 		printf("trace: on\n");
 }
 

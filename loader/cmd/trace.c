@@ -77,9 +77,9 @@ static int set(bool on)
 	conf = pin_mmap("shunt_conf", NULL);
 	if (!conf)
 		return fail(-errno, "can't map the settings");
-	if (!!conf->trace == on)
+	if (!!conf->run.trace == on)
 		say("trace is %s already", on ? "on" : "off");
-	conf->trace = on;
+	conf->run.trace = on;
 	if (on)
 		warn_if_off();
 	return 0;

@@ -83,7 +83,7 @@ int nat_rest(struct shunt_state *states)
 
 int nat_forwarding(struct shunt_conf *conf)
 {
-	__atomic_store_n(&conf->nat, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&conf->run.nat, 1, __ATOMIC_SEQ_CST);
 	return lo_on(conf, LO_FORWARDING);
 }
 
@@ -95,7 +95,7 @@ struct reach {
 	struct shunt_state *states;
 	struct shunt_conf *conf;
 	bool was_there[SHUNT_STATES];
-	bool was_on;             /* conf->nat */
+	bool was_on;             /* conf->run.nat */
 	unsigned int seen[SEEN]; /* interfaces that have NAT by now */
 	unsigned int n;
 	/* rules whose destination is a single address without a route, whose target
@@ -217,7 +217,7 @@ int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 	};
 	if (!reach.states || !reach.conf)
 		return fail(-errno, "can't map the settings");
-	reach.was_on = reach.conf->nat;
+	reach.was_on = reach.conf->run.nat;
 	for (i = 0; i < SHUNT_STATES; i++)
 		reach.was_there[i] = reach.states[i].kind != SHUNT_NONE;
 	error = at_home();
@@ -253,7 +253,7 @@ void nat_unreach(void)
 			detach(reach.states, i);
 	if (reach.was_on)
 		return;
-	reach.conf->nat = 0;
+	reach.conf->run.nat = 0;
 	lo_off(reach.conf, LO_FORWARDING);
 }
 

@@ -54,16 +54,16 @@ int main(int argc, char **argv)
 	b = accept(listener, NULL, NULL);
 	urgent.fd = b;
 	put(a, "one ");
-	conf->drain_mode = DRAIN_KEEP_QUEUED;
+	conf->run.drain_mode = DRAIN_KEEP_QUEUED;
 	put(a, "two");
 	expect(b, "one two");
 	put(a, "three");
 	expect(b, "three");
 	put(a, "four");
 	expect(b, "four");
-	conf->drain_mode = DRAIN_OFF;
+	conf->run.drain_mode = DRAIN_OFF;
 	put(a, "five");
-	conf->drain_mode = DRAIN_KEEP_QUEUED;
+	conf->run.drain_mode = DRAIN_KEEP_QUEUED;
 	if (send(a, "!", 1, MSG_OOB) != 1)
 		die("MSG_OOB");
 	until(poll(&urgent, 1, 0) == 1 && urgent.revents & POLLPRI);

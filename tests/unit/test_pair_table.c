@@ -16,7 +16,7 @@ static struct pair_table table;
 static int setup(void **unused)
 {
 	(void)unused;
-	conf = (struct shunt_conf){ .scan_seq = 77 };
+	conf = (struct shunt_conf){ .run.scan_seq = 77 };
 	table = (struct pair_table){
 		.conf = &conf,
 		.pairs = calloc(SHUNT_PAIRS, sizeof(struct shunt_pair)),
@@ -139,9 +139,9 @@ static void an_idle_pair_that_waits_gives_way(void **unused)
 	table.pairs[501].busy_ns = NOW - 7 * SECOND;
 	p = add(1, 1, NOW);
 	assert_ptr_equal(p, &table.pairs[501]); /* idle for longest */
-	assert_int_equal(conf.reclaimed, 1);
-	assert_int_equal(conf.no_entry, 0);
-	assert_int_equal(conf.pair_table_full, 0);
+	assert_int_equal(conf.run.reclaimed, 1);
+	assert_int_equal(conf.run.no_entry, 0);
+	assert_int_equal(conf.run.pair_table_full, 0);
 }
 
 static void an_idle_pair_on_the_fast_path_leaves_first(void **unused)
@@ -153,8 +153,8 @@ static void an_idle_pair_on_the_fast_path_leaves_first(void **unused)
 	assert_int_equal(table.pairs[500].stage, STAGE_LEAVING);
 	assert_int_equal(table.pairs[500].why, WHY_RECLAIMED);
 	assert_int_equal(table.pairs[500].since_ns, NOW);
-	assert_int_equal(conf.reclaimed, 0);
-	assert_int_equal(conf.no_entry, 1);
+	assert_int_equal(conf.run.reclaimed, 0);
+	assert_int_equal(conf.run.no_entry, 1);
 }
 
 static void busy_pairs_of_the_own_cgroup_stay(void **unused)
@@ -162,8 +162,8 @@ static void busy_pairs_of_the_own_cgroup_stay(void **unused)
 	(void)unused;
 	fill(1, SHUNT_PAIRS - 1, 1, STAGE_WAITING, NOW - SECOND);
 	assert_null(add(1, 1, NOW));
-	assert_int_equal(conf.no_entry, 1);
-	assert_int_equal(conf.pair_table_full, 1);
+	assert_int_equal(conf.run.no_entry, 1);
+	assert_int_equal(conf.run.pair_table_full, 1);
 }
 
 /* A cgroup with less than its share takes from the one that has the most, busy or not. */
@@ -214,9 +214,9 @@ static void want_of_room_is_told_for_two_seconds(void **unused)
 	fill(1, SHUNT_PAIRS - 1, 1, STAGE_WATCHED, NOW);
 	assert_null(add(1, 1, NOW));
 	pair_table_begin_scan(&table, NOW + 2 * SECOND);
-	assert_int_equal(conf.pair_table_full, 1);
+	assert_int_equal(conf.run.pair_table_full, 1);
 	pair_table_begin_scan(&table, NOW + 2 * SECOND + 1);
-	assert_int_equal(conf.pair_table_full, 0);
+	assert_int_equal(conf.run.pair_table_full, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
