@@ -420,7 +420,7 @@ static void row(enum shape shape)
 	sample(shape, "apply", "s", "shunt", took);
 	sample(shape, "memory", "MiB", "process", kbytes / 1024.0);
 	sample(shape, "memory", "MiB", "maps",
-	       (map_bytes("shunt_rules") + map_bytes("shunt_tallies")) / 1048576.0);
+	       (map_bytes("shunt_rules") + map_bytes("shunt_rule_counters")) / 1048576.0);
 }
 
 static void measure(enum shape shape, const char *number)

@@ -193,7 +193,7 @@ static __always_inline bool leaves_own(struct __sk_buff *skb, const struct packe
 	return own;
 }
 
-static __always_inline void tally_own(const struct shunt_conf *conf, struct shunt_tally *t)
+static __always_inline void tally_own(const struct shunt_conf *conf, struct shunt_rule_counters *t)
 {
 	TALLY(conf, t, own, 1);
 	COUNT(own_services, 1);
@@ -348,14 +348,14 @@ static __always_inline bool steer_given(struct __sk_buff *skb, const struct pack
 {
 	struct work *w = work_get();
 	struct shunt_given *way;
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 	__u32 tick;
 
 	way = w ? flow_given(pkt, conf, &w->hash, &w->given) : NULL;
 	if (!way)
 		return false;
-	t = tally_at(conf, w->given.tally);
-	if (!t || t->birth != w->given.birth)
+	t = tally_at(conf, w->given.counters);
+	if (!t || t->generation != w->given.generation)
 		return false;
 	if (w->given.to_port ? !assign(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port) : !listens)
 		return false;
@@ -369,7 +369,7 @@ static __always_inline bool steer_given(struct __sk_buff *skb, const struct pack
 	return true;
 }
 
-static __always_inline void tally_miss(const struct shunt_conf *conf, struct shunt_tally *t)
+static __always_inline void tally_miss(const struct shunt_conf *conf, struct shunt_rule_counters *t)
 {
 	TALLY(conf, t, misses, 1);
 	t->miss = now();
@@ -378,7 +378,7 @@ static __always_inline void tally_miss(const struct shunt_conf *conf, struct shu
 
 static __always_inline bool steer_to(struct __sk_buff *skb, const struct packet *pkt,
 				     int proto, struct work *w,
-				     struct shunt_tally *t, const struct shunt_conf *conf)
+				     struct shunt_rule_counters *t, const struct shunt_conf *conf)
 {
 	const struct verdict *rule = &w->rule;
 
@@ -397,7 +397,7 @@ static __always_inline bool steer_to(struct __sk_buff *skb, const struct packet 
 	return true;
 }
 
-static __always_inline void leave_own(int proto, struct work *w, struct shunt_tally *t,
+static __always_inline void leave_own(int proto, struct work *w, struct shunt_rule_counters *t,
 				      const struct shunt_conf *conf)
 {
 	tally_own(conf, t);

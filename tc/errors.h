@@ -58,7 +58,7 @@ static __always_inline bool router_has_tcp(struct __sk_buff *skb, const struct p
 /* The stack finds a router's socket for answers by itself. A listener that answers from
  * the destination's address has to be named. */
 static __always_inline void name_sender(struct __sk_buff *skb, const struct packet *answer,
-					const struct shunt_tally *t, struct shunt_conf *conf,
+					const struct shunt_rule_counters *t, struct shunt_conf *conf,
 					struct work *w)
 {
 	struct bpf_sock *sk = lookup(skb, answer, IPPROTO_UDP, answer->dst, answer->dport);
@@ -76,7 +76,7 @@ static __always_inline bool router_has_udp(struct __sk_buff *skb, const struct p
 					   struct shunt_conf *conf, struct work *w)
 {
 	struct shunt_given *way;
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 	bool router = false;
 
 	if (is_connected(skb, answer, &router))

@@ -22,12 +22,12 @@ struct shunt_flows_map {
 MAP(shunt_flows);
 
 /* This CPU's part of a rule's tally. */
-static __always_inline struct shunt_tally *tally_at(const struct shunt_conf *conf, __u32 tally)
+static __always_inline struct shunt_rule_counters *tally_at(const struct shunt_conf *conf, __u32 counters)
 {
 	__u32 zero = 0, shard = bpf_get_smp_processor_id() & (conf->shards - 1);
-	void *tallies = bpf_map_lookup_elem(&shunt_tallies, &zero);
+	void *tallies = bpf_map_lookup_elem(&shunt_rule_counters, &zero);
 
-	shard += tally * conf->shards;
+	shard += counters * conf->shards;
 	return tallies ? bpf_map_lookup_elem(tallies, &shard) : NULL;
 }
 
@@ -44,7 +44,7 @@ static __always_inline __u32 now(void)
 	return SHUNT_TICKS(bpf_ktime_get_coarse_ns());
 }
 
-static __always_inline void tally_packet(const struct shunt_conf *conf, struct shunt_tally *t,
+static __always_inline void tally_packet(const struct shunt_conf *conf, struct shunt_rule_counters *t,
 					 __u32 len)
 {
 	TALLY(conf, t, packets, 1);
@@ -123,13 +123,13 @@ static __always_inline bool given_read(const volatile struct shunt_given *way, _
 
 	if (way->tag != flow_tag(hash))
 		return false;
-	ret->tally = way->tally;
-	ret->birth = way->birth;
+	ret->counters = way->counters;
+	ret->generation = way->generation;
 	((__u64 *)ret->to)[0] = to[0];
 	((__u64 *)ret->to)[1] = to[1];
 	ret->to_port = way->to_port;
 	ret->seen = way->seen;
-	return way->check == given_check(hash, (__u64)ret->tally << 32 | ret->birth,
+	return way->check == given_check(hash, (__u64)ret->counters << 32 | ret->generation,
 					 ((__u64 *)ret->to)[0], ((__u64 *)ret->to)[1],
 					 ret->to_port);
 }
@@ -168,25 +168,25 @@ static __always_inline struct shunt_given *given_oldest(struct shunt_givens *b, 
 	return ret;
 }
 
-/* A rule's tally has an odd birth while the rule lives. */
+/* A rule's counters has an odd generation while the rule lives. */
 static NOT_INLINED void flow_begins(struct shunt_given *scratch, __u64 hash,
-				    const struct verdict *v, const struct shunt_tally *t,
+				    const struct verdict *v, const struct shunt_rule_counters *t,
 				    const struct shunt_conf *conf)
 {
 	struct shunt_givens *b = givens_of(hash, conf);
-	__u32 tick = now(), birth = t->birth;
+	__u32 tick = now(), generation = t->generation;
 	struct shunt_given *way;
 	__u64 to[2];
 
-	if (!b || !(birth & 1))
+	if (!b || !(generation & 1))
 		return;
 	way = given_find(b, hash, scratch);
 	if (!way)
 		way = given_oldest(b, flow_tag(hash), tick);
 	__builtin_memcpy(to, v->to, 16);
-	way->check = given_check(hash, (__u64)v->tally << 32 | birth, to[0], to[1], v->to_port);
-	way->tally = v->tally;
-	way->birth = birth;
+	way->check = given_check(hash, (__u64)v->counters << 32 | generation, to[0], to[1], v->to_port);
+	way->counters = v->counters;
+	way->generation = generation;
 	__builtin_memcpy(way->to, to, 16);
 	way->to_port = v->to_port;
 	way->tag = flow_tag(hash);

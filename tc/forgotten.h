@@ -100,12 +100,12 @@ static __always_inline void reset_forgotten(struct __sk_buff *skb, const struct 
 					    const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 
 	if (is_forgotten(skb, pkt, conf) == FORGOTTEN_NO || !w)
 		return;
 	name_resetter(skb, pkt, &w->rule);
-	t = tally_at(conf, w->rule.tally);
+	t = tally_at(conf, w->rule.counters);
 	if (t)
 		TALLY(conf, t, resets, 1);
 	COUNT(resets, 1);

@@ -88,12 +88,12 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 
 /* Notes the listener of w->rule for the datagram, if the listener is at hand. */
 static __always_inline bool name_listener(struct __sk_buff *skb, const struct packet *pkt,
-					  const struct shunt_tally *t, struct shunt_conf *conf,
+					  const struct shunt_rule_counters *t, struct shunt_conf *conf,
 					  struct work *w)
 {
-	w->whole.tally = w->rule.tally;
-	w->whole.birth = t->birth;
-	if (!(w->whole.birth & 1)) /* it is being deleted */
+	w->whole.counters = w->rule.counters;
+	w->whole.generation = t->generation;
+	if (!(w->whole.generation & 1)) /* it is being deleted */
 		return false;
 	if (!find_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, &w->whole.listener) ||
 	    !at_hand(conf, w))
@@ -123,17 +123,17 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 
 /* Finds the listener that a UDP flow belongs to: w->rule has its address, with port 0 if
  * the flow is a service's of this host. *ret_way is the flow's entry, NULL if only a rule
- * gives it. Returns the rule's tally, NULL if no rule has the flow. */
-static __always_inline struct shunt_tally *find_owner(struct __sk_buff *skb,
+ * gives it. Returns the rule's counters, NULL if no rule has the flow. */
+static __always_inline struct shunt_rule_counters *find_owner(struct __sk_buff *skb,
 						      const struct packet *pkt,
 						      const struct shunt_conf *conf,
 						      struct work *w, struct shunt_given **ret_way)
 {
 	struct shunt_given *way = flow_given(pkt, conf, &w->hash, &w->given);
-	struct shunt_tally *t = way ? tally_at(conf, w->given.tally) : NULL;
+	struct shunt_rule_counters *t = way ? tally_at(conf, w->given.counters) : NULL;
 
-	if (t && t->birth == w->given.birth) {
-		w->rule.tally = w->given.tally;
+	if (t && t->generation == w->given.generation) {
+		w->rule.counters = w->given.counters;
 		w->rule.to_port = w->given.to_port;
 		__builtin_memcpy(w->rule.to, w->given.to, 16);
 		*ret_way = way;
@@ -144,12 +144,12 @@ static __always_inline struct shunt_tally *find_owner(struct __sk_buff *skb,
 		return NULL;
 	if (leaves_own(skb, pkt, IPPROTO_UDP, &w->rule))
 		w->rule.to_port = 0;
-	return tally_at(conf, w->rule.tally);
+	return tally_at(conf, w->rule.counters);
 }
 
 /* Counts a datagram for a service of this host; way is its flow's entry, if it has one. */
 static __always_inline void note_own(const struct __sk_buff *skb, const struct shunt_conf *conf,
-				     struct shunt_tally *t, const struct shunt_given *way)
+				     struct shunt_rule_counters *t, const struct shunt_given *way)
 {
 	tally_packet(conf, t, skb->len);
 	if (!way)
@@ -160,7 +160,7 @@ static __always_inline bool take_first(struct __sk_buff *skb, const struct packe
 				       struct shunt_conf *conf, struct work *w)
 {
 	struct shunt_given *way;
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 	bool router = false;
 
 	if (is_connected(skb, pkt, &router))

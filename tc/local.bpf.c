@@ -87,12 +87,12 @@ static __always_inline enum taken ask_given(struct __sk_buff *skb, const struct 
 					    const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 
 	if (!w || !flow_given(pkt, conf, &w->hash, &w->given) || !w->given.to_port)
 		return TAKEN_NO;
-	t = tally_at(conf, w->given.tally);
-	if (!t || t->birth != w->given.birth)
+	t = tally_at(conf, w->given.counters);
+	if (!t || t->generation != w->given.generation)
 		return TAKEN_NO;
 	return ask_listener(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port, conf,
 			    false);
@@ -104,12 +104,12 @@ static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct 
 {
 	bool first = is_first(pkt, proto);
 	struct verdict rule = {};
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 	enum taken taken;
 
 	if (!shunt_find(pkt, &rule))
 		return TAKEN_NO;
-	t = tally_at(conf, rule.tally);
+	t = tally_at(conf, rule.counters);
 	if (!t)
 		return TAKEN_NO;
 	if (rule.action != SHUNT_STEER || leaves_own(skb, pkt, proto, &rule)) {

@@ -12,9 +12,9 @@
 static __always_inline bool holds(const struct shunt_whole *whole)
 {
 	const struct shunt_conf *conf = conf_get();
-	const struct shunt_tally *t = conf ? tally_at(conf, whole->tally) : NULL;
+	const struct shunt_rule_counters *t = conf ? tally_at(conf, whole->counters) : NULL;
 
-	return t && t->birth == whole->birth && now() - whole->tick <= SHUNT_FRAGMENT_IDLE;
+	return t && t->generation == whole->generation && now() - whole->tick <= SHUNT_FRAGMENT_IDLE;
 }
 
 /* At each look-up for a socket that is not connected, while attached. */

@@ -36,17 +36,17 @@ struct shunt_part_map {
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
 	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct shunt_tally));
+	__uint(value_size, sizeof(struct shunt_rule_counters));
 };
 
 /* one entry: what each rule has done */
-struct shunt_tallies_map {
+struct shunt_rule_counters_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__array(values, struct shunt_part_map);
 };
-MAP(shunt_tallies);
+MAP(shunt_rule_counters);
 
 /* What a search knows so far. It is in a map, not on the stack: there is room,
  * and the verifier need not follow every value it may have. */
@@ -69,7 +69,7 @@ struct search {
 	__u8 pad;
 	__u32 table;
 	__u32 id;             /* of the destination's bin */
-	__u32 bound;          /* the interface, if bins for it may be there */
+	__u32 iface_below;    /* ifindex, if nodes for single interfaces are below; else 0 */
 	__u32 src_levels;
 	__u32 context;        /* of the lengths that are looked for, */
 	__u32 levels;
@@ -97,7 +97,7 @@ struct shunt_search_map {
 MAP(shunt_search);
 
 /* For the callbacks of loops. */
-struct hand {
+struct search_ctx {
 	void *store;
 	struct search *s;
 };
@@ -153,7 +153,7 @@ static __always_inline __u32 filter_entry(void *store, const struct search *s, _
  * is marked; IPv4 has only eight. */
 static long lengths_step(__u32 i, void *data)
 {
-	struct hand *h = data;
+	struct search_ctx *h = data;
 	struct search *s = h->s;
 	bool dst = s->context < SHUNT_TABLES;
 	struct bits *lens = dst ? &s->lens : &s->src_lens;
@@ -178,7 +178,7 @@ static long lengths_step(__u32 i, void *data)
 
 /* Finds the lengths of the prefixes in the context that cover the address:
  * destinations are in a table, sources below the bin of a destination. */
-static __always_inline void find_lengths(struct hand *h, __u32 context, __u32 levels)
+static __always_inline void find_lengths(struct search_ctx *h, __u32 context, __u32 levels)
 {
 	struct search *s = h->s;
 
@@ -219,19 +219,19 @@ static __always_inline __u32 next_length(struct bits *lens)
 	return 1 + i;
 }
 
-static __always_inline const struct shunt_bin *find_bin(void *store, struct search *s,
+static __always_inline const struct shunt_node *find_bin(void *store, struct search *s,
 							__u32 context, __u32 len, __u32 ifindex,
 							const struct bits *of)
 {
 	struct bits p = first_bits(*of, len);
-	const struct shunt_bin *bin;
+	const struct shunt_node *bin;
 	__u32 value;
 
 	value = probe(store, s->index, s->index_mask,
-		      bin_hash(s->seed, context, len, ifindex, p));
-	if ((value & SHUNT_KIND) != SHUNT_BIN)
+		      node_hash(s->seed, context, len, ifindex, p));
+	if ((value & SLOT_KIND_MASK) != SLOT_NODE)
 		return NULL;
-	s->at = value & ~SHUNT_KIND;
+	s->at = value & ~SLOT_KIND_MASK;
 	bin = unit_at(store, s->at);
 	if (!bin || bin->context != context || bin->len != len || bin->ifindex != ifindex ||
 	    bin->hi != p.hi || bin->lo != p.lo)
@@ -253,10 +253,10 @@ static __always_inline bool ports_match(const struct shunt_rule *r, const struct
 
 static long list_step(__u32 i, void *data)
 {
-	struct hand *h = data;
+	struct search_ctx *h = data;
 	struct search *s = h->s;
 	const struct shunt_rule *rule;
-	struct shunt_list *list;
+	struct shunt_rule_list *list;
 	__u32 at = i + 1;
 
 	if (i >= s->count)
@@ -276,9 +276,9 @@ static long list_step(__u32 i, void *data)
 }
 
 /* Sets hit to the first rule of a list that matches. */
-static __always_inline void search_list(struct hand *h, __u32 unit, __u32 width)
+static __always_inline void search_list(struct search_ctx *h, __u32 unit, __u32 width)
 {
-	struct shunt_list *list = unit_at(h->store, unit);
+	struct shunt_rule_list *list = unit_at(h->store, unit);
 
 	h->s->hit = 0;
 	if (!list)
@@ -290,21 +290,21 @@ static __always_inline void search_list(struct hand *h, __u32 unit, __u32 width)
 }
 
 /* Sets hit to the rule for a single port. */
-static __always_inline void search_cell(struct hand *h, const struct shunt_bin *bin)
+static __always_inline void search_cell(struct search_ctx *h, const struct shunt_node *bin)
 {
 	struct search *s = h->s;
 	__u32 value = probe(h->store, s->index, s->index_mask,
-			    cell_hash(s->seed, bin->cells, s->dport));
+			    port_hash(s->seed, bin->port_index_id, s->dport));
 	const struct shunt_rule *rule;
 
 	s->hit = 0;
-	if ((value & SHUNT_KIND) == SHUNT_LIST)
-		return search_list(h, value & ~SHUNT_KIND, 0);
-	if ((value & SHUNT_KIND) != SHUNT_RULE)
+	if ((value & SLOT_KIND_MASK) == SLOT_LIST)
+		return search_list(h, value & ~SLOT_KIND_MASK, 0);
+	if ((value & SLOT_KIND_MASK) != SLOT_RULE)
 		return;
-	rule = rule_at(h->store, value & ~SHUNT_KIND);
+	rule = rule_at(h->store, value & ~SLOT_KIND_MASK);
 	if (rule && rule->bin == s->bin && ports_match(rule, s))
-		s->hit = value & ~SHUNT_KIND;
+		s->hit = value & ~SLOT_KIND_MASK;
 }
 
 /* The i-th of an array of 64-bit words. */
@@ -317,10 +317,10 @@ static __always_inline const void *word_at(void *store, __u32 unit, __u32 i)
 
 static long step_step(__u32 i, void *data)
 {
-	struct hand *h = data;
+	struct search_ctx *h = data;
 	struct search *s = h->s;
 	__u32 middle = (s->low + s->high) / 2;
-	const struct shunt_step *step;
+	const struct shunt_port_step *step;
 
 	(void)i;
 	if (s->low + 1 >= s->high)
@@ -336,11 +336,11 @@ static long step_step(__u32 i, void *data)
 }
 
 /* Sets hit to the narrowest range that holds the port. */
-static __always_inline void search_ranges(struct hand *h, __u32 unit)
+static __always_inline void search_ranges(struct search_ctx *h, __u32 unit)
 {
-	const struct shunt_ranges *ranges = unit_at(h->store, unit);
-	const struct shunt_lane *lane;
-	const struct shunt_step *step;
+	const struct shunt_port_table *ranges = unit_at(h->store, unit);
+	const struct shunt_port_hint *lane;
+	const struct shunt_port_step *step;
 	struct search *s = h->s;
 	__u32 i;
 
@@ -360,7 +360,7 @@ static __always_inline void search_ranges(struct hand *h, __u32 unit)
 		s->hit = step->rule;
 }
 
-static __attribute__((noinline)) int search_large_bin(struct hand *h, const struct shunt_bin *bin)
+static __attribute__((noinline)) int search_large_bin(struct search_ctx *h, const struct shunt_node *bin)
 {
 	struct search *s = h->s;
 	const struct shunt_rule *rule;
@@ -373,32 +373,32 @@ static __attribute__((noinline)) int search_large_bin(struct hand *h, const stru
 	if (bin->ranges)
 		search_ranges(h, bin->ranges);
 	found = s->hit;
-	if (!bin->loose)
+	if (!bin->port_pair_rules)
 		return found;
 	if (found) {
 		rule = rule_at(h->store, found);
 		if (rule)
 			width = rule->dport_high - rule->dport_low;
 	}
-	search_list(h, bin->loose, width);
+	search_list(h, bin->port_pair_rules, width);
 	return s->hit ? s->hit : found;
 }
 
-static __always_inline __u32 rule_in_bin(struct hand *h, const struct shunt_bin *bin)
+static __always_inline __u32 rule_in_bin(struct search_ctx *h, const struct shunt_node *bin)
 {
 	const struct shunt_rule *rule;
 	int i;
 
-	if (bin->cells)
+	if (bin->port_index_id)
 		return search_large_bin(h, bin);
-	for (i = 0; i < SHUNT_SMALL; i++) {
-		if (!bin->small[i].rule)
+	for (i = 0; i < SHUNT_INLINE_RULES; i++) {
+		if (!bin->inline_rules[i].rule)
 			return 0;
-		if (h->s->dport < bin->small[i].low || h->s->dport > bin->small[i].high)
+		if (h->s->dport < bin->inline_rules[i].low || h->s->dport > bin->inline_rules[i].high)
 			continue;
-		rule = rule_at(h->store, bin->small[i].rule);
+		rule = rule_at(h->store, bin->inline_rules[i].rule);
 		if (rule && ports_match(rule, h->s))
-			return bin->small[i].rule;
+			return bin->inline_rules[i].rule;
 	}
 	return 0;
 }
@@ -421,25 +421,25 @@ static __always_inline __u32 narrower(void *store, __u32 any, __u32 bound)
 }
 
 /* The rule of one destination and one source prefix; bin is of the latter. */
-static __always_inline __u32 rule_of_pair(struct hand *h, const struct shunt_bin *bin, __u32 len)
+static __always_inline __u32 rule_of_pair(struct search_ctx *h, const struct shunt_node *bin, __u32 len)
 {
 	struct search *s = h->s;
 	__u32 found = 0;
 
 	if (bin && s->ifindex != SHUNT_LOCAL_IFINDEX)
 		found = rule_in_bin(h, bin);
-	if (!s->bound)
+	if (!s->iface_below)
 		return found;
-	bin = find_bin(h->store, s, s->id, len, s->bound, &s->src);
+	bin = find_bin(h->store, s, s->id, len, s->iface_below, &s->src);
 	return narrower(h->store, found, bin ? rule_in_bin(h, bin) : 0);
 }
 
 /* Looks into the bin that is to be tried next. */
 static long search_step(__u32 i, void *data)
 {
-	struct hand *h = data;
+	struct search_ctx *h = data;
 	struct search *s = h->s;
-	const struct shunt_bin *bin;
+	const struct shunt_node *bin;
 	__u32 len = 0;
 
 	(void)i;
@@ -459,7 +459,7 @@ static long search_step(__u32 i, void *data)
 		if (!bin)
 			return 0;
 		s->id = bin->id;
-		s->bound = bin->bound ? s->ifindex : 0;
+		s->iface_below = bin->has_iface_nodes ? s->ifindex : 0;
 		s->src_levels = bin->src_levels;
 		if (s->src_levels) {
 			s->waiting = s->at;
@@ -474,7 +474,7 @@ static long search_step(__u32 i, void *data)
 
 struct verdict {
 	__u32 rule;       /* unit, 0: no rule matches */
-	__u32 tally;
+	__u32 counters;
 	__u8 action;
 	__u8 own;         /* enum shunt_own */
 	__u16 to_port;
@@ -483,7 +483,7 @@ struct verdict {
 };
 
 /* Where the filter would take longer than trying them. */
-static __always_inline void all_lengths(struct hand *h)
+static __always_inline void all_lengths(struct search_ctx *h)
 {
 	const struct shunt_lengths *lengths = unit_at(h->store, 1);
 	struct search *s = h->s;
@@ -494,9 +494,9 @@ static __always_inline void all_lengths(struct hand *h)
 	s->lens.lo = lengths->of[s->table & (SHUNT_TABLES - 1)].lo;
 }
 
-static __always_inline void search(struct hand *h, const struct packet *pkt)
+static __always_inline void search(struct search_ctx *h, const struct packet *pkt)
 {
-	const struct shunt_head *head = unit_at(h->store, 0);
+	const struct shunt_store_header *head = unit_at(h->store, 0);
 	__u32 table = table_of(pkt->family, pkt->proto);
 	struct search *s = h->s;
 
@@ -519,7 +519,7 @@ static __always_inline void search(struct hand *h, const struct packet *pkt)
 	s->table = table;
 	s->any = head->any[table];
 	s->lens.hi = s->lens.lo = 0;
-	s->levels = head->few[table] ? 0 : head->levels[table];
+	s->levels = head->try_all_lengths[table] ? 0 : head->levels[table];
 	if (s->levels)
 		find_lengths(h, table, s->levels);
 	else
@@ -546,7 +546,7 @@ __weak __attribute__((noinline)) int shunt_find(const struct packet *pkt, struct
 {
 	const struct shunt_rule *rule;
 	__u32 zero = 0;
-	struct hand h;
+	struct search_ctx h;
 
 	if (!pkt || !ret)
 		return 0;
@@ -563,7 +563,7 @@ __weak __attribute__((noinline)) int shunt_find(const struct packet *pkt, struct
 	rule = rule_at(h.store, ret->rule);
 	if (!rule || !is_meant(h.s, rule))
 		return 0;
-	ret->tally = rule->tally;
+	ret->counters = rule->counters;
 	ret->action = rule->action;
 	ret->own = rule->own;
 	ret->unknown = rule->unknown;

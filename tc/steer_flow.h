@@ -11,11 +11,11 @@ static __always_inline bool steer_new(struct __sk_buff *skb, const struct packet
 				      int proto, const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 
 	if (!w || !shunt_find(pkt, &w->rule))
 		return false;
-	t = tally_at(conf, w->rule.tally);
+	t = tally_at(conf, w->rule.counters);
 	if (!t)
 		return false;
 	if (is_first(pkt, proto)) {

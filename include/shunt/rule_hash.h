@@ -92,13 +92,13 @@ static __always_inline __u64 filter_hash(__u64 seed, __u32 context, __u32 level,
 	return mix(seed, context, level, first_bits(p, 4 * level));
 }
 
-static __always_inline __u64 bin_hash(__u64 seed, __u32 context, __u32 len, __u32 ifindex,
+static __always_inline __u64 node_hash(__u64 seed, __u32 context, __u32 len, __u32 ifindex,
 				      struct bits p)
 {
 	return mix(seed ^ ifindex * 0xd6e8feb86659fd93ULL, context, len | 0x100, p);
 }
 
-static __always_inline __u64 cell_hash(__u64 seed, __u32 cells, __u16 port)
+static __always_inline __u64 port_hash(__u64 seed, __u32 cells, __u16 port)
 {
 	struct bits none = {};
 

@@ -25,22 +25,22 @@ _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 #define SHUNT_TABLES 4
 #define SHUNT_FIXED 3 /* units 0 to 2 */
 
-struct shunt_head {
+struct shunt_store_header {
 	__u64 seed;
 	__u32 levels[SHUNT_TABLES]; /* of each table, see loader/index.h: bit k says
 				     * that it has prefixes of 4k + 1 to 4k + 4 bits */
 	__u8 any[SHUNT_TABLES];     /* the table has prefixes of length 0 */
-	__u8 few[SHUNT_TABLES];     /* of so few lengths that a search tries them all */
+	__u8 try_all_lengths[SHUNT_TABLES];     /* of so few lengths that a search tries them all */
 	__u32 filter;               /* first unit of the prefix filter */
 	__u32 filter_mask;          /* its units - 1 */
 	__u32 index;                /* first unit of the index */
 	__u32 index_mask;
-	__u32 scopes;               /* first unit of an array of struct shunt_scope */
-	__u32 scope_count;
+	__u32 ifaces;               /* first unit of an array of struct shunt_rule_iface */
+	__u32 iface_count;
 	__u32 pad[2];
 };
 
-_Static_assert(sizeof(struct shunt_head) == SHUNT_UNIT, "shunt_head");
+_Static_assert(sizeof(struct shunt_store_header) == SHUNT_UNIT, "shunt_store_header");
 
 /* Unit 1: which lengths the prefixes of each table have. Bit i of hi is for i + 1
  * bits, of lo for i + 65. */
@@ -54,14 +54,14 @@ struct shunt_lengths {
 _Static_assert(sizeof(struct shunt_lengths) == SHUNT_UNIT, "shunt_lengths");
 
 /* An interface that rules name, as it was then. */
-struct shunt_scope {
+struct shunt_rule_iface {
 	char ifname[SHUNT_IFNAME];
 	__u32 ifindex;
 	__u32 pad[3];
 };
 
 /* Unit 2: what the loader needs to go on from there. */
-struct shunt_book {
+struct shunt_store_journal {
 	__u32 units;       /* in all */
 	__u32 top;         /* units from here on were never used */
 	__u32 filter_used; /* slots */
@@ -70,27 +70,27 @@ struct shunt_book {
 	__u32 free_at;     /* unit of an array of free tallies, used as a stack */
 	__u32 free_count;
 	__u32 free_room;
-	__u32 tally_top;   /* tallies from here on were never used */
+	__u32 counters_top;   /* tallies from here on were never used */
 	__u32 sweep;       /* free tallies are still to be closed */
 	/* One change to come: when slot holds value, there are rules rules,
-	 * and tally is free. */
+	 * and the counters of number change_counters - 1 are free. */
 	__u32 change_slot; /* of the index, plus 1; 0: none */
 	__u32 change_rules;
-	__u32 change_tally; /* plus 1; 0: none */
+	__u32 change_counters; /* plus 1; 0: none */
 	__u32 pad;
 	__u64 change_value;
 };
 
-_Static_assert(sizeof(struct shunt_book) == SHUNT_UNIT, "shunt_book");
+_Static_assert(sizeof(struct shunt_store_journal) == SHUNT_UNIT, "shunt_store_journal");
 
 /* The filter and the index are hash tables of 64-bit slots, eight in a unit:
  * a tag above a value. 0 ends a chain, a value of 0 was deleted. The value is
  * in the filter a bitmap of prefixes, in the index a unit and what it holds. */
 #define SHUNT_CHAIN 4 /* units in a chain, at most */
-#define SHUNT_KIND 0xc0000000
-#define SHUNT_BIN 0x40000000  /* struct shunt_bin */
-#define SHUNT_RULE 0x80000000 /* struct shunt_rule, the only one at its port */
-#define SHUNT_LIST 0xc0000000 /* struct shunt_list of those at its port */
+#define SLOT_KIND_MASK 0xc0000000
+#define SLOT_NODE 0x40000000  /* struct shunt_node */
+#define SLOT_RULE 0x80000000 /* struct shunt_rule, the only one at its port */
+#define SLOT_LIST 0xc0000000 /* struct shunt_rule_list of those at its port */
 
 /* A rule's destination ports. */
 struct shunt_range {
@@ -100,45 +100,45 @@ struct shunt_range {
 };
 
 /* The rules of one destination and source prefix and interface. */
-#define SHUNT_SMALL 3
+#define SHUNT_INLINE_RULES 3
 
-struct shunt_bin {
+struct shunt_node {
 	__u32 id;          /* the same for each copy of this bin */
 	__u32 context;     /* table, or the id of the destination's bin */
 	__u64 hi;          /* prefix: of the destination if the context is a table, */
 	__u64 lo;          /* else of the source */
 	__u8 len;
-	__u8 bound;        /* bins for single interfaces are below this one */
+	__u8 has_iface_nodes;        /* bins for single interfaces are below this one */
 	__u8 pad[2];
 	__u32 ifindex;     /* 0: any */
 	__u32 src_levels;  /* of the source prefixes below this bin */
-	__u32 cells;       /* id of its single ports in the index, 0: the rules
-			    * are just small[], in order */
+	__u32 port_index_id;       /* id of its single ports in the index, 0: the rules
+			    * are just inline_rules[], in order */
 	union {
-		struct shunt_range small[SHUNT_SMALL];
+		struct shunt_range inline_rules[SHUNT_INLINE_RULES];
 		struct {
 			__u32 ranges;  /* first unit of its shunt_ranges */
-			__u32 loose;   /* struct shunt_list of rules with a range of
+			__u32 port_pair_rules;   /* struct shunt_rule_list of rules with a range of
 					* destination ports and some source ports */
 		};
 	};
 };
 
-_Static_assert(sizeof(struct shunt_bin) == SHUNT_UNIT, "shunt_bin");
+_Static_assert(sizeof(struct shunt_node) == SHUNT_UNIT, "shunt_node");
 
 /* Rules in order of precedence; goes on in the units that follow. */
-struct shunt_list {
+struct shunt_rule_list {
 	__u32 count;
 	__u32 rule[15];
 };
 
-_Static_assert(sizeof(struct shunt_list) == SHUNT_UNIT, "shunt_list");
+_Static_assert(sizeof(struct shunt_rule_list) == SHUNT_UNIT, "shunt_rule_list");
 
 /* The rules of a bin for a range of ports, whatever the source port. In the
- * units that follow: struct shunt_step, sorted by port; then struct shunt_lane,
+ * units that follow: struct shunt_port_step, sorted by port; then struct shunt_port_hint,
  * one for each 1 << shift ports; then struct shunt_range, in order of
  * precedence. */
-struct shunt_ranges {
+struct shunt_port_table {
 	__u32 steps;
 	__u32 shift;
 	__u32 first_lane;  /* unit */
@@ -147,16 +147,16 @@ struct shunt_ranges {
 	__u32 pad[11];
 };
 
-_Static_assert(sizeof(struct shunt_ranges) == SHUNT_UNIT, "shunt_ranges");
+_Static_assert(sizeof(struct shunt_port_table) == SHUNT_UNIT, "shunt_port_table");
 
 /* Which steps are for these ports: from low on, before high. */
-struct shunt_lane {
+struct shunt_port_hint {
 	__u32 low;
 	__u32 high;
 };
 
 /* From this port on to the next step that rule holds. */
-struct shunt_step {
+struct shunt_port_step {
 	__u32 port;
 	__u32 rule;        /* 0: none */
 };
@@ -183,7 +183,7 @@ enum shunt_unknown {
 /* Two units. Never changes once something leads to it. */
 struct shunt_rule {
 	__u32 bin;          /* id */
-	__u32 tally;        /* its parts: from tally * conf.shards on in shunt_tallies[0] */
+	__u32 counters;        /* its parts: from counters * conf.shards on in shunt_rule_counters[0] */
 	__u16 dport_low;
 	__u16 dport_high;
 	__u16 sport_low;    /* 0 to 65535 when the rule does not say */
@@ -217,10 +217,10 @@ _Static_assert(sizeof(struct shunt_rule) == 2 * SHUNT_UNIT, "shunt_rule");
 #define SHUNT_LOCAL_IFNAME ":local"
 
 /* What a rule has done: one of conf.shards parts, in the inner map
- * shunt_tallies[0] (plain adds if each CPU has its own). */
+ * shunt_rule_counters[0] (plain adds if each CPU has its own). */
 #define SHUNT_SHARDS 4
 
-struct shunt_tally {
+struct shunt_rule_counters {
 	__u64 packets;
 	__u64 bytes;
 	__u64 flows;        /* TCP connection requests, and UDP flows */
@@ -228,7 +228,7 @@ struct shunt_tally {
 	__u32 hit;          /* tick of the last packet that was given to the listener;
 			     * at first of the rule's making */
 	__u32 miss;         /* tick of the last packet that found no listener */
-	__u32 birth;        /* one more whenever a rule takes this tally or leaves it:
+	__u32 generation;        /* one more whenever a rule takes these counters or leaves them:
 			     * odd while there is one */
 	__u32 pad;
 	__u64 own;          /* first packets left to this host's own services */
@@ -236,6 +236,6 @@ struct shunt_tally {
 	__u32 resets;       /* TCP segments of connections that the router has forgotten */
 };
 
-_Static_assert(sizeof(struct shunt_tally) == 64, "shunt_tally");
+_Static_assert(sizeof(struct shunt_rule_counters) == 64, "shunt_rule_counters");
 
 #endif

@@ -41,8 +41,8 @@ _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
  * being written: check is the flow's hash and a sum of the entry's words. */
 struct shunt_given {
 	__u64 check;
-	__u32 tally;        /* of the rule, as in shunt_rule */
-	__u32 birth;        /* of that tally: a rule that is gone has no flows */
+	__u32 counters;        /* of the rule, as in shunt_rule */
+	__u32 generation;        /* of that tally: a rule that is gone has no flows */
 	__u8 to[16];
 	__u16 to_port;      /* 0: a service of this host has the flow, while it listens */
 	__u16 tag;          /* of the flow's hash; 0: free */
@@ -116,8 +116,8 @@ _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
 struct shunt_whole {
 	struct shunt_listener listener;
 	__u32 tick;         /* of the first fragment */
-	__u32 tally;        /* of the rule, and its birth, as in struct shunt_given */
-	__u32 birth;
+	__u32 counters;        /* of the rule, and its generation, as in struct shunt_given */
+	__u32 generation;
 };
 
 _Static_assert(sizeof(struct shunt_whole) == 32, "shunt_whole");

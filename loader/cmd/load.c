@@ -180,7 +180,7 @@ static int make_rules(const struct load_config *config, const struct shunt_bpf *
 		return fail(-errno, "can't map the settings");
 	conf->shards = config->conf.shards;
 	conf->max_rules = config->conf.max_rules;
-	error = tallies_make(bpf_map__fd(skel->maps.shunt_tallies), conf->shards);
+	error = counters_make(bpf_map__fd(skel->maps.shunt_rule_counters), conf->shards);
 	if (!error)
 		error = store_make(bpf_map__fd(skel->maps.shunt_rules));
 	if (error || !config->file.count)

@@ -25,24 +25,24 @@ __u32 ticks_now(void)
 	return SHUNT_TICKS((__u64)t.tv_sec * 1000000000 + t.tv_nsec);
 }
 
-int tallies_make(int outer, __u32 parts)
+int counters_make(int outer, __u32 parts)
 {
-	_cleanup_fd_ int inner = inner_create("shunt_tally", sizeof(struct shunt_tally),
+	_cleanup_fd_ int inner = inner_create("shunt_rule_counters", sizeof(struct shunt_rule_counters),
 					      FIRST_TALLIES * parts);
 
 	return inner < 0 ? inner : inner_install(outer, inner);
 }
 
-int tallies_open(__u32 parts)
+int counters_open(__u32 parts)
 {
-	int fd = inner_pinned("shunt_tallies");
+	int fd = inner_pinned("shunt_rule_counters");
 
 	shards = parts;
 	region_close(&region);
 	return fd < 0 ? fd : region_open(&region, fd);
 }
 
-void tallies_close(void)
+void counters_close(void)
 {
 	region_close(&region);
 }
@@ -52,16 +52,16 @@ static __u32 room(void)
 	return region.entries / shards;
 }
 
-static struct shunt_tally *part_at(__u32 tally, __u32 shard)
+static struct shunt_rule_counters *part_at(__u32 counters, __u32 shard)
 {
-	size_t size = sizeof(struct shunt_tally);
+	size_t size = sizeof(struct shunt_rule_counters);
 
-	return region_at(&region, ((size_t)tally * shards + shard) * size, size);
+	return region_at(&region, ((size_t)counters * shards + shard) * size, size);
 }
 
 /* What programs counted in the old one since it was copied. */
-static void add_late(struct shunt_tally *to, const struct shunt_tally *now,
-		     const struct shunt_tally *copied)
+static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_counters *now,
+		     const struct shunt_rule_counters *copied)
 {
 	__atomic_fetch_add(&to->packets, now->packets - copied->packets, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->bytes, now->bytes - copied->bytes, __ATOMIC_RELAXED);
@@ -74,9 +74,9 @@ static void add_late(struct shunt_tally *to, const struct shunt_tally *now,
 /* Makes room for count tallies at least; what they count goes on. */
 static int grow(__u32 count)
 {
-	_cleanup_fd_ int outer = pin_open("maps", "shunt_tallies");
-	_cleanup_free_ struct shunt_tally *copy = NULL;
-	struct shunt_tally *from, *to;
+	_cleanup_fd_ int outer = pin_open("maps", "shunt_rule_counters");
+	_cleanup_free_ struct shunt_rule_counters *copy = NULL;
+	struct shunt_rule_counters *from, *to;
 	struct region larger;
 	size_t i, parts = (size_t)room() * shards;
 	int fd, error;
@@ -84,7 +84,7 @@ static int grow(__u32 count)
 	if (outer < 0)
 		return fail(outer, "can't open the tallies in '%s'", opt.pin_dir);
 	count += count / 4;
-	fd = inner_create("shunt_tally", sizeof(*to), count * shards);
+	fd = inner_create("shunt_rule_counters", sizeof(*to), count * shards);
 	if (fd < 0)
 		return fd;
 	error = region_open(&larger, fd);
@@ -107,97 +107,97 @@ static int grow(__u32 count)
 	return 0;
 }
 
-static void set_birth(__u32 tally, bool alive)
+static void set_birth(__u32 counters, bool alive)
 {
-	struct shunt_tally *t;
-	__u32 i, birth = part_at(tally, 0)->birth;
+	struct shunt_rule_counters *t;
+	__u32 i, generation = part_at(counters, 0)->generation;
 
-	birth += (birth & 1) == alive ? 2 : 1;
+	generation += (generation & 1) == alive ? 2 : 1;
 	for (i = 0; i < shards; i++) {
-		t = part_at(tally, i);
-		__atomic_store_n(&t->birth, birth, __ATOMIC_RELEASE);
+		t = part_at(counters, i);
+		__atomic_store_n(&t->generation, generation, __ATOMIC_RELEASE);
 	}
 }
 
-static bool tally_alive(__u32 tally)
+static bool tally_alive(__u32 counters)
 {
-	return part_at(tally, 0)->birth & 1;
+	return part_at(counters, 0)->generation & 1;
 }
 
-static void tally_begin(__u32 tally)
+static void tally_begin(__u32 counters)
 {
-	struct shunt_tally *t;
+	struct shunt_rule_counters *t;
 	__u32 i;
 
 	for (i = 0; i < shards; i++) {
-		t = part_at(tally, i);
+		t = part_at(counters, i);
 		t->packets = t->bytes = t->flows = t->misses = t->own = 0;
 		t->loops = t->resets = 0;
 		t->hit = ticks_now();
 		t->miss = 0;
 	}
-	set_birth(tally, true);
+	set_birth(counters, true);
 }
 
-__u32 *free_tally(struct store *s, __u32 i)
+__u32 *free_counters_at(struct store *s, __u32 i)
 {
 	__u32 *unit = store_at(s, s->book->free_at + i / 16, 1);
 
 	return unit + i % 16;
 }
 
-int tally_take(struct store *s, __u32 *ret)
+int counters_take(struct store *s, __u32 *ret)
 {
 	int error;
 
 	if (s->book->free_count) {
-		*ret = *free_tally(s, s->book->free_count - 1);
+		*ret = *free_counters_at(s, s->book->free_count - 1);
 		s->book->free_count--;
 	} else {
-		if (s->book->tally_top == room()) {
+		if (s->book->counters_top == room()) {
 			error = grow(room() * 2);
 			if (error)
 				return error;
 		}
-		*ret = s->book->tally_top++;
+		*ret = s->book->counters_top++;
 	}
 	tally_begin(*ret);
 	return 0;
 }
 
-void tally_end(__u32 tally)
+void counters_end(__u32 counters)
 {
-	if (tally_alive(tally))
-		set_birth(tally, false);
+	if (tally_alive(counters))
+		set_birth(counters, false);
 }
 
 /* If there is no room in the stack, the next store will have the tally. */
-void tally_free(struct store *s, __u32 tally)
+void counters_free(struct store *s, __u32 counters)
 {
-	struct shunt_book *b = s->book;
+	struct shunt_store_journal *b = s->book;
 
-	if (!tally_alive(tally))
+	if (!tally_alive(counters))
 		return;
-	tally_end(tally);
+	counters_end(counters);
 	if (b->free_count < b->free_room) {
-		*free_tally(s, b->free_count) = tally;
+		*free_counters_at(s, b->free_count) = counters;
 		b->free_count++;
 	}
 }
 
-void tally_touch(__u32 tally)
+void counters_reset_miss(__u32 counters)
 {
-	__atomic_store_n(&part_at(tally, 0)->hit, ticks_now(), __ATOMIC_RELAXED);
+	__atomic_store_n(&part_at(counters, 0)->hit, ticks_now(), __ATOMIC_RELAXED);
 }
 
-void tally_counts(__u32 tally, struct rule_counts *ret)
+void counters_read(__u32 counters, struct rule_counts *ret)
 {
 	struct rule_counts c = {};
-	const struct shunt_tally *t;
+	const struct shunt_rule_counters *t;
 	__u32 i;
 
 	for (i = 0; i < shards; i++) {
-		t = part_at(tally, i);
+		t = part_at(counters, i);
 		c.packets += t->packets;
 		c.bytes += t->bytes;
 		c.flows += t->flows;

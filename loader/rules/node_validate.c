@@ -44,7 +44,7 @@ int check_claim(struct check *c, __u32 unit, __u32 count)
 	return 0;
 }
 
-static bool is_dst(const struct shunt_bin *node)
+static bool is_dst(const struct shunt_node *node)
 {
 	return node->context < SHUNT_TABLES;
 }
@@ -57,7 +57,7 @@ static struct bits bits_at(const __u8 addr[16])
 	return bits_of(copy);
 }
 
-static bool same_bits(struct bits p, const struct shunt_bin *node)
+static bool same_bits(struct bits p, const struct shunt_node *node)
 {
 	return p.hi == node->hi && p.lo == node->lo;
 }
@@ -68,23 +68,23 @@ static bool same_bits(struct bits p, const struct shunt_bin *node)
  * good if the command was killed then. */
 static int check_counters(struct check *c, const struct shunt_rule *r, __u32 unit)
 {
-	if (r->tally >= c->s->book->tally_top)
+	if (r->counters >= c->s->book->counters_top)
 		return check_wrong(c, "a rule has counters that were never given away", unit);
-	if (c->tally[r->tally] && !*r->ifname)
+	if (c->counters[r->counters] && !*r->ifname)
 		return check_wrong(c, "a rule has the counters of another one", unit);
-	c->tally[r->tally] = 1;
+	c->counters[r->counters] = 1;
 	return 0;
 }
 
-static const struct shunt_bin *parent_of(struct check *c, const struct shunt_bin *node)
+static const struct shunt_node *parent_of(struct check *c, const struct shunt_node *node)
 {
 	__u32 unit = is_dst(node) || node->context >= c->top ? 0 : c->node[node->context];
 
 	return unit ? store_at(c->s, unit, 1) : NULL;
 }
 
-static bool belongs(const struct shunt_rule *r, const struct shunt_bin *node,
-		    const struct shunt_bin *dst)
+static bool belongs(const struct shunt_rule *r, const struct shunt_node *node,
+		    const struct shunt_node *dst)
 {
 	if (!dst || r->bin != node->id || dst->context != table_of(r->family, r->proto) ||
 	    r->dst_len != dst->len || !same_bits(bits_at(r->dst), dst))
@@ -95,9 +95,9 @@ static bool belongs(const struct shunt_rule *r, const struct shunt_bin *node,
 	       same_bits(bits_at(r->src), node);
 }
 
-static int check_rule(struct check *c, __u32 unit, const struct shunt_bin *node)
+static int check_rule(struct check *c, __u32 unit, const struct shunt_node *node)
 {
-	const struct shunt_bin *dst = is_dst(node) ? node : parent_of(c, node);
+	const struct shunt_node *dst = is_dst(node) ? node : parent_of(c, node);
 	const struct shunt_rule *r;
 	int error = check_claim(c, unit, 2);
 
@@ -106,14 +106,14 @@ static int check_rule(struct check *c, __u32 unit, const struct shunt_bin *node)
 	r = rule_in(c->s, unit);
 	if (!belongs(r, node, dst))
 		return check_wrong(c, "a rule is at a node of other packets", unit);
-	if (*r->ifname && !scope_is_known(c->s, r))
+	if (*r->ifname && !rule_iface_is_registered(c->s, r))
 		return check_wrong(c, "the interface of a rule is not listed", unit);
 	c->rules++;
 	return check_counters(c, r, unit);
 }
 
 int check_rules(struct check *c, const __u32 *rule, __u32 count,
-		       const struct shunt_bin *node)
+		       const struct shunt_node *node)
 {
 	__u32 i;
 	int error;
@@ -130,13 +130,13 @@ int check_rules(struct check *c, const __u32 *rule, __u32 count,
 
 bool check_list_is_inside(struct check *c, __u32 unit)
 {
-	const struct shunt_list *list = check_is_inside(c, unit, 1) ? store_at(c->s, unit, 1) : NULL;
+	const struct shunt_rule_list *list = check_is_inside(c, unit, 1) ? store_at(c->s, unit, 1) : NULL;
 
 	return list && list->count && list->count < 16 * c->top &&
 	       check_is_inside(c, unit, units_for(list->count + 1, 16));
 }
 
-int check_list(struct check *c, __u32 unit, const struct shunt_bin *node,
+int check_list(struct check *c, __u32 unit, const struct shunt_node *node,
 		      const __u32 **ret, __u32 *ret_count)
 {
 	int error = check_list_is_inside(c, unit) ? 0 : check_wrong(c, "no list of rules", unit);
@@ -149,7 +149,7 @@ int check_list(struct check *c, __u32 unit, const struct shunt_bin *node,
 }
 
 static int check_range(struct check *c, const struct shunt_range *range,
-		       const struct shunt_range *before, const struct shunt_bin *node)
+		       const struct shunt_range *before, const struct shunt_node *node)
 {
 	const struct shunt_rule *r;
 	int error = check_rule(c, range->rule, node);
@@ -164,9 +164,9 @@ static int check_range(struct check *c, const struct shunt_range *range,
 	return 0;
 }
 
-static int check_ranges(struct check *c, const struct shunt_bin *node)
+static int check_ranges(struct check *c, const struct shunt_node *node)
 {
-	const struct shunt_ranges *ranges;
+	const struct shunt_port_table *ranges;
 	const struct shunt_range *range;
 	__u32 i, count;
 	int error;
@@ -191,11 +191,11 @@ static int check_ranges(struct check *c, const struct shunt_bin *node)
 	return error;
 }
 
-static int check_loose(struct check *c, const struct shunt_bin *node)
+static int check_loose(struct check *c, const struct shunt_node *node)
 {
 	const __u32 *rule;
 	__u32 i, count;
-	int error = check_list(c, node->loose, node, &rule, &count);
+	int error = check_list(c, node->port_pair_rules, node, &rule, &count);
 
 	for (i = 0; i < count && !error; i++)
 		if (!is_loose(rule_in(c->s, rule[i])))
@@ -203,16 +203,16 @@ static int check_loose(struct check *c, const struct shunt_bin *node)
 	return error;
 }
 
-static int check_small(struct check *c, const struct shunt_bin *node, __u32 unit)
+static int check_small(struct check *c, const struct shunt_node *node, __u32 unit)
 {
 	__u32 i, count = small_count(node);
 	int error = 0;
 
-	for (i = count; i < SHUNT_SMALL; i++)
-		if (node->small[i].rule || node->small[i].low || node->small[i].high)
+	for (i = count; i < SHUNT_INLINE_RULES; i++)
+		if (node->inline_rules[i].rule || node->inline_rules[i].low || node->inline_rules[i].high)
 			return check_wrong(c, "a node has rules behind its last one", unit);
 	for (i = 0; i < count && !error; i++)
-		error = check_range(c, &node->small[i], i ? &node->small[i - 1] : NULL, node);
+		error = check_range(c, &node->inline_rules[i], i ? &node->inline_rules[i - 1] : NULL, node);
 	return error;
 }
 
@@ -227,7 +227,7 @@ static __u32 filter_value(struct store *s, __u32 context, __u32 level, struct bi
 }
 
 /* Whether a search gets to know the prefix of the node. */
-static bool in_filter(struct store *s, const struct shunt_bin *node, bool v6, __u32 levels)
+static bool in_filter(struct store *s, const struct shunt_node *node, bool v6, __u32 levels)
 {
 	const struct bits p = { node->hi, node->lo };
 	__u32 mark, level;
@@ -244,7 +244,7 @@ static bool in_filter(struct store *s, const struct shunt_bin *node, bool v6, __
 	return true;
 }
 
-static bool has_length(const struct store *s, const struct shunt_bin *node)
+static bool has_length(const struct store *s, const struct shunt_node *node)
 {
 	const __u64 hi = s->lengths->of[node->context].hi, lo = s->lengths->of[node->context].lo;
 
@@ -253,9 +253,9 @@ static bool has_length(const struct store *s, const struct shunt_bin *node)
 	return node->len > 64 ? lo >> (node->len - 65) & 1 : hi >> (node->len - 1) & 1;
 }
 
-static int check_prefix(struct check *c, const struct shunt_bin *node, __u32 unit)
+static int check_prefix(struct check *c, const struct shunt_node *node, __u32 unit)
 {
-	const struct shunt_bin *dst = is_dst(node) ? node : parent_of(c, node);
+	const struct shunt_node *dst = is_dst(node) ? node : parent_of(c, node);
 	const struct bits p = { node->hi, node->lo };
 	bool v6;
 
@@ -269,28 +269,28 @@ static int check_prefix(struct check *c, const struct shunt_bin *node, __u32 uni
 		return check_wrong(c, "the prefix of a node is not in the filter", unit);
 	if (node == dst && !has_length(c->s, node))
 		return check_wrong(c, "the prefix length of a node is not listed", unit);
-	if (node != dst && node->ifindex && !dst->bound)
+	if (node != dst && node->ifindex && !dst->has_iface_nodes)
 		return check_wrong(c, "a node does not tell of its interfaces", unit);
 	return 0;
 }
 
 int check_node(struct check *c, __u32 slot, __u32 unit)
 {
-	const struct shunt_bin *node = store_at(c->s, unit, 1);
+	const struct shunt_node *node = store_at(c->s, unit, 1);
 	const struct bits p = { node->hi, node->lo };
 	int error = check_claim(c, unit, 1);
 
 	if (error)
 		return error;
-	if (place_of(c->s, bin_hash(c->s->head->seed, node->context, node->len, node->ifindex, p)).slot !=
+	if (place_of(c->s, node_hash(c->s->head->seed, node->context, node->len, node->ifindex, p)).slot !=
 	    slot)
 		return check_wrong(c, "no search comes to the node", unit);
 	error = check_prefix(c, node, unit);
-	if (!error && !node->cells)
+	if (!error && !node->port_index_id)
 		return check_small(c, node, unit);
 	if (!error && node->ranges)
 		error = check_ranges(c, node);
-	if (!error && node->loose)
+	if (!error && node->port_pair_rules)
 		error = check_loose(c, node);
 	return error;
 }

@@ -15,7 +15,7 @@ struct check {
 	__u32 top;       /* or from this one on */
 	__u8 *claimed;   /* some object has the unit */
 	__u32 *node;     /* by id of a node: its unit; 0: there is none */
-	__u8 *tally;     /* by counters: 1 some rule's, 2 free */
+	__u8 *counters;     /* by counters: 1 some rule's, 2 free */
 	__u32 rules;
 	char *fault;     /* what is not in order */
 };
@@ -31,11 +31,11 @@ bool check_is_inside(const struct check *c, __u32 unit, __u32 count);
 int check_claim(struct check *c, __u32 unit, __u32 count);
 
 /* count rules of a node, in order of precedence. */
-int check_rules(struct check *c, const __u32 *rule, __u32 count, const struct shunt_bin *node);
+int check_rules(struct check *c, const __u32 *rule, __u32 count, const struct shunt_node *node);
 
 /* A list of them, which *ret points to then. */
 bool check_list_is_inside(struct check *c, __u32 unit);
-int check_list(struct check *c, __u32 unit, const struct shunt_bin *node, const __u32 **ret,
+int check_list(struct check *c, __u32 unit, const struct shunt_node *node, const __u32 **ret,
 	       __u32 *ret_count);
 
 /* The node that a slot of the index leads to; c->node has all of them. */

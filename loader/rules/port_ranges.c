@@ -103,7 +103,7 @@ static __u32 index_of(const __u32 *port, __u32 count, __u32 wanted)
 /* The steps of some ranges, which stand in order of precedence: each takes
  * the ports that are still free. step has room for two for each range and two
  * more. Returns how many there are, 0 if there is no memory. */
-static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shunt_step *step)
+static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shunt_port_step *step)
 {
 	_cleanup_free_ __u32 *port = malloc((2 * count + 1) * sizeof(*port));
 	_cleanup_free_ __u32 *next = malloc((2 * count + 2) * sizeof(*next));
@@ -131,7 +131,7 @@ static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shu
 		}
 	for (i = 0; i < ports && port[i] < PORTS; i++)
 		if (!steps || owner[i] != step[steps - 1].rule)
-			step[steps++] = (struct shunt_step){ port[i], owner[i] };
+			step[steps++] = (struct shunt_port_step){ port[i], owner[i] };
 	return steps;
 }
 
@@ -145,8 +145,8 @@ static __u32 lane_shift(__u32 steps)
 	return shift;
 }
 
-static void make_lanes(const struct shunt_step *step, __u32 steps, __u32 shift,
-		       struct shunt_lane *lane)
+static void make_lanes(const struct shunt_port_step *step, __u32 steps, __u32 shift,
+		       struct shunt_port_hint *lane)
 {
 	__u32 i, at = 0;
 
@@ -163,9 +163,9 @@ static void make_lanes(const struct shunt_step *step, __u32 steps, __u32 shift,
 __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 {
 	_cleanup_free_ struct shunt_range *range = calloc(count + 1, sizeof(*range));
-	_cleanup_free_ struct shunt_step *step = calloc(2 * count + 2, sizeof(*step));
+	_cleanup_free_ struct shunt_port_step *step = calloc(2 * count + 2, sizeof(*step));
 	__u32 i, unit, steps, shift, step_units, lane_units, range_units;
-	struct shunt_ranges *ranges;
+	struct shunt_port_table *ranges;
 
 	if (!count || !range || !step)
 		return 0;
@@ -195,7 +195,7 @@ __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 
 const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count)
 {
-	struct shunt_ranges *ranges = unit ? store_at(s, unit, 1) : NULL;
+	struct shunt_port_table *ranges = unit ? store_at(s, unit, 1) : NULL;
 
 	*ret_count = ranges ? ranges->ranges : 0;
 	return ranges ? store_at(s, ranges->first_range, units_for(*ret_count, PER_UNIT)) : NULL;
@@ -203,7 +203,7 @@ const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_co
 
 __u32 ranges_units(struct store *s, __u32 unit)
 {
-	const struct shunt_ranges *ranges = store_at(s, unit, 1);
+	const struct shunt_port_table *ranges = store_at(s, unit, 1);
 
 	return 1 + units_for(ranges->steps, PER_UNIT) +
 	       units_for(PORTS >> (ranges->shift & 31), PER_UNIT) + units_for(ranges->ranges, PER_UNIT);
@@ -211,12 +211,12 @@ __u32 ranges_units(struct store *s, __u32 unit)
 
 bool ranges_are_compiled(struct store *s, __u32 unit)
 {
-	const struct shunt_ranges *ranges = store_at(s, unit, 1);
+	const struct shunt_port_table *ranges = store_at(s, unit, 1);
 	const __u32 count = ranges->ranges, lanes = PORTS >> (ranges->shift & 31);
 	const __u32 step_units = units_for(ranges->steps, PER_UNIT);
 	const __u32 lane_units = units_for(lanes, PER_UNIT);
-	_cleanup_free_ struct shunt_step *step = calloc(2 * (size_t)count + 2, sizeof(*step));
-	_cleanup_free_ struct shunt_lane *lane = calloc(lanes + 1, sizeof(*lane));
+	_cleanup_free_ struct shunt_port_step *step = calloc(2 * (size_t)count + 2, sizeof(*step));
+	_cleanup_free_ struct shunt_port_hint *lane = calloc(lanes + 1, sizeof(*lane));
 	const struct shunt_range *range;
 	__u32 steps, read;
 

@@ -43,11 +43,11 @@ bool is_loose(const struct shunt_rule *r);
 void set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
 		struct rule_set *to);
 
-/* Writes a struct shunt_list: its unit, or 0 if there is no room or no rule. */
+/* Writes a struct shunt_rule_list: its unit, or 0 if there is no room or no rule. */
 __u32 list_write(struct store *s, const __u32 *rule, __u32 count);
 const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count);
 
-/* The same for a struct shunt_ranges. */
+/* The same for a struct shunt_port_table. */
 __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count);
 const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count);
 

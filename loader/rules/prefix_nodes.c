@@ -26,21 +26,21 @@
 
 static void change_done(struct store *s)
 {
-	struct shunt_book *b = s->book;
+	struct shunt_store_journal *b = s->book;
 
 	b->rules = b->change_rules;
-	if (b->change_tally)
-		tally_free(s, b->change_tally - 1);
+	if (b->change_counters)
+		counters_free(s, b->change_counters - 1);
 	__atomic_store_n(&b->change_slot, 0, __ATOMIC_SEQ_CST);
 }
 
 static void publish(struct store *s, __u32 slot, __u64 hash, __u32 value,
-		    const struct outcome *o)
+		    const struct journal_entry *o)
 {
-	struct shunt_book *b = s->book;
+	struct shunt_store_journal *b = s->book;
 
 	b->change_rules = b->rules + o->rules;
-	b->change_tally = o->frees ? o->tally + 1 : 0;
+	b->change_counters = o->frees ? o->counters + 1 : 0;
 	b->change_value = (__u64)tag_of(hash) << 32 | value;
 	__atomic_store_n(&b->change_slot, slot + 1, __ATOMIC_SEQ_CST);
 	slot_set(s, SLOTS_INDEX, slot, hash, value);
@@ -49,7 +49,7 @@ static void publish(struct store *s, __u32 slot, __u64 hash, __u32 value,
 
 void change_repair(struct store *s)
 {
-	struct shunt_book *b = s->book;
+	struct shunt_store_journal *b = s->book;
 
 	if (!b->change_slot)
 		return;
@@ -91,7 +91,7 @@ static void length_known(struct store *s, __u32 table, __u32 len)
 		__atomic_store_n(hi, *hi | 1ULL << (len - 1), __ATOMIC_RELEASE);
 	else
 		s->head->any[table] = 1;
-	s->head->few[table] = ones(*hi) + ones(*lo) <= ones(s->head->levels[table]) + 1;
+	s->head->try_all_lengths[table] = ones(*hi) + ones(*lo) <= ones(s->head->levels[table]) + 1;
 }
 
 static struct bin_key dst_key(const struct shunt_rule *r)
@@ -120,12 +120,12 @@ bool has_src_bin(const struct shunt_rule *r)
 
 static __u64 hash_of(struct store *s, const struct bin_key *k)
 {
-	return bin_hash(s->head->seed, k->context, k->len, k->ifindex, k->p);
+	return node_hash(s->head->seed, k->context, k->len, k->ifindex, k->p);
 }
 
-struct place place_of(struct store *s, __u64 hash)
+struct index_ref place_of(struct store *s, __u64 hash)
 {
-	struct place p = { .hash = hash };
+	struct index_ref p = { .hash = hash };
 
 	p.slot = slot_find(s, SLOTS_INDEX, hash, &p.room);
 	if (p.slot != NO_SLOT)
@@ -137,16 +137,16 @@ struct place place_of(struct store *s, __u64 hash)
 
 /* -EAGAIN: another key has the same tag, or there is no slot; another store
  * will do. */
-static int bin_find(struct store *s, const struct bin_key *k, struct place *ret_place,
-		    struct shunt_bin **ret)
+static int bin_find(struct store *s, const struct bin_key *k, struct index_ref *ret_place,
+		    struct shunt_node **ret)
 {
-	struct shunt_bin *bin = NULL;
-	struct place p = place_of(s, hash_of(s, k));
+	struct shunt_node *bin = NULL;
+	struct index_ref p = place_of(s, hash_of(s, k));
 
 	if (p.value) {
-		if ((p.value & SHUNT_KIND) != SHUNT_BIN)
+		if ((p.value & SLOT_KIND_MASK) != SLOT_NODE)
 			return -EAGAIN;
-		bin = store_at(s, p.value & ~SHUNT_KIND, 1);
+		bin = store_at(s, p.value & ~SLOT_KIND_MASK, 1);
 		if (bin->context != k->context || bin->len != k->len ||
 		    bin->ifindex != k->ifindex || bin->hi != k->p.hi || bin->lo != k->p.lo)
 			return -EAGAIN;
@@ -190,15 +190,15 @@ static int prefix_known(struct store *s, const struct bin_key *k, bool v6, __u32
 	return error;
 }
 
-static struct shunt_bin *bin_new(struct store *s, const struct bin_key *k)
+static struct shunt_node *bin_new(struct store *s, const struct bin_key *k)
 {
 	__u32 unit = store_take(s, 1);
-	struct shunt_bin *bin;
+	struct shunt_node *bin;
 
 	if (!unit)
 		return NULL;
 	bin = store_at(s, unit, 1);
-	*bin = (struct shunt_bin){
+	*bin = (struct shunt_node){
 		.id = unit,
 		.context = k->context,
 		.hi = k->p.hi,
@@ -211,8 +211,8 @@ static struct shunt_bin *bin_new(struct store *s, const struct bin_key *k)
 
 /* The bin of r's destination, made if need be: a new one is not yet in the
  * index. */
-static int dst_bin(struct store *s, const struct shunt_rule *r, struct place *ret_place,
-		   struct shunt_bin **ret)
+static int dst_bin(struct store *s, const struct shunt_rule *r, struct index_ref *ret_place,
+		   struct shunt_node **ret)
 {
 	struct bin_key k = dst_key(r);
 	int error = bin_find(s, &k, ret_place, ret);
@@ -227,11 +227,11 @@ static int dst_bin(struct store *s, const struct shunt_rule *r, struct place *re
 	return *ret ? 0 : -EAGAIN;
 }
 
-int rule_bin(struct store *s, const struct shunt_rule *r, struct place *ret_place,
-	     struct shunt_bin **ret)
+int rule_bin(struct store *s, const struct shunt_rule *r, struct index_ref *ret_place,
+	     struct shunt_node **ret)
 {
-	static const struct outcome nothing;
-	struct shunt_bin *dst, *bin;
+	static const struct journal_entry nothing;
+	struct shunt_node *dst, *bin;
 	struct bin_key k;
 	int error = dst_bin(s, r, ret_place, &dst);
 
@@ -242,7 +242,7 @@ int rule_bin(struct store *s, const struct shunt_rule *r, struct place *ret_plac
 		return 0;
 	}
 	if (!ret_place->value)
-		publish(s, ret_place->room, ret_place->hash, SHUNT_BIN | dst->id, &nothing);
+		publish(s, ret_place->room, ret_place->hash, SLOT_NODE | dst->id, &nothing);
 	k = src_key(r, dst->id, r->ifindex);
 	error = bin_find(s, &k, ret_place, &bin);
 	if (error)
@@ -252,24 +252,24 @@ int rule_bin(struct store *s, const struct shunt_rule *r, struct place *ret_plac
 		bin = error ? NULL : bin_new(s, &k);
 	}
 	if (k.ifindex)
-		__atomic_store_n(&dst->bound, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&dst->has_iface_nodes, 1, __ATOMIC_RELEASE);
 	*ret = bin;
 	return bin ? 0 : -EAGAIN;
 }
 
-__u32 small_count(const struct shunt_bin *bin)
+__u32 small_count(const struct shunt_node *bin)
 {
 	__u32 i = 0;
 
-	while (i < SHUNT_SMALL && bin->small[i].rule)
+	while (i < SHUNT_INLINE_RULES && bin->inline_rules[i].rule)
 		i++;
 	return i;
 }
 
-struct shunt_bin *bin_copy(struct store *s, struct shunt_bin *bin, const struct place *p,
+struct shunt_node *bin_copy(struct store *s, struct shunt_node *bin, const struct index_ref *p,
 			   __u32 *ret_unit)
 {
-	struct shunt_bin *copy;
+	struct shunt_node *copy;
 	__u32 unit;
 
 	if (!p->value) {
@@ -281,23 +281,23 @@ struct shunt_bin *bin_copy(struct store *s, struct shunt_bin *bin, const struct 
 		return NULL;
 	copy = store_at(s, unit, 1);
 	*copy = *bin;
-	memset(copy->small, 0, sizeof(copy->small));
+	memset(copy->inline_rules, 0, sizeof(copy->inline_rules));
 	*ret_unit = unit;
 	return copy;
 }
 
-int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct place *ret)
+int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct index_ref *ret)
 {
-	struct place p = place_of(s, cell_hash(s->head->seed, cells, port));
-	__u32 count, unit = p.value & ~SHUNT_KIND;
+	struct index_ref p = place_of(s, port_hash(s->head->seed, cells, port));
+	__u32 count, unit = p.value & ~SLOT_KIND_MASK;
 	const struct shunt_rule *r;
 
 	if (!p.value && p.room == NO_SLOT)
 		return -EAGAIN;
 	if (p.value) {
-		if ((p.value & SHUNT_KIND) == SHUNT_BIN)
+		if ((p.value & SLOT_KIND_MASK) == SLOT_NODE)
 			return -EAGAIN;
-		if ((p.value & SHUNT_KIND) == SHUNT_LIST)
+		if ((p.value & SLOT_KIND_MASK) == SLOT_LIST)
 			unit = *list_read(s, unit, &count);
 		r = rule_in(s, unit);
 		if (r->bin != bin_id || r->dport_low != port)
@@ -313,16 +313,16 @@ static __u32 cell_value(struct store *s, const struct rule_set *set)
 	__u32 unit;
 
 	if (set->count == 1)
-		return SHUNT_RULE | set->rule[0];
+		return SLOT_RULE | set->rule[0];
 	unit = list_write(s, set->rule, set->count);
-	return unit ? SHUNT_LIST | unit : 0;
+	return unit ? SLOT_LIST | unit : 0;
 }
 
-static int cells_write(struct store *s, const struct shunt_bin *bin, const __u32 *rule,
+static int cells_write(struct store *s, const struct shunt_node *bin, const __u32 *rule,
 		       __u32 count)
 {
 	struct rule_set set;
-	struct place p;
+	struct index_ref p;
 	__u32 i, n, port, value;
 	int error;
 
@@ -333,7 +333,7 @@ static int cells_write(struct store *s, const struct shunt_bin *bin, const __u32
 		for (n = 1; i + n < count && rule_in(s, rule[i + n])->dport_low == port; n++)
 			;
 		set = (struct rule_set){ (__u32 *)rule + i, n };
-		error = cell_find(s, bin->cells, bin->id, port, &p);
+		error = cell_find(s, bin->port_index_id, bin->id, port, &p);
 		if (error)
 			return error;
 		value = cell_value(s, &set);
@@ -354,16 +354,16 @@ static int by_port(const void *a, const void *b)
 	return r->dport_low - q->dport_low ?: rule_compare(r, q);
 }
 
-int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *rule,
+int bin_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
 	     __u32 count)
 {
 	_cleanup_free_ __u32 *single = NULL, *range = NULL, *loose = NULL;
 	__u32 i, singles = 0, ranges = 0, looses = 0;
 	const struct shunt_rule *r;
 
-	if (count <= SHUNT_SMALL) {
+	if (count <= SHUNT_INLINE_RULES) {
 		for (i = 0; i < count; i++)
-			copy->small[i] = range_of(s, rule[i]);
+			copy->inline_rules[i] = range_of(s, rule[i]);
 		return 0;
 	}
 	single = malloc(count * sizeof(*single));
@@ -381,49 +381,49 @@ int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *r
 			range[ranges++] = rule[i];
 	}
 	/* never used before, so no cells are there that a killed command left */
-	copy->cells = unit;
+	copy->port_index_id = unit;
 	sorting = s;
 	sort_array(single, singles, sizeof(*single), by_port);
 	copy->ranges = ranges_write(s, range, ranges);
-	copy->loose = list_write(s, loose, looses);
-	if ((ranges && !copy->ranges) || (looses && !copy->loose))
+	copy->port_pair_rules = list_write(s, loose, looses);
+	if ((ranges && !copy->ranges) || (looses && !copy->port_pair_rules))
 		return -EAGAIN;
 	return cells_write(s, copy, single, singles);
 }
 
-static int change_small(struct store *s, struct shunt_bin *bin, struct place *p, __u32 add,
-			__u32 del, const struct outcome *o)
+static int change_small(struct store *s, struct shunt_node *bin, struct index_ref *p, __u32 add,
+			__u32 del, const struct journal_entry *o)
 {
-	__u32 i, unit, now[SHUNT_SMALL], rule[SHUNT_SMALL + 1];
+	__u32 i, unit, now[SHUNT_INLINE_RULES], rule[SHUNT_INLINE_RULES + 1];
 	struct rule_set set = { .rule = rule };
-	struct shunt_bin *copy = bin_copy(s, bin, p, &unit);
+	struct shunt_node *copy = bin_copy(s, bin, p, &unit);
 	int error;
 
 	if (!copy)
 		return -EAGAIN;
 	for (i = 0; i < small_count(bin); i++)
-		now[i] = bin->small[i].rule;
+		now[i] = bin->inline_rules[i].rule;
 	set_change(s, now, i, add, del, &set);
 	error = bin_fill(s, copy, unit, set.rule, set.count);
 	if (!error)
-		publish(s, p->value ? p->slot : p->room, p->hash, SHUNT_BIN | unit, o);
+		publish(s, p->value ? p->slot : p->room, p->hash, SLOT_NODE | unit, o);
 	return error;
 }
 
-static int change_cell(struct store *s, const struct shunt_bin *bin, __u16 port, __u32 add,
-		       __u32 del, const struct outcome *o)
+static int change_cell(struct store *s, const struct shunt_node *bin, __u16 port, __u32 add,
+		       __u32 del, const struct journal_entry *o)
 {
 	_cleanup_free_ __u32 *rule = NULL;
 	__u32 one, value = 0, count = 0;
 	const __u32 *now = &one;
 	struct rule_set set;
-	struct place p;
-	int error = cell_find(s, bin->cells, bin->id, port, &p);
+	struct index_ref p;
+	int error = cell_find(s, bin->port_index_id, bin->id, port, &p);
 
 	if (error)
 		return error;
-	one = p.value & ~SHUNT_KIND;
-	if ((p.value & SHUNT_KIND) == SHUNT_LIST)
+	one = p.value & ~SLOT_KIND_MASK;
+	if ((p.value & SLOT_KIND_MASK) == SLOT_LIST)
 		now = list_read(s, one, &count);
 	else
 		count = !!p.value;
@@ -440,17 +440,17 @@ static int change_cell(struct store *s, const struct shunt_bin *bin, __u16 port,
 	return 0;
 }
 
-static int change_ranges(struct store *s, struct shunt_bin *bin, struct place *p, bool loose,
-			 __u32 add, __u32 del, const struct outcome *o)
+static int change_ranges(struct store *s, struct shunt_node *bin, struct index_ref *p, bool loose,
+			 __u32 add, __u32 del, const struct journal_entry *o)
 {
 	_cleanup_free_ __u32 *now = NULL, *rule = NULL;
 	const struct shunt_range *range;
-	struct shunt_bin *copy;
+	struct shunt_node *copy;
 	struct rule_set set;
 	const __u32 *list;
 	__u32 i, unit, count, *to;
 
-	list = list_read(s, bin->loose, &count);
+	list = list_read(s, bin->port_pair_rules, &count);
 	range = loose ? NULL : ranges_read(s, bin->ranges, &count);
 	now = malloc((count + 1) * sizeof(*now));
 	set.rule = rule = malloc((count + 1) * sizeof(*rule));
@@ -463,21 +463,21 @@ static int change_ranges(struct store *s, struct shunt_bin *bin, struct place *p
 	if (!copy)
 		return -EAGAIN;
 	copy->ranges = bin->ranges;
-	copy->loose = bin->loose;
-	to = loose ? &copy->loose : &copy->ranges;
+	copy->port_pair_rules = bin->port_pair_rules;
+	to = loose ? &copy->port_pair_rules : &copy->ranges;
 	*to = loose ? list_write(s, set.rule, set.count) : ranges_write(s, set.rule, set.count);
 	if (set.count && !*to)
 		return -EAGAIN;
-	publish(s, p->slot, p->hash, SHUNT_BIN | unit, o);
+	publish(s, p->slot, p->hash, SLOT_NODE | unit, o);
 	return 0;
 }
 
-int bin_change(struct store *s, struct shunt_bin *bin, struct place *p, __u32 add,
-	       __u32 del, const struct outcome *o)
+int bin_change(struct store *s, struct shunt_node *bin, struct index_ref *p, __u32 add,
+	       __u32 del, const struct journal_entry *o)
 {
 	const struct shunt_rule *r = rule_in(s, add ? add : del);
 
-	if (!bin->cells)
+	if (!bin->port_index_id)
 		return change_small(s, bin, p, add, del, o);
 	if (is_single(r))
 		return change_cell(s, bin, r->dport_low, add, del, o);
@@ -486,20 +486,20 @@ int bin_change(struct store *s, struct shunt_bin *bin, struct place *p, __u32 ad
 
 /* A rule is named by its interface's name, but found by the index that the
  * interface had when the rule was made. */
-struct shunt_scope *scope_at(struct store *s, __u32 i)
+struct shunt_rule_iface *rule_iface_at(struct store *s, __u32 i)
 {
-	struct shunt_scope *two = store_at(s, s->head->scopes + i / 2, 1);
+	struct shunt_rule_iface *two = store_at(s, s->head->ifaces + i / 2, 1);
 
 	return two + i % 2;
 }
 
-bool scope_is_known(struct store *s, const struct shunt_rule *r)
+bool rule_iface_is_registered(struct store *s, const struct shunt_rule *r)
 {
-	const struct shunt_scope *scope;
+	const struct shunt_rule_iface *scope;
 	__u32 i;
 
-	for (i = 0; i < s->head->scope_count; i++) {
-		scope = scope_at(s, i);
+	for (i = 0; i < s->head->iface_count; i++) {
+		scope = rule_iface_at(s, i);
 		if (scope->ifindex == r->ifindex && !strcmp(scope->ifname, r->ifname))
 			return true;
 	}
@@ -507,24 +507,24 @@ bool scope_is_known(struct store *s, const struct shunt_rule *r)
 }
 
 /* Goes to new units, as everything does; what it had is garbage. */
-int scope_known(struct store *s, const struct shunt_rule *r)
+int register_rule_iface(struct store *s, const struct shunt_rule *r)
 {
-	__u32 unit, count = s->head->scope_count;
-	struct shunt_scope *to;
+	__u32 unit, count = s->head->iface_count;
+	struct shunt_rule_iface *to;
 
-	if (!*r->ifname || scope_is_known(s, r))
+	if (!*r->ifname || rule_iface_is_registered(s, r))
 		return 0;
 	unit = store_take(s, units_for(count + 1, 2));
 	if (!unit)
 		return -EAGAIN;
 	to = store_at(s, unit, units_for(count + 1, 2));
 	if (count)
-		memcpy(to, store_at(s, s->head->scopes, units_for(count, 2)), count * sizeof(*to));
+		memcpy(to, store_at(s, s->head->ifaces, units_for(count, 2)), count * sizeof(*to));
 	to[count].ifindex = r->ifindex;
 	strcpy(to[count].ifname, r->ifname);
 	/* the longer array first: it begins as the shorter one does */
-	__atomic_store_n(&s->head->scopes, unit, __ATOMIC_RELEASE);
-	__atomic_store_n(&s->head->scope_count, count + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->head->ifaces, unit, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->head->iface_count, count + 1, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -551,36 +551,36 @@ static __u32 find_in_ranges(struct store *s, const struct shunt_range *range, __
 	return 0;
 }
 
-static __u32 find_in_bin(struct store *s, const struct shunt_bin *bin,
+static __u32 find_in_bin(struct store *s, const struct shunt_node *bin,
 			 const struct shunt_rule *match)
 {
 	const struct shunt_range *range;
 	const __u32 *list;
-	struct place p;
+	struct index_ref p;
 	__u32 count;
 
-	if (!bin->cells)
-		return find_in_ranges(s, bin->small, small_count(bin), match);
+	if (!bin->port_index_id)
+		return find_in_ranges(s, bin->inline_rules, small_count(bin), match);
 	if (is_loose(match)) {
-		list = list_read(s, bin->loose, &count);
+		list = list_read(s, bin->port_pair_rules, &count);
 		return find_in(s, list, count, match);
 	}
 	if (!is_single(match)) {
 		range = ranges_read(s, bin->ranges, &count);
 		return find_in_ranges(s, range, count, match);
 	}
-	if (cell_find(s, bin->cells, bin->id, match->dport_low, &p) || !p.value)
+	if (cell_find(s, bin->port_index_id, bin->id, match->dport_low, &p) || !p.value)
 		return 0;
-	if ((p.value & SHUNT_KIND) == SHUNT_LIST) {
-		list = list_read(s, p.value & ~SHUNT_KIND, &count);
+	if ((p.value & SLOT_KIND_MASK) == SLOT_LIST) {
+		list = list_read(s, p.value & ~SLOT_KIND_MASK, &count);
 		return find_in(s, list, count, match);
 	}
-	p.value &= ~SHUNT_KIND;
+	p.value &= ~SLOT_KIND_MASK;
 	return find_in(s, &p.value, 1, match);
 }
 
 static bool find_at(struct store *s, const struct bin_key *k, const struct shunt_rule *match,
-		    struct found *ret)
+		    struct rule_ref *ret)
 {
 	if (bin_find(s, k, &ret->place, &ret->bin) || !ret->bin)
 		return false;
@@ -589,12 +589,12 @@ static bool find_at(struct store *s, const struct bin_key *k, const struct shunt
 }
 
 bool find_bound(struct store *s, const struct shunt_rule *match, __u32 ifindex,
-		struct found *ret)
+		struct rule_ref *ret)
 {
 	struct bin_key k = dst_key(match);
-	const struct shunt_scope *scope;
-	struct place place;
-	struct shunt_bin *dst;
+	const struct shunt_rule_iface *scope;
+	struct index_ref place;
+	struct shunt_node *dst;
 	__u32 i;
 
 	if (!has_src_bin(match))
@@ -605,8 +605,8 @@ bool find_bound(struct store *s, const struct shunt_rule *match, __u32 ifindex,
 		k = src_key(match, dst->id, 0);
 		return find_at(s, &k, match, ret);
 	}
-	for (i = 0; i < s->head->scope_count; i++) {
-		scope = scope_at(s, i);
+	for (i = 0; i < s->head->iface_count; i++) {
+		scope = rule_iface_at(s, i);
 		if (strcmp(scope->ifname, match->ifname) ||
 		    (ifindex && scope->ifindex != ifindex))
 			continue;

@@ -12,7 +12,7 @@
 #include "rules/port_ranges.h"
 
 /* A place in the index. */
-struct place {
+struct index_ref {
 	__u64 hash;
 	__u32 slot;       /* NO_SLOT: not there */
 	__u32 room;       /* a slot to be taken for it */
@@ -20,20 +20,20 @@ struct place {
 };
 
 /* Where a rule is. */
-struct found {
-	struct shunt_bin *bin;
-	struct place place; /* of the bin */
+struct rule_ref {
+	struct shunt_node *bin;
+	struct index_ref place; /* of the bin */
 	__u32 rule;         /* unit */
 };
 
 /* What a change does besides: it is noted, so that it can be made good. */
-struct outcome {
+struct journal_entry {
 	int rules;        /* more or less */
 	bool frees;
-	__u32 tally;
+	__u32 counters;
 };
 
-struct place place_of(struct store *s, __u64 hash);
+struct index_ref place_of(struct store *s, __u64 hash);
 
 /* Finishes a change that a killed command had begun. */
 void change_repair(struct store *s);
@@ -44,39 +44,39 @@ bool has_src_bin(const struct shunt_rule *r);
 
 /* The bin for a rule like r, made if need be: then it is not yet in the index,
  * and the place has no value. */
-int rule_bin(struct store *s, const struct shunt_rule *r, struct place *ret_place,
-	     struct shunt_bin **ret);
+int rule_bin(struct store *s, const struct shunt_rule *r, struct index_ref *ret_place,
+	     struct shunt_node **ret);
 
 /* Adds a rule to the bin (add), takes one away (del), or puts one in the place
  * of another that has the same match; 0 stands for none. */
-int bin_change(struct store *s, struct shunt_bin *bin, struct place *p, __u32 add, __u32 del,
-	       const struct outcome *o);
+int bin_change(struct store *s, struct shunt_node *bin, struct index_ref *p, __u32 add, __u32 del,
+	       const struct journal_entry *o);
 
 /* A copy of the bin without its rules, to be filled and entered; the bin
  * itself if nothing leads to it yet. NULL if there is no room. */
-struct shunt_bin *bin_copy(struct store *s, struct shunt_bin *bin, const struct place *p,
+struct shunt_node *bin_copy(struct store *s, struct shunt_node *bin, const struct index_ref *p,
 			   __u32 *ret_unit);
 
 /* Gives such a copy, which is at unit, its rules: in order of precedence. */
-int bin_fill(struct store *s, struct shunt_bin *copy, __u32 unit, const __u32 *rule,
+int bin_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
 	     __u32 count);
 
 /* How many rules a bin without cells has. */
-__u32 small_count(const struct shunt_bin *bin);
+__u32 small_count(const struct shunt_node *bin);
 
 /* What is at a port of a bin with cells. */
-int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct place *ret);
+int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct index_ref *ret);
 
 /* An interface that rules name, or named. */
-struct shunt_scope *scope_at(struct store *s, __u32 i);
+struct shunt_rule_iface *rule_iface_at(struct store *s, __u32 i);
 
-bool scope_is_known(struct store *s, const struct shunt_rule *r);
+bool rule_iface_is_registered(struct store *s, const struct shunt_rule *r);
 
 /* Notes the interface of a rule. */
-int scope_known(struct store *s, const struct shunt_rule *r);
+int register_rule_iface(struct store *s, const struct shunt_rule *r);
 
 /* Finds the rule with the same match; with an ifindex, only if it has that. */
 bool find_bound(struct store *s, const struct shunt_rule *match, __u32 ifindex,
-		struct found *ret);
+		struct rule_ref *ret);
 
 #endif

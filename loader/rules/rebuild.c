@@ -14,7 +14,7 @@
 #include "util/log.h"
 #include "util/options.h"
 
-static void collect(struct store *s, struct all *all, const __u32 *rule, __u32 count)
+static void collect(struct store *s, struct rule_list *all, const __u32 *rule, __u32 count)
 {
 	__u32 i;
 
@@ -25,7 +25,7 @@ static void collect(struct store *s, struct all *all, const __u32 *rule, __u32 c
 	}
 }
 
-static void collect_ranges(struct store *s, struct all *all, const struct shunt_range *range,
+static void collect_ranges(struct store *s, struct rule_list *all, const struct shunt_range *range,
 			   __u32 count)
 {
 	__u32 i;
@@ -34,17 +34,17 @@ static void collect_ranges(struct store *s, struct all *all, const struct shunt_
 		collect(s, all, &range[i].rule, 1);
 }
 
-static void collect_bin(struct store *s, struct all *all, const struct shunt_bin *bin)
+static void collect_bin(struct store *s, struct rule_list *all, const struct shunt_node *bin)
 {
 	const struct shunt_range *range;
 	const __u32 *list;
 	__u32 count;
 
-	if (!bin->cells) {
-		collect_ranges(s, all, bin->small, small_count(bin));
+	if (!bin->port_index_id) {
+		collect_ranges(s, all, bin->inline_rules, small_count(bin));
 		return;
 	}
-	list = list_read(s, bin->loose, &count);
+	list = list_read(s, bin->port_pair_rules, &count);
 	collect(s, all, list, count);
 	range = ranges_read(s, bin->ranges, &count);
 	collect_ranges(s, all, range, count);
@@ -53,36 +53,36 @@ static void collect_bin(struct store *s, struct all *all, const struct shunt_bin
 /* A bin that a killed command did not finish may have left cells. */
 static bool cell_is_linked(struct store *s, __u32 slot, const struct shunt_rule *r)
 {
-	struct found f;
-	struct place p;
+	struct rule_ref f;
+	struct index_ref p;
 
-	return find_bound(s, r, r->ifindex, &f) && f.bin->cells &&
-	       !cell_find(s, f.bin->cells, f.bin->id, r->dport_low, &p) && p.slot == slot;
+	return find_bound(s, r, r->ifindex, &f) && f.bin->port_index_id &&
+	       !cell_find(s, f.bin->port_index_id, f.bin->id, r->dport_low, &p) && p.slot == slot;
 }
 
-static void collect_cell(struct store *s, struct all *all, __u32 slot, __u32 value)
+static void collect_cell(struct store *s, struct rule_list *all, __u32 slot, __u32 value)
 {
-	__u32 first = value & ~SHUNT_KIND, count = 1;
+	__u32 first = value & ~SLOT_KIND_MASK, count = 1;
 	const __u32 *list = &first;
 
-	if ((value & SHUNT_KIND) == SHUNT_LIST)
+	if ((value & SLOT_KIND_MASK) == SLOT_LIST)
 		list = list_read(s, first, &count);
 	if (cell_is_linked(s, slot, rule_in(s, list[0])))
 		collect(s, all, list, count);
 }
 
-int collect_all(struct store *s, struct all *ret)
+int store_rules(struct store *s, struct rule_list *ret)
 {
 	__u32 i, value, slots = slots_count(s, SLOTS_INDEX);
-	struct all all = { .room = s->book->rules };
+	struct rule_list all = { .room = s->book->rules };
 
 	all.rule = calloc(all.room + 1, sizeof(*all.rule));
 	if (!all.rule)
 		return fail(-ENOMEM, "the rules");
 	for (i = 0; i < slots; i++) {
 		value = slot_get(s, SLOTS_INDEX, i);
-		if ((value & SHUNT_KIND) == SHUNT_BIN)
-			collect_bin(s, &all, store_at(s, value & ~SHUNT_KIND, 1));
+		if ((value & SLOT_KIND_MASK) == SLOT_NODE)
+			collect_bin(s, &all, store_at(s, value & ~SLOT_KIND_MASK, 1));
 		else if (value)
 			collect_cell(s, &all, i, value);
 	}
@@ -103,7 +103,7 @@ static bool same_bin(const struct shunt_rule *a, const struct shunt_rule *b)
 }
 
 /* The rules of a bin stand together, in order of precedence. */
-int by_bin(const void *a, const void *b)
+int rule_cmp_by_node(const void *a, const void *b)
 {
 	const struct shunt_rule *const *x = a, *const *y = b;
 	const struct shunt_rule *r = *x, *q = *y;
@@ -162,14 +162,14 @@ static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 to
 static int build_bin(struct store *s, const struct shunt_rule *const *all, __u32 count)
 {
 	_cleanup_free_ __u32 *unit = malloc(count * sizeof(*unit));
-	struct shunt_bin *bin, *copy;
+	struct shunt_node *bin, *copy;
 	struct shunt_rule *to;
-	struct place p;
+	struct index_ref p;
 	__u32 i, at;
 	int error = unit ? rule_bin(s, all[0], &p, &bin) : -ENOMEM;
 
 	for (i = 0; i < count && !error; i++) {
-		error = scope_known(s, all[i]);
+		error = register_rule_iface(s, all[i]);
 		unit[i] = store_take(s, 2);
 		if (!unit[i])
 			return -EAGAIN;
@@ -188,7 +188,7 @@ static int build_bin(struct store *s, const struct shunt_rule *const *all, __u32
 	p = place_of(s, p.hash);
 	if (!p.value && p.room == NO_SLOT)
 		return -EAGAIN;
-	slot_set(s, SLOTS_INDEX, p.value ? p.slot : p.room, p.hash, SHUNT_BIN | at);
+	slot_set(s, SLOTS_INDEX, p.value ? p.slot : p.room, p.hash, SLOT_NODE | at);
 	return 0;
 }
 
@@ -211,8 +211,8 @@ static int build_bins(struct store *s, const struct shunt_rule *const *all, __u3
 /* Notes the tallies that none of the rules has. */
 static int build_free(struct store *s, const struct shunt_rule *const *all, __u32 count)
 {
-	_cleanup_free_ __u8 *taken = calloc(s->book->tally_top + 1, 1);
-	__u32 i, units = units_for(s->book->tally_top + SPARE_TALLIES, 16);
+	_cleanup_free_ __u8 *taken = calloc(s->book->counters_top + 1, 1);
+	__u32 i, units = units_for(s->book->counters_top + SPARE_TALLIES, 16);
 
 	if (!taken)
 		return -ENOMEM;
@@ -221,21 +221,21 @@ static int build_free(struct store *s, const struct shunt_rule *const *all, __u3
 		return -EAGAIN;
 	s->book->free_room = units * 16;
 	for (i = 0; i < count; i++)
-		taken[all[i]->tally] = 1;
-	for (i = 0; i < s->book->tally_top; i++)
+		taken[all[i]->counters] = 1;
+	for (i = 0; i < s->book->counters_top; i++)
 		if (!taken[i])
-			*free_tally(s, s->book->free_count++) = i;
+			*free_counters_at(s, s->book->free_count++) = i;
 	return 0;
 }
 
-int build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret)
+int store_build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret)
 {
 	struct store s;
 	int error = create_for(all, count, top, &s);
 
 	if (error)
 		return error;
-	s.book->tally_top = top;
+	s.book->counters_top = top;
 	error = build_bins(&s, all, count);
 	if (!error)
 		error = build_free(&s, all, count);

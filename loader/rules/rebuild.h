@@ -6,7 +6,7 @@
 #include "rules/rule.h"
 #include "rules/units.h"
 
-struct all {
+struct rule_list {
 	const struct shunt_rule **rule;
 	__u32 count;
 	__u32 room;
@@ -14,14 +14,14 @@ struct all {
 
 /* Sets *ret to the rules, in no order; the array is the caller's to free. 0 or
  * -errno, said. */
-int collect_all(struct store *s, struct all *ret);
+int store_rules(struct store *s, struct rule_list *ret);
 
 /* For sort_array() of pointers: the rules of a bin together. */
-int by_bin(const void *a, const void *b);
+int rule_cmp_by_node(const void *a, const void *b);
 
 /* Writes rules in that order, which have tallies below top, to a new store
  * that nobody sees. 0 or -errno; -EAGAIN and -ENOMEM are unsaid, the former
  * may be tried again. */
-int build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret);
+int store_build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret);
 
 #endif

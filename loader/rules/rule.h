@@ -47,11 +47,11 @@ struct rule_counts {
 	__u64 own;
 	__u64 loops;
 	__u64 resets;
-	__u32 hit;  /* ticks (SHUNT_TICKS): see struct shunt_tally */
+	__u32 hit;  /* ticks (SHUNT_TICKS): see struct shunt_rule_counters */
 	__u32 miss;
 };
 
-/* Reads the words of a rule; bin and tally are 0 in *ret. Says what is wrong
+/* Reads the words of a rule; bin and counters are 0 in *ret. Says what is wrong
  * and returns -EINVAL. */
 int rule_parse(int argc, char **argv, struct shunt_rule *ret);
 

@@ -27,14 +27,14 @@
 static struct store store = { .region = { .fd = -1 } };
 static struct shunt_conf *conf;
 
-static bool find(const struct shunt_rule *match, struct found *ret)
+static bool find(const struct shunt_rule *match, struct rule_ref *ret)
 {
 	return find_bound(&store, match, 0, ret);
 }
 
 const struct shunt_rule *rules_find(const struct shunt_rule *match)
 {
-	struct found f;
+	struct rule_ref f;
 
 	return find(match, &f) ? rule_in(&store, f.rule) : NULL;
 }
@@ -56,7 +56,7 @@ int rules_validate(char ret_fault[STORE_FAULT])
 
 void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)
 {
-	tally_counts(r->tally, ret);
+	counters_read(r->counters, ret);
 }
 
 /* Of the shadowed rules below each of these, too. */
@@ -126,8 +126,8 @@ static int by_order(const void *a, const void *b)
 
 int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
 {
-	struct all all;
-	int error = collect_all(&store, &all);
+	struct rule_list all;
+	int error = store_rules(&store, &all);
 
 	if (error)
 		return error;
@@ -143,7 +143,7 @@ static void sweep(struct store *s)
 	__u32 i;
 
 	for (i = 0; i < s->book->free_count; i++)
-		tally_end(*free_tally(s, i));
+		counters_end(*free_counters_at(s, i));
 	__atomic_store_n(&s->book->sweep, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -156,7 +156,7 @@ static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
 	struct store s;
 
 	while (error == -EAGAIN && tries--)
-		error = build(all, count, top, &s);
+		error = store_build(all, count, top, &s);
 	if (error)
 		return error == -ENOMEM || error == -EAGAIN ?
 		       fail(error, "can't arrange %u rules", count) : error;
@@ -174,13 +174,13 @@ static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
 /* Makes room for more. */
 static int rebuild(void)
 {
-	struct all all;
-	int error = collect_all(&store, &all);
+	struct rule_list all;
+	int error = store_rules(&store, &all);
 
 	if (error)
 		return error;
-	sort_array(all.rule, all.count, sizeof(*all.rule), by_bin);
-	error = install(all.rule, all.count, store.book->tally_top);
+	sort_array(all.rule, all.count, sizeof(*all.rule), rule_cmp_by_node);
+	error = install(all.rule, all.count, store.book->counters_top);
 	free(all.rule);
 	return error;
 }
@@ -196,14 +196,14 @@ static int check_room(__u32 count)
 /* With an ifindex, only the rule that has it. */
 static int try_del(const struct shunt_rule *match, __u32 ifindex, bool frees)
 {
-	struct outcome o = { .rules = -1, .frees = frees };
-	struct found f;
+	struct journal_entry o = { .rules = -1, .frees = frees };
+	struct rule_ref f;
 
 	if (!find_bound(&store, match, ifindex, &f))
 		return -ENOENT;
 	if (!slots_have_room(&store, SLOTS_INDEX, 4))
 		return -EAGAIN;
-	o.tally = rule_in(&store, f.rule)->tally;
+	o.counters = rule_in(&store, f.rule)->counters;
 	return bin_change(&store, f.bin, &f.place, 0, f.rule, &o);
 }
 
@@ -221,16 +221,16 @@ static int take_away(const struct shunt_rule *match, __u32 ifindex, bool frees)
 
 /* Writes the rule and puts it in force, in the place of was if that is not 0:
  * a rule of the same bin. */
-static int write_rule(const struct shunt_rule *r, __u32 tally, __u32 was)
+static int write_rule(const struct shunt_rule *r, __u32 counters, __u32 was)
 {
-	struct outcome o = { .rules = !was };
-	struct shunt_bin *bin;
+	struct journal_entry o = { .rules = !was };
+	struct shunt_node *bin;
 	struct shunt_rule *to;
-	struct place p;
+	struct index_ref p;
 	__u32 unit;
 	int error;
 
-	error = scope_known(&store, r);
+	error = register_rule_iface(&store, r);
 	if (!error)
 		error = rule_bin(&store, r, &p, &bin);
 	if (error)
@@ -241,16 +241,16 @@ static int write_rule(const struct shunt_rule *r, __u32 tally, __u32 was)
 	to = rule_in(&store, unit);
 	*to = *r;
 	to->bin = bin->id;
-	to->tally = tally;
+	to->counters = counters;
 	return bin_change(&store, bin, &p, unit, was, &o);
 }
 
 #define NEW_TALLY 0xffffffff
 
-static int try_put(const struct shunt_rule *r, __u32 tally)
+static int try_put(const struct shunt_rule *r, __u32 counters)
 {
-	bool new = tally == NEW_TALLY;
-	struct found f;
+	bool new = counters == NEW_TALLY;
+	struct rule_ref f;
 	__u32 was = find_bound(&store, r, r->ifindex, &f) ? f.rule : 0;
 	int error;
 
@@ -258,25 +258,25 @@ static int try_put(const struct shunt_rule *r, __u32 tally)
 	    !slots_have_room(&store, SLOTS_FILTER, 16))
 		return -EAGAIN;
 	if (new) {
-		error = tally_take(&store, &tally);
+		error = counters_take(&store, &counters);
 		if (error)
 			return error;
 	}
-	error = write_rule(r, tally, was);
+	error = write_rule(r, counters, was);
 	if (error && new)
-		tally_free(&store, tally);
+		counters_free(&store, counters);
 	else if (!new)
-		tally_touch(tally);
+		counters_reset_miss(counters);
 	return error;
 }
 
-/* A new store would take a tally that no rule has yet for a free one, so it is
+/* A new store would take counters that no rule has yet for free ones, so they are
  * taken when there is room for the rule. */
-static int put(const struct shunt_rule *r, __u32 tally)
+static int put(const struct shunt_rule *r, __u32 counters)
 {
 	int error, tries = BUILD_TRIES;
 
-	while ((error = try_put(r, tally)) == -EAGAIN && tries--) {
+	while ((error = try_put(r, counters)) == -EAGAIN && tries--) {
 		error = rebuild();
 		if (error)
 			return error;
@@ -289,7 +289,7 @@ static int put(const struct shunt_rule *r, __u32 tally)
 static int move(const struct shunt_rule *r, const struct shunt_rule *was)
 {
 	struct shunt_rule old = *was;
-	int error = put(r, old.tally);
+	int error = put(r, old.counters);
 
 	return error ? error : take_away(&old, old.ifindex, false);
 }
@@ -305,7 +305,7 @@ static int enter_again(const struct shunt_rule *r, const struct shunt_rule *was)
 {
 	if (was->ifindex != r->ifindex)
 		return move(r, was);
-	return rule_same_effect(was, r) ? 0 : put(r, was->tally);
+	return rule_same_effect(was, r) ? 0 : put(r, was->counters);
 }
 
 static int enter(const struct shunt_rule *r, bool *ret_new)
@@ -358,14 +358,14 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 		copy[i] = *all[i];
 		order[i] = &copy[i];
 		if (was)
-			copy[i].tally = was->tally;
+			copy[i].counters = was->counters;
 		else
-			error = tally_take(&store, &copy[i].tally);
+			error = counters_take(&store, &copy[i].counters);
 	}
 	if (error)
 		return error;
-	sort_array(order, count, sizeof(*order), by_bin);
-	return install(order, count, store.book->tally_top);
+	sort_array(order, count, sizeof(*order), rule_cmp_by_node);
+	return install(order, count, store.book->counters_top);
 }
 
 static bool is_rebound(const char *name, __u32 ifindex)
@@ -379,11 +379,11 @@ static bool is_rebound(const char *name, __u32 ifindex)
 /* Also for interfaces of rules that were rebound or are gone by now. */
 static bool may_rebind(void)
 {
-	const struct shunt_scope *scope;
+	const struct shunt_rule_iface *scope;
 	__u32 i;
 
-	for (i = 0; i < store.head->scope_count; i++) {
-		scope = scope_at(&store, i);
+	for (i = 0; i < store.head->iface_count; i++) {
+		scope = rule_iface_at(&store, i);
 		if (is_rebound(scope->ifname, scope->ifindex))
 			return true;
 	}
@@ -393,14 +393,14 @@ static bool may_rebind(void)
 int rules_rebind(void)
 {
 	_cleanup_free_ struct shunt_rule *copy = NULL;
-	struct all all;
+	struct rule_list all;
 	__u32 i, count = 0;
 	int error = 0;
 	bool new;
 
 	if (!may_rebind())
 		return 0;
-	error = collect_all(&store, &all);
+	error = store_rules(&store, &all);
 	if (error)
 		return error;
 	/* a change may move all of them */
@@ -423,7 +423,7 @@ int rules_flush(void)
 {
 	int error = shadows_clear();
 
-	return error ? error : install(NULL, 0, store.book->tally_top);
+	return error ? error : install(NULL, 0, store.book->counters_top);
 }
 
 int rules_open(void)
@@ -433,7 +433,7 @@ int rules_open(void)
 	conf = conf ? conf : pin_mmap("shunt_conf", NULL);
 	error = conf ? store_open(&store) : -errno;
 	if (!error)
-		error = tallies_open(conf->shards);
+		error = counters_open(conf->shards);
 	if (error)
 		return fail(error, "can't open the rules in '%s'", opt.pin_dir);
 	change_repair(&store);
@@ -445,7 +445,7 @@ int rules_open(void)
 void rules_close(void)
 {
 	store_close(&store);
-	tallies_close();
+	counters_close();
 }
 
 int rules_lock(void)

@@ -17,28 +17,28 @@
 #include "rules/prefix_nodes.h"
 
 /* The node that has the rules of a single port in a slot; NULL if no search comes to it. */
-static const struct shunt_bin *port_owner(struct check *c, __u32 slot, const struct shunt_rule *r)
+static const struct shunt_node *port_owner(struct check *c, __u32 slot, const struct shunt_rule *r)
 {
-	const struct shunt_bin *node;
+	const struct shunt_node *node;
 	__u32 unit = r->bin < c->top ? c->node[r->bin] : 0;
 
 	node = unit ? store_at(c->s, unit, 1) : NULL;
-	if (!node || !node->cells)
+	if (!node || !node->port_index_id)
 		return NULL;
-	return place_of(c->s, cell_hash(c->s->head->seed, node->cells, r->dport_low)).slot == slot ?
+	return place_of(c->s, port_hash(c->s->head->seed, node->port_index_id, r->dport_low)).slot == slot ?
 	       node : NULL;
 }
 
 static int check_port(struct check *c, __u32 slot, __u32 value)
 {
-	const __u32 unit = value & ~SHUNT_KIND, *rule = &unit;
-	const struct shunt_bin *node;
+	const __u32 unit = value & ~SLOT_KIND_MASK, *rule = &unit;
+	const struct shunt_node *node;
 	__u32 i, port, count = 1;
 	int error;
 
-	if ((value & SHUNT_KIND) == SHUNT_LIST && !check_list_is_inside(c, unit))
+	if ((value & SLOT_KIND_MASK) == SLOT_LIST && !check_list_is_inside(c, unit))
 		return check_wrong(c, "no list of rules", unit);
-	if ((value & SHUNT_KIND) == SHUNT_LIST)
+	if ((value & SLOT_KIND_MASK) == SLOT_LIST)
 		rule = list_read(c->s, unit, &count);
 	if (!check_is_inside(c, rule[0], 2))
 		return check_wrong(c, "a slot of the index leads outside of the units in use", unit);
@@ -46,7 +46,7 @@ static int check_port(struct check *c, __u32 slot, __u32 value)
 	if (!node)
 		return 0; /* what a killed command left */
 	port = rule_in(c->s, rule[0])->dport_low;
-	if ((value & SHUNT_KIND) == SHUNT_LIST)
+	if ((value & SLOT_KIND_MASK) == SLOT_LIST)
 		error = check_list(c, unit, node, &rule, &count);
 	else
 		error = check_rules(c, rule, 1, node);
@@ -68,18 +68,18 @@ static int check_used(struct check *c, enum slots table, __u32 used, const char 
 
 static bool is_node(__u32 value)
 {
-	return (value & SHUNT_KIND) == SHUNT_BIN;
+	return (value & SLOT_KIND_MASK) == SLOT_NODE;
 }
 
 /* First where all nodes are. */
 static int list_nodes(struct check *c)
 {
-	const struct shunt_bin *node;
+	const struct shunt_node *node;
 	__u32 i, value, unit;
 
 	for (i = 0; i < slots_count(c->s, SLOTS_INDEX); i++) {
 		value = slot_get(c->s, SLOTS_INDEX, i);
-		unit = value & ~SHUNT_KIND;
+		unit = value & ~SLOT_KIND_MASK;
 		if (!is_node(value))
 			continue;
 		if (!check_is_inside(c, unit, 1))
@@ -100,7 +100,7 @@ static int check_index(struct check *c)
 	for (i = 0; i < slots_count(c->s, SLOTS_INDEX) && !error; i++) {
 		value = slot_get(c->s, SLOTS_INDEX, i);
 		if (is_node(value))
-			error = check_node(c, i, value & ~SHUNT_KIND);
+			error = check_node(c, i, value & ~SLOT_KIND_MASK);
 		else if (value)
 			error = check_port(c, i, value);
 	}
@@ -112,43 +112,43 @@ static int check_index(struct check *c)
 
 static int check_free_counters(struct check *c)
 {
-	__u32 i, tally;
+	__u32 i, counters;
 
 	for (i = 0; i < c->s->book->free_count; i++) {
-		tally = *free_tally(c->s, i);
-		if (tally >= c->s->book->tally_top || c->tally[tally])
-			return store_fault(c, "counters %u are free and are not", tally);
-		c->tally[tally] = 2;
+		counters = *free_counters_at(c->s, i);
+		if (counters >= c->s->book->counters_top || c->counters[counters])
+			return store_fault(c, "counters %u are free and are not", counters);
+		c->counters[counters] = 2;
 	}
 	return 0;
 }
 
 static int check_book(struct check *c)
 {
-	const struct shunt_book *b = c->s->book;
-	const struct shunt_head *h = c->s->head;
+	const struct shunt_store_journal *b = c->s->book;
+	const struct shunt_store_header *h = c->s->head;
 
 	if (h->filter != SHUNT_FIXED || h->index != h->filter + h->filter_mask + 1 ||
 	    h->filter_mask & (h->filter_mask + 1) || h->index_mask & (h->index_mask + 1))
 		return store_fault(c, "its head is not in order");
 	if (b->top < c->first || b->top > b->units ||
 	    (size_t)b->units * SHUNT_UNIT > c->s->region.size || b->free_count > b->free_room ||
-	    b->free_room > 16 * b->units || b->tally_top > b->free_room + b->units || b->change_slot)
+	    b->free_room > 16 * b->units || b->counters_top > b->free_room + b->units || b->change_slot)
 		return store_fault(c, "its book is not in order");
 	return 0;
 }
 
 static int check_all(struct check *c)
 {
-	const struct shunt_book *b = c->s->book;
+	const struct shunt_store_journal *b = c->s->book;
 	int error = check_used(c, SLOTS_FILTER, b->filter_used, "filter");
 
 	if (!error)
 		error = check_used(c, SLOTS_INDEX, b->index_used, "index");
 	if (!error && b->free_room)
 		error = check_claim(c, b->free_at, b->free_room / 16);
-	if (!error && c->s->head->scope_count)
-		error = check_claim(c, c->s->head->scopes, units_for(c->s->head->scope_count, 2));
+	if (!error && c->s->head->iface_count)
+		error = check_claim(c, c->s->head->ifaces, units_for(c->s->head->iface_count, 2));
 	if (!error)
 		error = check_index(c);
 	return error ? error : check_free_counters(c);
@@ -164,10 +164,10 @@ int store_validate(struct store *s, char ret_fault[STORE_FAULT])
 		return error;
 	c.claimed = calloc(s->book->units + 1, 1);
 	c.node = calloc(s->book->units + 1, sizeof(*c.node));
-	c.tally = calloc(s->book->tally_top + 1, 1);
-	error = c.claimed && c.node && c.tally ? check_all(&c) : -ENOMEM;
+	c.counters = calloc(s->book->counters_top + 1, 1);
+	error = c.claimed && c.node && c.counters ? check_all(&c) : -ENOMEM;
 	free(c.claimed);
 	free(c.node);
-	free(c.tally);
+	free(c.counters);
 	return error;
 }

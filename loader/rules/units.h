@@ -13,9 +13,9 @@
 
 struct store {
 	struct region region;
-	struct shunt_head *head;
+	struct shunt_store_header *head;
 	struct shunt_lengths *lengths;
-	struct shunt_book *book;
+	struct shunt_store_journal *book;
 };
 
 /* Puts the first store into the outer map shunt_rules; 0 or -errno, said. */

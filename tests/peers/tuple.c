@@ -11,14 +11,14 @@
 #define SIZE 4096
 #define ROUNDS 16
 
-struct place {
+struct index_ref {
 	int netns;
 	int listener;
 	int client;
 	int server;
 };
 
-static void open_place(struct place *p, const char *netns)
+static void open_place(struct index_ref *p, const char *netns)
 {
 	union address address = address_of("127.0.0.1", PORT);
 
@@ -28,7 +28,7 @@ static void open_place(struct place *p, const char *netns)
 	p->listener = listen_at(&address, 1);
 }
 
-static void connect_place(struct place *p)
+static void connect_place(struct index_ref *p)
 {
 	union address from = address_of("127.0.0.1", PORT + 1);
 	union address to = address_of("127.0.0.1", PORT);
@@ -49,7 +49,7 @@ static void expect(int fd, uint32_t seed, uint64_t offset)
 }
 
 /* All four directions are under way before any is read. */
-static void exchange(const struct place *places, uint64_t offset)
+static void exchange(const struct index_ref *places, uint64_t offset)
 {
 	int i;
 
@@ -65,7 +65,7 @@ static void exchange(const struct place *places, uint64_t offset)
 
 int main(int argc, char **argv)
 {
-	struct place places[2];
+	struct index_ref places[2];
 	int i;
 
 	if (argc != 3)

@@ -21,9 +21,9 @@ void fake_store_open(__u32 max_rules)
 	conf->max_rules = max_rules;
 	conf->shards = 2;
 	outer = fake_outer("shunt_rules");
-	tallies = fake_outer("shunt_tallies");
+	tallies = fake_outer("shunt_rule_counters");
 	assert_int_equal(store_make(outer), 0);
-	assert_int_equal(tallies_make(tallies, conf->shards), 0);
+	assert_int_equal(counters_make(tallies, conf->shards), 0);
 	assert_int_equal(rules_open(), 0);
 }
 

@@ -92,16 +92,16 @@ static void stores_are_in_order(void **unused)
 
 /* --- faults ------------------------------------------------------------------------- */
 
-static struct shunt_head *head_now(void)
+static struct shunt_store_header *head_now(void)
 {
 	size_t size;
 
 	return fake_store(&size);
 }
 
-static struct shunt_book *book_now(void)
+static struct shunt_store_journal *book_now(void)
 {
-	return (struct shunt_book *)((char *)head_now() + 2 * SHUNT_UNIT);
+	return (struct shunt_store_journal *)((char *)head_now() + 2 * SHUNT_UNIT);
 }
 
 static void refuse_store(const char *message)
@@ -114,7 +114,7 @@ static void refuse_store(const char *message)
 
 static void books_are_checked(void **unused)
 {
-	struct shunt_book *book = book_now();
+	struct shunt_store_journal *book = book_now();
 
 	(void)unused;
 	add_some();
@@ -156,20 +156,20 @@ static void rules_are_checked(void **unused)
 	r->proto = IPPROTO_UDP;
 	refuse_store("a rule is at a node of other packets");
 	r->proto = IPPROTO_TCP;
-	r->tally = 5000;
+	r->counters = 5000;
 	refuse_store("a rule has counters that were never given away");
-	r->tally = rule_now("tcp dst 10.1.0.0/16 dport 81 pass")->tally;
+	r->counters = rule_now("tcp dst 10.1.0.0/16 dport 81 pass")->counters;
 	refuse_store("a rule has the counters of another one");
 }
 
 static void interfaces_are_checked(void **unused)
 {
-	struct shunt_scope *scopes;
+	struct shunt_rule_iface *ifaces;
 
 	(void)unused;
 	add_some();
-	scopes = (struct shunt_scope *)((char *)head_now() + head_now()->scopes * SHUNT_UNIT);
-	scopes[0].ifindex++;
+	ifaces = (struct shunt_rule_iface *)((char *)head_now() + head_now()->ifaces * SHUNT_UNIT);
+	ifaces[0].ifindex++;
 	refuse_store("the interface of a rule is not listed");
 }
 
@@ -250,17 +250,17 @@ static void rules_keep_their_counters(void **unused)
 	struct shunt_rule r = rule("tcp dst 10.0.0.1 to 127.0.0.1:9");
 	const struct shunt_rule *was;
 	struct rule_copy *copy;
-	__u32 tally, copied = 0;
+	__u32 counters, copied = 0;
 	bool new;
 
 	(void)unused;
 	add("tcp dst 10.0.0.1 pass");
 	add("tcp dst 10.0.0.2 pass");
-	tally = rules_find(&r)->tally;
+	counters = rules_find(&r)->counters;
 	assert_int_equal(rules_add(&r, &new), 0);
 	assert_false(new);
 	was = rules_find(&r);
-	assert_int_equal(was->tally, tally);
+	assert_int_equal(was->counters, counters);
 	assert_int_equal(rules_copy(&was, 1, &copy, &copied), 0);
 	assert_int_equal(copied, 1);
 	assert_memory_equal(&copy->rule, was, sizeof(*was));
@@ -269,7 +269,7 @@ static void rules_keep_their_counters(void **unused)
 	free(copy);
 	was = &r;
 	assert_int_equal(rules_replace(&was, 1), 0);
-	assert_int_equal(rules_find(&r)->tally, tally);
+	assert_int_equal(rules_find(&r)->counters, counters);
 	assert_int_equal(rules_count(), 1);
 	assert_int_equal(rules_del(&r), 0);
 	assert_int_equal(rules_del(&r), -ENOENT);
@@ -302,7 +302,7 @@ static void failures_change_nothing(void **unused)
 /* A command that was killed before its change, and one after: the next one finishes it. */
 static void killed_commands_are_repaired(void **unused)
 {
-	struct shunt_book *book = book_now();
+	struct shunt_store_journal *book = book_now();
 
 	(void)unused;
 	add_some();
@@ -317,7 +317,7 @@ static void killed_commands_are_repaired(void **unused)
 	book->change_slot = 1;
 	book->change_value = *(__u64 *)((char *)head_now() + head_now()->index * SHUNT_UNIT);
 	book->change_rules = 25;
-	book->change_tally = 0;
+	book->change_counters = 0;
 	book->rules = 24;
 	rules_close();
 	assert_int_equal(rules_open(), 0);
