@@ -39,7 +39,7 @@ static bool is_any_queued(void)
 	_cleanup_free_ struct shunt_row *rows = NULL;
 	size_t n = 0, i;
 
-	if (iter_run_once("shunt_rule_list", "shunt_sk", &rows, &n))
+	if (iter_run_once("shunt_list", "shunt_sk", &rows, &n))
 		return false;
 	for (i = 0; i < n; i++)
 		if (rows[i].queued)

@@ -157,7 +157,7 @@ bool bypass_is_loaded(void)
 
 int bypass_read(struct shunt_row **ret, size_t *ret_n)
 {
-	int error = iter_run_once("shunt_rule_list", "shunt_sk", ret, ret_n);
+	int error = iter_run_once("shunt_list", "shunt_sk", ret, ret_n);
 
 	if (error)
 		return error;
@@ -178,7 +178,7 @@ int bypass_list_all(struct shunt_row **ret, size_t *ret_n)
 	size_t n = 0;
 	int error;
 
-	error = iter_run_once("shunt_rule_list", "shunt_sk", &rows, &n);
+	error = iter_run_once("shunt_list", "shunt_sk", &rows, &n);
 	if (!error)
 		error = iter_all_netns("shunt_list_pending", &rows, &n);
 	if (error)
