@@ -13,33 +13,34 @@
  * the interface for its tag. */
 static __noinline enum parsed read_packet(struct __sk_buff *skb)
 {
-	struct draft *draft = draft_get();
+	struct scratch *scratch = scratch_get();
 	enum parsed parsed;
 
-	if (!draft)
+	if (!scratch)
 		return PARSED_MALFORMED;
-	__builtin_memset(&draft->pkt, 0, sizeof(draft->pkt));
-	draft->pkt.ifindex = skb->ifindex;
-	parsed = parse(skb, &draft->pkt);
-	return draft->pkt.tags ? PARSED_MALFORMED : parsed;
+	__builtin_memset(&scratch->pkt, 0, sizeof(scratch->pkt));
+	scratch->pkt.ifindex = skb->ifindex;
+	parsed = parse(skb, &scratch->pkt);
+	return scratch->pkt.tags ? PARSED_MALFORMED : parsed;
 }
 
 static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
 {
 	enum parsed parsed = read_packet(skb);
-	struct draft *draft = draft_get();
+	struct scratch *scratch = scratch_get();
 
-	if (!draft)
+	if (!scratch)
 		return NEXT;
 	switch (parsed) {
 	case PARSED_PORTS:
-		return out_flow(skb, &draft->pkt, l2, false);
+		return translate_original(skb, &scratch->pkt, l2, false);
 	case PARSED_FRAGMENT:
-		return piece(skb, &draft->pkt, l2, NAT_PIECE_OUT);
+		return translate_fragment(skb, &scratch->pkt, l2, NAT_DIR_EGRESS_FRAGMENT);
 	case PARSED_OTHER:
-		if (skb->ifindex != LOOPBACK && in_error(skb, &draft->pkt, l2, true) == DROP)
+		if (skb->ifindex != LOOPBACK &&
+		    error_about_original(skb, &scratch->pkt, l2, true) == DROP)
 			return DROP;
-		return out_error(skb, &draft->pkt, l2);
+		return error_about_reply(skb, &scratch->pkt, l2);
 	default:
 		return NEXT;
 	}
@@ -48,17 +49,17 @@ static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
 static __always_inline int nat_in(struct __sk_buff *skb, __u32 l2)
 {
 	enum parsed parsed = read_packet(skb);
-	struct draft *draft = draft_get();
+	struct scratch *scratch = scratch_get();
 
-	if (!draft)
+	if (!scratch)
 		return NEXT;
 	switch (parsed) {
 	case PARSED_PORTS:
-		return in_flow(skb, &draft->pkt, l2, false);
+		return translate_reply(skb, &scratch->pkt, l2, false);
 	case PARSED_FRAGMENT:
-		return piece(skb, &draft->pkt, l2, NAT_PIECE_IN);
+		return translate_fragment(skb, &scratch->pkt, l2, NAT_DIR_INGRESS_FRAGMENT);
 	case PARSED_OTHER:
-		return in_error(skb, &draft->pkt, l2, false);
+		return error_about_original(skb, &scratch->pkt, l2, false);
 	default:
 		return NEXT;
 	}

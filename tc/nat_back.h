@@ -15,9 +15,9 @@
 
 /* The interface that the target is reached by. A flow that has not asked for a route
  * goes to its own destination. */
-static __always_inline __u32 way_of(const struct shunt_nat_flow *in)
+static __always_inline __u32 target_iface(const struct shunt_nat_flow *reply)
 {
-	return in->oif ? in->oif : in->ifindex;
+	return reply->oif ? reply->oif : reply->ifindex;
 }
 
 /* net.ipv4.conf.*.rp_filter where the packet is: the larger value holds. */
@@ -31,17 +31,19 @@ static __noinline bool is_strict(struct __sk_buff *skb)
 }
 
 /* Can an answer go to the interface that the target is reached by? */
-static __always_inline bool way_is_open(const struct shunt_nat_flow *in)
+static __always_inline bool knows_target_mac(const struct shunt_nat_flow *reply)
 {
-	return !in->raw && (in->macs[0] | in->macs[1] | in->macs[2] | in->macs[3] | in->macs[4] |
-			    in->macs[5]);
+	return !reply->raw && (reply->macs[0] | reply->macs[1] | reply->macs[2] | reply->macs[3] |
+			       reply->macs[4] | reply->macs[5]);
 }
 
 /* A packet leaves by the way to the target: its source is the link layer address there. */
-static __always_inline void note_way(struct __sk_buff *skb, struct shunt_nat_flow *in, __u32 l2)
+static __always_inline void learn_target_mac(struct __sk_buff *skb, struct shunt_nat_flow *reply,
+					     __u32 l2)
 {
-	if (l2 && skb->ifindex != in->ifindex && skb->ifindex == in->oif && !way_is_open(in))
-		bpf_skb_load_bytes(skb, 6, in->macs, 6);
+	if (l2 && skb->ifindex != reply->ifindex && skb->ifindex == reply->oif &&
+	    !knows_target_mac(reply))
+		bpf_skb_load_bytes(skb, 6, reply->macs, 6);
 }
 
 /*
@@ -51,18 +53,18 @@ static __always_inline void note_way(struct __sk_buff *skb, struct shunt_nat_flo
  * socket it takes what comes by any interface (udp_v4_early_demux()).
  */
 static __always_inline bool is_forged(struct __sk_buff *skb, const struct packet *pkt,
-				      const struct shunt_nat_flow *in)
+				      const struct shunt_nat_flow *reply)
 {
-	__u32 way = way_of(in);
+	__u32 expected = target_iface(reply);
 
-	if (skb->ifindex == way || skb->ifindex == LOOPBACK)
+	if (skb->ifindex == expected || skb->ifindex == LOOPBACK)
 		return false;
-	if (way == LOOPBACK)
+	if (expected == LOOPBACK)
 		return true; /* this host has the target */
 	return pkt->family == AF_INET && is_strict(skb);
 }
 
-static __always_inline int come_by(struct __sk_buff *skb, __u32 ifindex, const __u8 *mac)
+static __always_inline int move_to_ingress(struct __sk_buff *skb, __u32 ifindex, const __u8 *mac)
 {
 	if (bpf_skb_store_bytes(skb, 0, mac, 6, 0))
 		return DROP;
@@ -74,19 +76,19 @@ static __always_inline int come_by(struct __sk_buff *skb, __u32 ifindex, const _
  * by, and the other way round: source validation, and sockets that are bound to an
  * interface, find what they expect. By a third interface an answer stays where it is.
  */
-static __always_inline int come_back(struct __sk_buff *skb, const struct shunt_nat_flow *in,
-				     __u32 l2)
+static __always_inline int move_to_expected_iface(struct __sk_buff *skb,
+						  const struct shunt_nat_flow *reply, __u32 l2)
 {
-	__u32 way = way_of(in);
+	__u32 expected = target_iface(reply);
 
-	if (skb->ifindex == LOOPBACK || way == in->ifindex || !l2)
+	if (skb->ifindex == LOOPBACK || expected == reply->ifindex || !l2)
 		return NEXT;
-	if (in->ifindex == LOOPBACK)
+	if (reply->ifindex == LOOPBACK)
 		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
-	if (skb->ifindex == way)
-		return in->raw ? NEXT : come_by(skb, in->ifindex, in->home);
-	if (skb->ifindex == in->ifindex && way_is_open(in))
-		return come_by(skb, way, in->macs);
+	if (skb->ifindex == expected)
+		return reply->raw ? NEXT : move_to_ingress(skb, reply->ifindex, reply->orig_mac);
+	if (skb->ifindex == reply->ifindex && knows_target_mac(reply))
+		return move_to_ingress(skb, expected, reply->macs);
 	return NEXT;
 }
 

@@ -5,68 +5,68 @@
 
 #include "nat_tcp.h"
 
-static __always_inline __s32 *share_get(__u32 share)
+static __always_inline __s32 *source_flows(__u32 source)
 {
-	return bpf_map_lookup_elem(&shunt_nat_shares, &share);
+	return bpf_map_lookup_elem(&shunt_nat_sources, &source);
 }
 
-static __always_inline void share_add(__u32 share, __s32 n)
+static __always_inline void source_flows_add(__u32 source, __s32 n)
 {
-	__s32 *flows = share_get(share);
+	__s32 *flows = source_flows(source);
 
 	if (flows)
 		__sync_fetch_and_add(flows, n);
 }
 
-static __always_inline enum shunt_nat_idle idle_of(const struct shunt_nat_flow *out,
-						   const struct shunt_nat_flow *in, __u8 proto)
+static __always_inline enum shunt_nat_idle idle_of(const struct shunt_nat_flow *orig,
+						   const struct shunt_nat_flow *reply, __u8 proto)
 {
 	__u8 fins;
 
 	if (proto == IPPROTO_TCP) {
-		fins = has_closed(out, in) + has_closed(in, out);
-		if (fins == 2 || was_reset(out, in))
+		fins = has_closed(orig, reply) + has_closed(reply, orig);
+		if (fins == 2 || was_reset(orig, reply))
 			return NAT_CLOSED;
 		if (fins)
 			return NAT_CLOSING;
 	}
-	if (!in->packets)
+	if (!reply->packets)
 		return NAT_OPENING;
 	return proto == IPPROTO_TCP ? NAT_TCP : NAT_UDP;
 }
 
 /* Removes both entries of a flow; false if another CPU is at it. */
-static __noinline bool end_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
+static __noinline bool end_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig)
 {
-	struct shunt_nat_key back = out->other;
-	__u32 share = out->share;
+	struct shunt_nat_key reply_key = orig->other;
+	__u32 source = orig->source;
 
-	if (bpf_map_delete_elem(&shunt_nat_flows, &back) ||
+	if (bpf_map_delete_elem(&shunt_nat_flows, &reply_key) ||
 	    bpf_map_delete_elem(&shunt_nat_flows, key))
 		return false;
-	share_add(share, -1);
+	source_flows_add(source, -1);
 	COUNT(nat_ended, 1);
 	return true;
 }
 
 /* Ends a flow if it has been idle for long enough. */
-static __noinline bool end_idle(const struct shunt_nat_key *key, const struct shunt_nat_flow *out)
+static __noinline bool end_idle(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig)
 {
-	struct shunt_nat_key back = out->other;
-	struct shunt_nat_flow *in = flow_get(&back);
-	__u64 now = bpf_ktime_get_ns(), due = out->seen_ns;
+	struct shunt_nat_key reply_key = orig->other;
+	struct shunt_nat_flow *reply = flow_get(&reply_key);
+	__u64 now = bpf_ktime_get_ns(), due = orig->last_packet_ns;
 	struct shunt_nat *nat = nat_get();
 	bool unanswered;
 
 	if (!nat)
 		return false;
-	if (!in)
+	if (!reply)
 		return false; /* another CPU ends it */
-	if (in->seen_ns > due)
-		due = in->seen_ns;
-	due += nat->idle_ns[idle_of(out, in, back.proto)];
-	unanswered = !in->packets && in->how != NAT_STRAIGHT;
-	if (now < due || !end_flow(key, out))
+	if (reply->last_packet_ns > due)
+		due = reply->last_packet_ns;
+	due += nat->idle_ns[idle_of(orig, reply, reply_key.proto)];
+	unanswered = !reply->packets && reply->forward_action != NAT_UNTRANSLATED;
+	if (now < due || !end_flow(key, orig))
 		return false;
 	if (unanswered)
 		COUNT(nat_unanswered, 1);

@@ -22,11 +22,11 @@ static __always_inline long put_quoted(struct __sk_buff *skb, __u8 family, __u32
 
 /* Someone on the way answers a packet that went out with an error; or this host
  * does, for a target that it has itself, and the error leaves. */
-static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
-			       bool leaves)
+static __noinline int error_about_original(struct __sk_buff *skb, const struct packet *pkt,
+					   __u32 l2, bool leaves)
 {
 	struct packet quote = {};
-	struct shunt_nat_flow *in;
+	struct shunt_nat_flow *reply;
 	struct shunt_nat_key key;
 	bool v4 = pkt->family == AF_INET;
 	__u32 base = l2 + pkt->at + ICMP_HEADER, check = l2 + pkt->at + ICMP_CHECK;
@@ -35,30 +35,31 @@ static __noinline int in_error(struct __sk_buff *skb, const struct packet *pkt, 
 
 	if (!is_error(skb, pkt) || !shunt_read_quote(skb, pkt, &quote))
 		return NEXT;
-	answer_key(&key, &quote, NAT_IN);
-	in = flow_get(&key);
-	if (!in || in->how == NAT_STRAIGHT || (!leaves && is_forged(skb, pkt, in)))
+	reply_key_of(&key, &quote, NAT_DIR_REPLY);
+	reply = flow_get(&key);
+	if (!reply || reply->forward_action == NAT_UNTRANSLATED ||
+	    (!leaves && is_forged(skb, pkt, reply)))
 		return NEXT;
 	COUNT(nat_errors, 1);
-	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, in->other.sport);
-	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, in->other.dport);
+	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, reply->other.sport);
+	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, reply->other.dport);
 	error |= put_quoted(skb, pkt->family, base, base + (v4 ? IPV4_DST : IPV6_DST), check,
-			    quote.dst, in->other.dst);
+			    quote.dst, reply->other.dst);
 	/* else it is from a router before the target, and keeps its source and its place */
 	from_target = same_address(pkt->src, quote.dst);
 	if (from_target)
 		error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_SRC : IPV6_SRC),
-				     v4 ? 0 : check, 0, pkt->src, in->other.dst);
+				     v4 ? 0 : check, 0, pkt->src, reply->other.dst);
 	if (error)
 		return DROP;
-	return leaves || !from_target ? NEXT : come_back(skb, in, l2);
+	return leaves || !from_target ? NEXT : move_to_expected_iface(skb, reply, l2);
 }
 
 /* This host answers a packet that came back with an error. */
-static __noinline int out_error(struct __sk_buff *skb, const struct packet *pkt, __u32 l2)
+static __noinline int error_about_reply(struct __sk_buff *skb, const struct packet *pkt, __u32 l2)
 {
 	struct packet quote = {};
-	struct shunt_nat_flow *out;
+	struct shunt_nat_flow *orig;
 	struct shunt_nat_key key;
 	bool v4 = pkt->family == AF_INET;
 	__u32 base = l2 + pkt->at + ICMP_HEADER, check = l2 + pkt->at + ICMP_CHECK;
@@ -66,18 +67,18 @@ static __noinline int out_error(struct __sk_buff *skb, const struct packet *pkt,
 
 	if (!is_error(skb, pkt) || !shunt_read_quote(skb, pkt, &quote))
 		return NEXT;
-	answer_key(&key, &quote, NAT_OUT);
-	out = flow_get(&key);
-	if (!out || out->how == NAT_STRAIGHT || !same_address(pkt->dst, quote.src))
+	reply_key_of(&key, &quote, NAT_DIR_ORIGINAL);
+	orig = flow_get(&key);
+	if (!orig || orig->forward_action == NAT_UNTRANSLATED || !same_address(pkt->dst, quote.src))
 		return NEXT;
 	COUNT(nat_errors, 1);
-	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, out->other.sport);
-	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, out->other.dport);
+	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, orig->other.sport);
+	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, orig->other.dport);
 	error |= put_quoted(skb, pkt->family, base, base + (v4 ? IPV4_SRC : IPV6_SRC), check,
-			    quote.src, out->other.src);
-	error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_DST : IPV6_DST), v4 ? 0 : check, 0,
-			     pkt->dst, out->other.src);
-	return error ? DROP : send_on(skb, out, l2);
+			    quote.src, orig->other.src);
+	error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_DST : IPV6_DST), v4 ? 0 : check,
+			     0, pkt->dst, orig->other.src);
+	return error ? DROP : forward(skb, orig, l2);
 }
 
 #endif

@@ -20,8 +20,7 @@
 
 /* --- flows ------------------------------------------------------------------ */
 
-static __always_inline void key_of(struct shunt_nat_key *key, const struct packet *pkt,
-				   __u8 direction)
+static __always_inline void key_of(struct shunt_nat_key *key, const struct packet *pkt, __u8 direction)
 {
 	__builtin_memcpy(key->src, pkt->src, 16);
 	__builtin_memcpy(key->dst, pkt->dst, 16);
@@ -34,8 +33,8 @@ static __always_inline void key_of(struct shunt_nat_key *key, const struct packe
 }
 
 /* The key of an answer to pkt. */
-static __always_inline void answer_key(struct shunt_nat_key *key, const struct packet *pkt,
-				       __u8 direction)
+static __always_inline void reply_key_of(struct shunt_nat_key *key, const struct packet *pkt,
+					 __u8 direction)
 {
 	__builtin_memcpy(key->src, pkt->dst, 16);
 	__builtin_memcpy(key->dst, pkt->src, 16);
@@ -51,15 +50,14 @@ static __always_inline void answer_key(struct shunt_nat_key *key, const struct p
 static long sweep_one(__u32 i, void *data)
 {
 	struct shunt_nat_sweep *sweep = *(struct shunt_nat_sweep **)data;
-	struct shunt_nat_flow *out;
-	struct shunt_nat_turn turn;
+	struct shunt_nat_flow *orig;
+	struct shunt_nat_expiry_entry entry;
 
 	(void)i;
-	if (bpf_map_pop_elem(&shunt_nat_queue, &turn))
+	if (bpf_map_pop_elem(&shunt_nat_queue, &entry))
 		return 1;
-	out = flow_get(&turn.key);
-	if (!out || out->id != turn.id || end_idle(&turn.key, out) ||
-	    !look_again(&turn, out))
+	orig = flow_get(&entry.key);
+	if (!orig || orig->id != entry.id || end_idle(&entry.key, orig) || !requeue(&entry, orig))
 		__sync_fetch_and_add(&sweep->flows, -1);
 	return 0;
 }
@@ -83,9 +81,9 @@ static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 static __noinline bool enqueue(const struct shunt_nat_key *key, __u16 id)
 {
 	struct shunt_nat_sweep *sweep = sweep_get();
-	struct shunt_nat_turn turn = { .key = *key, .id = id };
+	struct shunt_nat_expiry_entry entry = { .key = *key, .id = id };
 
-	if (!sweep || bpf_map_push_elem(&shunt_nat_queue, &turn, 0))
+	if (!sweep || bpf_map_push_elem(&shunt_nat_queue, &entry, 0))
 		return false;
 	__sync_fetch_and_add(&sweep->flows, 1);
 	if (!sweep->running && !__sync_lock_test_and_set(&sweep->running, 1))
@@ -93,22 +91,23 @@ static __noinline bool enqueue(const struct shunt_nat_key *key, __u16 id)
 	return true;
 }
 
-static __always_inline void note(struct shunt_nat_flow *flow, const struct packet *pkt, __u32 len)
+static __always_inline void account_packet(struct shunt_nat_flow *flow, const struct packet *pkt,
+					   __u32 len)
 {
-	if (pkt->proto == IPPROTO_TCP && !note_tcp(flow, pkt))
+	if (pkt->proto == IPPROTO_TCP && !tcp_track(flow, pkt))
 		return;
-	flow->seen_ns = bpf_ktime_get_coarse_ns();
+	flow->last_packet_ns = bpf_ktime_get_coarse_ns();
 	flow->packets++;
 	flow->bytes += len;
 }
 
 static __noinline bool tcp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
-				      const struct shunt_nat_key *back)
+				      const struct shunt_nat_key *reply_key)
 {
 	struct bpf_sock *sk;
 	bool has;
 
-	if (back->family == AF_INET)
+	if (reply_key->family == AF_INET)
 		sk = bpf_skc_lookup_tcp(skb, t, sizeof(t->ipv4), BPF_F_CURRENT_NETNS, 0);
 	else
 		sk = bpf_skc_lookup_tcp(skb, t, sizeof(t->ipv6), BPF_F_CURRENT_NETNS, 0);
@@ -120,12 +119,12 @@ static __noinline bool tcp_socket_has(struct __sk_buff *skb, struct bpf_sock_tup
 }
 
 static __noinline bool udp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
-				      const struct shunt_nat_key *back)
+				      const struct shunt_nat_key *reply_key)
 {
 	struct bpf_sock *sk;
 	bool has;
 
-	if (back->family == AF_INET)
+	if (reply_key->family == AF_INET)
 		sk = bpf_sk_lookup_udp(skb, t, sizeof(t->ipv4), BPF_F_CURRENT_NETNS, 0);
 	else
 		sk = bpf_sk_lookup_udp(skb, t, sizeof(t->ipv6), BPF_F_CURRENT_NETNS, 0);
@@ -153,30 +152,31 @@ static __noinline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_
 		t.ipv6.sport = bpf_htons(to->sport);
 		t.ipv6.dport = bpf_htons(to->dport);
 	}
-	return to->proto == IPPROTO_TCP ? tcp_socket_has(skb, &t, to) :
-					  udp_socket_has(skb, &t, to);
+	return to->proto == IPPROTO_TCP ? tcp_socket_has(skb, &t, to) : udp_socket_has(skb, &t, to);
 }
 
 /* Would the flow's packets be taken for those of a socket of this host: the
  * answers; or, if they are forwarded, what goes to a target on this host? */
-static __always_inline bool taken(struct __sk_buff *skb, const struct shunt_nat_key *back,
-				  bool forwarded)
+static __always_inline bool reply_tuple_in_use(struct __sk_buff *skb,
+					       const struct shunt_nat_key *reply_key, bool forwarded)
 {
-	struct shunt_nat_key out = {
-		.sport = back->dport, .dport = back->sport,
-		.family = back->family, .proto = back->proto,
+	struct shunt_nat_key sent = {
+		.sport = reply_key->dport,
+		.dport = reply_key->sport,
+		.family = reply_key->family,
+		.proto = reply_key->proto,
 	};
 
-	if (socket_has(skb, back))
+	if (socket_has(skb, reply_key))
 		return true;
-	__builtin_memcpy(out.src, back->dst, 16);
-	__builtin_memcpy(out.dst, back->src, 16);
-	return forwarded && socket_has(skb, &out);
+	__builtin_memcpy(sent.src, reply_key->dst, 16);
+	__builtin_memcpy(sent.dst, reply_key->src, 16);
+	return forwarded && socket_has(skb, &sent);
 }
 
 struct port_search {
 	struct __sk_buff *skb;
-	struct draft *draft;
+	struct scratch *scratch;
 	bool forwarded;
 	long error;
 };
@@ -184,17 +184,17 @@ struct port_search {
 static long try_port(__u32 i, void *data)
 {
 	struct port_search *s = data;
-	struct draft *d = s->draft;
+	struct scratch *d = s->scratch;
 
 	if (i || s->error == EEXIST)
-		d->back.dport = PORT_FIRST + (bpf_get_prandom_u32() & PORT_MASK);
+		d->reply_key.dport = PORT_FIRST + (bpf_get_prandom_u32() & PORT_MASK);
 	s->error = EEXIST;
 	/* A socket tells for TCP that goes straight; UDP is cheaper as a flow
 	 * than asked for with each packet. */
-	if (!(d->fate == FATE_STRAIGHT && d->back.proto == IPPROTO_UDP) &&
-	    taken(s->skb, &d->back, s->forwarded))
+	if (!(d->disposition == DISP_TRACK && d->reply_key.proto == IPPROTO_UDP) &&
+	    reply_tuple_in_use(s->skb, &d->reply_key, s->forwarded))
 		return 0;
-	s->error = bpf_map_update_elem(&shunt_nat_flows, &d->back, &d->flow, BPF_NOEXIST);
+	s->error = bpf_map_update_elem(&shunt_nat_flows, &d->reply_key, &d->flow, BPF_NOEXIST);
 	if (s->error == EEXIST)
 		return 0;
 	return 1;
@@ -202,52 +202,55 @@ static long try_port(__u32 i, void *data)
 
 /* The answers to a flow come from the target, which keeps some bits of the
  * old destination. */
-static __always_inline void fill_back(struct shunt_nat_key *back, const struct shunt_nat_key *key,
-				      const struct shunt_nat_target *t)
+static __always_inline void fill_reply_key(struct shunt_nat_key *reply_key,
+					   const struct shunt_nat_key *key,
+					   const struct shunt_nat_target *t)
 {
 	const __u32 *old = (const __u32 *)key->dst, *to = (const __u32 *)t->to;
-	__u32 *bits = (__u32 *)back->src;
+	__u32 *bits = (__u32 *)reply_key->src;
 	int i;
 
-	first_bits(back->src, key->dst, t->keep);
+	first_bits(reply_key->src, key->dst, t->keep);
 	for (i = 0; i < 4; i++)
 		bits[i] = (old[i] ^ bits[i]) | to[i];
-	__builtin_memcpy(back->dst, key->src, 16);
-	back->sport = t->shift ? key->dport - t->dport_low + t->to_low :
-		      t->to_low ? t->to_low : key->dport;
-	back->dport = key->sport;
-	back->family = key->family;
-	back->proto = key->proto;
-	back->direction = NAT_IN;
-	back->pad = 0;
+	__builtin_memcpy(reply_key->dst, key->src, 16);
+	reply_key->sport = t->shift  ? key->dport - t->dport_low + t->to_low :
+			   t->to_low ? t->to_low :
+				       key->dport;
+	reply_key->dport = key->sport;
+	reply_key->family = key->family;
+	reply_key->proto = key->proto;
+	reply_key->direction = NAT_DIR_REPLY;
+	reply_key->pad = 0;
 }
 
 /* The flow's packets leave by this interface before NAT. */
-static __always_inline void set_home(struct __sk_buff *skb, struct shunt_nat_flow *flow, bool raw)
+static __always_inline void set_orig_iface(struct __sk_buff *skb, struct shunt_nat_flow *flow,
+					   bool raw)
 {
 	flow->ifindex = skb->ifindex;
 	flow->raw = raw;
 	if (!raw)
-		bpf_skb_load_bytes(skb, 6, flow->home, 6);
+		bpf_skb_load_bytes(skb, 6, flow->orig_mac, 6);
 }
 
 /* The way to the old destination is another one now, and so may be the target's. */
-static __noinline void move_home(struct __sk_buff *skb, struct shunt_nat_flow *out, bool raw)
+static __noinline void update_orig_iface(struct __sk_buff *skb, struct shunt_nat_flow *orig, bool raw)
 {
-	struct shunt_nat_flow *in = flow_get(&out->other);
+	struct shunt_nat_flow *reply = flow_get(&orig->other);
 
-	if (in)
-		set_home(skb, in, raw);
-	set_home(skb, out, raw);
-	if (out->route_ns != ~0ULL)
-		out->route_ns = 0;
+	if (reply)
+		set_orig_iface(skb, reply, raw);
+	set_orig_iface(skb, orig, raw);
+	if (orig->route_ns != ~0ULL)
+		orig->route_ns = 0;
 }
 
-static __noinline struct shunt_nat_flow *no_flow(enum fate fate, __u32 rule)
+static __noinline struct shunt_nat_flow *count_refused(enum disposition disposition, __u32 rule)
 {
 	struct shunt_nat_rule *r = rule_get(rule);
 
-	if (fate == FATE_STRAIGHT)
+	if (disposition == DISP_TRACK)
 		return NULL;
 	COUNT(nat_refused, 1);
 	if (r)
@@ -256,22 +259,22 @@ static __noinline struct shunt_nat_flow *no_flow(enum fate fate, __u32 rule)
 }
 
 static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_nat_key *key,
-				      struct draft *d, bool raw)
+				      struct scratch *d, bool raw)
 {
 	struct shunt_nat_flow *flow = &d->flow;
 
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->other = *key;
-	flow->seen_ns = bpf_ktime_get_coarse_ns();
+	flow->last_packet_ns = bpf_ktime_get_coarse_ns();
 	flow->rule = d->target.rule;
-	flow->fallback = d->target.ifindex;
+	flow->fallback_oif = d->target.ifindex;
 	flow->id = bpf_get_prandom_u32();
-	flow->share = share_of(skb, key);
-	if (d->fate == FATE_STRAIGHT) {
-		flow->how = NAT_STRAIGHT;
-		flow->changes = d->changes;
+	flow->source = source_of(skb, key);
+	if (d->disposition == DISP_TRACK) {
+		flow->forward_action = NAT_UNTRANSLATED;
+		flow->generation = d->generation;
 	}
-	set_home(skb, flow, raw);
+	set_orig_iface(skb, flow, raw);
 }
 
 /*
@@ -279,67 +282,66 @@ static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_
  * source port if its own is taken, or if its fate says so. NULL if there is no
  * room.
  */
-static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
-						   const struct shunt_nat_key *key,
-						   struct draft *d, bool raw)
+static __noinline struct shunt_nat_flow *
+make_flow(struct __sk_buff *skb, const struct shunt_nat_key *key, struct scratch *d, bool raw)
 {
-	enum fate fate = d->fate;
-	struct shunt_nat_flow *flow = &d->flow, *out;
+	enum disposition disposition = d->disposition;
+	struct shunt_nat_flow *flow = &d->flow, *orig;
 	__u32 index = d->target.rule;
 	struct shunt_nat_rule *rule;
 	struct port_search s = {
 		.skb = skb,
-		.draft = d,
+		.scratch = d,
 		.forwarded = !skb->sk,
-		.error = fate == FATE_OTHER_PORT ? EEXIST : 0,
+		.error = disposition == DISP_CHANGE_PORT ? EEXIST : 0,
 	};
 
-	fill_back(&d->back, key, &d->target);
+	fill_reply_key(&d->reply_key, key, &d->target);
 	fill_flow(skb, key, d, raw);
-	if (fate != FATE_STRAIGHT && !make_room(flow->share))
-		return no_flow(fate, index);
-	bpf_loop(fate == FATE_STRAIGHT ? 1 : PORT_TRIES, try_port, &s, 0);
+	if (disposition != DISP_TRACK && !make_room(flow->source))
+		return count_refused(disposition, index);
+	bpf_loop(disposition == DISP_TRACK ? 1 : PORT_TRIES, try_port, &s, 0);
 	if (s.error)
-		return no_flow(fate, index);
-	flow->other = d->back;
-	if (fate == FATE_OTHER_PORT)
+		return count_refused(disposition, index);
+	flow->other = d->reply_key;
+	if (disposition == DISP_CHANGE_PORT)
 		flow->route_ns = ~0ULL; /* as it is */
 	if (bpf_map_update_elem(&shunt_nat_flows, key, flow, BPF_NOEXIST)) {
-		bpf_map_delete_elem(&shunt_nat_flows, &d->back);
-		out = flow_get(key); /* another CPU was faster */
-		return out ? out : no_flow(fate, index);
+		bpf_map_delete_elem(&shunt_nat_flows, &d->reply_key);
+		orig = flow_get(key); /* another CPU was faster */
+		return orig ? orig : count_refused(disposition, index);
 	}
-	out = flow_get(key);
-	if (!out)
+	orig = flow_get(key);
+	if (!orig)
 		return NULL;
 	if (!enqueue(key, flow->id)) {
-		bpf_map_delete_elem(&shunt_nat_flows, &d->back);
+		bpf_map_delete_elem(&shunt_nat_flows, &d->reply_key);
 		bpf_map_delete_elem(&shunt_nat_flows, key);
-		return no_flow(fate, index);
+		return count_refused(disposition, index);
 	}
 	COUNT(nat_made, 1);
-	share_add(flow->share, 1);
-	if (fate == FATE_STRAIGHT)
+	source_flows_add(flow->source, 1);
+	if (disposition == DISP_TRACK)
 		COUNT(nat_straight, 1);
-	if (d->back.dport != key->sport)
+	if (d->reply_key.dport != key->sport)
 		COUNT(nat_ports, 1);
 	rule = rule_get(index);
 	if (rule)
 		__sync_fetch_and_add(&rule->flows, 1);
-	return out;
+	return orig;
 }
 
 /* The flow that the answers to a packet would be taken for. */
-static __always_inline struct shunt_nat_flow *answered_by(const struct packet *pkt)
+static __always_inline struct shunt_nat_flow *reply_flow_of(const struct packet *pkt)
 {
-	struct shunt_nat_key back;
+	struct shunt_nat_key reply_key;
 
-	answer_key(&back, pkt, NAT_IN);
-	return flow_get(&back);
+	reply_key_of(&reply_key, pkt, NAT_DIR_REPLY);
+	return flow_get(&reply_key);
 }
 
 /* Is it the port of a rule, or of a target? */
-static __always_inline bool port_matters(__u8 proto, __u32 port)
+static __always_inline bool port_is_of_rules(__u8 proto, __u32 port)
 {
 	__u32 which = proto == IPPROTO_UDP;
 	const struct shunt_nat_ports *ports = bpf_map_lookup_elem(&shunt_nat_ports, &which);
@@ -347,13 +349,13 @@ static __always_inline bool port_matters(__u8 proto, __u32 port)
 	return ports && ports->bits[(port & 0xffff) / 64] & 1ULL << port % 64;
 }
 
-static __always_inline bool search(const struct packet *pkt, struct draft *d, __u32 current,
-				   bool is_target)
+static __always_inline bool find_target(const struct packet *pkt, struct scratch *d, __u32 current,
+					bool is_target)
 {
 	struct search s = {
 		.pkt = pkt,
 		.key = { .family = pkt->family, .proto = pkt->proto, .is_target = is_target },
-		.draft = d,
+		.scratch = d,
 		.shapes = current,
 	};
 
@@ -362,37 +364,38 @@ static __always_inline bool search(const struct packet *pkt, struct draft *d, __
 }
 
 /* Finds a packet's fate, which goes into the draft with the target. */
-static __noinline enum fate find_fate(const struct packet *pkt, struct draft *d)
+static __noinline enum disposition find_disposition(const struct packet *pkt, struct scratch *d)
 {
 	const struct shunt_nat *nat = nat_get();
 	bool v4 = pkt->family == AF_INET;
 
-	d->fate = FATE_NONE;
-	if (!nat || !port_matters(pkt->proto, pkt->dport))
-		return FATE_NONE;
-	d->changes = nat->changes;
-	if (search(pkt, d, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
-		return d->fate = FATE_TARGET;
-	if (answered_by(pkt))
-		d->fate = FATE_OTHER_PORT;
-	else if (search(pkt, d, nat->current[v4 ? NAT_TARGET4 : NAT_TARGET6], true) &&
-		 has_room(nat))
-		d->fate = FATE_STRAIGHT;
+	d->disposition = DISP_IGNORE;
+	if (!nat || !port_is_of_rules(pkt->proto, pkt->dport))
+		return DISP_IGNORE;
+	d->generation = nat->generation;
+	if (find_target(pkt, d, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
+		return d->disposition = DISP_TRANSLATE;
+	if (reply_flow_of(pkt))
+		d->disposition = DISP_CHANGE_PORT;
+	else if (find_target(pkt, d, nat->current[v4 ? NAT_TARGET4 : NAT_TARGET6], true) &&
+		 has_room_untranslated(nat))
+		d->disposition = DISP_TRACK;
 	__builtin_memset(&d->target, 0, sizeof(d->target));
 	__builtin_memcpy(d->target.to, pkt->dst, 16);
 	d->target.keep = 128;
 	d->target.rule = SHUNT_NAT_RULES; /* none */
-	return d->fate;
+	return d->disposition;
 }
 
 /* Would the rules make the same flow of the packet? */
 static __always_inline bool same_target(const struct shunt_nat_key *key, const struct packet *pkt,
-					const struct shunt_nat_flow *out, struct draft *d)
+					const struct shunt_nat_flow *orig, struct scratch *d)
 {
-	if (find_fate(pkt, d) == FATE_NONE)
+	if (find_disposition(pkt, d) == DISP_IGNORE)
 		return false;
-	fill_back(&d->back, key, &d->target);
-	return d->back.sport == out->other.sport && same_address(d->back.src, out->other.src);
+	fill_reply_key(&d->reply_key, key, &d->target);
+	return d->reply_key.sport == orig->other.sport &&
+	       same_address(d->reply_key.src, orig->other.src);
 }
 
 /*
@@ -400,44 +403,44 @@ static __always_inline bool same_target(const struct shunt_nat_key *key, const s
  * has, or if nobody has answered, the rules are asked again; false if they say
  * something else now, and the flow is removed.
  */
-static __noinline bool reopen(const struct shunt_nat_key *key, const struct packet *pkt,
-			      struct shunt_nat_flow *out)
+static __noinline bool recheck_on_syn(const struct shunt_nat_key *key, const struct packet *pkt,
+				      struct shunt_nat_flow *orig)
 {
-	struct shunt_nat_flow *in = flow_get(&out->other);
-	struct draft *d = draft_get();
+	struct shunt_nat_flow *reply = flow_get(&orig->other);
+	struct scratch *d = scratch_get();
 
-	if (!in || !d)
+	if (!reply || !d)
 		return true; /* another CPU removes it */
-	if (in->packets && !has_closed(out, in) && !has_closed(in, out) &&
-	    !((out->tcp_flags | in->tcp_flags) & TCP_RST))
+	if (reply->packets && !has_closed(orig, reply) && !has_closed(reply, orig) &&
+	    !((orig->tcp_flags | reply->tcp_flags) & TCP_RST))
 		return true;
-	if ((!in->packets || idle_of(out, in, IPPROTO_TCP) == NAT_CLOSED) &&
-	    !same_target(key, pkt, out, d)) {
-		end_flow(key, out);
+	if ((!reply->packets || idle_of(orig, reply, IPPROTO_TCP) == NAT_CLOSED) &&
+	    !same_target(key, pkt, orig, d)) {
+		end_flow(key, orig);
 		return false;
 	}
-	out->tcp_flags = out->last_flags = 0;
-	in->tcp_flags = in->last_flags = 0;
-	out->fin = in->fin = 0;
-	in->packets = 0;
+	orig->tcp_flags = orig->last_flags = 0;
+	reply->tcp_flags = reply->last_flags = 0;
+	orig->fin = reply->fin = 0;
+	reply->packets = 0;
 	return true;
 }
 
 /* UDP that goes straight to a target is in nobody's way: when the rules have
- * changed they are asked again. False as with reopen(). */
-static __noinline bool still_straight(const struct shunt_nat_key *key, const struct packet *pkt,
-				      struct shunt_nat_flow *out)
+ * changed they are asked again. False as with recheck_on_syn(). */
+static __noinline bool recheck_untranslated(const struct shunt_nat_key *key,
+					    const struct packet *pkt, struct shunt_nat_flow *orig)
 {
 	const struct shunt_nat *nat = nat_get();
-	struct draft *d = draft_get();
+	struct scratch *d = scratch_get();
 
-	if (!nat || !d || out->changes == nat->changes)
+	if (!nat || !d || orig->generation == nat->generation)
 		return true;
-	if (!same_target(key, pkt, out, d)) {
-		end_flow(key, out);
+	if (!same_target(key, pkt, orig, d)) {
+		end_flow(key, orig);
 		return false;
 	}
-	out->changes = d->changes;
+	orig->generation = d->generation;
 	return true;
 }
 

@@ -6,7 +6,7 @@
 #include "packet.h"
 
 #define NEXT (-1) /* TC_ACT_UNSPEC, TCX_NEXT: other programs go on */
-#define DROP 2    /* TC_ACT_SHOT */
+#define DROP 2	  /* TC_ACT_SHOT */
 
 #define LOOPBACK 1 /* ifindex */
 #define SECOND 1000000000ULL
@@ -77,25 +77,25 @@ MAP(shunt_nat_flows);
 
 /* Datagrams of flows whose first fragment has come, by their addresses and
  * identification in the place of ports; later ones carry no ports. */
-struct shunt_nat_pieces_map {
+struct shunt_nat_fragments_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct shunt_nat_key);
 	__type(value, struct shunt_nat_key);
 };
-MAP(shunt_nat_pieces);
+MAP(shunt_nat_fragments);
 
 /* How many fragments of a datagram have come before the first one, by the same
  * key: most are of none that NAT is for. */
-struct shunt_nat_early_map {
+struct shunt_nat_out_of_order_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, struct shunt_nat_key);
 	__type(value, __u64);
 };
-MAP(shunt_nat_early);
+MAP(shunt_nat_out_of_order);
 
-struct shunt_nat_turn {
+struct shunt_nat_expiry_entry {
 	struct shunt_nat_key key;
 	__u16 id; /* the flow's; another one has taken its place if they differ */
 	__u16 pad;
@@ -106,7 +106,7 @@ struct shunt_nat_turn {
 struct shunt_nat_queue_map {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1);
-	__type(value, struct shunt_nat_turn);
+	__type(value, struct shunt_nat_expiry_entry);
 };
 MAP(shunt_nat_queue);
 
@@ -126,42 +126,42 @@ struct shunt_nat_sweep_map {
 MAP(shunt_nat_sweep);
 
 /* How many flows the sources have whose hash that is. */
-#define SHUNT_NAT_SHARES 16384
+#define SHUNT_NAT_SOURCES 16384
 
-struct shunt_nat_shares_map {
+struct shunt_nat_sources_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_NAT_SHARES);
+	__uint(max_entries, SHUNT_NAT_SOURCES);
 	__type(key, __u32);
 	__type(value, __s32);
 };
-MAP(shunt_nat_shares);
+MAP(shunt_nat_sources);
 
 /* What is to become of a packet that no flow is known for. */
-enum fate {
-	FATE_NONE,       /* nothing */
-	FATE_TARGET,     /* it goes to a rule's target */
-	FATE_STRAIGHT,   /* it goes to a target by itself: that is kept in mind */
-	FATE_OTHER_PORT, /* likewise, but a flow has the same two ends */
+enum disposition {
+	DISP_IGNORE,	  /* nothing */
+	DISP_TRANSLATE,	  /* it goes to a rule's target */
+	DISP_TRACK,	  /* it goes to a target by itself: that is kept in mind */
+	DISP_CHANGE_PORT, /* likewise, but a flow has the same two ends */
 };
 
 /* What is too much for the stack, or for the verifier. */
-struct draft {
-	struct packet pkt;            /* the verifier forgets how it was read */
-	struct shunt_nat_flow flow;   /* that is being made */
-	struct shunt_nat_key back;    /* of its entry for what comes back */
+struct scratch {
+	struct packet pkt;		/* the verifier forgets how it was read */
+	struct shunt_nat_flow flow;	/* that is being made */
+	struct shunt_nat_key reply_key; /* of its entry for what comes back */
 	struct shunt_nat_target target;
-	enum fate fate;
-	__u32 changes;                /* of the rules, when they were asked */
-	struct shunt_nat_key piece;   /* of the datagram of a first fragment */
+	enum disposition disposition;
+	__u32 generation;	       /* of the rules, when they were asked */
+	struct shunt_nat_key datagram; /* of the datagram of a first fragment */
 };
 
-struct shunt_nat_draft_map {
+struct shunt_nat_scratch_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct draft);
+	__type(value, struct scratch);
 };
-MAP(shunt_nat_draft);
+MAP(shunt_nat_scratch);
 
 static __always_inline struct shunt_nat *nat_get(void)
 {
@@ -177,11 +177,11 @@ static __always_inline struct shunt_nat_sweep *sweep_get(void)
 	return bpf_map_lookup_elem(&shunt_nat_sweep, &zero);
 }
 
-static __always_inline struct draft *draft_get(void)
+static __always_inline struct scratch *scratch_get(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&shunt_nat_draft, &zero);
+	return bpf_map_lookup_elem(&shunt_nat_scratch, &zero);
 }
 
 static __always_inline struct shunt_nat_rule *rule_get(__u32 index)

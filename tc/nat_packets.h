@@ -7,31 +7,31 @@
 #include "nat_rewrite.h"
 #include "nat_route.h"
 
-static __noinline long rewrite_out(struct __sk_buff *skb, const struct packet *pkt,
-				   const struct shunt_nat_flow *out, __u32 l2)
+static __noinline long rewrite_original(struct __sk_buff *skb, const struct packet *pkt,
+					const struct shunt_nat_flow *orig, __u32 l2)
 {
 	__u32 at = l2 + (pkt->family == AF_INET ? IPV4_DST : IPV6_DST), check = l2 + check_of(pkt);
 	__u64 flags = check_flags(pkt);
 
 	COUNT(nat_packets, 1);
-	return put_port(skb, l2 + pkt->at, check, flags, pkt->sport, out->other.dport) |
-	       put_port(skb, l2 + pkt->at + 2, check, flags, pkt->dport, out->other.sport) |
-	       put_address(skb, pkt->family, l2, at, check, flags, pkt->dst, out->other.src);
+	return put_port(skb, l2 + pkt->at, check, flags, pkt->sport, orig->other.dport) |
+	       put_port(skb, l2 + pkt->at + 2, check, flags, pkt->dport, orig->other.sport) |
+	       put_address(skb, pkt->family, l2, at, check, flags, pkt->dst, orig->other.src);
 }
 
-static __noinline long rewrite_in(struct __sk_buff *skb, const struct packet *pkt,
-				  const struct shunt_nat_flow *in, __u32 l2)
+static __noinline long rewrite_reply(struct __sk_buff *skb, const struct packet *pkt,
+				     const struct shunt_nat_flow *reply, __u32 l2)
 {
 	__u32 at = l2 + (pkt->family == AF_INET ? IPV4_SRC : IPV6_SRC), check = l2 + check_of(pkt);
 	__u64 flags = check_flags(pkt);
 
 	COUNT(nat_packets, 1);
-	return put_port(skb, l2 + pkt->at, check, flags, pkt->sport, in->other.dport) |
-	       put_port(skb, l2 + pkt->at + 2, check, flags, pkt->dport, in->other.sport) |
-	       put_address(skb, pkt->family, l2, at, check, flags, pkt->src, in->other.dst);
+	return put_port(skb, l2 + pkt->at, check, flags, pkt->sport, reply->other.dport) |
+	       put_port(skb, l2 + pkt->at + 2, check, flags, pkt->dport, reply->other.sport) |
+	       put_address(skb, pkt->family, l2, at, check, flags, pkt->src, reply->other.dst);
 }
 
-static __always_inline void trace(const struct packet *pkt, const struct shunt_nat_flow *out)
+static __always_inline void trace(const struct packet *pkt, const struct shunt_nat_flow *orig)
 {
 	const struct shunt_conf *conf = conf_get();
 	const char *proto = pkt->proto == IPPROTO_TCP ? "tcp" : "udp";
@@ -39,11 +39,11 @@ static __always_inline void trace(const struct packet *pkt, const struct shunt_n
 	if (!conf || !conf->run.trace)
 		return;
 	if (pkt->family == AF_INET)
-		bpf_printk("shunt: nat %s %pI4:%d -> %pI4:%d to %pI4:%d", proto, pkt->src, pkt->sport,
-			   pkt->dst, pkt->dport, out->other.src, out->other.sport);
+		bpf_printk("shunt: nat %s %pI4:%d -> %pI4:%d to %pI4:%d", proto, pkt->src,
+			   pkt->sport, pkt->dst, pkt->dport, orig->other.src, orig->other.sport);
 	else
 		bpf_printk("shunt: nat %s [%pI6]:%d -> [%pI6]:%d to [%pI6]:%d", proto, pkt->src,
-			   pkt->sport, pkt->dst, pkt->dport, out->other.src, out->other.sport);
+			   pkt->sport, pkt->dst, pkt->dport, orig->other.src, orig->other.sport);
 }
 
 static __always_inline bool is_request(const struct packet *pkt)
@@ -52,174 +52,176 @@ static __always_inline bool is_request(const struct packet *pkt)
 }
 
 /* Does a known flow still hold for the packet? Else it is removed. */
-static __always_inline bool still_holds(const struct shunt_nat_key *key, const struct packet *pkt,
-					struct shunt_nat_flow *out)
+static __always_inline bool flow_still_holds(const struct shunt_nat_key *key,
+					     const struct packet *pkt, struct shunt_nat_flow *orig)
 {
 	if (pkt->proto == IPPROTO_TCP)
-		return !is_request(pkt) || reopen(key, pkt, out);
-	return out->how != NAT_STRAIGHT || still_straight(key, pkt, out);
+		return !is_request(pkt) || recheck_on_syn(key, pkt, orig);
+	return orig->forward_action != NAT_UNTRANSLATED || recheck_untranslated(key, pkt, orig);
 }
 
 /* This flow's datagram has more fragments; some may have been left alone. */
-static __noinline void remember_piece(const struct shunt_nat_key *key)
+static __noinline void remember_datagram(const struct shunt_nat_key *key)
 {
-	struct draft *draft = draft_get();
-	__u64 *early;
+	struct scratch *scratch = scratch_get();
+	__u64 *out_of_order;
 
-	if (!draft)
+	if (!scratch)
 		return;
-	bpf_map_update_elem(&shunt_nat_pieces, &draft->piece, key, BPF_ANY);
-	early = bpf_map_lookup_elem(&shunt_nat_early, &draft->piece);
-	if (!early)
+	bpf_map_update_elem(&shunt_nat_fragments, &scratch->datagram, key, BPF_ANY);
+	out_of_order = bpf_map_lookup_elem(&shunt_nat_out_of_order, &scratch->datagram);
+	if (!out_of_order)
 		return;
-	COUNT(nat_fragments, *early);
-	bpf_map_delete_elem(&shunt_nat_early, &draft->piece);
+	COUNT(nat_fragments, *out_of_order);
+	bpf_map_delete_elem(&shunt_nat_out_of_order, &scratch->datagram);
 }
 
 /* A fragment of a datagram whose first one is not known to be a flow's. */
-static __always_inline void note_early(const struct shunt_nat_key *piece)
+static __always_inline void count_out_of_order(const struct shunt_nat_key *datagram)
 {
-	__u64 one = 1, *early = bpf_map_lookup_elem(&shunt_nat_early, piece);
+	__u64 one = 1, *out_of_order = bpf_map_lookup_elem(&shunt_nat_out_of_order, datagram);
 
-	if (early)
-		__sync_fetch_and_add(early, 1);
+	if (out_of_order)
+		__sync_fetch_and_add(out_of_order, 1);
 	else
-		bpf_map_update_elem(&shunt_nat_early, piece, &one, BPF_ANY);
+		bpf_map_update_elem(&shunt_nat_out_of_order, datagram, &one, BPF_ANY);
 }
 
 /* What a target on this host answers to a packet that was forwarded leaves by
  * another interface than lo, and never comes in again. What came in is
  * translated already. */
-static __noinline bool answer_out(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
-				  bool first, int *ret)
+static __noinline bool reply_at_egress(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+				       bool first, int *ret)
 {
-	struct shunt_nat_flow *in;
+	struct shunt_nat_flow *reply;
 	struct shunt_nat_key key;
 
-	key_of(&key, pkt, NAT_IN);
-	in = flow_get(&key);
-	if (!in || in->how == NAT_STRAIGHT)
+	key_of(&key, pkt, NAT_DIR_REPLY);
+	reply = flow_get(&key);
+	if (!reply || reply->forward_action == NAT_UNTRANSLATED)
 		return false;
 	if (first)
-		remember_piece(&key);
-	note(in, pkt, skb->len);
-	*ret = rewrite_in(skb, pkt, in, l2) ? DROP : NEXT;
+		remember_datagram(&key);
+	account_packet(reply, pkt, skb->len);
+	*ret = rewrite_reply(skb, pkt, reply, l2) ? DROP : NEXT;
 	return true;
 }
 
 /* first: it is a first fragment, of the draft's piece */
-static __noinline int out_flow(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
-			       bool first)
+static __noinline int translate_original(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+					 bool first)
 {
 	struct shunt_nat_key key;
-	struct shunt_nat_flow *out, *in;
-	struct draft *draft;
+	struct shunt_nat_flow *orig, *reply;
+	struct scratch *scratch;
 	int ret;
 
 	if (skb->tc_index == NAT_DONE) {
 		skb->tc_index = 0;
-		in = answered_by(pkt);
-		if (in) { /* we rewrote it a moment ago */
-			note_way(skb, in, l2);
+		reply = reply_flow_of(pkt);
+		if (reply) { /* we rewrote it a moment ago */
+			learn_target_mac(skb, reply, l2);
 			return NEXT;
 		}
 	}
-	key_of(&key, pkt, NAT_OUT);
-	out = flow_get(&key);
-	if (out && !still_holds(&key, pkt, out))
-		out = NULL;
-	if (!out && !skb->ingress_ifindex && skb->ifindex != LOOPBACK && port_matters(pkt->proto, pkt->sport) &&
-	    answer_out(skb, pkt, l2, first, &ret))
+	key_of(&key, pkt, NAT_DIR_ORIGINAL);
+	orig = flow_get(&key);
+	if (orig && !flow_still_holds(&key, pkt, orig))
+		orig = NULL;
+	if (!orig && !skb->ingress_ifindex && skb->ifindex != LOOPBACK &&
+	    port_is_of_rules(pkt->proto, pkt->sport) && reply_at_egress(skb, pkt, l2, first, &ret))
 		return ret;
-	if (!out) {
+	if (!orig) {
 		/* A connection that was there before the rule is left alone. If it is
 		 * forwarded straight to a target, it keeps its port. */
 		bool later = pkt->proto == IPPROTO_TCP && !is_request(pkt);
 
 		if (later && (!skb->ingress_ifindex || pkt->tcp_flags & TCP_RST))
 			return NEXT;
-		draft = draft_get();
-		if (!draft || find_fate(pkt, draft) == FATE_NONE ||
-		    (later && draft->fate != FATE_STRAIGHT))
+		scratch = scratch_get();
+		if (!scratch || find_disposition(pkt, scratch) == DISP_IGNORE ||
+		    (later && scratch->disposition != DISP_TRACK))
 			return NEXT;
-		out = make_flow(skb, &key, draft, !l2);
-		if (!out)
-			return draft->fate == FATE_STRAIGHT ? NEXT : DROP;
-		if (out->how != NAT_STRAIGHT)
-			trace(pkt, out);
+		orig = make_flow(skb, &key, scratch, !l2);
+		if (!orig)
+			return scratch->disposition == DISP_TRACK ? NEXT : DROP;
+		if (orig->forward_action != NAT_UNTRANSLATED)
+			trace(pkt, orig);
 	}
-	note(out, pkt, skb->len);
-	if (out->how == NAT_STRAIGHT)
+	account_packet(orig, pkt, skb->len);
+	if (orig->forward_action == NAT_UNTRANSLATED)
 		return NEXT;
-	if (out->ifindex != pkt->ifindex)
-		move_home(skb, out, !l2);
+	if (orig->ifindex != pkt->ifindex)
+		update_orig_iface(skb, orig, !l2);
 	if (first)
-		remember_piece(&key);
-	if (rewrite_out(skb, pkt, out, l2))
+		remember_datagram(&key);
+	if (rewrite_original(skb, pkt, orig, l2))
 		return DROP;
-	return send_on(skb, out, l2);
+	return forward(skb, orig, l2);
 }
 
-static __noinline int in_flow(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
-			      bool first)
+static __noinline int translate_reply(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
+				      bool first)
 {
-	struct shunt_nat_flow *in;
+	struct shunt_nat_flow *reply;
 	struct shunt_nat_key key;
 
-	key_of(&key, pkt, NAT_IN);
-	in = flow_get(&key);
-	if (!in || is_forged(skb, pkt, in))
+	key_of(&key, pkt, NAT_DIR_REPLY);
+	reply = flow_get(&key);
+	if (!reply || is_forged(skb, pkt, reply))
 		return NEXT;
-	note(in, pkt, skb->len);
-	if (in->how == NAT_STRAIGHT)
+	account_packet(reply, pkt, skb->len);
+	if (reply->forward_action == NAT_UNTRANSLATED)
 		return NEXT;
 	if (first)
-		remember_piece(&key);
-	if (rewrite_in(skb, pkt, in, l2))
+		remember_datagram(&key);
+	if (rewrite_reply(skb, pkt, reply, l2))
 		return DROP;
-	return come_back(skb, in, l2);
+	return move_to_expected_iface(skb, reply, l2);
 }
 
 /* --- fragments --------------------------------------------------------------------- */
 
 /* One of a datagram's fragments: the first one has the ports and is a packet like
  * others, the rest go the same way. */
-static __noinline int piece(struct __sk_buff *skb, struct packet *pkt, __u32 l2, __u8 direction)
+static __noinline int translate_fragment(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
+					 __u8 direction)
 {
-	struct draft *draft = draft_get();
-	struct shunt_nat_key *of;
+	struct scratch *scratch = scratch_get();
+	struct shunt_nat_key *flow_key;
 	struct shunt_nat_flow *flow;
-	bool out = direction == NAT_PIECE_OUT;
+	bool egress = direction == NAT_DIR_EGRESS_FRAGMENT;
 
-	if (!draft)
+	if (!scratch)
 		return NEXT;
 	if (pkt->first && parse_ports(skb, pkt->at, NO_END, pkt) != PARSED_PORTS)
 		return NEXT;
-	key_of(&draft->piece, pkt, direction);
-	draft->piece.sport = pkt->fragment >> 16;
-	draft->piece.dport = pkt->fragment;
+	key_of(&scratch->datagram, pkt, direction);
+	scratch->datagram.sport = pkt->fragment >> 16;
+	scratch->datagram.dport = pkt->fragment;
 	if (pkt->first)
-		return out ? out_flow(skb, pkt, l2, true) : in_flow(skb, pkt, l2, true);
-	of = bpf_map_lookup_elem(&shunt_nat_pieces, &draft->piece);
-	flow = of ? flow_get(of) : NULL;
+		return egress ? translate_original(skb, pkt, l2, true) :
+				translate_reply(skb, pkt, l2, true);
+	flow_key = bpf_map_lookup_elem(&shunt_nat_fragments, &scratch->datagram);
+	flow = flow_key ? flow_get(flow_key) : NULL;
 	if (!flow) {
-		note_early(&draft->piece);
+		count_out_of_order(&scratch->datagram);
 		return NEXT;
 	}
-	if (!out && is_forged(skb, pkt, flow))
+	if (!egress && is_forged(skb, pkt, flow))
 		return NEXT;
 	COUNT(nat_packets, 1);
-	if (of->direction == NAT_OUT) {
+	if (flow_key->direction == NAT_DIR_ORIGINAL) {
 		if (put_address(skb, pkt->family, l2,
 				l2 + (pkt->family == AF_INET ? IPV4_DST : IPV6_DST), 0, 0, pkt->dst,
 				flow->other.src))
 			return DROP;
-		return send_on(skb, flow, l2);
+		return forward(skb, flow, l2);
 	}
-	if (put_address(skb, pkt->family, l2, l2 + (pkt->family == AF_INET ? IPV4_SRC : IPV6_SRC), 0,
-			0, pkt->src, flow->other.dst))
+	if (put_address(skb, pkt->family, l2, l2 + (pkt->family == AF_INET ? IPV4_SRC : IPV6_SRC),
+			0, 0, pkt->src, flow->other.dst))
 		return DROP;
-	return out ? NEXT : come_back(skb, flow, l2);
+	return egress ? NEXT : move_to_expected_iface(skb, flow, l2);
 }
 
 #endif

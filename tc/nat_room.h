@@ -22,7 +22,7 @@ static __always_inline __u32 mix(__u32 hash, __u32 word)
 }
 
 /* Which counter is the source's? */
-static __noinline __u32 share_of(struct __sk_buff *skb, const struct shunt_nat_key *key)
+static __noinline __u32 source_of(struct __sk_buff *skb, const struct shunt_nat_key *key)
 {
 	const struct shunt_nat_sweep *sweep = sweep_get();
 	const __u32 *src = (const __u32 *)key->src;
@@ -30,22 +30,22 @@ static __noinline __u32 share_of(struct __sk_buff *skb, const struct shunt_nat_k
 
 	if (!skb->ingress_ifindex)
 		hash = mix(hash, bpf_get_socket_uid(skb));
-	return mix(hash, key->family) % SHUNT_NAT_SHARES;
+	return mix(hash, key->family) % SHUNT_NAT_SOURCES;
 }
 
 /* Puts a flow in the queue again. If others have taken the place, the flow ends: nobody
  * would look at it any more. */
-static __noinline bool look_again(const struct shunt_nat_turn *turn,
-				  const struct shunt_nat_flow *out)
+static __noinline bool requeue(const struct shunt_nat_expiry_entry *entry,
+			       const struct shunt_nat_flow *orig)
 {
-	if (!bpf_map_push_elem(&shunt_nat_queue, turn, 0))
+	if (!bpf_map_push_elem(&shunt_nat_queue, entry, 0))
 		return true;
-	end_flow(&turn->key, out);
+	end_flow(&entry->key, orig);
 	return false;
 }
 
 /* NAT's flows come first: what goes straight to targets gets half of the room. */
-static __always_inline bool has_room(const struct shunt_nat *nat)
+static __always_inline bool has_room_untranslated(const struct shunt_nat *nat)
 {
 	const struct shunt_nat_sweep *sweep = sweep_get();
 
@@ -58,14 +58,14 @@ struct eviction {
 };
 
 /* May this flow be ended for a newcomer whose source has so many flows? */
-static __always_inline bool gives_way(const struct shunt_nat_flow *out, __s32 flows)
+static __always_inline bool gives_way(const struct shunt_nat_flow *orig, __s32 flows)
 {
-	const struct shunt_nat_flow *in = flow_get(&out->other);
-	const __s32 *own = share_get(out->share);
+	const struct shunt_nat_flow *reply = flow_get(&orig->other);
+	const __s32 *own = source_flows(orig->source);
 
-	if (!in || !own)
+	if (!reply || !own)
 		return false;
-	if (!in->packets && in->how != NAT_STRAIGHT)
+	if (!reply->packets && reply->forward_action != NAT_UNTRANSLATED)
 		return *own >= flows;
 	return *own > 2 * (flows + 1);
 }
@@ -74,20 +74,20 @@ static long evict_one(__u32 i, void *data)
 {
 	struct eviction *e = *(struct eviction **)data;
 	struct shunt_nat_sweep *sweep = sweep_get();
-	struct shunt_nat_flow *out;
-	struct shunt_nat_turn turn;
+	struct shunt_nat_flow *orig;
+	struct shunt_nat_expiry_entry entry;
 
 	(void)i;
-	if (!sweep || bpf_map_pop_elem(&shunt_nat_queue, &turn))
+	if (!sweep || bpf_map_pop_elem(&shunt_nat_queue, &entry))
 		return 1;
-	out = flow_get(&turn.key);
-	if (out && out->id == turn.id) {
-		if (!gives_way(out, e->flows)) {
-			if (!look_again(&turn, out))
+	orig = flow_get(&entry.key);
+	if (orig && orig->id == entry.id) {
+		if (!gives_way(orig, e->flows)) {
+			if (!requeue(&entry, orig))
 				__sync_fetch_and_add(&sweep->flows, -1);
 			return 0;
 		}
-		if (end_flow(&turn.key, out))
+		if (end_flow(&entry.key, orig))
 			COUNT(nat_evicted, 1);
 	}
 	__sync_fetch_and_add(&sweep->flows, -1);
@@ -96,11 +96,11 @@ static long evict_one(__u32 i, void *data)
 }
 
 /* Sees to room for one flow more; false if nobody gives way. */
-static __noinline bool make_room(__u32 share)
+static __noinline bool make_room(__u32 source)
 {
 	const struct shunt_nat_sweep *sweep = sweep_get();
 	const struct shunt_nat *nat = nat_get();
-	const __s32 *flows = share_get(share);
+	const __s32 *flows = source_flows(source);
 	struct eviction e = {}, *data = &e;
 	__u32 room;
 

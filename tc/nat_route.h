@@ -12,22 +12,22 @@
 #define ROUTE_NS SECOND
 #define NAT_DONE 0x5348 /* in tc_index: rewritten */
 
-static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *out)
+static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_flow *orig)
 {
-	const struct shunt_nat_key *back = &out->other;
+	const struct shunt_nat_key *reply_key = &orig->other;
 	struct bpf_fib_lookup fib = {
-		.family = back->family,
-		.l4_protocol = back->proto,
-		.sport = bpf_htons(back->dport),
-		.dport = bpf_htons(back->sport),
+		.family = reply_key->family,
+		.l4_protocol = reply_key->proto,
+		.sport = bpf_htons(reply_key->dport),
+		.dport = bpf_htons(reply_key->sport),
 		.ifindex = LOOPBACK, /* what this host sends */
 	};
 	long result;
 	__u8 mac[6];
 	int i;
 
-	__builtin_memcpy(fib.ipv6_src, back->dst, 16);
-	__builtin_memcpy(fib.ipv6_dst, back->src, 16);
+	__builtin_memcpy(fib.ipv6_src, reply_key->dst, 16);
+	__builtin_memcpy(fib.ipv6_dst, reply_key->src, 16);
 	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
 	switch (result) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
@@ -35,23 +35,23 @@ static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *ou
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
 	case BPF_FIB_LKUP_RET_NOT_FWDED:
-		out->oif = LOOPBACK;
+		orig->oif = LOOPBACK;
 		return NAT_LOCAL;
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
 	case BPF_FIB_LKUP_RET_PROHIBIT:
 		return NAT_UNROUTED;
 	default:
-		out->oif = out->fallback ? out->fallback : skb->ifindex;
-		return out->oif == LOOPBACK ? NAT_LOCAL : NAT_NEIGHBOR;
+		orig->oif = orig->fallback_oif ? orig->fallback_oif : skb->ifindex;
+		return orig->oif == LOOPBACK ? NAT_LOCAL : NAT_NEIGHBOR;
 	}
-	out->oif = fib.ifindex;
-	if (out->raw && fib.ifindex == skb->ifindex)
+	orig->oif = fib.ifindex;
+	if (orig->raw && fib.ifindex == skb->ifindex)
 		return NAT_PASS; /* nothing there depends on the next hop */
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return NAT_NEIGHBOR;
-	__builtin_memcpy(out->macs, fib.dmac, 6);
-	__builtin_memcpy(out->macs + 6, fib.smac, 6);
+	__builtin_memcpy(orig->macs, fib.dmac, 6);
+	__builtin_memcpy(orig->macs + 6, fib.smac, 6);
 	if (fib.ifindex != skb->ifindex || bpf_skb_load_bytes(skb, 0, mac, 6))
 		return NAT_MAC;
 	for (i = 0; i < 6; i++)
@@ -60,53 +60,53 @@ static __noinline int ask_route(struct __sk_buff *skb, struct shunt_nat_flow *ou
 	return NAT_PASS;
 }
 
-static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_nat_flow *out,
+static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_nat_flow *orig,
 				    __u32 l2, bool fresh)
 {
 	__be16 proto = skb->protocol;
 
-	if (!l2 && (bpf_skb_change_head(skb, ETHERNET, 0) ||
-		    bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
+	if (!l2 &&
+	    (bpf_skb_change_head(skb, ETHERNET, 0) || bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
 		return DROP;
-	if (out->how == NAT_LOCAL)
+	if (orig->forward_action == NAT_LOCAL)
 		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
 	/* With the next hop told, the kernel would send what has to wait for
 	 * its address by the old route. */
-	if (out->how == NAT_NEIGHBOR || !fresh)
-		return bpf_redirect_neigh(out->oif, NULL, 0, 0);
-	if (bpf_skb_store_bytes(skb, 0, out->macs, 12, 0))
+	if (orig->forward_action == NAT_NEIGHBOR || !fresh)
+		return bpf_redirect_neigh(orig->oif, NULL, 0, 0);
+	if (bpf_skb_store_bytes(skb, 0, orig->macs, 12, 0))
 		return DROP;
-	return out->oif == skb->ifindex ? NEXT : bpf_redirect(out->oif, 0);
+	return orig->oif == skb->ifindex ? NEXT : bpf_redirect(orig->oif, 0);
 }
 
 /* Answers are expected by the way that the packets go: see nat_back.h. */
-static __always_inline void tell_answers(const struct shunt_nat_flow *out)
+static __always_inline void set_reply_iface(const struct shunt_nat_flow *orig)
 {
-	struct shunt_nat_flow *in = flow_get(&out->other);
+	struct shunt_nat_flow *reply = flow_get(&orig->other);
 
-	if (in)
-		in->oif = out->oif;
+	if (reply)
+		reply->oif = orig->oif;
 }
 
 /* Once a second the kernel sends a packet itself: so it keeps asking whether
  * the neighbour is alive. */
-static __noinline int send_on(struct __sk_buff *skb, struct shunt_nat_flow *out, __u32 l2)
+static __noinline int forward(struct __sk_buff *skb, struct shunt_nat_flow *orig, __u32 l2)
 {
-	bool fresh = out->seen_ns < out->route_ns;
+	bool fresh = orig->last_packet_ns < orig->route_ns;
 
 	skb->tc_index = NAT_DONE;
 	if (!fresh) {
-		out->how = ask_route(skb, out);
-		tell_answers(out);
-		out->route_ns = out->seen_ns + ROUTE_NS;
+		orig->forward_action = route_to_target(skb, orig);
+		set_reply_iface(orig);
+		orig->route_ns = orig->last_packet_ns + ROUTE_NS;
 	}
-	if (out->how == NAT_PASS)
+	if (orig->forward_action == NAT_PASS)
 		return NEXT;
-	if (out->how == NAT_UNROUTED) {
+	if (orig->forward_action == NAT_UNROUTED) {
 		COUNT(nat_unroutable, 1);
 		return DROP;
 	}
-	return redirect(skb, out, l2, fresh);
+	return redirect(skb, orig, l2, fresh);
 }
 
 #endif

@@ -8,7 +8,7 @@
 struct search {
 	const struct packet *pkt;
 	struct shunt_nat_match key;
-	struct draft *draft;
+	struct scratch *scratch;
 	__u32 shapes; /* index in shunt_nat_shapes */
 	__u32 found;
 };
@@ -44,7 +44,7 @@ static long try_shape(__u32 i, void *data)
 	target = bpf_map_lookup_elem(&shunt_nat_match, &s->key);
 	if (!target)
 		return 0;
-	s->draft->target = *target;
+	s->scratch->target = *target;
 	s->found = 1;
 	return 1;
 }

@@ -38,14 +38,14 @@ static __always_inline bool is_near(__u32 a, __u32 b)
 }
 
 /* Does the packet fit what came this way before? */
-static __always_inline bool fits_flow(const struct shunt_nat_flow *flow, const struct packet *pkt)
+static __always_inline bool tcp_in_window(const struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	if (!is_near(seq_of(pkt), flow->seq_end))
 		return false;
 	return !(pkt->tcp_flags & flow->tcp_flags & TCP_ACK) || is_near(ack_of(pkt), flow->ack);
 }
 
-static __always_inline void begin_way(struct shunt_nat_flow *flow, const struct packet *pkt)
+static __always_inline void tcp_begin(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	flow->seq_end = end_of(pkt);
 	flow->ack = ack_of(pkt);
@@ -53,22 +53,21 @@ static __always_inline void begin_way(struct shunt_nat_flow *flow, const struct 
 	flow->tcp_flags = pkt->tcp_flags & ~(TCP_FIN | TCP_RST);
 }
 
-static __always_inline void go_on(struct shunt_nat_flow *flow, const struct packet *pkt)
+static __always_inline void tcp_advance(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	__u32 end = end_of(pkt), ack = ack_of(pkt);
 
 	if ((__s32)(end - flow->seq_end) > 0)
 		flow->seq_end = end;
-	if (pkt->tcp_flags & TCP_ACK &&
-	    (!(flow->tcp_flags & TCP_ACK) || (__s32)(ack - flow->ack) > 0))
+	if (pkt->tcp_flags & TCP_ACK && (!(flow->tcp_flags & TCP_ACK) || (__s32)(ack - flow->ack) > 0))
 		flow->ack = ack;
 	if (flow->tcp_flags != (flow->tcp_flags | pkt->tcp_flags))
 		flow->tcp_flags |= pkt->tcp_flags;
 }
 
 /* Is the packet the next one, as both ways know them? */
-static __always_inline bool is_next(const struct shunt_nat_flow *flow,
-				    const struct shunt_nat_flow *other, const struct packet *pkt)
+static __always_inline bool tcp_is_next(const struct shunt_nat_flow *flow,
+					const struct shunt_nat_flow *other, const struct packet *pkt)
 {
 	__u32 seq = seq_of(pkt);
 
@@ -83,23 +82,23 @@ static __always_inline bool is_next(const struct shunt_nat_flow *flow,
 
 /* A FIN behind packets that were lost is remembered until the other end has
  * acknowledged exactly the FIN. */
-static __always_inline void note_gap(struct shunt_nat_flow *flow, const struct packet *pkt)
+static __always_inline void remember_early_fin(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	if (pkt->tcp_flags & TCP_FIN && seq_of(pkt) - flow->seq_end < TCP_GAP &&
-	    fits_flow(flow, pkt))
+	    tcp_in_window(flow, pkt))
 		flow->fin = end_of(pkt);
 }
 
 /* A SYN changes nothing until its answer comes: it may be forged, too. */
-static __always_inline void note_syn(struct shunt_nat_flow *flow, struct shunt_nat_flow *other,
-				     const struct packet *pkt)
+static __always_inline void tcp_track_syn(struct shunt_nat_flow *flow, struct shunt_nat_flow *other,
+					  const struct packet *pkt)
 {
 	bool answer = pkt->tcp_flags & TCP_ACK && ack_of(pkt) == other->syn;
 
 	if (answer && flow->syn == end_of(pkt))
 		return; /* sent again */
 	if (!flow->tcp_flags || answer)
-		begin_way(flow, pkt);
+		tcp_begin(flow, pkt);
 	if (answer && other->seq_end != other->syn) {
 		other->seq_end = other->syn;
 		other->tcp_flags = TCP_SYN;
@@ -109,34 +108,34 @@ static __always_inline void note_syn(struct shunt_nat_flow *flow, struct shunt_n
 }
 
 /* A packet with SYN, FIN or RST: does it change what is known of the connection? */
-static __noinline bool note_rare(struct shunt_nat_flow *flow, const struct packet *pkt)
+static __noinline bool tcp_track_flags(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	struct shunt_nat_flow *other = flow_get(&flow->other);
 
 	if (!other)
 		return false;
 	if (pkt->tcp_flags & (TCP_RST | TCP_FIN)) {
-		if (!is_next(flow, other, pkt)) {
-			note_gap(flow, pkt);
+		if (!tcp_is_next(flow, other, pkt)) {
+			remember_early_fin(flow, pkt);
 			return false;
 		}
-		go_on(flow, pkt);
+		tcp_advance(flow, pkt);
 		return true;
 	}
-	note_syn(flow, other, pkt);
+	tcp_track_syn(flow, other, pkt);
 	return true;
 }
 
 /* What a packet of a flow says about the connection; false: nothing, it may be forged. */
-static __always_inline bool note_tcp(struct shunt_nat_flow *flow, const struct packet *pkt)
+static __always_inline bool tcp_track(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	if (pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
-		if (!note_rare(flow, pkt))
+		if (!tcp_track_flags(flow, pkt))
 			return false;
 	} else if (!flow->tcp_flags) {
-		begin_way(flow, pkt);
-	} else if (fits_flow(flow, pkt)) {
-		go_on(flow, pkt);
+		tcp_begin(flow, pkt);
+	} else if (tcp_in_window(flow, pkt)) {
+		tcp_advance(flow, pkt);
 	}
 	if (flow->last_flags != pkt->tcp_flags)
 		flow->last_flags = pkt->tcp_flags;
@@ -151,12 +150,12 @@ static __always_inline bool has_closed(const struct shunt_nat_flow *flow,
 }
 
 /* A reset that was the last word ended the connection. */
-static __always_inline bool was_reset(const struct shunt_nat_flow *out,
-				      const struct shunt_nat_flow *in)
+static __always_inline bool was_reset(const struct shunt_nat_flow *orig,
+				      const struct shunt_nat_flow *reply)
 {
-	if (out->last_flags & TCP_RST)
-		return out->seen_ns >= in->seen_ns;
-	return in->last_flags & TCP_RST && in->seen_ns >= out->seen_ns;
+	if (orig->last_flags & TCP_RST)
+		return orig->last_packet_ns >= reply->last_packet_ns;
+	return reply->last_flags & TCP_RST && reply->last_packet_ns >= orig->last_packet_ns;
 }
 
 #endif

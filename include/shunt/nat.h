@@ -96,7 +96,7 @@ enum shunt_nat_idle {
 struct shunt_nat {
 	__u64 idle_ns[NAT_IDLES]; /* without packets, until a flow ends */
 	__u32 current[NAT_GROUPS]; /* shapes in force */
-	__u32 changes;      /* of the rules, so far */
+	__u32 generation;   /* of the rules: how often they have changed */
 	__u32 rules;        /* entries of shunt_nat_rules in use, the free ones too */
 	__u32 changing;     /* a command changes the rules, or was killed at it */
 	__u32 flows;        /* room for so many */
@@ -106,16 +106,21 @@ _Static_assert(sizeof(struct shunt_nat) == 72, "shunt_nat");
 
 /* A flow has two entries in shunt_nat_flows, for the packets that go out (as
  * they are before) and for those that come back (likewise). */
-enum shunt_nat_direction { NAT_OUT = 1, NAT_IN, NAT_PIECE_OUT, NAT_PIECE_IN };
+enum shunt_nat_direction {
+	NAT_DIR_ORIGINAL = 1,
+	NAT_DIR_REPLY,
+	NAT_DIR_EGRESS_FRAGMENT,
+	NAT_DIR_INGRESS_FRAGMENT,
+};
 
 /* How packets get to the target from where they are. */
-enum shunt_nat_how {
+enum shunt_nat_forward_action {
 	NAT_PASS = 0, /* as they are */
 	NAT_MAC,      /* to the link layer address that is known */
 	NAT_NEIGHBOR, /* by the kernel, which resolves the next hop */
 	NAT_LOCAL,    /* it is on this host */
 	NAT_UNROUTED, /* no route */
-	NAT_STRAIGHT, /* as they are, and unchanged: it keeps its port from others */
+	NAT_UNTRANSLATED, /* as they are, and unchanged: it keeps its port from others */
 };
 
 struct shunt_nat_key {
@@ -133,7 +138,7 @@ _Static_assert(sizeof(struct shunt_nat_key) == 40, "shunt_nat_key");
 
 struct shunt_nat_flow {
 	struct shunt_nat_key other; /* the flow's other entry */
-	__u64 seen_ns;      /* last packet this way; coarse CLOCK_MONOTONIC */
+	__u64 last_packet_ns; /* last packet this way; coarse CLOCK_MONOTONIC */
 	__u64 route_ns;     /* out: until then what follows holds */
 	__u64 packets;
 	__u64 bytes;
@@ -141,14 +146,14 @@ struct shunt_nat_flow {
 	__u32 ifindex;      /* that the packets out left by before */
 	__u32 oif;          /* out: and by now; in: by which the answers should come */
 	union {
-		__u32 fallback; /* out: and by if no program may ask for routes */
-		__u32 changes;  /* straight: how many there were at the last look */
+		__u32 fallback_oif; /* out: and by if no program may ask for routes */
+		__u32 generation;  /* untranslated: of the rules at the last look */
 	};
-	__u8 how;           /* enum shunt_nat_how; in: if it is straight */
+	__u8 forward_action; /* enum shunt_nat_forward_action; in: if it is untranslated */
 	__u8 tcp_flags;     /* of all packets this way that fit the connection */
 	__u8 last_flags;    /* of the last one */
 	__u8 raw;           /* ifindex has no link layer header */
-	__u8 home[6];       /* link layer address of ifindex */
+	__u8 orig_mac[6];   /* link layer address of ifindex */
 	__u8 macs[12];      /* out: the next hop's and oif's; in: oif's */
 	__u16 id;           /* random */
 	/* of TCP: what tc/nat_tcp.h knows of the packets this way */
@@ -156,7 +161,7 @@ struct shunt_nat_flow {
 	__u32 ack;          /* the highest that was acknowledged */
 	__u32 syn;          /* the number after the last SYN's */
 	__u32 fin;          /* the number after a FIN that came early; 0: none did */
-	__u32 share;        /* out: who counts it, by its source */
+	__u32 source;       /* out: in shunt_nat_sources */
 	__u32 pad;
 };
 

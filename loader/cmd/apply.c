@@ -173,11 +173,11 @@ static int apply(const struct rule_file *f, bool steer)
 	if (steer)
 		error = apply_steering_rules(f, &c);
 	if (error) {
-		nat_undo();
+		nat_replace_undo();
 		return error;
 	}
 	if (!f->nats)
-		nat_rest(states);
+		nat_detach_unused(states);
 	report_rule_changes(&c, &nat);
 	ifaces_warn(f->rule, f->count);
 	own_warn(f->rule, f->count);

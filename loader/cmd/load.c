@@ -136,7 +136,7 @@ static int attach_all(const struct load_config *config, struct rule_changes *ret
 	if (error)
 		conf->mark = 0; /* whatever is there is not ours to remove */
 	if (!error && config->nat)
-		error = nat_forwarding(conf);
+		error = nat_allow_route_lookups(conf);
 	for (i = 0; i < config->n && !error; i++) {
 		states[i] = config->states[i];
 		error = attach(states, i);

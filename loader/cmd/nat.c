@@ -43,11 +43,12 @@ int nat_lock(void)
 		return not_loaded();
 	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)
-		return deny(-ENOENT, "NAT is not loaded; unload, and give 'shunt load' --nat or --iface, too");
+		return deny(-ENOENT,
+			    "NAT is not loaded; unload, and give 'shunt load' --nat or --iface, too");
 	error = nat_store_open();
 	if (error)
 		return error;
-	nat_rest(states);
+	nat_detach_unused(states);
 	return take_fd(&lock);
 }
 
@@ -65,12 +66,12 @@ static int nat_add(int argc, char **argv)
 	lock = nat_lock();
 	if (lock < 0)
 		return lock;
-	error = nat_reach(&r, 1);
+	error = nat_attach_for_rules(&r, 1);
 	if (error)
 		return error;
 	error = nat_store_add(&r, &was);
 	if (error)
-		nat_unreach();
+		nat_attach_undo();
 	if (error || !was.used)
 		return error;
 	nat_rule_format(&r, text);
@@ -123,7 +124,7 @@ static int nat_flush(int argc, char **argv)
 		return fail(-errno, "can't map the settings");
 	error = nat_store_flush();
 	if (!error)
-		error = nat_rest(states);
+		error = nat_detach_unused(states);
 	if (error != -EBUSY)
 		return error;
 	say("flows are alive: NAT stays attached until they have ended");
@@ -193,26 +194,28 @@ static void endpoint(unsigned int family, const __u8 *addr, unsigned int port, c
 }
 
 /* A flow by its entry for what goes out; in is the other one. */
-static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *out,
-		      const struct shunt_nat_flow *in, __u64 now)
+static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig,
+		      const struct shunt_nat_flow *reply, __u64 now)
 {
-	char from[END_TEXT], dst[END_TEXT], to[END_TEXT], way[END_TEXT + 24] = "straight";
+	char from[END_TEXT], dst[END_TEXT], to[END_TEXT], where[END_TEXT + 24] = "straight";
 	char name[IF_NAMESIZE];
-	__u64 seen = out->seen_ns > in->seen_ns ? out->seen_ns : in->seen_ns;
+	__u64 last_ns = orig->last_packet_ns > reply->last_packet_ns ? orig->last_packet_ns :
+								       reply->last_packet_ns;
 
 	endpoint(key->family, key->src, key->sport, from);
 	endpoint(key->family, key->dst, key->dport, dst);
-	endpoint(key->family, out->other.src, out->other.sport, to);
-	if (!if_indextoname(out->ifindex, name))
-		snprintf(name, sizeof(name), "%u", out->ifindex);
+	endpoint(key->family, orig->other.src, orig->other.sport, to);
+	if (!if_indextoname(orig->ifindex, name))
+		snprintf(name, sizeof(name), "%u", orig->ifindex);
 	if (!opt.json) {
-		if (out->how != NAT_STRAIGHT)
-			snprintf(way, sizeof(way), "to %s from port %u", to, out->other.dport);
+		if (orig->forward_action != NAT_UNTRANSLATED)
+			snprintf(where, sizeof(where), "to %s from port %u", to, orig->other.dport);
 		printf("%s %s -> %s %s  iface %s  out %llu packets %llu bytes  in %llu packets %llu "
-		       "bytes  idle %llu s%s\n", nat_proto_name(key->proto), from, dst, way, plain(name),
-		       out->packets, out->bytes, in->packets, in->bytes,
-		       now > seen ? (now - seen) / 1000000000 : 0,
-		       in->packets ? "" : "  no answer yet");
+		       "bytes  idle %llu s%s\n",
+		       nat_proto_name(key->proto), from, dst, where, plain(name), orig->packets,
+		       orig->bytes, reply->packets, reply->bytes,
+		       now > last_ns ? (now - last_ns) / 1000000000 : 0,
+		       reply->packets ? "" : "  no answer yet");
 		return;
 	}
 	json_open(&json_stdout, '{');
@@ -220,14 +223,14 @@ static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_fl
 	json_string(&json_stdout, "src", from);
 	json_string(&json_stdout, "dst", dst);
 	json_string(&json_stdout, "to", to);
-	json_number(&json_stdout, "sport", out->other.dport);
-	json_bool(&json_stdout, "straight", out->how == NAT_STRAIGHT);
+	json_number(&json_stdout, "sport", orig->other.dport);
+	json_bool(&json_stdout, "straight", orig->forward_action == NAT_UNTRANSLATED);
 	json_string(&json_stdout, "iface", name);
-	json_number(&json_stdout, "out_packets", out->packets);
-	json_number(&json_stdout, "out_bytes", out->bytes);
-	json_number(&json_stdout, "in_packets", in->packets);
-	json_number(&json_stdout, "in_bytes", in->bytes);
-	json_number(&json_stdout, "idle_ms", now > seen ? (now - seen) / 1000000 : 0);
+	json_number(&json_stdout, "out_packets", orig->packets);
+	json_number(&json_stdout, "out_bytes", orig->bytes);
+	json_number(&json_stdout, "in_packets", reply->packets);
+	json_number(&json_stdout, "in_bytes", reply->bytes);
+	json_number(&json_stdout, "idle_ms", now > last_ns ? (now - last_ns) / 1000000 : 0);
 	json_close(&json_stdout, '}');
 }
 
@@ -236,7 +239,7 @@ static int nat_flows(int argc, char **argv)
 	_cleanup_lock_ int lock = -1;
 	_cleanup_fd_ int map = -1;
 	struct shunt_nat_key key, *last = NULL;
-	struct shunt_nat_flow out, in;
+	struct shunt_nat_flow orig, reply;
 	struct timespec t;
 	int error = refuse_words("flows", argc, argv);
 
@@ -252,9 +255,9 @@ static int nat_flows(int argc, char **argv)
 	if (opt.json)
 		json_open(&json_stdout, '[');
 	for (; !bpf_map_get_next_key(map, last, &key); last = &key)
-		if (key.direction == NAT_OUT && !bpf_map_lookup_elem(map, &key, &out) &&
-		    !bpf_map_lookup_elem(map, &out.other, &in))
-			show_flow(&key, &out, &in, t.tv_sec * 1000000000ULL + t.tv_nsec);
+		if (key.direction == NAT_DIR_ORIGINAL && !bpf_map_lookup_elem(map, &key, &orig) &&
+		    !bpf_map_lookup_elem(map, &orig.other, &reply))
+			show_flow(&key, &orig, &reply, t.tv_sec * 1000000000ULL + t.tv_nsec);
 	if (opt.json)
 		json_close(&json_stdout, ']');
 	return 0;

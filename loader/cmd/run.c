@@ -134,7 +134,7 @@ static void detach_nat(struct run *r)
 		return;
 	lock = pins_trylock();
 	if (lock >= 0 && r->conf->run.loaded && !nat_store_open())
-		nat_rest(r->states);
+		nat_detach_unused(r->states);
 }
 
 /* Nobody tells that a setting was changed, by 'sysctl --system', say. */

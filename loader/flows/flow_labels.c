@@ -196,13 +196,13 @@ static bool is_translated(int nat, const struct shunt_flow_counter *s)
 	bool in = s->direction == SHUNT_IN;
 	struct shunt_nat_key key = {
 		.sport = in ? s->dport : s->sport, .dport = in ? s->sport : s->dport,
-		.family = s->family, .proto = s->proto, .direction = NAT_OUT,
+		.family = s->family, .proto = s->proto, .direction = NAT_DIR_ORIGINAL,
 	};
 	struct shunt_nat_flow flow;
 
 	memcpy(key.src, in ? s->dst : s->src, sizeof(key.src));
 	memcpy(key.dst, in ? s->src : s->dst, sizeof(key.dst));
-	return !bpf_map_lookup_elem(nat, &key, &flow) && flow.how != NAT_STRAIGHT;
+	return !bpf_map_lookup_elem(nat, &key, &flow) && flow.forward_action != NAT_UNTRANSLATED;
 }
 
 static void label_translated(struct flows *flows)

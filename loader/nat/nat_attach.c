@@ -63,7 +63,7 @@ bool nat_attached(const struct shunt_state *states)
 	return false;
 }
 
-int nat_rest(struct shunt_state *states)
+int nat_detach_unused(struct shunt_state *states)
 {
 	_cleanup_fd_ int flows = -1;
 	struct shunt_nat_key key;
@@ -81,7 +81,7 @@ int nat_rest(struct shunt_state *states)
 	return detach_all(states);
 }
 
-int nat_forwarding(struct shunt_conf *conf)
+int nat_allow_route_lookups(struct shunt_conf *conf)
 {
 	__atomic_store_n(&conf->run.nat, 1, __ATOMIC_SEQ_CST);
 	return lo_on(conf, LO_FORWARDING);
@@ -95,7 +95,7 @@ struct reach {
 	struct shunt_state *states;
 	struct shunt_conf *conf;
 	bool was_there[SHUNT_STATES];
-	bool was_on;             /* conf->run.nat */
+	bool was_on;		 /* conf->run.nat */
 	unsigned int seen[SEEN]; /* interfaces that have NAT by now */
 	unsigned int n;
 	/* rules whose destination is a single address without a route, whose target
@@ -137,10 +137,12 @@ static void warn_lost(const struct trouble *t)
 	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
 	if (t->rules == 1)
 		warn("this host has no route to the destination %s, and without one nothing "
-		     "sent there gets as far as NAT", text);
+		     "sent there gets as far as NAT",
+		     text);
 	else
 		warn("this host has no route to the destinations of %u rules, such as %s, and "
-		     "without one nothing sent there gets as far as NAT", t->rules, text);
+		     "without one nothing sent there gets as far as NAT",
+		     t->rules, text);
 }
 
 static void warn_unrouted(const struct trouble *t)
@@ -152,10 +154,12 @@ static void warn_unrouted(const struct trouble *t)
 	inet_ntop(t->first->family, t->first->to, text, sizeof(text));
 	if (t->rules == 1)
 		warn("this host has no route to the target %s; when it has one, add the rule "
-		     "again", text);
+		     "again",
+		     text);
 	else
 		warn("this host has no route to the targets of %u rules, such as %s; when it "
-		     "has, apply them again", t->rules, text);
+		     "has, apply them again",
+		     t->rules, text);
 }
 
 static void warn_stuck(const struct trouble *t)
@@ -166,7 +170,8 @@ static void warn_stuck(const struct trouble *t)
 		return;
 	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
 	warn("what this host sends to %s has a source that can't leave it, and the target is "
-	     "elsewhere", text);
+	     "elsewhere",
+	     text);
 }
 
 static bool is_loopback(const struct shunt_nat_rule *r)
@@ -205,7 +210,7 @@ static int reach_rule(struct shunt_nat_rule *r)
 	return reach_iface(r->ifindex);
 }
 
-int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
+int nat_attach_for_rules(struct shunt_nat_rule *rules, unsigned int n)
 {
 	unsigned int i;
 	__u32 ifindex;
@@ -222,7 +227,7 @@ int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 		reach.was_there[i] = reach.states[i].kind != SHUNT_NONE;
 	error = at_home();
 	if (!error)
-		error = nat_forwarding(reach.conf);
+		error = nat_allow_route_lookups(reach.conf);
 	for (i = 0; i < SHUNT_STATES && !error; i++) {
 		if (reach.states[i].kind != SHUNT_IFACE)
 			continue;
@@ -235,7 +240,7 @@ int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 	for (i = 0; i < n && !error; i++)
 		error = reach_rule(&rules[i]);
 	if (error) {
-		nat_unreach();
+		nat_attach_undo();
 		return error;
 	}
 	warn_lost(&reach.lost);
@@ -244,7 +249,7 @@ int nat_reach(struct shunt_nat_rule *rules, unsigned int n)
 	return 0;
 }
 
-void nat_unreach(void)
+void nat_attach_undo(void)
 {
 	int i;
 
@@ -259,19 +264,19 @@ void nat_unreach(void)
 
 int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_changes *ret)
 {
-	int error = n ? nat_reach(rules, n) : 0;
+	int error = n ? nat_attach_for_rules(rules, n) : 0;
 
 	if (error)
 		return error;
 	error = nat_store_replace(rules, n, ret);
 	if (error && n)
-		nat_unreach();
+		nat_attach_undo();
 	return error;
 }
 
-void nat_undo(void)
+void nat_replace_undo(void)
 {
 	nat_store_undo();
 	if (reach.states)
-		nat_unreach();
+		nat_attach_undo();
 }

@@ -21,10 +21,10 @@ int nat_attach(struct shunt_state *states, unsigned int ifindex);
  * the rules' ifindex, and says which target has no route. 0, or -errno, said,
  * and then nothing has changed.
  */
-int nat_reach(struct shunt_nat_rule *rules, unsigned int n);
+int nat_attach_for_rules(struct shunt_nat_rule *rules, unsigned int n);
 
-/* Undoes the last nat_reach(). */
-void nat_unreach(void);
+/* Undoes the last nat_attach_for_rules(). */
+void nat_attach_undo(void);
 
 /* Puts these rules in force, as 'shunt nat add' does with one, and no others.
  * The caller holds the lock and has opened the rules. 0, or -errno, said, and
@@ -32,7 +32,7 @@ void nat_unreach(void);
 int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_changes *ret);
 
 /* Undoes the last nat_replace(). */
-void nat_undo(void);
+void nat_replace_undo(void);
 
 /* Takes the lock, checks that NAT is loaded, opens the rules, and detaches what
  * nobody needs any more: the fd that holds the lock, or -errno, said. */
@@ -41,13 +41,13 @@ int nat_lock(void);
 /* Takes NAT off the interfaces that it was attached to by nat_attach(), if there
  * are no rules and no flows. The caller holds the lock and has opened the rules. 0;
  * -EBUSY, unsaid, while there are flows; or -errno, said. */
-int nat_rest(struct shunt_state *states);
+int nat_detach_unused(struct shunt_state *states);
 
 /* Has it been attached to any? */
 bool nat_attached(const struct shunt_state *states);
 
 /* Lets programs ask for IPv4 routes, by lo's forwarding; conf must be in the
  * pinned map. 0 or -errno, said. */
-int nat_forwarding(struct shunt_conf *conf);
+int nat_allow_route_lookups(struct shunt_conf *conf);
 
 #endif

@@ -40,7 +40,7 @@ static int compare_at(const void *a, const void *b)
 }
 
 int nat_rules_sorted(const struct shunt_nat_rule *from, unsigned int count,
-		const struct shunt_nat_rule ***ret, unsigned int *ret_count)
+		     const struct shunt_nat_rule ***ret, unsigned int *ret_count)
 {
 	const struct shunt_nat_rule **all = calloc(count + 1, sizeof(*all));
 	unsigned int i, n = 0;
@@ -81,11 +81,17 @@ static int add_block(struct nat_entries *e, const struct shunt_nat_rule *r, unsi
 		     unsigned int port_len)
 {
 	struct nat_entry entry = {
-		.key = { .port = port, .family = r->family, .proto = r->proto,
-			 .dst_len = r->dst_len, .port_len = port_len,
+		.key = { .port = port,
+			 .family = r->family,
+			 .proto = r->proto,
+			 .dst_len = r->dst_len,
+			 .port_len = port_len,
 			 .is_target = e->targets },
-		.target = { .rule = e->targets ? 0 : r - e->rules, .ifindex = r->ifindex, .dport_low = r->dport_low,
-			    .to_low = r->to_low, .keep = r->to_len,
+		.target = { .rule = e->targets ? 0 : r - e->rules,
+			    .ifindex = r->ifindex,
+			    .dport_low = r->dport_low,
+			    .to_low = r->to_low,
+			    .keep = r->to_len,
 			    .shift = r->to_low != r->to_high },
 	};
 

@@ -26,7 +26,7 @@ struct nat_entries {
 	struct nat_entry *at;
 	size_t count;
 	size_t room;
-	bool targets; /* entries that are added now are of mirrors */
+	bool targets;			    /* entries that are added now are of mirrors */
 	const struct shunt_nat_rule *rules; /* the first one has number 0 */
 };
 

@@ -55,9 +55,10 @@ static int find_words(int argc, char **argv, struct words *w)
 	int i;
 
 	for (i = 1; i < argc; i += 2) {
-		value = !strcmp(argv[i], "dst") ? &w->dst :
+		value = !strcmp(argv[i], "dst")	  ? &w->dst :
 			!strcmp(argv[i], "dport") ? &w->dport :
-			!strcmp(argv[i], "to") ? &w->to : NULL;
+			!strcmp(argv[i], "to")	  ? &w->to :
+						    NULL;
 		if (!value)
 			return refuse("'%s': no word of a NAT rule; see 'shunt nat help'", argv[i]);
 		if (*value)
@@ -91,8 +92,7 @@ static bool is_zero(const __u8 addr[16])
 }
 
 /* Can packets for this address or prefix be sent to a target, or back? */
-static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr,
-			 __u8 len)
+static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr, __u8 len)
 {
 	if (len == address_bits(family) && is_zero(addr))
 		return refuse("'%s %s': no host has this address", name, word);

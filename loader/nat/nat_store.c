@@ -160,8 +160,8 @@ static int drop_entries(const struct nat_entries *old, const struct nat_entries 
 	size_t i;
 
 	for (i = 0; i < old->count; i++) {
-		if (kept->count && search_array(&old->at[i], kept->at, kept->count, sizeof(*kept->at),
-					   nat_entries_compare))
+		if (kept->count && search_array(&old->at[i], kept->at, kept->count,
+						sizeof(*kept->at), nat_entries_compare))
 			continue;
 		if (bpf_map_delete_elem(match_fd, &old->at[i].key) && errno != ENOENT)
 			return fail(-errno, "can't remove a rule");
@@ -200,7 +200,7 @@ static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *wa
 		error = drop_entries(old, &new);
 	if (!error && old->count)
 		error = narrow();
-	__atomic_add_fetch(&nat->changes, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&nat->generation, 1, __ATOMIC_SEQ_CST);
 	return error;
 }
 
@@ -371,8 +371,7 @@ static int put_table(const struct table *t)
 	return repair();
 }
 
-int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
-		      struct rule_changes *ret)
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count, struct rule_changes *ret)
 {
 	_cleanup_free_ struct shunt_nat_rule *wanted = calloc(count + 1, sizeof(*wanted));
 	_cleanup_free_ struct table *t = malloc(sizeof(*t));

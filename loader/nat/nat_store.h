@@ -28,8 +28,7 @@ int nat_store_flush(void);
 /* Puts these rules in force and no others; they must differ in what they match.
  * Counters of those that stay go on. 0, or -errno, said, and then nothing has
  * changed. */
-int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
-		      struct rule_changes *ret);
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count, struct rule_changes *ret);
 
 /* Undoes the last nat_store_replace(). */
 void nat_store_undo(void);
