@@ -286,7 +286,7 @@ meets_router()
 
 @test "steer test --deliver: steering was taken off the interface" {
 	[ "$(status 'steer.ifaces[0].via')" = tcx ] || skip "no tcx in this kernel"
-	bpftool link detach pinned "$PIN_DIR/links/$(basename "$(find "$PIN_DIR/links" -type f | head -1)")" 3>&-
+	bpftool link detach pinned "$(find "$PIN_DIR/links" -name 'attached_*' | head -1)" 3>&-
 	deliver tcp
 	[ "$code" = 1 ]
 	says "'r0': steering is not attached to it"
