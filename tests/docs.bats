@@ -128,3 +128,7 @@ teardown_file()
 @test "docs/nat.md: the commands run as printed" {
 	run_blocks docs/nat.md
 }
+
+@test "docs/steering.md: the commands run as printed" {
+	run_blocks docs/steering.md
+}
