@@ -162,7 +162,7 @@ static long lengths_step(__u32 i, void *data)
 
 	if (level > 31 || !(s->levels >> level))
 		return 1;
-	if (i && !(filter_entry(h->store, s, s->context, level, p) & MARK))
+	if (i && !(filter_entry(h->store, s, s->context, level, p) & FILTER_HAS_LONGER))
 		return 1;
 	s->known = 0;
 	for (j = 0; j < 8; j++)
@@ -233,7 +233,7 @@ static __always_inline const struct shunt_node *find_bin(void *store, struct sea
 		return NULL;
 	s->at = value & ~SLOT_KIND_MASK;
 	bin = unit_at(store, s->at);
-	if (!bin || bin->context != context || bin->len != len || bin->ifindex != ifindex ||
+	if (!bin || bin->parent != context || bin->len != len || bin->ifindex != ifindex ||
 	    bin->hi != p.hi || bin->lo != p.lo)
 		return NULL;
 	return bin;
@@ -266,7 +266,7 @@ static long list_step(__u32 i, void *data)
 		return 1;
 	at = ((__u32 *)list)[at & 15];
 	rule = rule_at(h->store, at);
-	if (!rule || rule->bin != s->bin ||
+	if (!rule || rule->node != s->bin ||
 	    (__u32)rule->dport_high - rule->dport_low > s->width)
 		return 1;
 	if (!ports_match(rule, s))
@@ -303,7 +303,7 @@ static __always_inline void search_cell(struct search_ctx *h, const struct shunt
 	if ((value & SLOT_KIND_MASK) != SLOT_RULE)
 		return;
 	rule = rule_at(h->store, value & ~SLOT_KIND_MASK);
-	if (rule && rule->bin == s->bin && ports_match(rule, s))
+	if (rule && rule->node == s->bin && ports_match(rule, s))
 		s->hit = value & ~SLOT_KIND_MASK;
 }
 
@@ -348,7 +348,7 @@ static __always_inline void search_ranges(struct search_ctx *h, __u32 unit)
 	if (!ranges)
 		return;
 	i = s->dport >> (ranges->shift & 31);
-	lane = word_at(h->store, ranges->first_lane, i);
+	lane = word_at(h->store, ranges->first_hint, i);
 	if (!lane)
 		return;
 	s->unit = unit + 1;
@@ -490,8 +490,8 @@ static __always_inline void all_lengths(struct search_ctx *h)
 
 	if (!lengths)
 		return;
-	s->lens.hi = lengths->of[s->table & (SHUNT_TABLES - 1)].hi;
-	s->lens.lo = lengths->of[s->table & (SHUNT_TABLES - 1)].lo;
+	s->lens.hi = lengths->by_table[s->table & (SHUNT_TABLES - 1)].hi;
+	s->lens.lo = lengths->by_table[s->table & (SHUNT_TABLES - 1)].lo;
 }
 
 static __always_inline void search(struct search_ctx *h, const struct packet *pkt)
@@ -502,7 +502,7 @@ static __always_inline void search(struct search_ctx *h, const struct packet *pk
 
 	s->found = s->waiting = 0;
 	s->src_lens.hi = s->src_lens.lo = 0;
-	if (!head || !(head->levels[table] | head->any[table]))
+	if (!head || !(head->levels[table] | head->has_len0[table]))
 		return;
 	s->src = bits_of(pkt->src);
 	s->dst = bits_of(pkt->dst);
@@ -517,7 +517,7 @@ static __always_inline void search(struct search_ctx *h, const struct packet *pk
 	s->family = pkt->family;
 	s->group = pkt->group;
 	s->table = table;
-	s->any = head->any[table];
+	s->any = head->has_len0[table];
 	s->lens.hi = s->lens.lo = 0;
 	s->levels = head->try_all_lengths[table] ? 0 : head->levels[table];
 	if (s->levels)

@@ -75,7 +75,7 @@ static __always_inline __u32 filter_bit(struct bits b, __u32 len)
 
 /* IPv6 prefixes that are longer than the levels up to one of these are marked
  * there, so that a search need not ask for each level below. */
-#define MARK (1U << 31)
+#define FILTER_HAS_LONGER (1U << 31)
 
 static __always_inline __u64 mix(__u64 seed, __u32 a, __u32 b, struct bits p)
 {
@@ -87,22 +87,22 @@ static __always_inline __u64 mix(__u64 seed, __u32 a, __u32 b, struct bits p)
 	return h ^ h >> 31;
 }
 
-static __always_inline __u64 filter_hash(__u64 seed, __u32 context, __u32 level, struct bits p)
+static __always_inline __u64 filter_hash(__u64 seed, __u32 parent, __u32 level, struct bits p)
 {
-	return mix(seed, context, level, first_bits(p, 4 * level));
+	return mix(seed, parent, level, first_bits(p, 4 * level));
 }
 
-static __always_inline __u64 node_hash(__u64 seed, __u32 context, __u32 len, __u32 ifindex,
+static __always_inline __u64 node_hash(__u64 seed, __u32 parent, __u32 len, __u32 ifindex,
 				      struct bits p)
 {
-	return mix(seed ^ ifindex * 0xd6e8feb86659fd93ULL, context, len | 0x100, p);
+	return mix(seed ^ ifindex * 0xd6e8feb86659fd93ULL, parent, len | 0x100, p);
 }
 
-static __always_inline __u64 port_hash(__u64 seed, __u32 cells, __u16 port)
+static __always_inline __u64 port_hash(__u64 seed, __u32 port_index_id, __u16 port)
 {
 	struct bits none = {};
 
-	return mix(seed, cells, port | 0x10000, none);
+	return mix(seed, port_index_id, port | 0x10000, none);
 }
 
 /* A slot's upper half; the lower half of the hash is its home unit. */

@@ -29,7 +29,7 @@ struct shunt_store_header {
 	__u64 seed;
 	__u32 levels[SHUNT_TABLES]; /* of each table, see loader/index.h: bit k says
 				     * that it has prefixes of 4k + 1 to 4k + 4 bits */
-	__u8 any[SHUNT_TABLES];     /* the table has prefixes of length 0 */
+	__u8 has_len0[SHUNT_TABLES];     /* the table has prefixes of length 0 */
 	__u8 try_all_lengths[SHUNT_TABLES];     /* of so few lengths that a search tries them all */
 	__u32 filter;               /* first unit of the prefix filter */
 	__u32 filter_mask;          /* its units - 1 */
@@ -48,7 +48,7 @@ struct shunt_lengths {
 	struct {
 		__u64 hi;
 		__u64 lo;
-	} of[SHUNT_TABLES];
+	} by_table[SHUNT_TABLES];
 };
 
 _Static_assert(sizeof(struct shunt_lengths) == SHUNT_UNIT, "shunt_lengths");
@@ -63,15 +63,15 @@ struct shunt_rule_iface {
 /* Unit 2: what the loader needs to go on from there. */
 struct shunt_store_journal {
 	__u32 units;       /* in all */
-	__u32 top;         /* units from here on were never used */
+	__u32 next_free_unit;         /* units from here on were never used */
 	__u32 filter_used; /* slots */
 	__u32 index_used;
 	__u32 rules;
-	__u32 free_at;     /* unit of an array of free tallies, used as a stack */
+	__u32 free_counters;     /* unit of an array of free tallies, used as a stack */
 	__u32 free_count;
 	__u32 free_room;
 	__u32 counters_top;   /* tallies from here on were never used */
-	__u32 sweep;       /* free tallies are still to be closed */
+	__u32 must_close;       /* free tallies are still to be closed */
 	/* One change to come: when slot holds value, there are rules rules,
 	 * and the counters of number change_counters - 1 are free. */
 	__u32 change_slot; /* of the index, plus 1; 0: none */
@@ -103,15 +103,15 @@ struct shunt_range {
 #define SHUNT_INLINE_RULES 3
 
 struct shunt_node {
-	__u32 id;          /* the same for each copy of this bin */
-	__u32 context;     /* table, or the id of the destination's bin */
-	__u64 hi;          /* prefix: of the destination if the context is a table, */
+	__u32 id;          /* the same for each copy of this node */
+	__u32 parent;     /* table, or the id of the destination's node */
+	__u64 hi;          /* prefix: of the destination if the parent is a table, */
 	__u64 lo;          /* else of the source */
 	__u8 len;
-	__u8 has_iface_nodes;        /* bins for single interfaces are below this one */
+	__u8 has_iface_nodes;        /* nodes for single interfaces are below this one */
 	__u8 pad[2];
 	__u32 ifindex;     /* 0: any */
-	__u32 src_levels;  /* of the source prefixes below this bin */
+	__u32 src_levels;  /* of the source prefixes below this node */
 	__u32 port_index_id;       /* id of its single ports in the index, 0: the rules
 			    * are just inline_rules[], in order */
 	union {
@@ -134,14 +134,14 @@ struct shunt_rule_list {
 
 _Static_assert(sizeof(struct shunt_rule_list) == SHUNT_UNIT, "shunt_rule_list");
 
-/* The rules of a bin for a range of ports, whatever the source port. In the
+/* The rules of a node for a range of ports, whatever the source port. In the
  * units that follow: struct shunt_port_step, sorted by port; then struct shunt_port_hint,
  * one for each 1 << shift ports; then struct shunt_range, in order of
  * precedence. */
 struct shunt_port_table {
 	__u32 steps;
 	__u32 shift;
-	__u32 first_lane;  /* unit */
+	__u32 first_hint;  /* unit */
 	__u32 ranges;
 	__u32 first_range; /* unit */
 	__u32 pad[11];
@@ -182,7 +182,7 @@ enum shunt_unknown {
 
 /* Two units. Never changes once something leads to it. */
 struct shunt_rule {
-	__u32 bin;          /* id */
+	__u32 node;         /* id */
 	__u32 counters;        /* its parts: from counters * conf.shards on in shunt_rule_counters[0] */
 	__u16 dport_low;
 	__u16 dport_high;

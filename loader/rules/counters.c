@@ -12,9 +12,9 @@
 #include "util/log.h"
 #include "util/options.h"
 
-#define FIRST_TALLIES 1024
+#define FIRST_COUNTERS 1024
 
-static struct region region = { .fd = -1 };
+static struct mmap_array array = { .fd = -1 };
 static __u32 shards;
 
 __u32 ticks_now(void)
@@ -28,7 +28,7 @@ __u32 ticks_now(void)
 int counters_make(int outer, __u32 parts)
 {
 	_cleanup_fd_ int inner = inner_create("shunt_rule_counters", sizeof(struct shunt_rule_counters),
-					      FIRST_TALLIES * parts);
+					      FIRST_COUNTERS * parts);
 
 	return inner < 0 ? inner : inner_install(outer, inner);
 }
@@ -38,25 +38,25 @@ int counters_open(__u32 parts)
 	int fd = inner_pinned("shunt_rule_counters");
 
 	shards = parts;
-	region_close(&region);
-	return fd < 0 ? fd : region_open(&region, fd);
+	mmap_array_close(&array);
+	return fd < 0 ? fd : mmap_array_open(&array, fd);
 }
 
 void counters_close(void)
 {
-	region_close(&region);
+	mmap_array_close(&array);
 }
 
 static __u32 room(void)
 {
-	return region.entries / shards;
+	return array.entries / shards;
 }
 
 static struct shunt_rule_counters *part_at(__u32 counters, __u32 shard)
 {
 	size_t size = sizeof(struct shunt_rule_counters);
 
-	return region_at(&region, ((size_t)counters * shards + shard) * size, size);
+	return mmap_array_at(&array, ((size_t)counters * shards + shard) * size, size);
 }
 
 /* What programs counted in the old one since it was copied. */
@@ -71,43 +71,43 @@ static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_cou
 	__atomic_fetch_add(&to->resets, now->resets - copied->resets, __ATOMIC_RELAXED);
 }
 
-/* Makes room for count tallies at least; what they count goes on. */
+/* Makes room for count counters at least; what they count goes on. */
 static int grow(__u32 count)
 {
 	_cleanup_fd_ int outer = pin_open("maps", "shunt_rule_counters");
 	_cleanup_free_ struct shunt_rule_counters *copy = NULL;
 	struct shunt_rule_counters *from, *to;
-	struct region larger;
+	struct mmap_array larger;
 	size_t i, parts = (size_t)room() * shards;
 	int fd, error;
 
 	if (outer < 0)
-		return fail(outer, "can't open the tallies in '%s'", opt.pin_dir);
+		return fail(outer, "can't open the counters in '%s'", opt.pin_dir);
 	count += count / 4;
 	fd = inner_create("shunt_rule_counters", sizeof(*to), count * shards);
 	if (fd < 0)
 		return fd;
-	error = region_open(&larger, fd);
+	error = mmap_array_open(&larger, fd);
 	copy = malloc(parts * sizeof(*copy));
 	if (error || !copy)
-		return fail(error ? error : -ENOMEM, "can't map the tallies");
-	from = region_at(&region, 0, parts * sizeof(*from));
-	to = region_at(&larger, 0, parts * sizeof(*to));
+		return fail(error ? error : -ENOMEM, "can't map the counters");
+	from = mmap_array_at(&array, 0, parts * sizeof(*from));
+	to = mmap_array_at(&larger, 0, parts * sizeof(*to));
 	memcpy(copy, from, parts * sizeof(*copy));
 	memcpy(to, copy, parts * sizeof(*copy));
 	error = inner_install(outer, larger.fd);
 	if (error) {
-		region_close(&larger);
+		mmap_array_close(&larger);
 		return error;
 	}
 	for (i = 0; i < parts; i++)
 		add_late(&to[i], &from[i], &copy[i]);
-	region_close(&region);
-	region = larger;
+	mmap_array_close(&array);
+	array = larger;
 	return 0;
 }
 
-static void set_birth(__u32 counters, bool alive)
+static void set_generation(__u32 counters, bool alive)
 {
 	struct shunt_rule_counters *t;
 	__u32 i, generation = part_at(counters, 0)->generation;
@@ -119,12 +119,12 @@ static void set_birth(__u32 counters, bool alive)
 	}
 }
 
-static bool tally_alive(__u32 counters)
+static bool counters_in_use(__u32 counters)
 {
 	return part_at(counters, 0)->generation & 1;
 }
 
-static void tally_begin(__u32 counters)
+static void counters_begin(__u32 counters)
 {
 	struct shunt_rule_counters *t;
 	__u32 i;
@@ -136,12 +136,12 @@ static void tally_begin(__u32 counters)
 		t->hit = ticks_now();
 		t->miss = 0;
 	}
-	set_birth(counters, true);
+	set_generation(counters, true);
 }
 
 __u32 *free_counters_at(struct store *s, __u32 i)
 {
-	__u32 *unit = store_at(s, s->book->free_at + i / 16, 1);
+	__u32 *unit = store_at(s, s->journal->free_counters + i / 16, 1);
 
 	return unit + i % 16;
 }
@@ -150,33 +150,33 @@ int counters_take(struct store *s, __u32 *ret)
 {
 	int error;
 
-	if (s->book->free_count) {
-		*ret = *free_counters_at(s, s->book->free_count - 1);
-		s->book->free_count--;
+	if (s->journal->free_count) {
+		*ret = *free_counters_at(s, s->journal->free_count - 1);
+		s->journal->free_count--;
 	} else {
-		if (s->book->counters_top == room()) {
+		if (s->journal->counters_top == room()) {
 			error = grow(room() * 2);
 			if (error)
 				return error;
 		}
-		*ret = s->book->counters_top++;
+		*ret = s->journal->counters_top++;
 	}
-	tally_begin(*ret);
+	counters_begin(*ret);
 	return 0;
 }
 
 void counters_end(__u32 counters)
 {
-	if (tally_alive(counters))
-		set_birth(counters, false);
+	if (counters_in_use(counters))
+		set_generation(counters, false);
 }
 
 /* If there is no room in the stack, the next store will have the tally. */
 void counters_free(struct store *s, __u32 counters)
 {
-	struct shunt_store_journal *b = s->book;
+	struct shunt_store_journal *b = s->journal;
 
-	if (!tally_alive(counters))
+	if (!counters_in_use(counters))
 		return;
 	counters_end(counters);
 	if (b->free_count < b->free_room) {

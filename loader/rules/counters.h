@@ -6,7 +6,7 @@
 #include "rules/rule.h"
 #include "rules/units.h"
 
-/* Puts the first tallies into the outer map, each of so many parts; 0 or
+/* Puts the first counters into the outer map, each of so many parts; 0 or
  * -errno, said. */
 int counters_make(int outer, __u32 parts);
 
@@ -27,12 +27,12 @@ void counters_end(__u32 counters);
 /* The rule was changed: its listener is not yet to be missed. */
 void counters_reset_miss(__u32 counters);
 
-/* A place in the store's stack of free tallies. */
+/* A place in the store's stack of free counters. */
 __u32 *free_counters_at(struct store *s, __u32 i);
 
 void counters_read(__u32 counters, struct rule_counts *ret);
 
-/* CLOCK_MONOTONIC, as tallies have it. */
+/* CLOCK_MONOTONIC, as counters have it. */
 __u32 ticks_now(void);
 
 #endif

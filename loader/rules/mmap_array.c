@@ -15,19 +15,19 @@
 /* Mapping all of a large array takes milliseconds, one window some µs. */
 #define WINDOW 65536
 
-void region_close(struct region *r)
+void mmap_array_close(struct mmap_array *r)
 {
 	if (r->base)
 		munmap(r->base, r->size);
 	close_fd(&r->fd);
 	free(r->mapped);
-	*r = (struct region){ .fd = -1 };
+	*r = (struct mmap_array){ .fd = -1 };
 }
 
 /* Takes over the fd. */
-int region_open(struct region *ret, int fd)
+int mmap_array_open(struct mmap_array *ret, int fd)
 {
-	struct region r = { .fd = fd };
+	struct mmap_array r = { .fd = fd };
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
 	int error;
@@ -44,14 +44,14 @@ int region_open(struct region *ret, int fd)
 	r.base = mmap(NULL, r.size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r.base == MAP_FAILED || !r.mapped) {
 		r.base = r.base == MAP_FAILED ? NULL : r.base;
-		region_close(&r);
+		mmap_array_close(&r);
 		return -ENOMEM;
 	}
 	*ret = r;
 	return 0;
 }
 
-static void region_map(struct region *r, size_t window)
+static void mmap_array_map(struct mmap_array *r, size_t window)
 {
 	size_t at = window * WINDOW, len = r->size - at < WINDOW ? r->size - at : WINDOW;
 
@@ -64,13 +64,13 @@ static void region_map(struct region *r, size_t window)
 	r->mapped[window] = 1;
 }
 
-void *region_at(struct region *r, size_t at, size_t len)
+void *mmap_array_at(struct mmap_array *r, size_t at, size_t len)
 {
 	size_t window;
 
 	for (window = at / WINDOW; window <= (at + len - 1) / WINDOW; window++)
 		if (!r->mapped[window])
-			region_map(r, window);
+			mmap_array_map(r, window);
 	return r->base + at;
 }
 

@@ -10,7 +10,7 @@
 
 #include <shunt/abi.h>
 
-struct region {
+struct mmap_array {
 	int fd;
 	__u32 entries;
 	size_t size;
@@ -29,10 +29,10 @@ int inner_pinned(const char *name);
 int inner_install(int outer, int inner);
 
 /* Takes over the fd; 0 or -errno, unsaid. */
-int region_open(struct region *ret, int fd);
-void region_close(struct region *r);
+int mmap_array_open(struct mmap_array *ret, int fd);
+void mmap_array_close(struct mmap_array *r);
 
 /* The memory of some bytes in it; ends the program if it can't be mapped. */
-void *region_at(struct region *r, size_t at, size_t len);
+void *mmap_array_at(struct mmap_array *r, size_t at, size_t len);
 
 #endif

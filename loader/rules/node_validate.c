@@ -46,7 +46,7 @@ int check_claim(struct check *c, __u32 unit, __u32 count)
 
 static bool is_dst(const struct shunt_node *node)
 {
-	return node->context < SHUNT_TABLES;
+	return node->parent < SHUNT_TABLES;
 }
 
 static struct bits bits_at(const __u8 addr[16])
@@ -68,7 +68,7 @@ static bool same_bits(struct bits p, const struct shunt_node *node)
  * good if the command was killed then. */
 static int check_counters(struct check *c, const struct shunt_rule *r, __u32 unit)
 {
-	if (r->counters >= c->s->book->counters_top)
+	if (r->counters >= c->s->journal->counters_top)
 		return check_wrong(c, "a rule has counters that were never given away", unit);
 	if (c->counters[r->counters] && !*r->ifname)
 		return check_wrong(c, "a rule has the counters of another one", unit);
@@ -78,7 +78,7 @@ static int check_counters(struct check *c, const struct shunt_rule *r, __u32 uni
 
 static const struct shunt_node *parent_of(struct check *c, const struct shunt_node *node)
 {
-	__u32 unit = is_dst(node) || node->context >= c->top ? 0 : c->node[node->context];
+	__u32 unit = is_dst(node) || node->parent >= c->top ? 0 : c->node[node->parent];
 
 	return unit ? store_at(c->s, unit, 1) : NULL;
 }
@@ -86,12 +86,12 @@ static const struct shunt_node *parent_of(struct check *c, const struct shunt_no
 static bool belongs(const struct shunt_rule *r, const struct shunt_node *node,
 		    const struct shunt_node *dst)
 {
-	if (!dst || r->bin != node->id || dst->context != table_of(r->family, r->proto) ||
+	if (!dst || r->node != node->id || dst->parent != table_of(r->family, r->proto) ||
 	    r->dst_len != dst->len || !same_bits(bits_at(r->dst), dst))
 		return false;
 	if (node == dst)
-		return !has_src_bin(r);
-	return has_src_bin(r) && r->src_len == node->len && r->ifindex == node->ifindex &&
+		return !has_src_node(r);
+	return has_src_node(r) && r->src_len == node->len && r->ifindex == node->ifindex &&
 	       same_bits(bits_at(r->src), node);
 }
 
@@ -184,28 +184,28 @@ static int check_ranges(struct check *c, const struct shunt_node *node)
 	range = ranges_read(c->s, node->ranges, &count);
 	for (i = 0; i < count && !error; i++) {
 		error = check_range(c, &range[i], i ? &range[i - 1] : NULL, node);
-		if (!error && (is_single(rule_in(c->s, range[i].rule)) ||
-			       is_loose(rule_in(c->s, range[i].rule))))
+		if (!error && (has_single_dport(rule_in(c->s, range[i].rule)) ||
+			       has_port_pair(rule_in(c->s, range[i].rule))))
 			error = check_wrong(c, "a rule is in the wrong table of its node", range[i].rule);
 	}
 	return error;
 }
 
-static int check_loose(struct check *c, const struct shunt_node *node)
+static int check_port_pairs(struct check *c, const struct shunt_node *node)
 {
 	const __u32 *rule;
 	__u32 i, count;
 	int error = check_list(c, node->port_pair_rules, node, &rule, &count);
 
 	for (i = 0; i < count && !error; i++)
-		if (!is_loose(rule_in(c->s, rule[i])))
+		if (!has_port_pair(rule_in(c->s, rule[i])))
 			error = check_wrong(c, "a rule is in the wrong table of its node", rule[i]);
 	return error;
 }
 
-static int check_small(struct check *c, const struct shunt_node *node, __u32 unit)
+static int check_inline(struct check *c, const struct shunt_node *node, __u32 unit)
 {
-	__u32 i, count = small_count(node);
+	__u32 i, count = inline_count(node);
 	int error = 0;
 
 	for (i = count; i < SHUNT_INLINE_RULES; i++)
@@ -218,9 +218,9 @@ static int check_small(struct check *c, const struct shunt_node *node, __u32 uni
 
 /* --- nodes -------------------------------------------------------------------------- */
 
-static __u32 filter_value(struct store *s, __u32 context, __u32 level, struct bits p)
+static __u32 filter_value(struct store *s, __u32 parent, __u32 level, struct bits p)
 {
-	__u32 room, slot = slot_find(s, SLOTS_FILTER, filter_hash(s->head->seed, context, level, p),
+	__u32 room, slot = slot_find(s, SLOTS_FILTER, filter_hash(s->header->seed, parent, level, p),
 				     &room);
 
 	return slot == NO_SLOT ? 0 : slot_get(s, SLOTS_FILTER, slot);
@@ -236,20 +236,20 @@ static bool in_filter(struct store *s, const struct shunt_node *node, bool v6, _
 		return true;
 	level = level_of(node->len);
 	if (!(levels >> level & 1) ||
-	    !(filter_value(s, node->context, level, p) & filter_bit(p, node->len)))
+	    !(filter_value(s, node->parent, level, p) & filter_bit(p, node->len)))
 		return false;
 	for (mark = 8; v6 && mark <= level; mark += 8)
-		if (!(filter_value(s, node->context, mark, p) & MARK))
+		if (!(filter_value(s, node->parent, mark, p) & FILTER_HAS_LONGER))
 			return false;
 	return true;
 }
 
 static bool has_length(const struct store *s, const struct shunt_node *node)
 {
-	const __u64 hi = s->lengths->of[node->context].hi, lo = s->lengths->of[node->context].lo;
+	const __u64 hi = s->lengths->by_table[node->parent].hi, lo = s->lengths->by_table[node->parent].lo;
 
 	if (!node->len)
-		return s->head->any[node->context];
+		return s->header->has_len0[node->parent];
 	return node->len > 64 ? lo >> (node->len - 65) & 1 : hi >> (node->len - 1) & 1;
 }
 
@@ -261,10 +261,10 @@ static int check_prefix(struct check *c, const struct shunt_node *node, __u32 un
 
 	if (!dst)
 		return check_wrong(c, "a node of sources has no node of a destination", unit);
-	v6 = dst->context >= 2;
+	v6 = dst->parent >= 2;
 	if (node->len > (v6 ? 128 : 32) || !same_bits(first_bits(p, node->len), node))
 		return check_wrong(c, "a node has no valid prefix", unit);
-	if (!in_filter(c->s, node, v6, node == dst ? c->s->head->levels[node->context] :
+	if (!in_filter(c->s, node, v6, node == dst ? c->s->header->levels[node->parent] :
 						     dst->src_levels))
 		return check_wrong(c, "the prefix of a node is not in the filter", unit);
 	if (node == dst && !has_length(c->s, node))
@@ -282,15 +282,15 @@ int check_node(struct check *c, __u32 slot, __u32 unit)
 
 	if (error)
 		return error;
-	if (place_of(c->s, node_hash(c->s->head->seed, node->context, node->len, node->ifindex, p)).slot !=
+	if (index_find(c->s, node_hash(c->s->header->seed, node->parent, node->len, node->ifindex, p)).slot !=
 	    slot)
 		return check_wrong(c, "no search comes to the node", unit);
 	error = check_prefix(c, node, unit);
 	if (!error && !node->port_index_id)
-		return check_small(c, node, unit);
+		return check_inline(c, node, unit);
 	if (!error && node->ranges)
 		error = check_ranges(c, node);
 	if (!error && node->port_pair_rules)
-		error = check_loose(c, node);
+		error = check_port_pairs(c, node);
 	return error;
 }

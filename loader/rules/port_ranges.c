@@ -12,17 +12,17 @@
 #define LIST_PER_UNIT 16
 #define PER_UNIT 8
 
-bool is_single(const struct shunt_rule *r)
+bool has_single_dport(const struct shunt_rule *r)
 {
 	return r->dport_low == r->dport_high;
 }
 
-bool is_loose(const struct shunt_rule *r)
+bool has_port_pair(const struct shunt_rule *r)
 {
-	return !is_single(r) && (r->sport_low || r->sport_high != 65535);
+	return !has_single_dport(r) && (r->sport_low || r->sport_high != 65535);
 }
 
-void set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
+void rule_set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
 		struct rule_set *to)
 {
 	__u32 i;
@@ -42,7 +42,7 @@ void set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 
 
 __u32 list_write(struct store *s, const __u32 *rule, __u32 count)
 {
-	__u32 unit = count ? store_take(s, units_for(count + 1, LIST_PER_UNIT)) : 0;
+	__u32 unit = count ? store_alloc(s, units_for(count + 1, LIST_PER_UNIT)) : 0;
 	__u32 *list;
 
 	if (!unit)
@@ -135,8 +135,8 @@ static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shu
 	return steps;
 }
 
-/* About one lane for each step: a search has one or two steps to try. */
-static __u32 lane_shift(__u32 steps)
+/* About one hint for each step: a search has one or two steps to try. */
+static __u32 hint_shift(__u32 steps)
 {
 	__u32 shift = 16;
 
@@ -145,18 +145,18 @@ static __u32 lane_shift(__u32 steps)
 	return shift;
 }
 
-static void make_lanes(const struct shunt_port_step *step, __u32 steps, __u32 shift,
-		       struct shunt_port_hint *lane)
+static void make_hints(const struct shunt_port_step *step, __u32 steps, __u32 shift,
+		       struct shunt_port_hint *hint)
 {
 	__u32 i, at = 0;
 
 	for (i = 0; i < PORTS >> shift; i++) {
 		while (at + 1 < steps && step[at + 1].port <= i << shift)
 			at++;
-		lane[i].low = at;
+		hint[i].low = at;
 		while (at + 1 < steps && step[at + 1].port < (i + 1) << shift)
 			at++;
-		lane[i].high = at + 1;
+		hint[i].high = at + 1;
 	}
 }
 
@@ -164,7 +164,7 @@ __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 {
 	_cleanup_free_ struct shunt_range *range = calloc(count + 1, sizeof(*range));
 	_cleanup_free_ struct shunt_port_step *step = calloc(2 * count + 2, sizeof(*step));
-	__u32 i, unit, steps, shift, step_units, lane_units, range_units;
+	__u32 i, unit, steps, shift, step_units, hint_units, range_units;
 	struct shunt_port_table *ranges;
 
 	if (!count || !range || !step)
@@ -174,21 +174,21 @@ __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 	steps = make_steps(range, count, step);
 	if (!steps)
 		return 0;
-	shift = lane_shift(steps);
+	shift = hint_shift(steps);
 	step_units = units_for(steps, PER_UNIT);
-	lane_units = units_for(PORTS >> shift, PER_UNIT);
+	hint_units = units_for(PORTS >> shift, PER_UNIT);
 	range_units = units_for(count, PER_UNIT);
-	unit = store_take(s, 1 + step_units + lane_units + range_units);
+	unit = store_alloc(s, 1 + step_units + hint_units + range_units);
 	if (!unit)
 		return 0;
 	ranges = store_at(s, unit, 1);
 	ranges->steps = steps;
 	ranges->shift = shift;
-	ranges->first_lane = unit + 1 + step_units;
+	ranges->first_hint = unit + 1 + step_units;
 	ranges->ranges = count;
-	ranges->first_range = ranges->first_lane + lane_units;
+	ranges->first_range = ranges->first_hint + hint_units;
 	memcpy(store_at(s, unit + 1, step_units), step, steps * sizeof(*step));
-	make_lanes(step, steps, shift, store_at(s, ranges->first_lane, lane_units));
+	make_hints(step, steps, shift, store_at(s, ranges->first_hint, hint_units));
 	memcpy(store_at(s, ranges->first_range, range_units), range, count * sizeof(*range));
 	return unit;
 }
@@ -212,22 +212,22 @@ __u32 ranges_units(struct store *s, __u32 unit)
 bool ranges_are_compiled(struct store *s, __u32 unit)
 {
 	const struct shunt_port_table *ranges = store_at(s, unit, 1);
-	const __u32 count = ranges->ranges, lanes = PORTS >> (ranges->shift & 31);
+	const __u32 count = ranges->ranges, hints = PORTS >> (ranges->shift & 31);
 	const __u32 step_units = units_for(ranges->steps, PER_UNIT);
-	const __u32 lane_units = units_for(lanes, PER_UNIT);
+	const __u32 hint_units = units_for(hints, PER_UNIT);
 	_cleanup_free_ struct shunt_port_step *step = calloc(2 * (size_t)count + 2, sizeof(*step));
-	_cleanup_free_ struct shunt_port_hint *lane = calloc(lanes + 1, sizeof(*lane));
+	_cleanup_free_ struct shunt_port_hint *hint = calloc(hints + 1, sizeof(*hint));
 	const struct shunt_range *range;
 	__u32 steps, read;
 
-	if (!count || !step || !lane || ranges->first_lane != unit + 1 + step_units ||
-	    ranges->first_range != ranges->first_lane + lane_units)
+	if (!count || !step || !hint || ranges->first_hint != unit + 1 + step_units ||
+	    ranges->first_range != ranges->first_hint + hint_units)
 		return false;
 	range = ranges_read(s, unit, &read);
 	steps = range ? make_steps(range, count, step) : 0;
-	if (!steps || steps != ranges->steps || ranges->shift != lane_shift(steps))
+	if (!steps || steps != ranges->steps || ranges->shift != hint_shift(steps))
 		return false;
-	make_lanes(step, steps, ranges->shift, lane);
+	make_hints(step, steps, ranges->shift, hint);
 	return !memcmp(step, store_at(s, unit + 1, step_units), steps * sizeof(*step)) &&
-	       !memcmp(lane, store_at(s, ranges->first_lane, lane_units), lanes * sizeof(*lane));
+	       !memcmp(hint, store_at(s, ranges->first_hint, hint_units), hints * sizeof(*hint));
 }

@@ -33,14 +33,14 @@ static inline __u32 units_for(__u32 count, __u32 per_unit)
 }
 
 /* Is it for a single destination port? */
-bool is_single(const struct shunt_rule *r);
+bool has_single_dport(const struct shunt_rule *r);
 
 /* Is it for a range of them, but not for any source port? */
-bool is_loose(const struct shunt_rule *r);
+bool has_port_pair(const struct shunt_rule *r);
 
 /* Copies the rules from of to to, but without del, and with add in its place
  * in the order; 0 stands for neither. to has room for one more. */
-void set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
+void rule_set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
 		struct rule_set *to);
 
 /* Writes a struct shunt_rule_list: its unit, or 0 if there is no room or no rule. */
@@ -51,7 +51,7 @@ const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count);
 __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count);
 const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count);
 
-/* How many units it takes, and whether its steps and lanes are those of its ranges. */
+/* How many units it takes, and whether its steps and hints are those of its ranges. */
 __u32 ranges_units(struct store *s, __u32 unit);
 bool ranges_are_compiled(struct store *s, __u32 unit);
 

@@ -4,12 +4,12 @@
  * everything before and after that store changes nothing for any packet,
  * wherever the command is killed:
  *
- * - Units that something leads to never change: a bin, a list, a table of
+ * - Units that something leads to never change: a node, a list, a table of
  *   ranges is written anew, to units that were never used, and then its slot
  *   is made to lead there.
- * - The filter, and the flags of a destination's bin, may name prefixes that
- *   are not there: then a search finds no bin and goes on. They are set before
- *   the bin is entered, and never cleared.
+ * - The filter, and the flags of a destination's node, may name prefixes that
+ *   are not there: then a search finds no node and goes on. They are set before
+ *   the node is entered, and never cleared.
  */
 #include "rules/prefix_nodes.h"
 
@@ -24,9 +24,9 @@
 #include "util/array.h"
 #include "util/cleanup.h"
 
-static void change_done(struct store *s)
+static void journal_finish(struct store *s)
 {
-	struct shunt_store_journal *b = s->book;
+	struct shunt_store_journal *b = s->journal;
 
 	b->rules = b->change_rules;
 	if (b->change_counters)
@@ -34,33 +34,33 @@ static void change_done(struct store *s)
 	__atomic_store_n(&b->change_slot, 0, __ATOMIC_SEQ_CST);
 }
 
-static void publish(struct store *s, __u32 slot, __u64 hash, __u32 value,
+static void journal_publish(struct store *s, __u32 slot, __u64 hash, __u32 value,
 		    const struct journal_entry *o)
 {
-	struct shunt_store_journal *b = s->book;
+	struct shunt_store_journal *b = s->journal;
 
 	b->change_rules = b->rules + o->rules;
-	b->change_counters = o->frees ? o->counters + 1 : 0;
+	b->change_counters = o->frees_counters ? o->counters + 1 : 0;
 	b->change_value = (__u64)tag_of(hash) << 32 | value;
 	__atomic_store_n(&b->change_slot, slot + 1, __ATOMIC_SEQ_CST);
 	slot_set(s, SLOTS_INDEX, slot, hash, value);
-	change_done(s);
+	journal_finish(s);
 }
 
-void change_repair(struct store *s)
+void journal_repair(struct store *s)
 {
-	struct shunt_store_journal *b = s->book;
+	struct shunt_store_journal *b = s->journal;
 
 	if (!b->change_slot)
 		return;
 	if (slot_get(s, SLOTS_INDEX, b->change_slot - 1) == b->change_value)
-		change_done(s);
+		journal_finish(s);
 	b->change_slot = 0;
 }
 
-/* Names a bin. */
-struct bin_key {
-	__u32 context;
+/* Names a node. */
+struct node_key {
+	__u32 parent;
 	__u32 len;
 	__u32 ifindex;
 	struct bits p;
@@ -81,49 +81,49 @@ static unsigned int ones(__u64 n)
 
 /* Trying all lengths takes a probe each, the filter one for each level and for
  * each prefix that it finds. */
-static void length_known(struct store *s, __u32 table, __u32 len)
+static void register_length(struct store *s, __u32 table, __u32 len)
 {
-	__u64 *hi = &s->lengths->of[table].hi, *lo = &s->lengths->of[table].lo;
+	__u64 *hi = &s->lengths->by_table[table].hi, *lo = &s->lengths->by_table[table].lo;
 
 	if (len > 64)
 		__atomic_store_n(lo, *lo | 1ULL << (len - 65), __ATOMIC_RELEASE);
 	else if (len)
 		__atomic_store_n(hi, *hi | 1ULL << (len - 1), __ATOMIC_RELEASE);
 	else
-		s->head->any[table] = 1;
-	s->head->try_all_lengths[table] = ones(*hi) + ones(*lo) <= ones(s->head->levels[table]) + 1;
+		s->header->has_len0[table] = 1;
+	s->header->try_all_lengths[table] = ones(*hi) + ones(*lo) <= ones(s->header->levels[table]) + 1;
 }
 
-static struct bin_key dst_key(const struct shunt_rule *r)
+static struct node_key dst_key(const struct shunt_rule *r)
 {
-	return (struct bin_key){
-		.context = table_of(r->family, r->proto),
+	return (struct node_key){
+		.parent = table_of(r->family, r->proto),
 		.len = r->dst_len,
 		.p = aligned_bits(r->dst),
 	};
 }
 
-static struct bin_key src_key(const struct shunt_rule *r, __u32 id, __u32 ifindex)
+static struct node_key src_key(const struct shunt_rule *r, __u32 id, __u32 ifindex)
 {
-	return (struct bin_key){
-		.context = id,
+	return (struct node_key){
+		.parent = id,
 		.len = r->src_len,
 		.ifindex = ifindex,
 		.p = aligned_bits(r->src),
 	};
 }
 
-bool has_src_bin(const struct shunt_rule *r)
+bool has_src_node(const struct shunt_rule *r)
 {
 	return r->src_len || *r->ifname;
 }
 
-static __u64 hash_of(struct store *s, const struct bin_key *k)
+static __u64 hash_of(struct store *s, const struct node_key *k)
 {
-	return node_hash(s->head->seed, k->context, k->len, k->ifindex, k->p);
+	return node_hash(s->header->seed, k->parent, k->len, k->ifindex, k->p);
 }
 
-struct index_ref place_of(struct store *s, __u64 hash)
+struct index_ref index_find(struct store *s, __u64 hash)
 {
 	struct index_ref p = { .hash = hash };
 
@@ -137,30 +137,30 @@ struct index_ref place_of(struct store *s, __u64 hash)
 
 /* -EAGAIN: another key has the same tag, or there is no slot; another store
  * will do. */
-static int bin_find(struct store *s, const struct bin_key *k, struct index_ref *ret_place,
+static int node_find(struct store *s, const struct node_key *k, struct index_ref *ret_ref,
 		    struct shunt_node **ret)
 {
-	struct shunt_node *bin = NULL;
-	struct index_ref p = place_of(s, hash_of(s, k));
+	struct shunt_node *node = NULL;
+	struct index_ref p = index_find(s, hash_of(s, k));
 
 	if (p.value) {
 		if ((p.value & SLOT_KIND_MASK) != SLOT_NODE)
 			return -EAGAIN;
-		bin = store_at(s, p.value & ~SLOT_KIND_MASK, 1);
-		if (bin->context != k->context || bin->len != k->len ||
-		    bin->ifindex != k->ifindex || bin->hi != k->p.hi || bin->lo != k->p.lo)
+		node = store_at(s, p.value & ~SLOT_KIND_MASK, 1);
+		if (node->parent != k->parent || node->len != k->len ||
+		    node->ifindex != k->ifindex || node->hi != k->p.hi || node->lo != k->p.lo)
 			return -EAGAIN;
 	} else if (p.room == NO_SLOT) {
 		return -EAGAIN;
 	}
-	*ret_place = p;
-	*ret = bin;
+	*ret_ref = p;
+	*ret = node;
 	return 0;
 }
 
-static int filter_set(struct store *s, __u32 context, __u32 level, struct bits p, __u32 bits)
+static int filter_set(struct store *s, __u32 parent, __u32 level, struct bits p, __u32 bits)
 {
-	__u64 hash = filter_hash(s->head->seed, context, level, p);
+	__u64 hash = filter_hash(s->header->seed, parent, level, p);
 	__u32 room, slot = slot_find(s, SLOTS_FILTER, hash, &room);
 
 	if (slot != NO_SLOT) {
@@ -173,8 +173,8 @@ static int filter_set(struct store *s, __u32 context, __u32 level, struct bits p
 	return 0;
 }
 
-/* Lets searches know the prefix; *levels is the bitmap of the context. */
-static int prefix_known(struct store *s, const struct bin_key *k, bool v6, __u32 *levels)
+/* Lets searches know the prefix; *levels is the bitmap of the parent. */
+static int register_prefix(struct store *s, const struct node_key *k, bool v6, __u32 *levels)
 {
 	__u32 mark, level;
 	int error;
@@ -182,113 +182,113 @@ static int prefix_known(struct store *s, const struct bin_key *k, bool v6, __u32
 	if (!k->len)
 		return 0;
 	level = level_of(k->len);
-	error = filter_set(s, k->context, level, k->p, filter_bit(k->p, k->len));
+	error = filter_set(s, k->parent, level, k->p, filter_bit(k->p, k->len));
 	for (mark = 8; !error && v6 && mark <= level; mark += 8)
-		error = filter_set(s, k->context, mark, k->p, MARK);
+		error = filter_set(s, k->parent, mark, k->p, FILTER_HAS_LONGER);
 	if (!error)
 		__atomic_store_n(levels, *levels | 1U << level, __ATOMIC_RELEASE);
 	return error;
 }
 
-static struct shunt_node *bin_new(struct store *s, const struct bin_key *k)
+static struct shunt_node *node_new(struct store *s, const struct node_key *k)
 {
-	__u32 unit = store_take(s, 1);
-	struct shunt_node *bin;
+	__u32 unit = store_alloc(s, 1);
+	struct shunt_node *node;
 
 	if (!unit)
 		return NULL;
-	bin = store_at(s, unit, 1);
-	*bin = (struct shunt_node){
+	node = store_at(s, unit, 1);
+	*node = (struct shunt_node){
 		.id = unit,
-		.context = k->context,
+		.parent = k->parent,
 		.hi = k->p.hi,
 		.lo = k->p.lo,
 		.len = k->len,
 		.ifindex = k->ifindex,
 	};
-	return bin;
+	return node;
 }
 
-/* The bin of r's destination, made if need be: a new one is not yet in the
+/* The node of r's destination, made if need be: a new one is not yet in the
  * index. */
-static int dst_bin(struct store *s, const struct shunt_rule *r, struct index_ref *ret_place,
+static int dst_node(struct store *s, const struct shunt_rule *r, struct index_ref *ret_ref,
 		   struct shunt_node **ret)
 {
-	struct bin_key k = dst_key(r);
-	int error = bin_find(s, &k, ret_place, ret);
+	struct node_key k = dst_key(r);
+	int error = node_find(s, &k, ret_ref, ret);
 
 	if (error || *ret)
 		return error;
-	error = prefix_known(s, &k, r->family == AF_INET6, &s->head->levels[k.context]);
+	error = register_prefix(s, &k, r->family == AF_INET6, &s->header->levels[k.parent]);
 	if (error)
 		return error;
-	length_known(s, k.context, k.len);
-	*ret = bin_new(s, &k);
+	register_length(s, k.parent, k.len);
+	*ret = node_new(s, &k);
 	return *ret ? 0 : -EAGAIN;
 }
 
-int rule_bin(struct store *s, const struct shunt_rule *r, struct index_ref *ret_place,
+int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref *ret_ref,
 	     struct shunt_node **ret)
 {
 	static const struct journal_entry nothing;
-	struct shunt_node *dst, *bin;
-	struct bin_key k;
-	int error = dst_bin(s, r, ret_place, &dst);
+	struct shunt_node *dst, *node;
+	struct node_key k;
+	int error = dst_node(s, r, ret_ref, &dst);
 
 	if (error)
 		return error;
-	if (!has_src_bin(r)) {
+	if (!has_src_node(r)) {
 		*ret = dst;
 		return 0;
 	}
-	if (!ret_place->value)
-		publish(s, ret_place->room, ret_place->hash, SLOT_NODE | dst->id, &nothing);
+	if (!ret_ref->value)
+		journal_publish(s, ret_ref->room, ret_ref->hash, SLOT_NODE | dst->id, &nothing);
 	k = src_key(r, dst->id, r->ifindex);
-	error = bin_find(s, &k, ret_place, &bin);
+	error = node_find(s, &k, ret_ref, &node);
 	if (error)
 		return error;
-	if (!bin) {
-		error = prefix_known(s, &k, r->family == AF_INET6, &dst->src_levels);
-		bin = error ? NULL : bin_new(s, &k);
+	if (!node) {
+		error = register_prefix(s, &k, r->family == AF_INET6, &dst->src_levels);
+		node = error ? NULL : node_new(s, &k);
 	}
 	if (k.ifindex)
 		__atomic_store_n(&dst->has_iface_nodes, 1, __ATOMIC_RELEASE);
-	*ret = bin;
-	return bin ? 0 : -EAGAIN;
+	*ret = node;
+	return node ? 0 : -EAGAIN;
 }
 
-__u32 small_count(const struct shunt_node *bin)
+__u32 inline_count(const struct shunt_node *node)
 {
 	__u32 i = 0;
 
-	while (i < SHUNT_INLINE_RULES && bin->inline_rules[i].rule)
+	while (i < SHUNT_INLINE_RULES && node->inline_rules[i].rule)
 		i++;
 	return i;
 }
 
-struct shunt_node *bin_copy(struct store *s, struct shunt_node *bin, const struct index_ref *p,
+struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node, const struct index_ref *p,
 			   __u32 *ret_unit)
 {
 	struct shunt_node *copy;
 	__u32 unit;
 
 	if (!p->value) {
-		*ret_unit = bin->id;
-		return bin;
+		*ret_unit = node->id;
+		return node;
 	}
-	unit = store_take(s, 1);
+	unit = store_alloc(s, 1);
 	if (!unit)
 		return NULL;
 	copy = store_at(s, unit, 1);
-	*copy = *bin;
+	*copy = *node;
 	memset(copy->inline_rules, 0, sizeof(copy->inline_rules));
 	*ret_unit = unit;
 	return copy;
 }
 
-int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct index_ref *ret)
+int port_slot_find(struct store *s, __u32 cells, __u32 node_id, __u16 port, struct index_ref *ret)
 {
-	struct index_ref p = place_of(s, port_hash(s->head->seed, cells, port));
+	struct index_ref p = index_find(s, port_hash(s->header->seed, cells, port));
 	__u32 count, unit = p.value & ~SLOT_KIND_MASK;
 	const struct shunt_rule *r;
 
@@ -300,7 +300,7 @@ int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct ind
 		if ((p.value & SLOT_KIND_MASK) == SLOT_LIST)
 			unit = *list_read(s, unit, &count);
 		r = rule_in(s, unit);
-		if (r->bin != bin_id || r->dport_low != port)
+		if (r->node != node_id || r->dport_low != port)
 			return -EAGAIN;
 	}
 	*ret = p;
@@ -308,7 +308,7 @@ int cell_find(struct store *s, __u32 cells, __u32 bin_id, __u16 port, struct ind
 }
 
 /* The value for the rules of one port. */
-static __u32 cell_value(struct store *s, const struct rule_set *set)
+static __u32 port_slot_value(struct store *s, const struct rule_set *set)
 {
 	__u32 unit;
 
@@ -318,7 +318,7 @@ static __u32 cell_value(struct store *s, const struct rule_set *set)
 	return unit ? SLOT_LIST | unit : 0;
 }
 
-static int cells_write(struct store *s, const struct shunt_node *bin, const __u32 *rule,
+static int port_slots_write(struct store *s, const struct shunt_node *node, const __u32 *rule,
 		       __u32 count)
 {
 	struct rule_set set;
@@ -333,10 +333,10 @@ static int cells_write(struct store *s, const struct shunt_node *bin, const __u3
 		for (n = 1; i + n < count && rule_in(s, rule[i + n])->dport_low == port; n++)
 			;
 		set = (struct rule_set){ (__u32 *)rule + i, n };
-		error = cell_find(s, bin->port_index_id, bin->id, port, &p);
+		error = port_slot_find(s, node->port_index_id, node->id, port, &p);
 		if (error)
 			return error;
-		value = cell_value(s, &set);
+		value = port_slot_value(s, &set);
 		if (!value)
 			return -EAGAIN;
 		slot_set(s, SLOTS_INDEX, p.slot == NO_SLOT ? p.room : p.slot, p.hash, value);
@@ -354,11 +354,11 @@ static int by_port(const void *a, const void *b)
 	return r->dport_low - q->dport_low ?: rule_compare(r, q);
 }
 
-int bin_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
+int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
 	     __u32 count)
 {
-	_cleanup_free_ __u32 *single = NULL, *range = NULL, *loose = NULL;
-	__u32 i, singles = 0, ranges = 0, looses = 0;
+	_cleanup_free_ __u32 *single = NULL, *range = NULL, *port_pairs = NULL;
+	__u32 i, singles = 0, ranges = 0, pairs = 0;
 	const struct shunt_rule *r;
 
 	if (count <= SHUNT_INLINE_RULES) {
@@ -368,15 +368,15 @@ int bin_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *
 	}
 	single = malloc(count * sizeof(*single));
 	range = malloc(count * sizeof(*range));
-	loose = malloc(count * sizeof(*loose));
-	if (!single || !range || !loose)
+	port_pairs = malloc(count * sizeof(*port_pairs));
+	if (!single || !range || !port_pairs)
 		return -ENOMEM;
 	for (i = 0; i < count; i++) {
 		r = rule_in(s, rule[i]);
-		if (is_single(r))
+		if (has_single_dport(r))
 			single[singles++] = rule[i];
-		else if (is_loose(r))
-			loose[looses++] = rule[i];
+		else if (has_port_pair(r))
+			port_pairs[pairs++] = rule[i];
 		else
 			range[ranges++] = rule[i];
 	}
@@ -385,32 +385,32 @@ int bin_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *
 	sorting = s;
 	sort_array(single, singles, sizeof(*single), by_port);
 	copy->ranges = ranges_write(s, range, ranges);
-	copy->port_pair_rules = list_write(s, loose, looses);
-	if ((ranges && !copy->ranges) || (looses && !copy->port_pair_rules))
+	copy->port_pair_rules = list_write(s, port_pairs, pairs);
+	if ((ranges && !copy->ranges) || (pairs && !copy->port_pair_rules))
 		return -EAGAIN;
-	return cells_write(s, copy, single, singles);
+	return port_slots_write(s, copy, single, singles);
 }
 
-static int change_small(struct store *s, struct shunt_node *bin, struct index_ref *p, __u32 add,
+static int change_inline(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
 			__u32 del, const struct journal_entry *o)
 {
 	__u32 i, unit, now[SHUNT_INLINE_RULES], rule[SHUNT_INLINE_RULES + 1];
 	struct rule_set set = { .rule = rule };
-	struct shunt_node *copy = bin_copy(s, bin, p, &unit);
+	struct shunt_node *copy = node_copy_empty(s, node, p, &unit);
 	int error;
 
 	if (!copy)
 		return -EAGAIN;
-	for (i = 0; i < small_count(bin); i++)
-		now[i] = bin->inline_rules[i].rule;
-	set_change(s, now, i, add, del, &set);
-	error = bin_fill(s, copy, unit, set.rule, set.count);
+	for (i = 0; i < inline_count(node); i++)
+		now[i] = node->inline_rules[i].rule;
+	rule_set_change(s, now, i, add, del, &set);
+	error = node_fill(s, copy, unit, set.rule, set.count);
 	if (!error)
-		publish(s, p->value ? p->slot : p->room, p->hash, SLOT_NODE | unit, o);
+		journal_publish(s, p->value ? p->slot : p->room, p->hash, SLOT_NODE | unit, o);
 	return error;
 }
 
-static int change_cell(struct store *s, const struct shunt_node *bin, __u16 port, __u32 add,
+static int change_port_slot(struct store *s, const struct shunt_node *node, __u16 port, __u32 add,
 		       __u32 del, const struct journal_entry *o)
 {
 	_cleanup_free_ __u32 *rule = NULL;
@@ -418,7 +418,7 @@ static int change_cell(struct store *s, const struct shunt_node *bin, __u16 port
 	const __u32 *now = &one;
 	struct rule_set set;
 	struct index_ref p;
-	int error = cell_find(s, bin->port_index_id, bin->id, port, &p);
+	int error = port_slot_find(s, node->port_index_id, node->id, port, &p);
 
 	if (error)
 		return error;
@@ -430,17 +430,17 @@ static int change_cell(struct store *s, const struct shunt_node *bin, __u16 port
 	set.rule = rule = malloc((count + 1) * sizeof(*rule));
 	if (!rule)
 		return -ENOMEM;
-	set_change(s, now, count, add, del, &set);
+	rule_set_change(s, now, count, add, del, &set);
 	if (set.count) {
-		value = cell_value(s, &set);
+		value = port_slot_value(s, &set);
 		if (!value)
 			return -EAGAIN;
 	}
-	publish(s, p.value ? p.slot : p.room, p.hash, value, o);
+	journal_publish(s, p.value ? p.slot : p.room, p.hash, value, o);
 	return 0;
 }
 
-static int change_ranges(struct store *s, struct shunt_node *bin, struct index_ref *p, bool loose,
+static int change_ranges(struct store *s, struct shunt_node *node, struct index_ref *p, bool port_pairs,
 			 __u32 add, __u32 del, const struct journal_entry *o)
 {
 	_cleanup_free_ __u32 *now = NULL, *rule = NULL;
@@ -450,45 +450,45 @@ static int change_ranges(struct store *s, struct shunt_node *bin, struct index_r
 	const __u32 *list;
 	__u32 i, unit, count, *to;
 
-	list = list_read(s, bin->port_pair_rules, &count);
-	range = loose ? NULL : ranges_read(s, bin->ranges, &count);
+	list = list_read(s, node->port_pair_rules, &count);
+	range = port_pairs ? NULL : ranges_read(s, node->ranges, &count);
 	now = malloc((count + 1) * sizeof(*now));
 	set.rule = rule = malloc((count + 1) * sizeof(*rule));
 	if (!now || !rule)
 		return -ENOMEM;
 	for (i = 0; i < count; i++)
-		now[i] = loose ? list[i] : range[i].rule;
-	set_change(s, now, count, add, del, &set);
-	copy = bin_copy(s, bin, p, &unit);
+		now[i] = port_pairs ? list[i] : range[i].rule;
+	rule_set_change(s, now, count, add, del, &set);
+	copy = node_copy_empty(s, node, p, &unit);
 	if (!copy)
 		return -EAGAIN;
-	copy->ranges = bin->ranges;
-	copy->port_pair_rules = bin->port_pair_rules;
-	to = loose ? &copy->port_pair_rules : &copy->ranges;
-	*to = loose ? list_write(s, set.rule, set.count) : ranges_write(s, set.rule, set.count);
+	copy->ranges = node->ranges;
+	copy->port_pair_rules = node->port_pair_rules;
+	to = port_pairs ? &copy->port_pair_rules : &copy->ranges;
+	*to = port_pairs ? list_write(s, set.rule, set.count) : ranges_write(s, set.rule, set.count);
 	if (set.count && !*to)
 		return -EAGAIN;
-	publish(s, p->slot, p->hash, SLOT_NODE | unit, o);
+	journal_publish(s, p->slot, p->hash, SLOT_NODE | unit, o);
 	return 0;
 }
 
-int bin_change(struct store *s, struct shunt_node *bin, struct index_ref *p, __u32 add,
+int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
 	       __u32 del, const struct journal_entry *o)
 {
 	const struct shunt_rule *r = rule_in(s, add ? add : del);
 
-	if (!bin->port_index_id)
-		return change_small(s, bin, p, add, del, o);
-	if (is_single(r))
-		return change_cell(s, bin, r->dport_low, add, del, o);
-	return change_ranges(s, bin, p, is_loose(r), add, del, o);
+	if (!node->port_index_id)
+		return change_inline(s, node, p, add, del, o);
+	if (has_single_dport(r))
+		return change_port_slot(s, node, r->dport_low, add, del, o);
+	return change_ranges(s, node, p, has_port_pair(r), add, del, o);
 }
 
 /* A rule is named by its interface's name, but found by the index that the
  * interface had when the rule was made. */
 struct shunt_rule_iface *rule_iface_at(struct store *s, __u32 i)
 {
-	struct shunt_rule_iface *two = store_at(s, s->head->ifaces + i / 2, 1);
+	struct shunt_rule_iface *two = store_at(s, s->header->ifaces + i / 2, 1);
 
 	return two + i % 2;
 }
@@ -498,7 +498,7 @@ bool rule_iface_is_registered(struct store *s, const struct shunt_rule *r)
 	const struct shunt_rule_iface *scope;
 	__u32 i;
 
-	for (i = 0; i < s->head->iface_count; i++) {
+	for (i = 0; i < s->header->iface_count; i++) {
 		scope = rule_iface_at(s, i);
 		if (scope->ifindex == r->ifindex && !strcmp(scope->ifname, r->ifname))
 			return true;
@@ -509,22 +509,22 @@ bool rule_iface_is_registered(struct store *s, const struct shunt_rule *r)
 /* Goes to new units, as everything does; what it had is garbage. */
 int register_rule_iface(struct store *s, const struct shunt_rule *r)
 {
-	__u32 unit, count = s->head->iface_count;
+	__u32 unit, count = s->header->iface_count;
 	struct shunt_rule_iface *to;
 
 	if (!*r->ifname || rule_iface_is_registered(s, r))
 		return 0;
-	unit = store_take(s, units_for(count + 1, 2));
+	unit = store_alloc(s, units_for(count + 1, 2));
 	if (!unit)
 		return -EAGAIN;
 	to = store_at(s, unit, units_for(count + 1, 2));
 	if (count)
-		memcpy(to, store_at(s, s->head->ifaces, units_for(count, 2)), count * sizeof(*to));
+		memcpy(to, store_at(s, s->header->ifaces, units_for(count, 2)), count * sizeof(*to));
 	to[count].ifindex = r->ifindex;
 	strcpy(to[count].ifname, r->ifname);
 	/* the longer array first: it begins as the shorter one does */
-	__atomic_store_n(&s->head->ifaces, unit, __ATOMIC_RELEASE);
-	__atomic_store_n(&s->head->iface_count, count + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->header->ifaces, unit, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->header->iface_count, count + 1, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -551,7 +551,7 @@ static __u32 find_in_ranges(struct store *s, const struct shunt_range *range, __
 	return 0;
 }
 
-static __u32 find_in_bin(struct store *s, const struct shunt_node *bin,
+static __u32 find_in_node(struct store *s, const struct shunt_node *node,
 			 const struct shunt_rule *match)
 {
 	const struct shunt_range *range;
@@ -559,17 +559,17 @@ static __u32 find_in_bin(struct store *s, const struct shunt_node *bin,
 	struct index_ref p;
 	__u32 count;
 
-	if (!bin->port_index_id)
-		return find_in_ranges(s, bin->inline_rules, small_count(bin), match);
-	if (is_loose(match)) {
-		list = list_read(s, bin->port_pair_rules, &count);
+	if (!node->port_index_id)
+		return find_in_ranges(s, node->inline_rules, inline_count(node), match);
+	if (has_port_pair(match)) {
+		list = list_read(s, node->port_pair_rules, &count);
 		return find_in(s, list, count, match);
 	}
-	if (!is_single(match)) {
-		range = ranges_read(s, bin->ranges, &count);
+	if (!has_single_dport(match)) {
+		range = ranges_read(s, node->ranges, &count);
 		return find_in_ranges(s, range, count, match);
 	}
-	if (cell_find(s, bin->port_index_id, bin->id, match->dport_low, &p) || !p.value)
+	if (port_slot_find(s, node->port_index_id, node->id, match->dport_low, &p) || !p.value)
 		return 0;
 	if ((p.value & SLOT_KIND_MASK) == SLOT_LIST) {
 		list = list_read(s, p.value & ~SLOT_KIND_MASK, &count);
@@ -579,33 +579,33 @@ static __u32 find_in_bin(struct store *s, const struct shunt_node *bin,
 	return find_in(s, &p.value, 1, match);
 }
 
-static bool find_at(struct store *s, const struct bin_key *k, const struct shunt_rule *match,
+static bool find_at(struct store *s, const struct node_key *k, const struct shunt_rule *match,
 		    struct rule_ref *ret)
 {
-	if (bin_find(s, k, &ret->place, &ret->bin) || !ret->bin)
+	if (node_find(s, k, &ret->ref, &ret->node) || !ret->node)
 		return false;
-	ret->rule = find_in_bin(s, ret->bin, match);
+	ret->rule = find_in_node(s, ret->node, match);
 	return ret->rule;
 }
 
-bool find_bound(struct store *s, const struct shunt_rule *match, __u32 ifindex,
+bool store_find_rule(struct store *s, const struct shunt_rule *match, __u32 ifindex,
 		struct rule_ref *ret)
 {
-	struct bin_key k = dst_key(match);
+	struct node_key k = dst_key(match);
 	const struct shunt_rule_iface *scope;
-	struct index_ref place;
+	struct index_ref ref;
 	struct shunt_node *dst;
 	__u32 i;
 
-	if (!has_src_bin(match))
+	if (!has_src_node(match))
 		return find_at(s, &k, match, ret);
-	if (bin_find(s, &k, &place, &dst) || !dst)
+	if (node_find(s, &k, &ref, &dst) || !dst)
 		return false;
 	if (!*match->ifname) {
 		k = src_key(match, dst->id, 0);
 		return find_at(s, &k, match, ret);
 	}
-	for (i = 0; i < s->head->iface_count; i++) {
+	for (i = 0; i < s->header->iface_count; i++) {
 		scope = rule_iface_at(s, i);
 		if (strcmp(scope->ifname, match->ifname) ||
 		    (ifindex && scope->ifindex != ifindex))

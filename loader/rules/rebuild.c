@@ -34,47 +34,47 @@ static void collect_ranges(struct store *s, struct rule_list *all, const struct 
 		collect(s, all, &range[i].rule, 1);
 }
 
-static void collect_bin(struct store *s, struct rule_list *all, const struct shunt_node *bin)
+static void collect_node(struct store *s, struct rule_list *all, const struct shunt_node *node)
 {
 	const struct shunt_range *range;
 	const __u32 *list;
 	__u32 count;
 
-	if (!bin->port_index_id) {
-		collect_ranges(s, all, bin->inline_rules, small_count(bin));
+	if (!node->port_index_id) {
+		collect_ranges(s, all, node->inline_rules, inline_count(node));
 		return;
 	}
-	list = list_read(s, bin->port_pair_rules, &count);
+	list = list_read(s, node->port_pair_rules, &count);
 	collect(s, all, list, count);
-	range = ranges_read(s, bin->ranges, &count);
+	range = ranges_read(s, node->ranges, &count);
 	collect_ranges(s, all, range, count);
 }
 
-/* A bin that a killed command did not finish may have left cells. */
-static bool cell_is_linked(struct store *s, __u32 slot, const struct shunt_rule *r)
+/* A node that a killed command did not finish may have left cells. */
+static bool port_slot_is_linked(struct store *s, __u32 slot, const struct shunt_rule *r)
 {
 	struct rule_ref f;
 	struct index_ref p;
 
-	return find_bound(s, r, r->ifindex, &f) && f.bin->port_index_id &&
-	       !cell_find(s, f.bin->port_index_id, f.bin->id, r->dport_low, &p) && p.slot == slot;
+	return store_find_rule(s, r, r->ifindex, &f) && f.node->port_index_id &&
+	       !port_slot_find(s, f.node->port_index_id, f.node->id, r->dport_low, &p) && p.slot == slot;
 }
 
-static void collect_cell(struct store *s, struct rule_list *all, __u32 slot, __u32 value)
+static void collect_port_slot(struct store *s, struct rule_list *all, __u32 slot, __u32 value)
 {
 	__u32 first = value & ~SLOT_KIND_MASK, count = 1;
 	const __u32 *list = &first;
 
 	if ((value & SLOT_KIND_MASK) == SLOT_LIST)
 		list = list_read(s, first, &count);
-	if (cell_is_linked(s, slot, rule_in(s, list[0])))
+	if (port_slot_is_linked(s, slot, rule_in(s, list[0])))
 		collect(s, all, list, count);
 }
 
 int store_rules(struct store *s, struct rule_list *ret)
 {
 	__u32 i, value, slots = slots_count(s, SLOTS_INDEX);
-	struct rule_list all = { .room = s->book->rules };
+	struct rule_list all = { .room = s->journal->rules };
 
 	all.rule = calloc(all.room + 1, sizeof(*all.rule));
 	if (!all.rule)
@@ -82,9 +82,9 @@ int store_rules(struct store *s, struct rule_list *ret)
 	for (i = 0; i < slots; i++) {
 		value = slot_get(s, SLOTS_INDEX, i);
 		if ((value & SLOT_KIND_MASK) == SLOT_NODE)
-			collect_bin(s, &all, store_at(s, value & ~SLOT_KIND_MASK, 1));
+			collect_node(s, &all, store_at(s, value & ~SLOT_KIND_MASK, 1));
 		else if (value)
-			collect_cell(s, &all, i, value);
+			collect_port_slot(s, &all, i, value);
 	}
 	if (all.count != all.room) {
 		free(all.rule);
@@ -95,14 +95,14 @@ int store_rules(struct store *s, struct rule_list *ret)
 	return 0;
 }
 
-static bool same_bin(const struct shunt_rule *a, const struct shunt_rule *b)
+static bool same_node(const struct shunt_rule *a, const struct shunt_rule *b)
 {
 	return a->family == b->family && a->proto == b->proto && a->dst_len == b->dst_len &&
 	       a->src_len == b->src_len && a->ifindex == b->ifindex &&
 	       !memcmp(a->dst, b->dst, sizeof(a->dst)) && !memcmp(a->src, b->src, sizeof(a->src));
 }
 
-/* The rules of a bin stand together, in order of precedence. */
+/* The rules of a node stand together, in order of precedence. */
 int rule_cmp_by_node(const void *a, const void *b)
 {
 	const struct shunt_rule *const *x = a, *const *y = b;
@@ -122,7 +122,7 @@ int rule_cmp_by_node(const void *a, const void *b)
 	       memcmp(r->src, q->src, sizeof(r->src)) ?: rule_compare(r, q);
 }
 
-#define SPARE_TALLIES 1024
+#define SPARE_COUNTERS 1024
 #define SPARE_UNITS 8192
 #define SPARE_ENTRIES 2048
 
@@ -141,90 +141,90 @@ static __u32 and_spare(__u32 n, __u32 count)
 static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 top,
 		      struct store *ret)
 {
-	__u32 i, units, bins = 0, entries = 0;
+	__u32 i, units, nodes = 0, entries = 0;
 
 	for (i = 0; i < count; i++)
-		if (!i || !same_bin(all[i - 1], all[i])) {
+		if (!i || !same_node(all[i - 1], all[i])) {
 			/* the destination may need one as well */
-			bins += has_src_bin(all[i]) ? 2 : 1;
+			nodes += has_src_node(all[i]) ? 2 : 1;
 			entries += filter_entries(all[i], all[i]->dst_len) +
 				   filter_entries(all[i], all[i]->src_len);
 		}
 	/* a rule is two units; as a range, it is in tables too: 8 bytes, two steps,
-	 * up to four lanes */
-	units = and_spare(2 * count + count + bins, count) + SPARE_UNITS;
-	return store_create(ret, units + units_for(top + SPARE_TALLIES, 16),
+	 * up to four hints */
+	units = and_spare(2 * count + count + nodes, count) + SPARE_UNITS;
+	return store_create(ret, units + units_for(top + SPARE_COUNTERS, 16),
 			    and_spare(entries, count) + SPARE_ENTRIES,
-			    and_spare(count + bins, count) + SPARE_ENTRIES);
+			    and_spare(count + nodes, count) + SPARE_ENTRIES);
 }
 
-/* Enters the rules of one bin, which stand together from all[0] on. */
-static int build_bin(struct store *s, const struct shunt_rule *const *all, __u32 count)
+/* Enters the rules of one node, which stand together from all[0] on. */
+static int build_node(struct store *s, const struct shunt_rule *const *all, __u32 count)
 {
 	_cleanup_free_ __u32 *unit = malloc(count * sizeof(*unit));
-	struct shunt_node *bin, *copy;
+	struct shunt_node *node, *copy;
 	struct shunt_rule *to;
 	struct index_ref p;
 	__u32 i, at;
-	int error = unit ? rule_bin(s, all[0], &p, &bin) : -ENOMEM;
+	int error = unit ? node_for_rule(s, all[0], &p, &node) : -ENOMEM;
 
 	for (i = 0; i < count && !error; i++) {
 		error = register_rule_iface(s, all[i]);
-		unit[i] = store_take(s, 2);
+		unit[i] = store_alloc(s, 2);
 		if (!unit[i])
 			return -EAGAIN;
 		to = rule_in(s, unit[i]);
 		*to = *all[i];
-		to->bin = bin->id;
+		to->node = node->id;
 	}
-	/* what a destination's bin got for the sake of sources goes on */
-	copy = error ? NULL : bin_copy(s, bin, &p, &at);
+	/* what a destination's node got for the sake of sources goes on */
+	copy = error ? NULL : node_copy_empty(s, node, &p, &at);
 	if (!copy)
 		return error ? error : -EAGAIN;
-	error = bin_fill(s, copy, at, unit, count);
+	error = node_fill(s, copy, at, unit, count);
 	if (error)
 		return error;
 	/* single ports may have taken the slot that was free for it */
-	p = place_of(s, p.hash);
+	p = index_find(s, p.hash);
 	if (!p.value && p.room == NO_SLOT)
 		return -EAGAIN;
 	slot_set(s, SLOTS_INDEX, p.value ? p.slot : p.room, p.hash, SLOT_NODE | at);
 	return 0;
 }
 
-static int build_bins(struct store *s, const struct shunt_rule *const *all, __u32 count)
+static int build_nodes(struct store *s, const struct shunt_rule *const *all, __u32 count)
 {
 	__u32 i, n;
 	int error;
 
 	for (i = 0; i < count; i += n) {
-		for (n = 1; i + n < count && same_bin(all[i], all[i + n]); n++)
+		for (n = 1; i + n < count && same_node(all[i], all[i + n]); n++)
 			;
-		error = build_bin(s, all + i, n);
+		error = build_node(s, all + i, n);
 		if (error)
 			return error;
 	}
-	s->book->rules = count;
+	s->journal->rules = count;
 	return 0;
 }
 
-/* Notes the tallies that none of the rules has. */
+/* Notes the counters that none of the rules has. */
 static int build_free(struct store *s, const struct shunt_rule *const *all, __u32 count)
 {
-	_cleanup_free_ __u8 *taken = calloc(s->book->counters_top + 1, 1);
-	__u32 i, units = units_for(s->book->counters_top + SPARE_TALLIES, 16);
+	_cleanup_free_ __u8 *taken = calloc(s->journal->counters_top + 1, 1);
+	__u32 i, units = units_for(s->journal->counters_top + SPARE_COUNTERS, 16);
 
 	if (!taken)
 		return -ENOMEM;
-	s->book->free_at = store_take(s, units);
-	if (!s->book->free_at)
+	s->journal->free_counters = store_alloc(s, units);
+	if (!s->journal->free_counters)
 		return -EAGAIN;
-	s->book->free_room = units * 16;
+	s->journal->free_room = units * 16;
 	for (i = 0; i < count; i++)
 		taken[all[i]->counters] = 1;
-	for (i = 0; i < s->book->counters_top; i++)
+	for (i = 0; i < s->journal->counters_top; i++)
 		if (!taken[i])
-			*free_counters_at(s, s->book->free_count++) = i;
+			*free_counters_at(s, s->journal->free_count++) = i;
 	return 0;
 }
 
@@ -235,15 +235,15 @@ int store_build(const struct shunt_rule *const *all, __u32 count, __u32 top, str
 
 	if (error)
 		return error;
-	s.book->counters_top = top;
-	error = build_bins(&s, all, count);
+	s.journal->counters_top = top;
+	error = build_nodes(&s, all, count);
 	if (!error)
 		error = build_free(&s, all, count);
 	if (error) {
 		store_close(&s);
 		return error;
 	}
-	s.book->sweep = 1;
+	s.journal->must_close = 1;
 	*ret = s;
 	return 0;
 }

@@ -16,10 +16,10 @@ struct rule_list {
  * -errno, said. */
 int store_rules(struct store *s, struct rule_list *ret);
 
-/* For sort_array() of pointers: the rules of a bin together. */
+/* For sort_array() of pointers: the rules of a node together. */
 int rule_cmp_by_node(const void *a, const void *b);
 
-/* Writes rules in that order, which have tallies below top, to a new store
+/* Writes rules in that order, which have counters below top, to a new store
  * that nobody sees. 0 or -errno; -EAGAIN and -ENOMEM are unsaid, the former
  * may be tried again. */
 int store_build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret);

@@ -51,7 +51,7 @@ struct rule_counts {
 	__u32 miss;
 };
 
-/* Reads the words of a rule; bin and counters are 0 in *ret. Says what is wrong
+/* Reads the words of a rule; node and counters are 0 in *ret. Says what is wrong
  * and returns -EINVAL. */
 int rule_parse(int argc, char **argv, struct shunt_rule *ret);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A change to one rule is made in the store that is there (loader/bins.c).
+ * A change to one rule is made in the store that is there (loader/nodes.c).
  * When that has no room, all rules are written to a new store, which takes its
  * place in one step; that also drops what nothing leads to any more. So is a
  * whole set of rules put in force.
@@ -24,12 +24,12 @@
 #include "util/log.h"
 #include "util/options.h"
 
-static struct store store = { .region = { .fd = -1 } };
+static struct store store = { .array = { .fd = -1 } };
 static struct shunt_conf *conf;
 
 static bool find(const struct shunt_rule *match, struct rule_ref *ret)
 {
-	return find_bound(&store, match, 0, ret);
+	return store_find_rule(&store, match, 0, ret);
 }
 
 const struct shunt_rule *rules_find(const struct shunt_rule *match)
@@ -46,7 +46,7 @@ const struct shunt_rule *rules_at(__u32 unit)
 
 __u32 rules_count(void)
 {
-	return store.book->rules;
+	return store.journal->rules;
 }
 
 int rules_validate(char ret_fault[STORE_FAULT])
@@ -138,18 +138,18 @@ int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
 }
 
 /* Ends the flows of rules that the store no longer has. */
-static void sweep(struct store *s)
+static void close_free_counters(struct store *s)
 {
 	__u32 i;
 
-	for (i = 0; i < s->book->free_count; i++)
+	for (i = 0; i < s->journal->free_count; i++)
 		counters_end(*free_counters_at(s, i));
-	__atomic_store_n(&s->book->sweep, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->journal->must_close, 0, __ATOMIC_SEQ_CST);
 }
 
 #define BUILD_TRIES 8
 
-/* all is in order of bins. */
+/* all is in order of nodes. */
 static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
 {
 	int error = -EAGAIN, tries = BUILD_TRIES;
@@ -167,7 +167,7 @@ static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
 	}
 	store_close(&store);
 	store = s;
-	sweep(&store);
+	close_free_counters(&store);
 	return 0;
 }
 
@@ -180,7 +180,7 @@ static int rebuild(void)
 	if (error)
 		return error;
 	sort_array(all.rule, all.count, sizeof(*all.rule), rule_cmp_by_node);
-	error = install(all.rule, all.count, store.book->counters_top);
+	error = install(all.rule, all.count, store.journal->counters_top);
 	free(all.rule);
 	return error;
 }
@@ -194,24 +194,24 @@ static int check_room(__u32 count)
 }
 
 /* With an ifindex, only the rule that has it. */
-static int try_del(const struct shunt_rule *match, __u32 ifindex, bool frees)
+static int try_del(const struct shunt_rule *match, __u32 ifindex, bool frees_counters)
 {
-	struct journal_entry o = { .rules = -1, .frees = frees };
+	struct journal_entry o = { .rules = -1, .frees_counters = frees_counters };
 	struct rule_ref f;
 
-	if (!find_bound(&store, match, ifindex, &f))
+	if (!store_find_rule(&store, match, ifindex, &f))
 		return -ENOENT;
 	if (!slots_have_room(&store, SLOTS_INDEX, 4))
 		return -EAGAIN;
 	o.counters = rule_in(&store, f.rule)->counters;
-	return bin_change(&store, f.bin, &f.place, 0, f.rule, &o);
+	return node_change(&store, f.node, &f.ref, 0, f.rule, &o);
 }
 
-static int take_away(const struct shunt_rule *match, __u32 ifindex, bool frees)
+static int remove_rule(const struct shunt_rule *match, __u32 ifindex, bool frees_counters)
 {
 	int error, tries = BUILD_TRIES;
 
-	while ((error = try_del(match, ifindex, frees)) == -EAGAIN && tries--) {
+	while ((error = try_del(match, ifindex, frees_counters)) == -EAGAIN && tries--) {
 		error = rebuild();
 		if (error)
 			return error;
@@ -220,11 +220,11 @@ static int take_away(const struct shunt_rule *match, __u32 ifindex, bool frees)
 }
 
 /* Writes the rule and puts it in force, in the place of was if that is not 0:
- * a rule of the same bin. */
+ * a rule of the same node. */
 static int write_rule(const struct shunt_rule *r, __u32 counters, __u32 was)
 {
 	struct journal_entry o = { .rules = !was };
-	struct shunt_node *bin;
+	struct shunt_node *node;
 	struct shunt_rule *to;
 	struct index_ref p;
 	__u32 unit;
@@ -232,26 +232,26 @@ static int write_rule(const struct shunt_rule *r, __u32 counters, __u32 was)
 
 	error = register_rule_iface(&store, r);
 	if (!error)
-		error = rule_bin(&store, r, &p, &bin);
+		error = node_for_rule(&store, r, &p, &node);
 	if (error)
 		return error;
-	unit = store_take(&store, 2);
+	unit = store_alloc(&store, 2);
 	if (!unit)
 		return -EAGAIN;
 	to = rule_in(&store, unit);
 	*to = *r;
-	to->bin = bin->id;
+	to->node = node->id;
 	to->counters = counters;
-	return bin_change(&store, bin, &p, unit, was, &o);
+	return node_change(&store, node, &p, unit, was, &o);
 }
 
-#define NEW_TALLY 0xffffffff
+#define NEW_COUNTERS 0xffffffff
 
 static int try_put(const struct shunt_rule *r, __u32 counters)
 {
-	bool new = counters == NEW_TALLY;
+	bool new = counters == NEW_COUNTERS;
 	struct rule_ref f;
-	__u32 was = find_bound(&store, r, r->ifindex, &f) ? f.rule : 0;
+	__u32 was = store_find_rule(&store, r, r->ifindex, &f) ? f.rule : 0;
 	int error;
 
 	if (!slots_have_room(&store, SLOTS_INDEX, 16) ||
@@ -285,20 +285,20 @@ static int put(const struct shunt_rule *r, __u32 counters)
 }
 
 /* The interface has another index than when the rule was made: the new rule
- * goes to another bin, and no packet meets the old one any more. */
+ * goes to another node, and no packet meets the old one any more. */
 static int move(const struct shunt_rule *r, const struct shunt_rule *was)
 {
 	struct shunt_rule old = *was;
 	int error = put(r, old.counters);
 
-	return error ? error : take_away(&old, old.ifindex, false);
+	return error ? error : remove_rule(&old, old.ifindex, false);
 }
 
 static int enter_new(const struct shunt_rule *r)
 {
-	int error = check_room(store.book->rules + 1);
+	int error = check_room(store.journal->rules + 1);
 
-	return error ? error : put(r, NEW_TALLY);
+	return error ? error : put(r, NEW_COUNTERS);
 }
 
 static int enter_again(const struct shunt_rule *r, const struct shunt_rule *was)
@@ -333,9 +333,9 @@ int rules_del(const struct shunt_rule *match)
 	int error = shadows_put(match, &none);
 
 	if (!error)
-		error = take_away(match, 0, true);
+		error = remove_rule(match, 0, true);
 	while (!error && *match->ifname && rules_find(match))
-		error = take_away(match, 0, true);
+		error = remove_rule(match, 0, true);
 	return error;
 }
 
@@ -365,7 +365,7 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 	if (error)
 		return error;
 	sort_array(order, count, sizeof(*order), rule_cmp_by_node);
-	return install(order, count, store.book->counters_top);
+	return install(order, count, store.journal->counters_top);
 }
 
 static bool is_rebound(const char *name, __u32 ifindex)
@@ -382,7 +382,7 @@ static bool may_rebind(void)
 	const struct shunt_rule_iface *scope;
 	__u32 i;
 
-	for (i = 0; i < store.head->iface_count; i++) {
+	for (i = 0; i < store.header->iface_count; i++) {
 		scope = rule_iface_at(&store, i);
 		if (is_rebound(scope->ifname, scope->ifindex))
 			return true;
@@ -423,7 +423,7 @@ int rules_flush(void)
 {
 	int error = shadows_clear();
 
-	return error ? error : install(NULL, 0, store.book->counters_top);
+	return error ? error : install(NULL, 0, store.journal->counters_top);
 }
 
 int rules_open(void)
@@ -436,9 +436,9 @@ int rules_open(void)
 		error = counters_open(conf->shards);
 	if (error)
 		return fail(error, "can't open the rules in '%s'", opt.pin_dir);
-	change_repair(&store);
-	if (store.book->sweep)
-		sweep(&store);
+	journal_repair(&store);
+	if (store.journal->must_close)
+		close_free_counters(&store);
 	return 0;
 }
 

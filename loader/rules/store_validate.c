@@ -20,12 +20,12 @@
 static const struct shunt_node *port_owner(struct check *c, __u32 slot, const struct shunt_rule *r)
 {
 	const struct shunt_node *node;
-	__u32 unit = r->bin < c->top ? c->node[r->bin] : 0;
+	__u32 unit = r->node < c->top ? c->node[r->node] : 0;
 
 	node = unit ? store_at(c->s, unit, 1) : NULL;
 	if (!node || !node->port_index_id)
 		return NULL;
-	return place_of(c->s, port_hash(c->s->head->seed, node->port_index_id, r->dport_low)).slot == slot ?
+	return index_find(c->s, port_hash(c->s->header->seed, node->port_index_id, r->dport_low)).slot == slot ?
 	       node : NULL;
 }
 
@@ -51,7 +51,7 @@ static int check_port(struct check *c, __u32 slot, __u32 value)
 	else
 		error = check_rules(c, rule, 1, node);
 	for (i = 0; i < count && !error; i++)
-		if (!is_single(rule_in(c->s, rule[i])) || rule_in(c->s, rule[i])->dport_low != port)
+		if (!has_single_dport(rule_in(c->s, rule[i])) || rule_in(c->s, rule[i])->dport_low != port)
 			error = check_wrong(c, "a rule is in the list of another port", rule[i]);
 	return error;
 }
@@ -104,9 +104,9 @@ static int check_index(struct check *c)
 		else if (value)
 			error = check_port(c, i, value);
 	}
-	if (!error && c->rules != c->s->book->rules)
+	if (!error && c->rules != c->s->journal->rules)
 		error = store_fault(c, "%u rules are found, not %u", c->rules,
-			     c->s->book->rules);
+			     c->s->journal->rules);
 	return error;
 }
 
@@ -114,41 +114,41 @@ static int check_free_counters(struct check *c)
 {
 	__u32 i, counters;
 
-	for (i = 0; i < c->s->book->free_count; i++) {
+	for (i = 0; i < c->s->journal->free_count; i++) {
 		counters = *free_counters_at(c->s, i);
-		if (counters >= c->s->book->counters_top || c->counters[counters])
+		if (counters >= c->s->journal->counters_top || c->counters[counters])
 			return store_fault(c, "counters %u are free and are not", counters);
 		c->counters[counters] = 2;
 	}
 	return 0;
 }
 
-static int check_book(struct check *c)
+static int check_header(struct check *c)
 {
-	const struct shunt_store_journal *b = c->s->book;
-	const struct shunt_store_header *h = c->s->head;
+	const struct shunt_store_journal *b = c->s->journal;
+	const struct shunt_store_header *h = c->s->header;
 
 	if (h->filter != SHUNT_FIXED || h->index != h->filter + h->filter_mask + 1 ||
 	    h->filter_mask & (h->filter_mask + 1) || h->index_mask & (h->index_mask + 1))
-		return store_fault(c, "its head is not in order");
-	if (b->top < c->first || b->top > b->units ||
-	    (size_t)b->units * SHUNT_UNIT > c->s->region.size || b->free_count > b->free_room ||
+		return store_fault(c, "its header is not in order");
+	if (b->next_free_unit < c->first || b->next_free_unit > b->units ||
+	    (size_t)b->units * SHUNT_UNIT > c->s->array.size || b->free_count > b->free_room ||
 	    b->free_room > 16 * b->units || b->counters_top > b->free_room + b->units || b->change_slot)
-		return store_fault(c, "its book is not in order");
+		return store_fault(c, "its journal is not in order");
 	return 0;
 }
 
 static int check_all(struct check *c)
 {
-	const struct shunt_store_journal *b = c->s->book;
+	const struct shunt_store_journal *b = c->s->journal;
 	int error = check_used(c, SLOTS_FILTER, b->filter_used, "filter");
 
 	if (!error)
 		error = check_used(c, SLOTS_INDEX, b->index_used, "index");
 	if (!error && b->free_room)
-		error = check_claim(c, b->free_at, b->free_room / 16);
-	if (!error && c->s->head->iface_count)
-		error = check_claim(c, c->s->head->ifaces, units_for(c->s->head->iface_count, 2));
+		error = check_claim(c, b->free_counters, b->free_room / 16);
+	if (!error && c->s->header->iface_count)
+		error = check_claim(c, c->s->header->ifaces, units_for(c->s->header->iface_count, 2));
 	if (!error)
 		error = check_index(c);
 	return error ? error : check_free_counters(c);
@@ -156,15 +156,15 @@ static int check_all(struct check *c)
 
 int store_validate(struct store *s, char ret_fault[STORE_FAULT])
 {
-	struct check c = { .s = s, .first = s->head->index + s->head->index_mask + 1,
-			   .top = s->book->top, .fault = ret_fault };
-	int error = check_book(&c);
+	struct check c = { .s = s, .first = s->header->index + s->header->index_mask + 1,
+			   .top = s->journal->next_free_unit, .fault = ret_fault };
+	int error = check_header(&c);
 
 	if (error)
 		return error;
-	c.claimed = calloc(s->book->units + 1, 1);
-	c.node = calloc(s->book->units + 1, sizeof(*c.node));
-	c.counters = calloc(s->book->counters_top + 1, 1);
+	c.claimed = calloc(s->journal->units + 1, 1);
+	c.node = calloc(s->journal->units + 1, sizeof(*c.node));
+	c.counters = calloc(s->journal->counters_top + 1, 1);
 	error = c.claimed && c.node && c.counters ? check_all(&c) : -ENOMEM;
 	free(c.claimed);
 	free(c.node);

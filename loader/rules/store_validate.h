@@ -8,7 +8,7 @@
 #define STORE_FAULT 128 /* room for any text of a fault */
 
 /* 0 if all is in order; -EIO if not, and *ret_fault is what; or -ENOMEM. Takes time for each
- * unit of the store. The caller holds the lock, and change_repair() has run. */
+ * unit of the store. The caller holds the lock, and journal_repair() has run. */
 int store_validate(struct store *s, char ret_fault[STORE_FAULT]);
 
 #endif

@@ -19,13 +19,13 @@
 static int store_map(struct store *ret, int fd)
 {
 	struct store s;
-	int error = region_open(&s.region, fd);
+	int error = mmap_array_open(&s.array, fd);
 
 	if (error)
 		return error;
-	s.head = store_at(&s, 0, SHUNT_FIXED);
-	s.lengths = (void *)(s.head + 1);
-	s.book = (void *)(s.lengths + 1);
+	s.header = store_at(&s, 0, SHUNT_FIXED);
+	s.lengths = (void *)(s.header + 1);
+	s.journal = (void *)(s.lengths + 1);
 	*ret = s;
 	return 0;
 }
@@ -39,7 +39,7 @@ int store_open(struct store *ret)
 
 void store_close(struct store *s)
 {
-	region_close(&s->region);
+	mmap_array_close(&s->array);
 }
 
 /* Units of a table that is half full with so many entries. */
@@ -65,14 +65,14 @@ int store_create(struct store *ret, __u32 units, __u32 filter_entries, __u32 ind
 	error = store_map(&s, fd);
 	if (error)
 		return fail(error, "can't map the rules");
-	if (getrandom(&s.head->seed, sizeof(s.head->seed), GRND_NONBLOCK) < 0)
-		s.head->seed = (uintptr_t)&s ^ getpid();
-	s.head->filter = SHUNT_FIXED;
-	s.head->filter_mask = filter - 1;
-	s.head->index = SHUNT_FIXED + filter;
-	s.head->index_mask = index - 1;
-	s.book->units = first + units;
-	s.book->top = first;
+	if (getrandom(&s.header->seed, sizeof(s.header->seed), GRND_NONBLOCK) < 0)
+		s.header->seed = (uintptr_t)&s ^ getpid();
+	s.header->filter = SHUNT_FIXED;
+	s.header->filter_mask = filter - 1;
+	s.header->index = SHUNT_FIXED + filter;
+	s.header->index_mask = index - 1;
+	s.journal->units = first + units;
+	s.journal->next_free_unit = first;
 	*ret = s;
 	return 0;
 }
@@ -83,7 +83,7 @@ int store_install(const struct store *s)
 
 	if (outer < 0)
 		return fail(outer, "can't open the rules in '%s'", opt.pin_dir);
-	return inner_install(outer, s->region.fd);
+	return inner_install(outer, s->array.fd);
 }
 
 int store_make(int outer)
@@ -93,39 +93,39 @@ int store_make(int outer)
 
 	if (error)
 		return error;
-	error = inner_install(outer, s.region.fd);
+	error = inner_install(outer, s.array.fd);
 	store_close(&s);
 	return error;
 }
 
 void *store_at(struct store *s, __u32 unit, __u32 count)
 {
-	return region_at(&s->region, (size_t)unit * SHUNT_UNIT, (size_t)count * SHUNT_UNIT);
+	return mmap_array_at(&s->array, (size_t)unit * SHUNT_UNIT, (size_t)count * SHUNT_UNIT);
 }
 
-__u32 store_take(struct store *s, __u32 count)
+__u32 store_alloc(struct store *s, __u32 count)
 {
-	__u32 unit = s->book->top;
+	__u32 unit = s->journal->next_free_unit;
 
-	if (s->book->units - unit < count)
+	if (s->journal->units - unit < count)
 		return 0;
-	__atomic_store_n(&s->book->top, unit + count, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->journal->next_free_unit, unit + count, __ATOMIC_RELEASE);
 	return unit;
 }
 
 static __u32 first_unit(const struct store *s, enum slots table)
 {
-	return table == SLOTS_FILTER ? s->head->filter : s->head->index;
+	return table == SLOTS_FILTER ? s->header->filter : s->header->index;
 }
 
 static __u32 unit_mask(const struct store *s, enum slots table)
 {
-	return table == SLOTS_FILTER ? s->head->filter_mask : s->head->index_mask;
+	return table == SLOTS_FILTER ? s->header->filter_mask : s->header->index_mask;
 }
 
 static __u32 *used(const struct store *s, enum slots table)
 {
-	return table == SLOTS_FILTER ? &s->book->filter_used : &s->book->index_used;
+	return table == SLOTS_FILTER ? &s->journal->filter_used : &s->journal->index_used;
 }
 
 __u32 slots_count(const struct store *s, enum slots table)

@@ -12,10 +12,10 @@
 #include "rules/mmap_array.h"
 
 struct store {
-	struct region region;
-	struct shunt_store_header *head;
+	struct mmap_array array;
+	struct shunt_store_header *header;
 	struct shunt_lengths *lengths;
-	struct shunt_store_journal *book;
+	struct shunt_store_journal *journal;
 };
 
 /* Puts the first store into the outer map shunt_rules; 0 or -errno, said. */
@@ -37,7 +37,7 @@ int store_install(const struct store *s);
 void *store_at(struct store *s, __u32 unit, __u32 count);
 
 /* Takes units that were never used: they are zero. 0 if there are none. */
-__u32 store_take(struct store *s, __u32 count);
+__u32 store_alloc(struct store *s, __u32 count);
 
 /* A hash table in a store. */
 enum slots {

@@ -12,7 +12,7 @@ static int outer;
 void fake_store_open(__u32 max_rules)
 {
 	struct shunt_conf *conf;
-	int tallies;
+	int counters;
 
 	fake_reset();
 	fake_ifindex("fake0", 11);
@@ -21,9 +21,9 @@ void fake_store_open(__u32 max_rules)
 	conf->max_rules = max_rules;
 	conf->shards = 2;
 	outer = fake_outer("shunt_rules");
-	tallies = fake_outer("shunt_rule_counters");
+	counters = fake_outer("shunt_rule_counters");
 	assert_int_equal(store_make(outer), 0);
-	assert_int_equal(counters_make(tallies, conf->shards), 0);
+	assert_int_equal(counters_make(counters, conf->shards), 0);
 	assert_int_equal(rules_open(), 0);
 }
 

@@ -92,16 +92,16 @@ static void stores_are_in_order(void **unused)
 
 /* --- faults ------------------------------------------------------------------------- */
 
-static struct shunt_store_header *head_now(void)
+static struct shunt_store_header *header_now(void)
 {
 	size_t size;
 
 	return fake_store(&size);
 }
 
-static struct shunt_store_journal *book_now(void)
+static struct shunt_store_journal *journal_now(void)
 {
-	return (struct shunt_store_journal *)((char *)head_now() + 2 * SHUNT_UNIT);
+	return (struct shunt_store_journal *)((char *)header_now() + 2 * SHUNT_UNIT);
 }
 
 static void refuse_store(const char *message)
@@ -114,23 +114,23 @@ static void refuse_store(const char *message)
 
 static void books_are_checked(void **unused)
 {
-	struct shunt_store_journal *book = book_now();
+	struct shunt_store_journal *journal = journal_now();
 
 	(void)unused;
 	add_some();
-	book->rules++;
+	journal->rules++;
 	refuse_store("25 rules are found, not 26");
-	book->rules--;
-	book->index_used++;
+	journal->rules--;
+	journal->index_used++;
 	refuse_store("slots of the index are taken");
-	book->index_used--;
-	book->filter_used--;
+	journal->index_used--;
+	journal->filter_used--;
 	refuse_store("slots of the filter are taken");
-	book->filter_used++;
-	book->top = 1;
-	refuse_store("its book is not in order");
-	head_now()->index_mask++;
-	refuse_store("its head is not in order");
+	journal->filter_used++;
+	journal->next_free_unit = 1;
+	refuse_store("its journal is not in order");
+	header_now()->index_mask++;
+	refuse_store("its header is not in order");
 }
 
 static struct shunt_rule *rule_now(const char *text)
@@ -168,7 +168,7 @@ static void interfaces_are_checked(void **unused)
 
 	(void)unused;
 	add_some();
-	ifaces = (struct shunt_rule_iface *)((char *)head_now() + head_now()->ifaces * SHUNT_UNIT);
+	ifaces = (struct shunt_rule_iface *)((char *)header_now() + header_now()->ifaces * SHUNT_UNIT);
 	ifaces[0].ifindex++;
 	refuse_store("the interface of a rule is not listed");
 }
@@ -178,13 +178,13 @@ static void interfaces_are_checked(void **unused)
 static void any_bit_may_be_wrong(void **unused)
 {
 	unsigned int noticed = 0, tried = 0;
-	__u64 *word = (__u64 *)head_now();
-	size_t at, end = (size_t)book_now()->top * 8;
+	__u64 *word = (__u64 *)header_now();
+	size_t at, end = (size_t)journal_now()->next_free_unit * 8;
 	int bit;
 
 	(void)unused;
 	add_some();
-	end = (size_t)book_now()->top * 8;
+	end = (size_t)journal_now()->next_free_unit * 8;
 	for (at = 0; at < end; at++) {
 		if (!word[at])
 			continue;
@@ -302,23 +302,23 @@ static void failures_change_nothing(void **unused)
 /* A command that was killed before its change, and one after: the next one finishes it. */
 static void killed_commands_are_repaired(void **unused)
 {
-	struct shunt_store_journal *book = book_now();
+	struct shunt_store_journal *journal = journal_now();
 
 	(void)unused;
 	add_some();
-	book->change_slot = 1;
-	book->change_value = 77; /* the slot does not hold it: nothing was changed */
-	book->change_rules = 99;
+	journal->change_slot = 1;
+	journal->change_value = 77; /* the slot does not hold it: nothing was changed */
+	journal->change_rules = 99;
 	rules_close();
 	assert_int_equal(rules_open(), 0);
 	assert_int_equal(validate(), 0);
 	assert_int_equal(rules_count(), 25);
 	/* the slot holds it: all but the count was done */
-	book->change_slot = 1;
-	book->change_value = *(__u64 *)((char *)head_now() + head_now()->index * SHUNT_UNIT);
-	book->change_rules = 25;
-	book->change_counters = 0;
-	book->rules = 24;
+	journal->change_slot = 1;
+	journal->change_value = *(__u64 *)((char *)header_now() + header_now()->index * SHUNT_UNIT);
+	journal->change_rules = 25;
+	journal->change_counters = 0;
+	journal->rules = 24;
 	rules_close();
 	assert_int_equal(rules_open(), 0);
 	assert_int_equal(validate(), 0);
