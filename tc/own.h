@@ -25,6 +25,17 @@ struct own_walk {
 	__u32 found;
 };
 
+/* One for each CPU. The walk is not on the stack: of that, the verifier of Linux 6.1 takes
+ * what the first step of bpf_loop() leaves for the result of all steps, and removes code
+ * that only a later step reaches. */
+struct shunt_own_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct own_walk);
+};
+MAP(shunt_own);
+
 /* The next interface; NULL after the last one. */
 static __always_inline const struct net_device *own_device(struct own_walk *w)
 {
@@ -38,7 +49,7 @@ static __always_inline const struct net_device *own_device(struct own_walk *w)
 
 static long own_step4(__u32 i, void *data)
 {
-	struct own_walk *w = data;
+	struct own_walk *w = *(struct own_walk **)data;
 	const struct net_device *dev;
 	const struct in_ifaddr *addr = w->at;
 
@@ -50,7 +61,7 @@ static long own_step4(__u32 i, void *data)
 	}
 	w->found = BPF_CORE_READ(addr, ifa_local) == w->dst[0];
 	w->at = BPF_CORE_READ(addr, ifa_next);
-	return w->found;
+	return w->found ? 1 : 0;
 }
 
 static __always_inline bool own_same6(const struct own_walk *w, const __u32 addr[4])
@@ -61,7 +72,7 @@ static __always_inline bool own_same6(const struct own_walk *w, const __u32 addr
 
 static long own_step6(__u32 i, void *data)
 {
-	struct own_walk *w = data;
+	struct own_walk *w = *(struct own_walk **)data;
 	const struct net_device *dev;
 	const struct inet6_ifaddr *addr;
 	const struct inet6_dev *in;
@@ -79,7 +90,7 @@ static long own_step6(__u32 i, void *data)
 	BPF_CORE_READ_INTO(&words, addr, addr);
 	w->found = own_same6(w, words);
 	w->at = BPF_CORE_READ(addr, if_list.next);
-	return w->found;
+	return w->found ? 1 : 0;
 }
 
 /* Where routing sends the packet on: BPF_FIB_LKUP_RET_…, or less than 0. An interface
@@ -114,18 +125,20 @@ static __always_inline bool is_forwarded(struct __sk_buff *skb, const struct pac
 __weak __attribute__((noinline)) int shunt_own_address(struct __sk_buff *skb,
 						       const struct packet *pkt, __u64 net)
 {
-	struct own_walk w = {};
+	__u32 zero = 0;
+	struct own_walk *w = bpf_map_lookup_elem(&shunt_own, &zero);
 
-	if (!pkt || is_forwarded(skb, pkt))
+	if (!pkt || !w || is_forwarded(skb, pkt))
 		return 0;
-	__builtin_memcpy(w.dst, pkt->dst, 16);
-	w.devices = (const void *)net + bpf_core_field_offset(struct net, dev_base_head);
-	w.device = w.devices;
+	__builtin_memset(w, 0, sizeof(*w));
+	__builtin_memcpy(w->dst, pkt->dst, 16);
+	w->devices = (const void *)net + bpf_core_field_offset(struct net, dev_base_head);
+	w->device = w->devices;
 	if (pkt->family == AF_INET)
 		bpf_loop(OWN_STEPS, own_step4, &w, 0);
 	else
 		bpf_loop(OWN_STEPS, own_step6, &w, 0);
-	return w.found;
+	return w->found ? 1 : 0;
 }
 
 #endif
