@@ -196,7 +196,8 @@ leaks()
 @test "what the client sends while the router is away does not leak" {
 	serve_one
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
-	opens flow 10.1.2.3
+	talk flow --patience 15 tcp 10.1.2.3 80
+	said flow via=9001
 	watch_leaks
 	crash tell flow on
 	said flow 'reset\|silence'

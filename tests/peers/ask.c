@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ask [--from HOST] [--sport PORT] [--size BYTES] [--mark N] [--options] [--stay]
- *     tcp|udp HOST PORT
+ * ask [--from HOST] [--sport PORT] [--size BYTES] [--mark N] [--options]
+ *     [--patience SEC] [--stay] tcp|udp HOST PORT
  * ask --serve
  *
  * Connects or sends a datagram, and prints the line that comes back, of a
@@ -20,7 +20,6 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#define ANSWER_SEC 3
 #define WORDS 16
 
 static struct wishes {
@@ -29,8 +28,9 @@ static struct wishes {
 	int mark;
 	size_t size;
 	int options;
+	int patience; /* seconds until an answer */
 	int stay;
-} opt = { .size = 6 };
+} opt = { .size = 6, .patience = 3 };
 
 static bool tcp;
 static union address to;
@@ -59,7 +59,7 @@ static void add_options(int fd, bool v6)
 
 static int open_one(void)
 {
-	struct timeval patience = { ANSWER_SEC, 0 };
+	struct timeval patience = { opt.patience, 0 };
 	bool v6 = to.sa.sa_family == AF_INET6;
 	union address from = address_of(opt.from ? opt.from : v6 ? "::" : "0.0.0.0", opt.sport);
 	int fd = socket(to.sa.sa_family, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
@@ -141,6 +141,7 @@ static void read_options(int argc, char **argv)
 		{ "sport", required_argument, NULL, 'p' },
 		{ "size", required_argument, NULL, 's' },
 		{ "mark", required_argument, NULL, 'm' },
+		{ "patience", required_argument, NULL, 'w' },
 		{ "options", no_argument, &opt.options, 1 },
 		{ "stay", no_argument, &opt.stay, 1 },
 		{ NULL, 0, NULL, 0 },
@@ -157,6 +158,8 @@ static void read_options(int argc, char **argv)
 			opt.size = atoi(optarg);
 		else if (c == 'm')
 			opt.mark = atoi(optarg);
+		else if (c == 'w')
+			opt.patience = atoi(optarg);
 		else if (c)
 			exit(2);
 	}
