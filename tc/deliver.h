@@ -19,10 +19,10 @@ struct work {
 	/* tc/fragments.h */
 	struct shunt_fragment datagram;
 	struct shunt_flow flow;
-	struct shunt_whole whole;
-	struct shunt_given given;
-	__u64 hash;             /* of a UDP flow, when steer_given() has asked for it */
-	struct verdict rule;
+	struct shunt_reassembled reassembled;
+	struct shunt_udp_flow udp_flow;
+	__u64 hash;             /* of a UDP flow, when steer_tracked_flow() has asked for it */
+	struct rule_match rule;
 	__u32 tick;
 	struct packet answer __attribute__((aligned(8))); /* tc/errors.h */
 };
@@ -159,7 +159,7 @@ static __always_inline void deliver(struct __sk_buff *skb, const struct shunt_co
 
 /* Is sk, found at the packet's own destination, a service of this host? Where it
  * listens on all addresses, the packet may still be for another host. */
-static __always_inline bool is_own(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool is_own_service(struct __sk_buff *skb, const struct packet *pkt,
 				   struct bpf_sock *sk, int proto)
 {
 	const struct sock *address;
@@ -177,8 +177,8 @@ static __always_inline bool is_own(struct __sk_buff *skb, const struct packet *p
 }
 
 /* Does the rule leave the packet to a service of this host? */
-static __always_inline bool leaves_own(struct __sk_buff *skb, const struct packet *pkt,
-				       int proto, const struct verdict *rule)
+static __always_inline bool is_left_to_own_service(struct __sk_buff *skb, const struct packet *pkt,
+				       int proto, const struct rule_match *rule)
 {
 	struct bpf_sock *sk;
 	bool own;
@@ -188,20 +188,20 @@ static __always_inline bool leaves_own(struct __sk_buff *skb, const struct packe
 	sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
 	if (!sk)
 		return false;
-	own = is_own(skb, pkt, sk, proto);
+	own = is_own_service(skb, pkt, sk, proto);
 	bpf_sk_release(sk);
 	return own;
 }
 
-static __always_inline void tally_own(const struct shunt_conf *conf, struct shunt_rule_counters *t)
+static __always_inline void count_own_service(const struct shunt_conf *conf, struct shunt_rule_counters *t)
 {
-	TALLY(conf, t, own, 1);
+	COUNT_RULE(conf, t, own, 1);
 	COUNT(own_services, 1);
 }
 
 /* Leaves the flow to the socket that has it; false if there is none. *ret_listens tells
  * whether any socket is there. */
-static __always_inline bool steer_known(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool steer_to_socket(struct __sk_buff *skb, const struct packet *pkt,
 					int proto, const struct shunt_conf *conf,
 					bool *ret_listens)
 {
@@ -240,7 +240,7 @@ static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf
 
 /* Is this a router's socket? Without IP_TRANSPARENT it could not answer from
  * the address that the packet was sent to. */
-static __always_inline bool is_routers(struct bpf_sock *sk, int proto)
+static __always_inline bool is_router_socket(struct bpf_sock *sk, int proto)
 {
 	bool transparent;
 
@@ -259,7 +259,7 @@ static __always_inline bool is_routers(struct bpf_sock *sk, int proto)
 
 /* Notes if the listener may answer with SYN cookies: inet_csk_reqsk_queue_is_full() or
  * always. Which of a group with SO_REUSEPORT will answer is not known yet. */
-static __always_inline void note_cookies(struct bpf_sock *listener)
+static __always_inline void note_syncookies(struct bpf_sock *listener)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(listener);
 	struct shunt_conf *conf = conf_get();
@@ -279,7 +279,7 @@ static __always_inline void note_cookies(struct bpf_sock *listener)
 }
 
 /* Under SYN cookies nothing but the client's answer tells of the connection. */
-static __always_inline bool answers_cookie(struct bpf_sock *sk, const struct packet *pkt)
+static __always_inline bool has_valid_syncookie(struct bpf_sock *sk, const struct packet *pkt)
 {
 	struct work *w = work_get();
 
@@ -305,7 +305,7 @@ static __always_inline bool answers_cookie(struct bpf_sock *sk, const struct pac
 }
 
 /* Asks this packet for something new? */
-static __always_inline bool is_first(const struct packet *pkt, int proto)
+static __always_inline bool starts_flow(const struct packet *pkt, int proto)
 {
 	return proto == IPPROTO_UDP || (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
@@ -315,12 +315,12 @@ static __always_inline bool takes_packet(struct bpf_sock *sk, const struct packe
 {
 	if (proto == IPPROTO_TCP && sk->state != TCP_LISTEN)
 		return false;
-	if (!is_first(pkt, proto))
-		return answers_cookie(sk, pkt) && is_routers(sk, proto);
-	if (!is_routers(sk, proto))
+	if (!starts_flow(pkt, proto))
+		return has_valid_syncookie(sk, pkt) && is_router_socket(sk, proto);
+	if (!is_router_socket(sk, proto))
 		return false;
 	if (proto == IPPROTO_TCP)
-		note_cookies(sk);
+		note_syncookies(sk);
 	return true;
 }
 
@@ -343,77 +343,77 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 
 /* Leaves a UDP flow to the listener that has it, as long as the rule that gave
  * it is there; false if there is none. */
-static __always_inline bool steer_given(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const struct packet *pkt,
 					const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
-	struct shunt_given *way;
+	struct shunt_udp_flow *entry;
 	struct shunt_rule_counters *t;
 	__u32 tick;
 
-	way = w ? flow_given(pkt, conf, &w->hash, &w->given) : NULL;
-	if (!way)
+	entry = w ? udp_flow_find(pkt, conf, &w->hash, &w->udp_flow) : NULL;
+	if (!entry)
 		return false;
-	t = tally_at(conf, w->given.counters);
-	if (!t || t->generation != w->given.generation)
+	t = counters_at(conf, w->udp_flow.counters);
+	if (!t || t->generation != w->udp_flow.generation)
 		return false;
-	if (w->given.to_port ? !assign(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port) : !listens)
+	if (w->udp_flow.to_port ? !assign(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port) : !listens)
 		return false;
 	tick = now();
-	flow_goes_on(way, tick);
-	tally_packet(conf, t, skb->len);
-	if (!w->given.to_port)
+	udp_flow_refresh(entry, tick);
+	count_rule_packet(conf, t, skb->len);
+	if (!w->udp_flow.to_port)
 		return true;
 	t->hit = tick;
 	deliver(skb, conf);
 	return true;
 }
 
-static __always_inline void tally_miss(const struct shunt_conf *conf, struct shunt_rule_counters *t)
+static __always_inline void count_miss(const struct shunt_conf *conf, struct shunt_rule_counters *t)
 {
-	TALLY(conf, t, misses, 1);
+	COUNT_RULE(conf, t, misses, 1);
 	t->miss = now();
 	COUNT(no_listener, 1);
 }
 
-static __always_inline bool steer_to(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struct packet *pkt,
 				     int proto, struct work *w,
 				     struct shunt_rule_counters *t, const struct shunt_conf *conf)
 {
-	const struct verdict *rule = &w->rule;
+	const struct rule_match *rule = &w->rule;
 
 	if (!assign(skb, pkt, proto, rule->to, rule->to_port)) {
-		tally_miss(conf, t);
+		count_miss(conf, t);
 		return false;
 	}
-	TALLY(conf, t, flows, 1);
+	COUNT_RULE(conf, t, flows, 1);
 	t->hit = now();
 	COUNT(steered_flows, 1);
 	deliver(skb, conf);
 	if (proto == IPPROTO_UDP)
-		flow_begins(&w->given, w->hash, rule, t, conf);
+		udp_flow_add(&w->udp_flow, w->hash, rule, t, conf);
 	if (conf->run.trace)
 		TRACE(pkt, rule);
 	return true;
 }
 
-static __always_inline void leave_own(int proto, struct work *w, struct shunt_rule_counters *t,
+static __always_inline void leave_to_own_service(int proto, struct work *w, struct shunt_rule_counters *t,
 				      const struct shunt_conf *conf)
 {
-	tally_own(conf, t);
+	count_own_service(conf, t);
 	if (proto != IPPROTO_UDP)
 		return;
 	w->rule.to_port = 0;
-	flow_begins(&w->given, w->hash, &w->rule, t, conf);
+	udp_flow_add(&w->udp_flow, w->hash, &w->rule, t, conf);
 }
 
 /* Rules are for first packets. A TCP packet that neither asks for a connection
  * nor belongs to a socket may be of a connection that is forwarded: it is left
  * alone, unless it answers a SYN cookie of a listener. */
-static __always_inline bool may_ask_rules(const struct packet *pkt, int proto,
+static __always_inline bool may_match_rules(const struct packet *pkt, int proto,
 					  const struct shunt_conf *conf)
 {
-	return is_first(pkt, proto) ||
+	return starts_flow(pkt, proto) ||
 	       (conf->run.syncookie_tick && now() - conf->run.syncookie_tick <= COOKIE_TICKS &&
 		(pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK);
 }

@@ -13,7 +13,7 @@
 #include "quote.h"
 
 /* Turns a packet around: as if its receiver had answered. */
-static __always_inline void turn(struct packet *pkt)
+static __always_inline void swap_direction(struct packet *pkt)
 {
 	__u32 *src = (__u32 *)pkt->src, *dst = (__u32 *)pkt->dst, word;
 	__u16 port = pkt->sport;
@@ -39,7 +39,7 @@ static __always_inline bool read_answer(struct __sk_buff *skb, const struct pack
 	    !same_address(pkt->dst, ret->src))
 		return false;
 	ret->ifindex = pkt->ifindex;
-	turn(ret);
+	swap_direction(ret);
 	return true;
 }
 
@@ -57,7 +57,7 @@ static __always_inline bool router_has_tcp(struct __sk_buff *skb, const struct p
 
 /* The stack finds a router's socket for answers by itself. A listener that answers from
  * the destination's address has to be named. */
-static __always_inline void name_sender(struct __sk_buff *skb, const struct packet *answer,
+static __always_inline void remember_sender(struct __sk_buff *skb, const struct packet *answer,
 					const struct shunt_rule_counters *t, struct shunt_conf *conf,
 					struct work *w)
 {
@@ -69,22 +69,22 @@ static __always_inline void name_sender(struct __sk_buff *skb, const struct pack
 		bpf_sk_release(sk);
 	}
 	if (!transparent)
-		name_listener(skb, answer, t, conf, w);
+		remember_listener(skb, answer, t, conf, w);
 }
 
 static __always_inline bool router_has_udp(struct __sk_buff *skb, const struct packet *answer,
 					   struct shunt_conf *conf, struct work *w)
 {
-	struct shunt_given *way;
+	struct shunt_udp_flow *entry;
 	struct shunt_rule_counters *t;
 	bool router = false;
 
 	if (is_connected(skb, answer, &router))
 		return router;
-	t = find_owner(skb, answer, conf, w, &way);
+	t = find_udp_target(skb, answer, conf, w, &entry);
 	if (!t || !w->rule.to_port)
 		return false;
-	name_sender(skb, answer, t, conf, w);
+	remember_sender(skb, answer, t, conf, w);
 	return true;
 }
 

@@ -2,7 +2,7 @@
 /*
  * What rules have done, and the UDP flows that they gave to a listener. These are
  * in buckets, which nobody locks; when one is full, the flow in it that has been
- * idle for longest gives way, and its next packet asks the rules again.
+ * idle for longest gives entry, and its next packet asks the rules again.
  */
 #ifndef SHUNT_FLOWS_H
 #define SHUNT_FLOWS_H
@@ -13,16 +13,16 @@
 #define NOT_INLINED __noinline __attribute__((unused))
 
 /* load sets the size */
-struct shunt_flows_map {
+struct shunt_udp_flows_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct shunt_givens);
+	__type(value, struct shunt_udp_bucket);
 };
-MAP(shunt_flows);
+MAP(shunt_udp_flows);
 
 /* This CPU's part of a rule's tally. */
-static __always_inline struct shunt_rule_counters *tally_at(const struct shunt_conf *conf, __u32 counters)
+static __always_inline struct shunt_rule_counters *counters_at(const struct shunt_conf *conf, __u32 counters)
 {
 	__u32 zero = 0, shard = bpf_get_smp_processor_id() & (conf->shards - 1);
 	void *tallies = bpf_map_lookup_elem(&shunt_rule_counters, &zero);
@@ -31,7 +31,7 @@ static __always_inline struct shunt_rule_counters *tally_at(const struct shunt_c
 	return tallies ? bpf_map_lookup_elem(tallies, &shard) : NULL;
 }
 
-#define TALLY(conf, t, field, n)                             \
+#define COUNT_RULE(conf, t, field, n)                             \
 	do {                                                 \
 		if ((conf)->counters_shared)                 \
 			__sync_fetch_and_add(&(t)->field, n); \
@@ -44,11 +44,11 @@ static __always_inline __u32 now(void)
 	return SHUNT_TICKS(bpf_ktime_get_coarse_ns());
 }
 
-static __always_inline void tally_packet(const struct shunt_conf *conf, struct shunt_rule_counters *t,
+static __always_inline void count_rule_packet(const struct shunt_conf *conf, struct shunt_rule_counters *t,
 					 __u32 len)
 {
-	TALLY(conf, t, packets, 1);
-	TALLY(conf, t, bytes, len);
+	COUNT_RULE(conf, t, packets, 1);
+	COUNT_RULE(conf, t, bytes, len);
 }
 
 static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow *ret)
@@ -94,11 +94,11 @@ static __always_inline __u64 flow_hash(const struct packet *pkt, const struct sh
 }
 
 /* The bucket in which the flow is kept, if it is. */
-static __always_inline struct shunt_givens *givens_of(__u64 hash, const struct shunt_conf *conf)
+static __always_inline struct shunt_udp_bucket *udp_bucket_of(__u64 hash, const struct shunt_conf *conf)
 {
 	__u32 i = (__u32)hash & (conf->flow_buckets - 1);
 
-	return bpf_map_lookup_elem(&shunt_flows, &i);
+	return bpf_map_lookup_elem(&shunt_udp_flows, &i);
 }
 
 static __always_inline __u16 flow_tag(__u64 hash)
@@ -108,112 +108,112 @@ static __always_inline __u16 flow_tag(__u64 hash)
 	return tag ? tag : 1;
 }
 
-static __always_inline __u64 given_check(__u64 hash, __u64 tally_birth, __u64 to, __u64 to_rest,
+static __always_inline __u64 udp_flow_check(__u64 hash, __u64 rule, __u64 to, __u64 to_rest,
 					 __u64 to_port)
 {
-	return hash ^ checksum(tally_birth, to, to_rest, to_port);
+	return hash ^ checksum(rule, to, to_rest, to_port);
 }
 
 /* Copies to *ret what the entry says of its listener; false if it is another flow's,
  * or was written by two at once. */
-static __always_inline bool given_read(const volatile struct shunt_given *way, __u64 hash,
-				       struct shunt_given *ret)
+static __always_inline bool udp_flow_read(const volatile struct shunt_udp_flow *entry, __u64 hash,
+				       struct shunt_udp_flow *ret)
 {
-	const volatile __u64 *to = (const volatile __u64 *)way->to;
+	const volatile __u64 *to = (const volatile __u64 *)entry->to;
 
-	if (way->tag != flow_tag(hash))
+	if (entry->tag != flow_tag(hash))
 		return false;
-	ret->counters = way->counters;
-	ret->generation = way->generation;
+	ret->counters = entry->counters;
+	ret->generation = entry->generation;
 	((__u64 *)ret->to)[0] = to[0];
 	((__u64 *)ret->to)[1] = to[1];
-	ret->to_port = way->to_port;
-	ret->seen = way->seen;
-	return way->check == given_check(hash, (__u64)ret->counters << 32 | ret->generation,
+	ret->to_port = entry->to_port;
+	ret->last_used = entry->last_used;
+	return entry->check == udp_flow_check(hash, (__u64)ret->counters << 32 | ret->generation,
 					 ((__u64 *)ret->to)[0], ((__u64 *)ret->to)[1],
 					 ret->to_port);
 }
 
 /* The entry of the flow; NULL if it has none. */
-static __always_inline struct shunt_given *given_find(struct shunt_givens *b, __u64 hash,
-						      struct shunt_given *ret)
+static __always_inline struct shunt_udp_flow *bucket_find(struct shunt_udp_bucket *b, __u64 hash,
+						      struct shunt_udp_flow *ret)
 {
 	int i;
 
 #pragma unroll
-	for (i = 0; i < SHUNT_FLOW_WAYS; i++)
-		if (given_read(&b->way[i], hash, ret))
-			return &b->way[i];
+	for (i = 0; i < SHUNT_UDP_BUCKET_FLOWS; i++)
+		if (udp_flow_read(&b->flow[i], hash, ret))
+			return &b->flow[i];
 	return NULL;
 }
 
 /* A free entry, or that of the flow that has been idle for longest; if several have,
  * not the same one for all. */
-static __always_inline struct shunt_given *given_oldest(struct shunt_givens *b, __u16 tag,
+static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_udp_bucket *b, __u16 tag,
 							__u32 tick)
 {
-	struct shunt_given *ret = &b->way[0];
+	struct shunt_udp_flow *ret = &b->flow[0];
 	__u64 age, most = 0;
 	__u32 i;
 
 #pragma unroll
-	for (i = 0; i < SHUNT_FLOW_WAYS; i++) {
-		age = b->way[i].tag ? tick - b->way[i].seen : ~0U;
+	for (i = 0; i < SHUNT_UDP_BUCKET_FLOWS; i++) {
+		age = b->flow[i].tag ? tick - b->flow[i].last_used : ~0U;
 		age = age << 2 | ((tag + tick + i) & 3);
 		if (age >= most) {
 			most = age;
-			ret = &b->way[i];
+			ret = &b->flow[i];
 		}
 	}
 	return ret;
 }
 
 /* A rule's counters has an odd generation while the rule lives. */
-static NOT_INLINED void flow_begins(struct shunt_given *scratch, __u64 hash,
-				    const struct verdict *v, const struct shunt_rule_counters *t,
+static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
+				    const struct rule_match *v, const struct shunt_rule_counters *t,
 				    const struct shunt_conf *conf)
 {
-	struct shunt_givens *b = givens_of(hash, conf);
+	struct shunt_udp_bucket *b = udp_bucket_of(hash, conf);
 	__u32 tick = now(), generation = t->generation;
-	struct shunt_given *way;
+	struct shunt_udp_flow *entry;
 	__u64 to[2];
 
 	if (!b || !(generation & 1))
 		return;
-	way = given_find(b, hash, scratch);
-	if (!way)
-		way = given_oldest(b, flow_tag(hash), tick);
+	entry = bucket_find(b, hash, scratch);
+	if (!entry)
+		entry = bucket_replaceable(b, flow_tag(hash), tick);
 	__builtin_memcpy(to, v->to, 16);
-	way->check = given_check(hash, (__u64)v->counters << 32 | generation, to[0], to[1], v->to_port);
-	way->counters = v->counters;
-	way->generation = generation;
-	__builtin_memcpy(way->to, to, 16);
-	way->to_port = v->to_port;
-	way->tag = flow_tag(hash);
-	way->seen = tick;
+	entry->check = udp_flow_check(hash, (__u64)v->counters << 32 | generation, to[0], to[1], v->to_port);
+	entry->counters = v->counters;
+	entry->generation = generation;
+	__builtin_memcpy(entry->to, to, 16);
+	entry->to_port = v->to_port;
+	entry->tag = flow_tag(hash);
+	entry->last_used = tick;
 }
 
 /* The entry of the flow, and in *ret the listener that has it; NULL if none has, or
- * not any more. Who gives it the packet says so by flow_goes_on(). *ret_hash is the
+ * not any more. Who gives it the packet says so by udp_flow_refresh(). *ret_hash is the
  * flow's in any case. */
-static NOT_INLINED struct shunt_given *flow_given(const struct packet *pkt,
+static NOT_INLINED struct shunt_udp_flow *udp_flow_find(const struct packet *pkt,
 						  const struct shunt_conf *conf,
-						  __u64 *ret_hash, struct shunt_given *ret)
+						  __u64 *ret_hash, struct shunt_udp_flow *ret)
 {
 	__u64 hash = *ret_hash = flow_hash(pkt, conf, pkt->ifindex);
-	struct shunt_givens *b = givens_of(hash, conf);
-	struct shunt_given *way;
+	struct shunt_udp_bucket *b = udp_bucket_of(hash, conf);
+	struct shunt_udp_flow *entry;
 
 	if (!b)
 		return NULL;
-	way = given_find(b, hash, ret);
-	return way && now() - ret->seen <= SHUNT_UDP_IDLE ? way : NULL;
+	entry = bucket_find(b, hash, ret);
+	return entry && now() - ret->last_used <= SHUNT_UDP_IDLE ? entry : NULL;
 }
 
-static __always_inline void flow_goes_on(struct shunt_given *way, __u32 tick)
+static __always_inline void udp_flow_refresh(struct shunt_udp_flow *entry, __u32 tick)
 {
-	if (way->seen != tick)
-		way->seen = tick;
+	if (entry->last_used != tick)
+		entry->last_used = tick;
 }
 
 #endif

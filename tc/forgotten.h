@@ -39,7 +39,7 @@ enum forgotten {
 };
 
 /* Whose the flow was; the rule is in w->rule then. */
-static __always_inline enum forgotten judge(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb, const struct packet *pkt,
 					    __u64 hash, struct work *w)
 {
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER ||
@@ -68,23 +68,23 @@ static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb,
 	__u64 hash;
 
 	/* A reset asks for no answer. */
-	if (!w || is_first(pkt, IPPROTO_TCP) || pkt->tcp_flags & TCP_RST)
+	if (!w || starts_flow(pkt, IPPROTO_TCP) || pkt->tcp_flags & TCP_RST)
 		return FORGOTTEN_NO;
 	hash = connection_hash(pkt, conf);
 	tick = now();
 	if (was_let_pass(hash, tick))
 		return FORGOTTEN_NO;
-	ret = judge(skb, pkt, hash, w);
+	ret = classify_unknown(skb, pkt, hash, w);
 	if (ret == FORGOTTEN_NO)
-		note_let_pass(hash, tick);
+		remember_let_pass(hash, tick);
 	return ret;
 }
 
 /* Names the listener: for IPv4 the stack sends resets from an address that is not this
  * host's only in the name of a transparent socket. Without it nothing is answered, and
  * the client tries again. */
-static __always_inline void name_resetter(struct __sk_buff *skb, const struct packet *pkt,
-					  const struct verdict *rule)
+static __always_inline void assign_for_reset(struct __sk_buff *skb, const struct packet *pkt,
+					  const struct rule_match *rule)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, IPPROTO_TCP, rule->to, rule->to_port);
 
@@ -104,16 +104,16 @@ static __always_inline void reset_forgotten(struct __sk_buff *skb, const struct 
 
 	if (is_forgotten(skb, pkt, conf) == FORGOTTEN_NO || !w)
 		return;
-	name_resetter(skb, pkt, &w->rule);
-	t = tally_at(conf, w->rule.counters);
+	assign_for_reset(skb, pkt, &w->rule);
+	t = counters_at(conf, w->rule.counters);
 	if (t)
-		TALLY(conf, t, resets, 1);
+		COUNT_RULE(conf, t, resets, 1);
 	COUNT(resets, 1);
 	deliver(skb, conf);
 }
 
 /* Keeps in mind whether a connection is a router's, when it is asked for. */
-static __always_inline void note_request(const struct packet *pkt, bool steered,
+static __always_inline void remember_request(const struct packet *pkt, bool steered,
 					 const struct shunt_conf *conf)
 {
 	__u64 hash = connection_hash(pkt, conf);

@@ -51,17 +51,17 @@ static __always_inline void listener_of(const struct bpf_sock *sk, struct shunt_
 }
 
 /* Is the listener at hand for whole datagrams? If not, it will be. */
-static __always_inline bool at_hand(struct shunt_conf *conf, struct work *w)
+static __always_inline bool is_collected(struct shunt_conf *conf, struct work *w)
 {
-	struct bpf_sock *sk = bpf_map_lookup_elem(&shunt_listeners, &w->whole.listener);
+	struct bpf_sock *sk = bpf_map_lookup_elem(&shunt_listeners, &w->reassembled.listener);
 
 	if (sk) {
 		bpf_sk_release(sk);
 		return true;
 	}
-	bpf_map_update_elem(&shunt_wanted, &w->whole.listener, &w->tick, BPF_ANY);
+	bpf_map_update_elem(&shunt_wanted, &w->reassembled.listener, &w->tick, BPF_ANY);
 	if (!conf->run.listeners_wanted) {
-		conf->run.listeners_wanted = GATHER_WANTED;
+		conf->run.listeners_wanted = COLLECT_WANTED;
 		wake_supervisor(EVENT_LISTENERS_WANTED);
 	}
 	return false;
@@ -78,7 +78,7 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 
 	if (!sk)
 		return false;
-	found = is_routers(sk, IPPROTO_UDP) &&
+	found = is_router_socket(sk, IPPROTO_UDP) &&
 		(pkt->ifindex != SHUNT_LOCAL_IFINDEX || !sent_by_its_router(skb, sk, conf));
 	if (found)
 		listener_of(sk, ret);
@@ -87,23 +87,23 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 }
 
 /* Notes the listener of w->rule for the datagram, if the listener is at hand. */
-static __always_inline bool name_listener(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool remember_listener(struct __sk_buff *skb, const struct packet *pkt,
 					  const struct shunt_rule_counters *t, struct shunt_conf *conf,
 					  struct work *w)
 {
-	w->whole.counters = w->rule.counters;
-	w->whole.generation = t->generation;
-	if (!(w->whole.generation & 1)) /* it is being deleted */
+	w->reassembled.counters = w->rule.counters;
+	w->reassembled.generation = t->generation;
+	if (!(w->reassembled.generation & 1)) /* it is being deleted */
 		return false;
-	if (!find_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, &w->whole.listener) ||
-	    !at_hand(conf, w))
+	if (!find_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, &w->reassembled.listener) ||
+	    !is_collected(conf, w))
 		return false;
-	w->whole.tick = w->tick;
+	w->reassembled.tick = w->tick;
 	flow_of(pkt, &w->flow);
 	w->flow.ifindex = 0;
-	if (conf->whole_tick != w->tick)
-		conf->whole_tick = w->tick;
-	return !bpf_map_update_elem(&shunt_wholes, &w->flow, &w->whole, BPF_ANY);
+	if (conf->reassembled_tick != w->tick)
+		conf->reassembled_tick = w->tick;
+	return !bpf_map_update_elem(&shunt_datagrams, &w->flow, &w->reassembled, BPF_ANY);
 }
 
 /* Has a connected socket the flow? If it is a router's, the stack finds it. */
@@ -122,63 +122,63 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 }
 
 /* Finds the listener that a UDP flow belongs to: w->rule has its address, with port 0 if
- * the flow is a service's of this host. *ret_way is the flow's entry, NULL if only a rule
+ * the flow is a service's of this host. *ret_entry is the flow's entry, NULL if only a rule
  * gives it. Returns the rule's counters, NULL if no rule has the flow. */
-static __always_inline struct shunt_rule_counters *find_owner(struct __sk_buff *skb,
+static __always_inline struct shunt_rule_counters *find_udp_target(struct __sk_buff *skb,
 						      const struct packet *pkt,
 						      const struct shunt_conf *conf,
-						      struct work *w, struct shunt_given **ret_way)
+						      struct work *w, struct shunt_udp_flow **ret_entry)
 {
-	struct shunt_given *way = flow_given(pkt, conf, &w->hash, &w->given);
-	struct shunt_rule_counters *t = way ? tally_at(conf, w->given.counters) : NULL;
+	struct shunt_udp_flow *entry = udp_flow_find(pkt, conf, &w->hash, &w->udp_flow);
+	struct shunt_rule_counters *t = entry ? counters_at(conf, w->udp_flow.counters) : NULL;
 
-	if (t && t->generation == w->given.generation) {
-		w->rule.counters = w->given.counters;
-		w->rule.to_port = w->given.to_port;
-		__builtin_memcpy(w->rule.to, w->given.to, 16);
-		*ret_way = way;
+	if (t && t->generation == w->udp_flow.generation) {
+		w->rule.counters = w->udp_flow.counters;
+		w->rule.to_port = w->udp_flow.to_port;
+		__builtin_memcpy(w->rule.to, w->udp_flow.to, 16);
+		*ret_entry = entry;
 		return t;
 	}
-	*ret_way = NULL;
+	*ret_entry = NULL;
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER)
 		return NULL;
-	if (leaves_own(skb, pkt, IPPROTO_UDP, &w->rule))
+	if (is_left_to_own_service(skb, pkt, IPPROTO_UDP, &w->rule))
 		w->rule.to_port = 0;
-	return tally_at(conf, w->rule.counters);
+	return counters_at(conf, w->rule.counters);
 }
 
-/* Counts a datagram for a service of this host; way is its flow's entry, if it has one. */
-static __always_inline void note_own(const struct __sk_buff *skb, const struct shunt_conf *conf,
-				     struct shunt_rule_counters *t, const struct shunt_given *way)
+/* Counts a datagram for a service of this host; entry is its flow's entry, if it has one. */
+static __always_inline void count_own_packet(const struct __sk_buff *skb, const struct shunt_conf *conf,
+				     struct shunt_rule_counters *t, const struct shunt_udp_flow *entry)
 {
-	tally_packet(conf, t, skb->len);
-	if (!way)
-		tally_own(conf, t);
+	count_rule_packet(conf, t, skb->len);
+	if (!entry)
+		count_own_service(conf, t);
 }
 
-static __always_inline bool take_first(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool take_first_fragment(struct __sk_buff *skb, const struct packet *pkt,
 				       struct shunt_conf *conf, struct work *w)
 {
-	struct shunt_given *way;
+	struct shunt_udp_flow *entry;
 	struct shunt_rule_counters *t;
 	bool router = false;
 
 	if (is_connected(skb, pkt, &router))
 		return router;
-	t = find_owner(skb, pkt, conf, w, &way);
+	t = find_udp_target(skb, pkt, conf, w, &entry);
 	if (t && !w->rule.to_port)
-		note_own(skb, conf, t, way);
-	if (!t || !w->rule.to_port || !name_listener(skb, pkt, t, conf, w))
+		count_own_packet(skb, conf, t, entry);
+	if (!t || !w->rule.to_port || !remember_listener(skb, pkt, t, conf, w))
 		return false;
-	tally_packet(conf, t, skb->len);
-	if (way) {
-		flow_goes_on(way, w->tick);
+	count_rule_packet(conf, t, skb->len);
+	if (entry) {
+		udp_flow_refresh(entry, w->tick);
 		return true;
 	}
-	TALLY(conf, t, flows, 1);
+	COUNT_RULE(conf, t, flows, 1);
 	t->hit = w->tick;
 	COUNT(steered_flows, 1);
-	flow_begins(&w->given, w->hash, &w->rule, t, conf);
+	udp_flow_add(&w->udp_flow, w->hash, &w->rule, t, conf);
 	if (conf->run.trace)
 		TRACE(pkt, &w->rule);
 	return true;
@@ -204,7 +204,7 @@ __weak __attribute__((noinline)) int shunt_take_fragment(struct __sk_buff *skb,
 		seen = bpf_map_lookup_elem(&shunt_fragments, &w->datagram);
 		return seen && w->tick - *seen <= SHUNT_FRAGMENT_IDLE;
 	}
-	if (!take_first(skb, pkt, conf, w)) {
+	if (!take_first_fragment(skb, pkt, conf, w)) {
 		/* the id may have been another datagram's */
 		bpf_map_delete_elem(&shunt_fragments, &w->datagram);
 		return 0;

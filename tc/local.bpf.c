@@ -41,7 +41,7 @@ enum taken {
 };
 
 /* Has a router a socket with this flow? */
-static __always_inline enum taken ask_known(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum taken taken_by_socket(struct __sk_buff *skb, const struct packet *pkt,
 					    int proto)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
@@ -59,7 +59,7 @@ static __always_inline enum taken ask_known(struct __sk_buff *skb, const struct 
 }
 
 /* Would the listener there take it? first: the flow is a new one. */
-static __always_inline enum taken ask_listener(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum taken taken_by_listener(struct __sk_buff *skb, const struct packet *pkt,
 					       int proto, const __u8 *to, __u16 to_port,
 					       const struct shunt_conf *conf, bool first)
 {
@@ -83,40 +83,40 @@ static __always_inline enum taken ask_listener(struct __sk_buff *skb, const stru
 	return taken;
 }
 
-static __always_inline enum taken ask_given(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum taken taken_by_tracked_flow(struct __sk_buff *skb, const struct packet *pkt,
 					    const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
 	struct shunt_rule_counters *t;
 
-	if (!w || !flow_given(pkt, conf, &w->hash, &w->given) || !w->given.to_port)
+	if (!w || !udp_flow_find(pkt, conf, &w->hash, &w->udp_flow) || !w->udp_flow.to_port)
 		return TAKEN_NO;
-	t = tally_at(conf, w->given.counters);
-	if (!t || t->generation != w->given.generation)
+	t = counters_at(conf, w->udp_flow.counters);
+	if (!t || t->generation != w->udp_flow.generation)
 		return TAKEN_NO;
-	return ask_listener(skb, pkt, IPPROTO_UDP, w->given.to, w->given.to_port, conf,
+	return taken_by_listener(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port, conf,
 			    false);
 }
 
 /* A packet that is taken counts where it arrives, others here. */
-static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum taken taken_by_rule(struct __sk_buff *skb, const struct packet *pkt,
 					    int proto, const struct shunt_conf *conf)
 {
-	bool first = is_first(pkt, proto);
-	struct verdict rule = {};
+	bool first = starts_flow(pkt, proto);
+	struct rule_match rule = {};
 	struct shunt_rule_counters *t;
 	enum taken taken;
 
 	if (!shunt_find(pkt, &rule))
 		return TAKEN_NO;
-	t = tally_at(conf, rule.counters);
+	t = counters_at(conf, rule.counters);
 	if (!t)
 		return TAKEN_NO;
-	if (rule.action != SHUNT_STEER || leaves_own(skb, pkt, proto, &rule)) {
+	if (rule.action != SHUNT_STEER || is_left_to_own_service(skb, pkt, proto, &rule)) {
 		if (first)
-			tally_packet(conf, t, skb->len);
+			count_rule_packet(conf, t, skb->len);
 		if (first && rule.action == SHUNT_STEER)
-			tally_own(conf, t);
+			count_own_service(conf, t);
 		return TAKEN_NO;
 	}
 	if (is_translated(skb, pkt, proto)) {
@@ -124,23 +124,23 @@ static __always_inline enum taken ask_rules(struct __sk_buff *skb, const struct 
 			COUNT(translated, 1);
 		return TAKEN_NO;
 	}
-	taken = ask_listener(skb, pkt, proto, rule.to, rule.to_port, conf, first);
+	taken = taken_by_listener(skb, pkt, proto, rule.to, rule.to_port, conf, first);
 	if ((taken == TAKEN_BY_OTHER || taken == TAKEN_IN_LOOP) && first)
 		COUNT(routers_own, 1);
 	if (taken == TAKEN_IN_LOOP) {
-		TALLY(conf, t, loops, 1);
+		COUNT_RULE(conf, t, loops, 1);
 		COUNT(loops, 1);
 	}
 	if (taken == TAKEN_NO && first) {
-		tally_packet(conf, t, skb->len);
-		tally_miss(conf, t);
+		count_rule_packet(conf, t, skb->len);
+		count_miss(conf, t);
 	}
 	return taken;
 }
 
 /* Has the router forgotten the connection? Where a rule has all unknown segments reset,
  * those of the router's own connections are left out. */
-static __always_inline enum taken ask_forgotten(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum taken taken_as_forgotten(struct __sk_buff *skb, const struct packet *pkt,
 						const struct shunt_conf *conf)
 {
 	enum forgotten forgotten = is_forgotten(skb, pkt, conf);
@@ -167,16 +167,16 @@ static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk
 
 	if (sent_by_router(skb, sk, proto, conf))
 		return false;
-	taken = ask_known(skb, pkt, proto);
+	taken = taken_by_socket(skb, pkt, proto);
 	if (taken == TAKEN_NO && proto == IPPROTO_UDP)
-		taken = ask_given(skb, pkt, conf);
-	if (taken == TAKEN_NO && may_ask_rules(pkt, proto, conf))
-		taken = ask_rules(skb, pkt, proto, conf);
+		taken = taken_by_tracked_flow(skb, pkt, conf);
+	if (taken == TAKEN_NO && may_match_rules(pkt, proto, conf))
+		taken = taken_by_rule(skb, pkt, proto, conf);
 	if (proto == IPPROTO_TCP && taken != TAKEN_YES) {
-		if (is_first(pkt, proto))
-			note_request(pkt, false, conf);
+		if (starts_flow(pkt, proto))
+			remember_request(pkt, false, conf);
 		else if (taken == TAKEN_NO)
-			taken = ask_forgotten(skb, pkt, conf);
+			taken = taken_as_forgotten(skb, pkt, conf);
 	}
 	return taken == TAKEN_YES;
 }
@@ -196,7 +196,7 @@ __weak __attribute__((noinline)) int shunt_take_flow(struct __sk_buff *skb,
 }
 
 /* Not inlined: the stack of its caller is all in use. */
-static __noinline bool goes_to_many(struct __sk_buff *skb)
+static __noinline bool is_sent_to_group(struct __sk_buff *skb)
 {
 	const __u8 *address = (const void *)(long)skb->data; /* of Ethernet */
 
@@ -204,7 +204,7 @@ static __noinline bool goes_to_many(struct __sk_buff *skb)
 	       *address & 1;
 }
 
-static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf *conf)
+static __always_inline bool is_for_router(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
 	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
 	struct bpf_sock *sk = skb->sk; /* forwarded packets have none */
@@ -212,7 +212,7 @@ static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf
 	/* On the parent of a VLAN device it has passed that device's egress. */
 	if (!sk || skb->vlan_present || is_tag(skb->protocol))
 		return false;
-	pkt.group = goes_to_many(skb);
+	pkt.group = is_sent_to_group(skb);
 	switch (parse(skb, &pkt)) {
 	case PARSED_FRAGMENT:
 		return !sent_by_router(skb, sk, IPPROTO_UDP, conf) &&
@@ -227,7 +227,7 @@ static __always_inline bool takes(struct __sk_buff *skb, const struct shunt_conf
 }
 
 /* lo takes nothing without an Ethernet header. */
-static __always_inline bool put_header(struct __sk_buff *skb)
+static __always_inline bool add_ethernet_header(struct __sk_buff *skb)
 {
 	__be16 proto = skb->protocol;
 
@@ -241,9 +241,9 @@ int shunt_local(struct __sk_buff *skb)
 {
 	const struct shunt_conf *conf = conf_get();
 
-	if (!conf || !conf->run.local || !takes(skb, conf))
+	if (!conf || !conf->run.local || !is_for_router(skb, conf))
 		return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
-	if (skb->ifindex != LOOPBACK && !put_header(skb))
+	if (skb->ifindex != LOOPBACK && !add_ethernet_header(skb))
 		return -1;
 	skb->mark |= conf->local_mark;
 	/* What is sent on lo arrives there anyway. */

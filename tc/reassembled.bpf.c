@@ -9,27 +9,27 @@
 #define SK_PASS 1
 
 /* Its rule may have been deleted since the datagram's first fragment came. */
-static __always_inline bool holds(const struct shunt_whole *whole)
+static __always_inline bool is_valid(const struct shunt_reassembled *r)
 {
 	const struct shunt_conf *conf = conf_get();
-	const struct shunt_rule_counters *t = conf ? tally_at(conf, whole->counters) : NULL;
+	const struct shunt_rule_counters *t = conf ? counters_at(conf, r->counters) : NULL;
 
-	return t && t->generation == whole->generation && now() - whole->tick <= SHUNT_FRAGMENT_IDLE;
+	return t && t->generation == r->generation && now() - r->tick <= SHUNT_FRAGMENT_IDLE;
 }
 
 /* At each look-up for a socket that is not connected, while attached. */
 SEC("sk_lookup")
-int shunt_whole(struct bpf_sk_lookup *ctx)
+int shunt_reassembled(struct bpf_sk_lookup *ctx)
 {
 	const struct shunt_conf *conf = conf_get();
 	struct shunt_flow flow = {};
-	const struct shunt_whole *whole;
+	const struct shunt_reassembled *r;
 	struct shunt_listener l;
 	struct bpf_sock *sk;
 	__u32 *addr;
 
 	/* Without fragments this is all that the look-up costs. */
-	if (ctx->protocol != IPPROTO_UDP || !conf || now() - conf->whole_tick > SHUNT_FRAGMENT_IDLE)
+	if (ctx->protocol != IPPROTO_UDP || !conf || now() - conf->reassembled_tick > SHUNT_FRAGMENT_IDLE)
 		return SK_PASS;
 	flow.family = ctx->family;
 	flow.sport = bpf_ntohs(ctx->remote_port);
@@ -48,10 +48,10 @@ int shunt_whole(struct bpf_sk_lookup *ctx)
 		addr[6] = ctx->local_ip6[2];
 		addr[7] = ctx->local_ip6[3];
 	}
-	whole = bpf_map_lookup_elem(&shunt_wholes, &flow);
-	if (!whole || !holds(whole))
+	r = bpf_map_lookup_elem(&shunt_datagrams, &flow);
+	if (!r || !is_valid(r))
 		return SK_PASS;
-	l = whole->listener;
+	l = r->listener;
 	sk = bpf_map_lookup_elem(&shunt_listeners, &l);
 	if (!sk)
 		return SK_PASS;
@@ -62,7 +62,7 @@ int shunt_whole(struct bpf_sk_lookup *ctx)
 
 /* Puts the listeners that are wanted into their map. */
 SEC("iter/udp")
-int shunt_gather(struct bpf_iter__udp *ctx)
+int shunt_collect_listeners(struct bpf_iter__udp *ctx)
 {
 	struct udp_sock *udp = ctx->udp_sk;
 	struct shunt_listener l = {};
@@ -85,14 +85,14 @@ int shunt_gather(struct bpf_iter__udp *ctx)
 }
 
 /* Wakes the supervisor if a listener that is wanted has come. */
-static __always_inline void note_bound(struct bpf_sock *sk, const struct shunt_listener *l)
+static __always_inline void wake_for_listener(struct bpf_sock *sk, const struct shunt_listener *l)
 {
 	struct shunt_conf *conf = conf_get();
 
 	if (!conf || bpf_get_netns_cookie(sk) != conf->netns ||
 	    !bpf_map_lookup_elem(&shunt_wanted, l))
 		return;
-	conf->run.listeners_wanted = GATHER_BOUND;
+	conf->run.listeners_wanted = COLLECT_BOUND;
 	wake_supervisor(EVENT_LISTENERS_WANTED);
 }
 
@@ -106,7 +106,7 @@ int shunt_bound4(struct bpf_sock *sk)
 		return 1;
 	l.port = sk->src_port;
 	*(__u32 *)l.addr = sk->src_ip4;
-	note_bound(sk, &l);
+	wake_for_listener(sk, &l);
 	return 1;
 }
 
@@ -123,7 +123,7 @@ int shunt_bound6(struct bpf_sock *sk)
 	addr[1] = sk->src_ip6[1];
 	addr[2] = sk->src_ip6[2];
 	addr[3] = sk->src_ip6[3];
-	note_bound(sk, &l);
+	wake_for_listener(sk, &l);
 	return 1;
 }
 

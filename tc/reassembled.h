@@ -6,13 +6,13 @@
 #include <shunt/bpf/maps.bpf.h>
 
 /* the listener for a datagram once it is whole, by its flow (ifindex 0) */
-struct shunt_wholes_map {
+struct shunt_datagrams_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SHUNT_FRAGMENTS);
 	__type(key, struct shunt_flow);
-	__type(value, struct shunt_whole);
+	__type(value, struct shunt_reassembled);
 };
-MAP(shunt_wholes);
+MAP(shunt_datagrams);
 
 /* listeners by the address that they are bound to */
 struct shunt_listeners_map {

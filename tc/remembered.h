@@ -2,7 +2,7 @@
 /*
  * TCP connections that were steered, remembered without their sockets: a router that
  * crashed has lost these. The entries are in buckets, which nobody locks; when one is
- * full, the oldest connection in it gives way. Only requests for connections write here.
+ * full, the oldest connection in it gives entry. Only requests for connections write here.
  */
 #ifndef SHUNT_REMEMBERED_H
 #define SHUNT_REMEMBERED_H
@@ -42,30 +42,30 @@ static __always_inline struct shunt_steered *steered_bucket(__u64 hash)
 }
 
 /* The connection's entry; NULL if it has none. */
-static __always_inline __u64 *steered_way(struct shunt_steered *b, __u64 hash)
+static __always_inline __u64 *steered_find(struct shunt_steered *b, __u64 hash)
 {
 	int i;
 
 #pragma unroll
-	for (i = 0; i < SHUNT_STEERED_WAYS; i++)
-		if (!((b->way[i] ^ hash) & HASH_BITS))
-			return &b->way[i];
+	for (i = 0; i < SHUNT_STEERED_BUCKET_FLOWS; i++)
+		if (!((b->entry[i] ^ hash) & HASH_BITS))
+			return &b->entry[i];
 	return NULL;
 }
 
 /* A free entry, or that of the connection that began first. */
-static __always_inline __u64 *steered_oldest(struct shunt_steered *b, __u16 began)
+static __always_inline __u64 *steered_replaceable(struct shunt_steered *b, __u16 began)
 {
-	__u64 *ret = &b->way[0];
+	__u64 *ret = &b->entry[0];
 	__u32 age, most = 0;
 	int i;
 
 #pragma unroll
-	for (i = 0; i < SHUNT_STEERED_WAYS; i++) {
-		age = b->way[i] ? (__u16)(began - b->way[i]) : 0x10000;
+	for (i = 0; i < SHUNT_STEERED_BUCKET_FLOWS; i++) {
+		age = b->entry[i] ? (__u16)(began - b->entry[i]) : 0x10000;
 		if (age >= most) {
 			most = age;
-			ret = &b->way[i];
+			ret = &b->entry[i];
 		}
 	}
 	return ret;
@@ -75,14 +75,14 @@ static NOT_INLINED int remember(__u64 hash)
 {
 	struct shunt_steered *b = steered_bucket(hash);
 	__u16 began = now() / SHUNT_STEERED_TICKS;
-	__u64 *way;
+	__u64 *entry;
 
 	if (!b)
 		return 0;
-	way = steered_way(b, hash);
-	if (!way)
-		way = steered_oldest(b, began);
-	*way = (hash & HASH_BITS) | began;
+	entry = steered_find(b, hash);
+	if (!entry)
+		entry = steered_replaceable(b, began);
+	*entry = (hash & HASH_BITS) | began;
 	return 0;
 }
 
@@ -90,10 +90,10 @@ static NOT_INLINED int remember(__u64 hash)
 static NOT_INLINED int forget(__u64 hash)
 {
 	struct shunt_steered *b = steered_bucket(hash);
-	__u64 *way = b ? steered_way(b, hash) : NULL;
+	__u64 *entry = b ? steered_find(b, hash) : NULL;
 
-	if (way)
-		*way = 0;
+	if (entry)
+		*entry = 0;
 	return 0;
 }
 
@@ -101,7 +101,7 @@ static NOT_INLINED int is_remembered(__u64 hash)
 {
 	struct shunt_steered *b = steered_bucket(hash);
 
-	return b && steered_way(b, hash);
+	return b && steered_find(b, hash);
 }
 
 /* The place of the flow among those that were let pass. */
@@ -121,7 +121,7 @@ static __always_inline bool was_let_pass(__u64 hash, __u32 tick)
 	       (__u16)(tick - *flow) <= SHUNT_LET_PASS_TICKS;
 }
 
-static __always_inline void note_let_pass(__u64 hash, __u32 tick)
+static __always_inline void remember_let_pass(__u64 hash, __u32 tick)
 {
 	__u64 *flow = pass_entry(hash);
 

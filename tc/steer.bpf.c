@@ -10,7 +10,7 @@
 #include "errors.h"
 #include "steer_flow.h"
 
-static __always_inline bool arrived_for_many(const struct __sk_buff *skb)
+static __always_inline bool is_group_frame(const struct __sk_buff *skb)
 {
 	return skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST ||
 	       skb->pkt_type == PACKET_LOOPBACK;
@@ -53,7 +53,7 @@ static __always_inline bool is_taken(struct __sk_buff *skb, const struct shunt_c
 
 static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
-	struct packet pkt = { .ifindex = skb->ifindex, .group = arrived_for_many(skb) };
+	struct packet pkt = { .ifindex = skb->ifindex, .group = is_group_frame(skb) };
 
 	/* Seen here only in passing: a bridge's port, a macvlan's parent. */
 	if (skb->pkt_type == PACKET_OTHERHOST || is_taken(skb, conf))
@@ -101,12 +101,12 @@ static __always_inline enum shunt_answer listens(struct __sk_buff *skb, const st
 	return answer;
 }
 
-static __always_inline bool is_for_own(struct __sk_buff *skb, const struct packet *pkt)
+static __always_inline bool is_for_own_service(struct __sk_buff *skb, const struct packet *pkt)
 {
-	const struct verdict keep = { .own = SHUNT_OWN_KEEP };
+	const struct rule_match keep = { .own = SHUNT_OWN_KEEP };
 
-	return pkt->proto == IPPROTO_TCP ? leaves_own(skb, pkt, IPPROTO_TCP, &keep) :
-					   leaves_own(skb, pkt, IPPROTO_UDP, &keep);
+	return pkt->proto == IPPROTO_TCP ? is_left_to_own_service(skb, pkt, IPPROTO_TCP, &keep) :
+					   is_left_to_own_service(skb, pkt, IPPROTO_UDP, &keep);
 }
 
 /*
@@ -116,15 +116,15 @@ static __always_inline bool is_for_own(struct __sk_buff *skb, const struct packe
 SEC("tc")
 int shunt_test(struct __sk_buff *skb)
 {
-	struct packet pkt = { .ifindex = skb->cb[0], .group = arrived_for_many(skb) };
-	struct verdict rule = {};
+	struct packet pkt = { .ifindex = skb->cb[0], .group = is_group_frame(skb) };
+	struct rule_match rule = {};
 
 	if (parse(skb, &pkt) != PARSED_PORTS)
 		return 0;
 	if (skb->cb[1] == ASK_RULE)
 		return shunt_find(&pkt, &rule);
 	if (skb->cb[1] == ASK_OWN)
-		return is_for_own(skb, &pkt);
+		return is_for_own_service(skb, &pkt);
 	return pkt.proto == IPPROTO_TCP ? listens(skb, &pkt, IPPROTO_TCP) :
 					  listens(skb, &pkt, IPPROTO_UDP);
 }

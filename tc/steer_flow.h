@@ -7,7 +7,7 @@
 
 /* Asks the rules, and returns whether the packet was given to a listener. With listens, a
  * socket is at the packet's own destination. */
-static __always_inline bool steer_new(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline bool steer_by_rule(struct __sk_buff *skb, const struct packet *pkt,
 				      int proto, const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
@@ -15,22 +15,22 @@ static __always_inline bool steer_new(struct __sk_buff *skb, const struct packet
 
 	if (!w || !shunt_find(pkt, &w->rule))
 		return false;
-	t = tally_at(conf, w->rule.counters);
+	t = counters_at(conf, w->rule.counters);
 	if (!t)
 		return false;
-	if (is_first(pkt, proto)) {
-		tally_packet(conf, t, skb->len);
+	if (starts_flow(pkt, proto)) {
+		count_rule_packet(conf, t, skb->len);
 		if (w->rule.action != SHUNT_STEER)
 			return false;
-		if (!listens || !leaves_own(skb, pkt, proto, &w->rule))
-			return steer_to(skb, pkt, proto, w, t, conf);
-		leave_own(proto, w, t, conf);
+		if (!listens || !is_left_to_own_service(skb, pkt, proto, &w->rule))
+			return steer_to_listener(skb, pkt, proto, w, t, conf);
+		leave_to_own_service(proto, w, t, conf);
 		return false;
 	}
 	if (w->rule.action != SHUNT_STEER ||
 	    !assign(skb, pkt, proto, w->rule.to, w->rule.to_port))
 		return false;
-	tally_packet(conf, t, skb->len);
+	count_rule_packet(conf, t, skb->len);
 	deliver(skb, conf);
 	return true;
 }
@@ -40,16 +40,16 @@ static __always_inline void steer_flow(struct __sk_buff *skb, const struct packe
 {
 	bool listens, given = false;
 
-	if (steer_known(skb, pkt, proto, conf, &listens))
+	if (steer_to_socket(skb, pkt, proto, conf, &listens))
 		return;
-	if (proto == IPPROTO_UDP && steer_given(skb, pkt, conf, listens))
+	if (proto == IPPROTO_UDP && steer_tracked_flow(skb, pkt, conf, listens))
 		return;
-	if (may_ask_rules(pkt, proto, conf))
-		given = steer_new(skb, pkt, proto, conf, listens);
+	if (may_match_rules(pkt, proto, conf))
+		given = steer_by_rule(skb, pkt, proto, conf, listens);
 	if (proto != IPPROTO_TCP)
 		return;
-	if (is_first(pkt, proto))
-		note_request(pkt, given, conf);
+	if (starts_flow(pkt, proto))
+		remember_request(pkt, given, conf);
 	else if (!given)
 		reset_forgotten(skb, pkt, conf);
 }

@@ -261,8 +261,8 @@ many()
 # Bytes of all pinned and inner maps of rules.
 map_bytes()
 {
-	bpftool -j map show 3>&- | jq '[.[] | select(.name == "shunt_store" or .name == "shunt_tally" or
-		.name == "shunt_flows") | .bytes_memlock] | add'
+	bpftool -j map show 3>&- | jq '[.[] | select(.name == "shunt_store" or .name == "shunt_rule_coun" or
+		.name == "shunt_udp_flows") | .bytes_memlock] | add'
 }
 
 @test "100,000 rules: applied at once, in 128 MiB" {

@@ -212,8 +212,8 @@ counts()
 # last_seen: the tick of the only flow
 last_seen()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_flows" |
-		jq '[.[].formatted.value.way[] | select(.tag != 0)] | .[0].seen, length' | paste -sd' '
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_udp_flows" |
+		jq '[.[].formatted.value.flow[] | select(.tag != 0)] | .[0].last_used, length' | paste -sd' '
 }
 
 two_ticks_after()

@@ -35,7 +35,7 @@ struct shunt_runtime {
 	__u32 accept_local; /* shunt switched lo's accept_local on: see loader/attach/loopback.c */
 	__u32 nat;        /* NAT asks for routes */
 	__u32 forwarding; /* shunt switched lo's forwarding on: likewise */
-	__u32 listeners_wanted; /* enum shunt_gathering: shunt_gather is to run */
+	__u32 listeners_wanted; /* enum shunt_collecting: shunt_collect_listeners is to run */
 	__u32 routed;     /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u32 syncookie_tick; /* when a listener may last have sent a SYN cookie; 0: never */
 	__u32 routers;    /* some router runs in another cgroup than its listener was made in */
@@ -60,10 +60,10 @@ struct shunt_conf {
 	__u32 shards;     /* of a tally: a power of two, at most SHUNT_SHARDS */
 	__u32 counters_shared; /* there are more CPUs than shards */
 	__u32 router_mark; /* bits in the mark of what the router sends; 0: unknown */
-	__u32 flow_buckets; /* of shunt_flows: a power of two */
+	__u32 flow_buckets; /* of shunt_udp_flows: a power of two */
 	__u32 local_mark; /* mark and one more bit, both set if this host sent the packet */
 	__u32 preference; /* of the first routing rule: see loader/attach/mark_rules.h */
-	__u32 whole_tick; /* when a fragmented datagram last got a listener */
+	__u32 reassembled_tick; /* when a fragmented datagram last got a listener */
 	__u64 flow_keys[2][SHUNT_FLOW_WORDS + 2]; /* secret: no flow can pose as another */
 	struct shunt_runtime run __attribute__((aligned(64))); /* in cache lines of its own */
 };

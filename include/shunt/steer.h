@@ -39,37 +39,37 @@ _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
 
 /* A flow, told by a keyed hash, and its listener. A reader may meet an entry that is
  * being written: check is the flow's hash and a sum of the entry's words. */
-struct shunt_given {
+struct shunt_udp_flow {
 	__u64 check;
 	__u32 counters;        /* of the rule, as in shunt_rule */
 	__u32 generation;        /* of that tally: a rule that is gone has no flows */
 	__u8 to[16];
 	__u16 to_port;      /* 0: a service of this host has the flow, while it listens */
 	__u16 tag;          /* of the flow's hash; 0: free */
-	__u32 seen;         /* tick */
+	__u32 last_used;        /* tick */
 };
 
-_Static_assert(sizeof(struct shunt_given) == 40, "shunt_given");
+_Static_assert(sizeof(struct shunt_udp_flow) == 40, "shunt_udp_flow");
 
-/* shunt_flows[part of the flow's hash], two cache lines. With a flow to each on
+/* shunt_udp_flows[part of the flow's hash], two cache lines. With a flow to each on
  * average, one of fifty has more than there is room for. */
-#define SHUNT_FLOW_WAYS 3
+#define SHUNT_UDP_BUCKET_FLOWS 3
 
-struct shunt_givens {
-	struct shunt_given way[SHUNT_FLOW_WAYS];
+struct shunt_udp_bucket {
+	struct shunt_udp_flow flow[SHUNT_UDP_BUCKET_FLOWS];
 	__u64 pad;
 };
 
-_Static_assert(sizeof(struct shunt_givens) == 128, "shunt_givens");
+_Static_assert(sizeof(struct shunt_udp_bucket) == 128, "shunt_udp_bucket");
 
 /* TCP connections that were steered, at shunt_steered[part of the flow's hash]: the upper
  * 48 bits of the hash, and when the connection began; 0: free. A bucket is a cache line. */
-#define SHUNT_STEERED_WAYS 8
+#define SHUNT_STEERED_BUCKET_FLOWS 8
 #define SHUNT_STEERED_BUCKETS 32768
 #define SHUNT_STEERED_TICKS 64 /* a unit of that time, of which there are 65536 */
 
 struct shunt_steered {
-	__u64 way[SHUNT_STEERED_WAYS];
+	__u64 entry[SHUNT_STEERED_BUCKET_FLOWS];
 };
 
 _Static_assert(sizeof(struct shunt_steered) == 64, "shunt_steered");
@@ -88,10 +88,10 @@ struct shunt_let_pass {
 #define SHUNT_LISTENERS 4096
 
 /* Why listeners are to be gathered. */
-enum shunt_gathering {
-	GATHER_NOT = 0,
-	GATHER_WANTED,      /* a datagram found its listener not at hand */
-	GATHER_BOUND,       /* a listener has come: at once */
+enum shunt_collecting {
+	COLLECT_NOT = 0,
+	COLLECT_WANTED,      /* a datagram found its listener not at hand */
+	COLLECT_BOUND,       /* a listener has come: at once */
 };
 
 struct shunt_fragment {
@@ -113,13 +113,13 @@ struct shunt_listener {
 
 _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
 
-struct shunt_whole {
+struct shunt_reassembled {
 	struct shunt_listener listener;
 	__u32 tick;         /* of the first fragment */
-	__u32 counters;        /* of the rule, and its generation, as in struct shunt_given */
+	__u32 counters;        /* of the rule, and its generation, as in struct shunt_udp_flow */
 	__u32 generation;
 };
 
-_Static_assert(sizeof(struct shunt_whole) == 32, "shunt_whole");
+_Static_assert(sizeof(struct shunt_reassembled) == 32, "shunt_reassembled");
 
 #endif

@@ -18,7 +18,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define WHOLE "shunt_whole"
+#define WHOLE "shunt_reassembled"
 
 static bool is_linked(const char *name)
 {
@@ -70,7 +70,7 @@ static void attach_bind(void)
 	attach_to(root, "shunt_bound6", BPF_CGROUP_INET6_POST_BIND);
 }
 
-int listeners_gather(void)
+int listeners_collect(void)
 {
 	_cleanup_free_ struct shunt_row *none = NULL;
 	_cleanup_fd_ int iter = -1;
@@ -80,7 +80,7 @@ int listeners_gather(void)
 	if (error)
 		return error;
 	attach_bind();
-	iter = iter_link("shunt_gather", NULL);
+	iter = iter_link("shunt_collect_listeners", NULL);
 	if (iter < 0)
 		return fail(iter, "can't look for the listeners of fragmented datagrams");
 	return iter_run(iter, &none, &n);
@@ -89,7 +89,7 @@ int listeners_gather(void)
 void listeners_find(void)
 {
 	if (is_linked(WHOLE))
-		listeners_gather();
+		listeners_collect();
 }
 
 /* Whether the entry is new. */
@@ -148,5 +148,5 @@ void listeners_want(const struct shunt_rule *const *rules, __u32 count)
 		new |= want_target(wanted, r);
 	}
 	if (new || (targets && !supervisor_runs()))
-		listeners_gather();
+		listeners_collect();
 }

@@ -8,7 +8,7 @@
 /* Puts the listeners that are wanted into their map, and sees to it that whole
  * datagrams find them there, and that those which come later are noticed. 0 or -errno,
  * said. */
-int listeners_gather(void);
+int listeners_collect(void);
 
 /* The same if a rule has wanted listeners before: some may have come meanwhile. */
 void listeners_find(void);

@@ -97,7 +97,7 @@ static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
 	bool nat = set->steer || set->nat;
 
 	/* Without its half a map is of no use, but belongs to the object. */
-	bpf_map__set_max_entries(skel->maps.shunt_flows,
+	bpf_map__set_max_entries(skel->maps.shunt_udp_flows,
 				 set->steer && set->flow_buckets ? set->flow_buckets : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_shadowed, set->steer ? SHUNT_MATCHES : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_steered, set->steer ? SHUNT_STEERED_BUCKETS : 1);
@@ -134,8 +134,8 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_verdict, bypass && casts },
 		{ skel->progs.shunt_verdict61, bypass && !casts },
 		{ skel->progs.shunt_steer, set->steer },
-		{ skel->progs.shunt_whole, set->steer },
-		{ skel->progs.shunt_gather, set->steer },
+		{ skel->progs.shunt_reassembled, set->steer },
+		{ skel->progs.shunt_collect_listeners, set->steer },
 		{ skel->progs.shunt_bound4, set->steer },
 		{ skel->progs.shunt_bound6, set->steer },
 		{ skel->progs.shunt_count_in, set->monitor },

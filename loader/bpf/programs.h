@@ -17,7 +17,7 @@ struct program_set {
 	bool nat;
 	bool monitor_only;   /* no other maps are made */
 	bool on_demand_too;  /* those that program_open() loads later, too */
-	__u32 flow_buckets;  /* of shunt_flows: a power of two; 0: one */
+	__u32 flow_buckets;  /* of shunt_udp_flows: a power of two; 0: one */
 	__u32 nat_flows;
 };
 

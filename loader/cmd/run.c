@@ -37,8 +37,8 @@
 #define STOP_MS 2000
 /* Listeners of fragmented datagrams are looked for at most so often: when one is missed,
  * and when one has come. */
-#define GATHER_MS 500
-#define GATHER_BOUND_MS 5
+#define COLLECT_MS 500
+#define COLLECT_BOUND_MS 5
 /* After a look at interfaces that failed for lack of files or memory. */
 #define RETRY_MS 1000
 /* How often the cgroups are looked at. */
@@ -111,15 +111,15 @@ static void follow_cgroups(struct run *r)
 static int find_listeners(struct run *r, int ms)
 {
 	__u32 why = __atomic_load_n(&r->conf->run.listeners_wanted, __ATOMIC_SEQ_CST);
-	__u64 pause_ns = (why == GATHER_BOUND ? GATHER_BOUND_MS : GATHER_MS) * NS_PER_MS;
+	__u64 pause_ns = (why == COLLECT_BOUND ? COLLECT_BOUND_MS : COLLECT_MS) * NS_PER_MS;
 
 	if (!why || !r->conf->run.loaded)
 		return ms;
 	if (monotonic_ns() - r->listeners_searched_ns < pause_ns)
-		return why == GATHER_BOUND && ms > GATHER_BOUND_MS ? GATHER_BOUND_MS : ms;
+		return why == COLLECT_BOUND && ms > COLLECT_BOUND_MS ? COLLECT_BOUND_MS : ms;
 	r->listeners_searched_ns = monotonic_ns();
-	__atomic_store_n(&r->conf->run.listeners_wanted, GATHER_NOT, __ATOMIC_SEQ_CST);
-	listeners_gather();
+	__atomic_store_n(&r->conf->run.listeners_wanted, COLLECT_NOT, __ATOMIC_SEQ_CST);
+	listeners_collect();
 	return ms;
 }
 

@@ -47,7 +47,7 @@ __u32 search_rule(void *store, size_t size, const struct question *q)
 		.proto = q->proto,
 		.ifindex = q->ifindex,
 	};
-	struct verdict found;
+	struct rule_match found;
 
 	units = store;
 	unit_count = size / SHUNT_UNIT;
