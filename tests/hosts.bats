@@ -359,7 +359,7 @@ make_vrrp()
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	meets beyond tcp 10.1.2.3 80
 	reload_steer --iface r0 --iface 'vrrp.*' 2>"$BATS_TEST_TMPDIR/warning"
-	if grep vrrp "$BATS_TEST_TMPDIR/warning"; then
+	if grep 'warning:.*vrrp' "$BATS_TEST_TMPDIR/warning"; then
 		return 1
 	fi
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001

@@ -15,7 +15,7 @@ struct held {
 
 static struct held out, err;
 static unsigned int holders;
-static bool lost;
+static int lost; /* errno of the first output that could not be written */
 
 static void hold(struct held *h, FILE **stream)
 {
@@ -30,10 +30,11 @@ static void release(struct held *h, FILE **stream)
 	*stream = h->real;
 	if (!h->memory)
 		return;
-	lost |= ferror(h->memory);
-	lost |= fclose(h->memory) != 0;
-	if (h->text)
-		fwrite(h->text, 1, h->size, h->real);
+	if (ferror(h->memory) | fclose(h->memory))
+		lost = lost ? lost : ENOMEM;
+	errno = 0;
+	if (h->text && fwrite(h->text, 1, h->size, h->real) != h->size && !lost)
+		lost = errno;
 	free(h->text);
 	*h = (struct held){};
 }
@@ -58,7 +59,9 @@ bool output_finish(void)
 {
 	while (holders)
 		output_release();
-	if (lost)
-		errno = ENOMEM;
-	return !lost && !fflush(stdout) && !ferror(stdout);
+	if (lost) {
+		errno = lost;
+		return false;
+	}
+	return !fflush(stdout) && !ferror(stdout);
 }
