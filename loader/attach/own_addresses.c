@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "util/address.h"
 #include "util/log.h"
 
 /* The family of an address that other hosts may send to; 0 if it is none. What is on lo

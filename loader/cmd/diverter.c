@@ -22,10 +22,12 @@
 #include "cmd/steer.h"
 #include "rules/routers.h"
 #include "rules/rule_store.h"
+#include "util/address.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
+#include "util/parse.h"
 
 static const char letters[] = "cmponlhtsN";
 

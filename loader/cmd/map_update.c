@@ -11,8 +11,10 @@
 #include "cmd/rule_socket.h"
 #include "rules/rule.h"
 #include "rules/rule_store.h"
+#include "util/address.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/parse.h"
 
 #define PREFIX_MAX 128
 

@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/parse.h"
 
 #define MAX_TOP 100000
 #define MAX_INTERVAL 3600

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "attach/policy_route.h"
+#include "util/address.h"
 
 #define FIRST_SEQ 1000  /* of the client, */
 #define REPLY_SEQ 50000 /* and of the other end */

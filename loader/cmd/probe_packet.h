@@ -9,6 +9,7 @@
 #include <linux/if_ether.h>
 
 #include "rules/rule.h"
+#include "util/parse.h"
 
 #define PACKET_MAX 128
 

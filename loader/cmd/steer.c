@@ -24,6 +24,7 @@
 #include "util/iface.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/parse.h"
 
 #define PRUNE_SEC 3600
 #define MAX_PRUNE_SEC 31536000U

@@ -18,11 +18,13 @@
 #include "cmd/steer.h"
 #include "cmd/steer_deliver.h"
 #include "rules/rule_store.h"
+#include "util/address.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
+#include "util/parse.h"
 
 static int flow_endpoint(const char *name, const char *word, struct endpoint *e)
 {

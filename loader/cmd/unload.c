@@ -14,6 +14,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/parse.h"
 
 #define DEFAULT_SEC 10
 #define MAX_SEC 86400

@@ -7,6 +7,7 @@
 #include "rules/rule.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/parse.h"
 
 static const struct {
 	const char *name;

@@ -16,6 +16,7 @@
 #include "config/nat_options.h"
 #include "util/iface.h"
 #include "util/log.h"
+#include "util/parse.h"
 
 #define TEXT(macro) TEXT_OF(macro)
 #define TEXT_OF(text) #text

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "rules/rule.h"
+#include "util/address.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/parse.h"
 
 #define TESTS 64 /* words of a filter are twice as many, at most */
 #define WORDS (4 * TESTS)

@@ -7,16 +7,12 @@
 #include <string.h>
 
 #include "rules/rule.h"
+#include "util/address.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/parse.h"
 
-#define ADDRESS_TEXT INET6_ADDRSTRLEN
 #define TO_TEXT (ADDRESS_TEXT + 24)
-
-static unsigned int address_bits(unsigned int family)
-{
-	return family == AF_INET ? 32 : 128;
-}
 
 /* ADDR, ADDR:LOW[-HIGH], ADDR/LEN or ADDR/LEN:LOW[-HIGH]; IPv6 with a port in
  * brackets. */
@@ -160,24 +156,11 @@ const char *nat_proto_name(unsigned int proto)
 	return proto == IPPROTO_TCP ? "tcp" : "udp";
 }
 
-static void format_prefix(unsigned int family, const __u8 *addr, unsigned int len,
-			  char text[ADDRESS_TEXT + 4])
-{
-	inet_ntop(family, addr, text, ADDRESS_TEXT);
-	if (len != address_bits(family))
-		sprintf(text + strlen(text), "/%u", len);
-}
-
-static void format_range(unsigned int low, unsigned int high, char text[16])
-{
-	snprintf(text, 16, low == high ? "%u" : "%u-%u", low, high);
-}
-
 static void format_to(const struct shunt_nat_rule *r, char text[TO_TEXT])
 {
-	char prefix[ADDRESS_TEXT + 4], range[16];
+	char prefix[PREFIX_TEXT], range[RANGE_TEXT];
 
-	format_prefix(r->family, r->to, r->to_len, prefix);
+	format_short_prefix(r->family, r->to, r->to_len, prefix);
 	format_range(r->to_low, r->to_high, range);
 	if (!r->to_low)
 		snprintf(text, TO_TEXT, "%s", prefix);
@@ -187,9 +170,9 @@ static void format_to(const struct shunt_nat_rule *r, char text[TO_TEXT])
 
 void nat_rule_format(const struct shunt_nat_rule *r, char text[NAT_TEXT])
 {
-	char dst[ADDRESS_TEXT + 4], range[16], to[TO_TEXT];
+	char dst[PREFIX_TEXT], range[RANGE_TEXT], to[TO_TEXT];
 
-	format_prefix(r->family, r->dst, r->dst_len, dst);
+	format_short_prefix(r->family, r->dst, r->dst_len, dst);
 	format_range(r->dport_low, r->dport_high, range);
 	format_to(r, to);
 	snprintf(text, NAT_TEXT, "%s dst %s%s%s to %s", nat_proto_name(r->proto), dst,
@@ -198,9 +181,9 @@ void nat_rule_format(const struct shunt_nat_rule *r, char text[NAT_TEXT])
 
 void nat_rule_json(struct json_writer *w, const struct shunt_nat_rule *r)
 {
-	char text[ADDRESS_TEXT + 4], to[TO_TEXT], range[16];
+	char text[PREFIX_TEXT], to[TO_TEXT], range[RANGE_TEXT];
 
-	format_prefix(r->family, r->dst, r->dst_len, text);
+	format_short_prefix(r->family, r->dst, r->dst_len, text);
 	format_range(r->dport_low ? r->dport_low : 1, r->dport_high, range);
 	format_to(r, to);
 	json_open(w, '{');

@@ -9,11 +9,12 @@
  */
 #include "util/log.c"
 #include "flows/filter.c"
+#include "util/address.c"
 #include "util/iface.c"
 #include "util/json.c"
 #include "util/netns.c"
+#include "util/parse.c"
 #include "util/text.c"
-#include "rules/rule.c"
 
 #include <err.h>
 

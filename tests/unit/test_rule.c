@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 
 #include "rules/rule.h"
+#include "util/address.h"
+#include "util/parse.h"
 
 static int parse(const char *text, struct shunt_rule *ret)
 {

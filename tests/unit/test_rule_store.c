@@ -13,6 +13,7 @@
 #include "fake_store.h"
 #include "rules/rule_store.h"
 #include "search.h"
+#include "util/address.h"
 
 #define RULES 64
 #define CHANGES 160
