@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Gives a packet to the router's socket: one that already has the flow comes
- * first, then the rules. The mark makes the routing table deliver the packet
- * here though its destination is elsewhere.
+ * Gives a packet to the router's socket: to the socket that already has the flow, else to
+ * the listener of a rule. The mark makes routing deliver the packet to this host, although
+ * its destination is another host.
  */
 #ifndef SHUNT_DELIVER_H
 #define SHUNT_DELIVER_H
@@ -10,8 +10,8 @@
 #include "flows.h"
 #include "own.h"
 
-/* For each CPU, what the stack has no room for. Of the headers only the fields
- * that are written here are ever other than 0. */
+/* Variables of each CPU that the stack has no room for. In the headers, only the fields
+ * that has_valid_syncookie() writes are ever other than 0. */
 struct work {
 	struct ipv4_header ip4;
 	struct ipv6_header ip6;
@@ -21,7 +21,7 @@ struct work {
 	struct shunt_flow flow;
 	struct shunt_reassembled reassembled;
 	struct shunt_udp_flow udp_flow;
-	__u64 hash;             /* of a UDP flow, when steer_tracked_flow() has asked for it */
+	__u64 hash;             /* of the UDP flow, once udp_flow_find() has run */
 	struct rule_match rule;
 	__u32 tick;
 	struct packet answer __attribute__((aligned(8))); /* tc/errors.h */
@@ -61,7 +61,7 @@ static __always_inline struct work *work_get(void)
 /* inet_flags bit INET_FLAGS_TRANSPARENT, include/net/inet_sock.h since 6.6 */
 #define INET_FLAGS_TRANSPARENT 15
 
-/* Belongs the full socket at this address to a transparent router? */
+/* Whether the full socket at 'inet' has IP_TRANSPARENT. */
 #define TRANSPARENT(inet, read, read_bit)                                           \
 	(bpf_core_field_exists((inet)->inet_flags) ?                                \
 		 !!(read(inet, inet_flags) & (1UL << INET_FLAGS_TRANSPARENT)) :     \
@@ -69,8 +69,8 @@ static __always_inline struct work *work_get(void)
 
 #define LOAD_FIELD(p, f) ((p)->f)
 
-/* The socket's address, to be probed. A pointer that has been through a map is
- * a plain number; NULL, which reads as zeroes, if there is no map. */
+/* The socket's kernel address, for bpf_probe_read_kernel(). The verifier takes a pointer
+ * that was stored in a map for a plain number. NULL, which reads as zeroes, without a map. */
 static __always_inline const void *address_of(const struct bpf_sock *sk)
 {
 	struct shunt_count *scratch = count_get();
@@ -81,7 +81,7 @@ static __always_inline const void *address_of(const struct bpf_sock *sk)
 	return (const void *)*(volatile __u64 *)&scratch->scratch;
 }
 
-/* No helper turns a UDP socket into a typed pointer. */
+/* Reads by probe: no helper turns a UDP socket into a typed pointer. */
 static __always_inline bool udp_transparent(struct bpf_sock *sk)
 {
 	const struct inet_sock *inet = address_of(sk);
@@ -89,7 +89,8 @@ static __always_inline bool udp_transparent(struct bpf_sock *sk)
 	return TRANSPARENT(inet, BPF_CORE_READ, BPF_CORE_READ_BITFIELD_PROBED);
 }
 
-/* Nor a request or a TIME_WAIT socket, if the listener is of MPTCP. */
+/* bpf_skc_to_*() refuses request and TIME_WAIT sockets of an MPTCP listener, so these are
+ * read by probe. */
 static __always_inline bool tcp_transparent(struct bpf_sock *sk, __u32 state)
 {
 	const struct inet_request_sock *req;
@@ -124,16 +125,16 @@ static __always_inline void fill_tuple(struct bpf_sock_tuple *t, const struct pa
 	}
 }
 
-/* The socket that the stack would find for a packet from pkt's source to
- * dst and dport; the caller releases it. */
+/* The socket that the stack would find for a packet from pkt's source to dst and dport.
+ * The caller releases the socket. */
 static __always_inline struct bpf_sock *lookup(struct __sk_buff *skb, const struct packet *pkt,
 					       int proto, const __u8 *dst, __u16 dport)
 {
 	struct bpf_sock_tuple t = {};
 
 	fill_tuple(&t, pkt, dst, dport);
-	/* The 6.1 verifier wants the sizes literal, every one wants TCP's
-	 * sock_common kept apart from UDP's sock: proto is a constant. */
+	/* The verifier of 6.1 wants constant sizes. Every verifier wants TCP's sock_common
+	 * and UDP's sock apart, so proto is a constant, too. */
 	if (proto == IPPROTO_TCP) {
 		if (pkt->family == AF_INET)
 			return bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
@@ -144,8 +145,8 @@ static __always_inline struct bpf_sock *lookup(struct __sk_buff *skb, const stru
 	return bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
 }
 
-/* Does this socket already have the flow? Of UDP only a connected one does:
- * a router's reply sockets are bound to the destination, not connected. */
+/* Whether a socket in this state has the flow itself. A UDP socket has one only if it is
+ * connected: a router's reply sockets are bound to the destination, but not connected. */
 static __always_inline bool has_flow(int proto, __u32 state)
 {
 	return proto == IPPROTO_TCP ? state != TCP_LISTEN : state == TCP_ESTABLISHED;
@@ -157,10 +158,10 @@ static __always_inline void deliver(struct __sk_buff *skb, const struct shunt_co
 	COUNT(steered_packets, 1);
 }
 
-/* Is sk, found at the packet's own destination, a service of this host? Where it
- * listens on all addresses, the packet may still be for another host. */
+/* Whether sk, found at the packet's own destination, is a service of this host. If sk
+ * listens on all addresses, the destination must also be an address of this host. */
 static __always_inline bool is_own_service(struct __sk_buff *skb, const struct packet *pkt,
-				   struct bpf_sock *sk, int proto)
+					   struct bpf_sock *sk, int proto)
 {
 	const struct sock *address;
 
@@ -176,9 +177,9 @@ static __always_inline bool is_own_service(struct __sk_buff *skb, const struct p
 				 (__u64)BPF_CORE_READ(address, __sk_common.skc_net.net));
 }
 
-/* Does the rule leave the packet to a service of this host? */
+/* Whether the rule leaves the packet to a service of this host. */
 static __always_inline bool is_left_to_own_service(struct __sk_buff *skb, const struct packet *pkt,
-				       int proto, const struct rule_match *rule)
+						   int proto, const struct rule_match *rule)
 {
 	struct bpf_sock *sk;
 	bool own;
@@ -199,11 +200,11 @@ static __always_inline void count_own_service(const struct shunt_conf *conf, str
 	COUNT(own_services, 1);
 }
 
-/* Leaves the flow to the socket that has it; false if there is none. *ret_listens tells
- * whether any socket is there. */
+/* Leaves the packet to the socket that has its flow, and returns whether there is one. Sets
+ * *ret_listens if any socket is at the packet's destination. */
 static __always_inline bool steer_to_socket(struct __sk_buff *skb, const struct packet *pkt,
-					int proto, const struct shunt_conf *conf,
-					bool *ret_listens)
+					    int proto, const struct shunt_conf *conf,
+					    bool *ret_listens)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
 	__u32 state;
@@ -215,9 +216,8 @@ static __always_inline bool steer_to_socket(struct __sk_buff *skb, const struct 
 	state = sk->state;
 	known = has_flow(proto, state);
 	if (known && (proto == IPPROTO_TCP ? tcp_transparent(sk, state) : udp_transparent(sk))) {
-		/* A request or a TIME_WAIT socket can't take packets itself, and
-		 * 6.1 refuses members of a reuseport group: the stack finds
-		 * these by the addresses. */
+		/* A request or a TIME_WAIT socket can't be assigned, and 6.1 refuses members
+		 * of a reuseport group. The stack finds these by the addresses. */
 		if (state != TCP_NEW_SYN_RECV && state != TCP_TIME_WAIT)
 			bpf_sk_assign(skb, sk, 0);
 		deliver(skb, conf);
@@ -226,8 +226,8 @@ static __always_inline bool steer_to_socket(struct __sk_buff *skb, const struct 
 	return known;
 }
 
-/* Told by the listener: if the operator said nothing, the router is what runs
- * in its cgroup. */
+/* Whether the packet comes out of the cgroup of the listener. If the operator named
+ * neither a mark nor a cgroup, whatever runs there is the router. */
 static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf_sock *listener,
 					       const struct shunt_conf *conf)
 {
@@ -238,7 +238,7 @@ static __always_inline bool sent_by_its_router(struct __sk_buff *skb, struct bpf
 	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id) == bpf_skb_cgroup_id(skb);
 }
 
-/* Is this a router's socket? Without IP_TRANSPARENT it could not answer from
+/* Whether this is a router's socket. Without IP_TRANSPARENT, a socket can't answer from
  * the address that the packet was sent to. */
 static __always_inline bool is_router_socket(struct bpf_sock *sk, int proto)
 {
@@ -250,15 +250,16 @@ static __always_inline bool is_router_socket(struct bpf_sock *sk, int proto)
 	return transparent;
 }
 
-/* Longer than a SYN cookie is good for: two minutes, TCP_SYNCOOKIE_VALID and
+/* More than two minutes, for which a SYN cookie is valid: TCP_SYNCOOKIE_VALID and
  * MAX_SYNCOOKIE_AGE in include/net/tcp.h. */
 #define COOKIE_TICKS 128
 
-/* A burst passes here before the listener has seen any of it. */
+/* Requests that may pass here before the listener handles the first of them. */
 #define COOKIE_BURST 1024U
 
-/* Notes if the listener may answer with SYN cookies: inet_csk_reqsk_queue_is_full() or
- * always. Which of a group with SO_REUSEPORT will answer is not known yet. */
+/* Records the time if the listener may answer with a SYN cookie: when its queue may be full
+ * (inet_csk_reqsk_queue_is_full()), or always. A member of a SO_REUSEPORT group counts as
+ * such, because the kernel has not yet chosen the member that will answer. */
 static __always_inline void note_syncookies(struct bpf_sock *listener)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(listener);
@@ -278,7 +279,8 @@ static __always_inline void note_syncookies(struct bpf_sock *listener)
 		conf->run.syncookie_tick = tick;
 }
 
-/* Under SYN cookies nothing but the client's answer tells of the connection. */
+/* Whether the packet bears a valid SYN cookie of the listener. The listener keeps nothing
+ * of a request that it answered with a cookie. */
 static __always_inline bool has_valid_syncookie(struct bpf_sock *sk, const struct packet *pkt)
 {
 	struct work *w = work_get();
@@ -304,13 +306,13 @@ static __always_inline bool has_valid_syncookie(struct bpf_sock *sk, const struc
 					sizeof(w->tcp));
 }
 
-/* Asks this packet for something new? */
+/* Whether the packet may be the first of a flow: any UDP packet, or a TCP SYN. */
 static __always_inline bool starts_flow(const struct packet *pkt, int proto)
 {
 	return proto == IPPROTO_UDP || (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* Is the packet one that sk, found by address, may take as a router's listener? */
+/* Whether sk, found by address, is a router's listener that may take the packet. */
 static __always_inline bool takes_packet(struct bpf_sock *sk, const struct packet *pkt, int proto)
 {
 	if (proto == IPPROTO_TCP && sk->state != TCP_LISTEN)
@@ -324,7 +326,7 @@ static __always_inline bool takes_packet(struct bpf_sock *sk, const struct packe
 	return true;
 }
 
-/* Gives the packet to the listener at this address; false if it can't be. */
+/* Gives the packet to the listener at this address. Returns false if that is impossible. */
 static __always_inline bool assign(struct __sk_buff *skb, const struct packet *pkt, int proto,
 				   const __u8 *to, __u16 to_port)
 {
@@ -341,10 +343,10 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 	return !error;
 }
 
-/* Leaves a UDP flow to the listener that has it, as long as the rule that gave
- * it is there; false if there is none. */
+/* Gives the packet to the listener that has its UDP flow. Returns false if no listener has
+ * the flow, or if the rule that gave it to the listener was deleted. */
 static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const struct packet *pkt,
-					const struct shunt_conf *conf, bool listens)
+					       const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
 	struct shunt_udp_flow *entry;
@@ -377,8 +379,8 @@ static __always_inline void count_miss(const struct shunt_conf *conf, struct shu
 }
 
 static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struct packet *pkt,
-				     int proto, struct work *w,
-				     struct shunt_rule_counters *t, const struct shunt_conf *conf)
+					      int proto, struct work *w,
+					      struct shunt_rule_counters *t, const struct shunt_conf *conf)
 {
 	const struct rule_match *rule = &w->rule;
 
@@ -398,7 +400,7 @@ static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struc
 }
 
 static __always_inline void leave_to_own_service(int proto, struct work *w, struct shunt_rule_counters *t,
-				      const struct shunt_conf *conf)
+						 const struct shunt_conf *conf)
 {
 	count_own_service(conf, t);
 	if (proto != IPPROTO_UDP)
@@ -407,11 +409,11 @@ static __always_inline void leave_to_own_service(int proto, struct work *w, stru
 	udp_flow_add(&w->udp_flow, w->hash, &w->rule, t, conf);
 }
 
-/* Rules are for first packets. A TCP packet that neither asks for a connection
- * nor belongs to a socket may be of a connection that is forwarded: it is left
- * alone, unless it answers a SYN cookie of a listener. */
+/* Whether the packet may match a rule. Rules are for first packets. Another TCP packet that
+ * belongs to no socket may be of a connection that is forwarded, so it is left alone (I8),
+ * unless it may answer a SYN cookie of a listener. */
 static __always_inline bool may_match_rules(const struct packet *pkt, int proto,
-					  const struct shunt_conf *conf)
+					    const struct shunt_conf *conf)
 {
 	return starts_flow(pkt, proto) ||
 	       (conf->run.syncookie_tick && now() - conf->run.syncookie_tick <= COOKIE_TICKS &&

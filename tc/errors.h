@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * ICMP errors about what a router has sent: a client is not there any more, or a packet
- * was too big for a hop. They go to the address that the packet was sent from. That is
- * the service's, or a client's if a router connects in the client's name, so without the
- * mark this host would forward them. The mark makes routing deliver them here, and the
- * stack finds the socket by the quoted packet.
+ * ICMP errors about packets that a router has sent: a client is gone, or a packet was too
+ * big for a hop. An error goes to the source address of the packet: the service's, or a
+ * client's if the router connects in the client's name. Without the mark this host would
+ * forward the error. The mark makes routing deliver the error here, and the stack finds the
+ * socket by the quoted packet.
  */
 #ifndef SHUNT_ERRORS_H
 #define SHUNT_ERRORS_H
@@ -12,7 +12,7 @@
 #include "fragments.h"
 #include "quote.h"
 
-/* Turns a packet around: as if its receiver had answered. */
+/* Swaps source and destination, as if the receiver had answered. */
 static __always_inline void swap_direction(struct packet *pkt)
 {
 	__u32 *src = (__u32 *)pkt->src, *dst = (__u32 *)pkt->dst, word;
@@ -29,8 +29,8 @@ static __always_inline void swap_direction(struct packet *pkt)
 	}
 }
 
-/* Sets *ret to the packet that would answer the quoted one. What the sender of that
- * packet does not get itself is not for this host either. */
+/* Sets *ret to the packet that would answer the quoted one. Returns false if the error is
+ * not for the address that sent the quoted packet: then it is not for this host either. */
 static __always_inline bool read_answer(struct __sk_buff *skb, const struct packet *pkt,
 					struct packet *ret)
 {
@@ -55,11 +55,11 @@ static __always_inline bool router_has_tcp(struct __sk_buff *skb, const struct p
 	return has;
 }
 
-/* The stack finds a router's socket for answers by itself. A listener that answers from
- * the destination's address has to be named. */
+/* Records the listener for the error, if the router answers from the listener itself. If it
+ * has a reply socket at the destination's address, the stack finds this socket by itself. */
 static __always_inline void remember_sender(struct __sk_buff *skb, const struct packet *answer,
-					const struct shunt_rule_counters *t, struct shunt_conf *conf,
-					struct work *w)
+					    const struct shunt_rule_counters *t, struct shunt_conf *conf,
+					    struct work *w)
 {
 	struct bpf_sock *sk = lookup(skb, answer, IPPROTO_UDP, answer->dst, answer->dport);
 	bool transparent = false;
@@ -88,8 +88,8 @@ static __always_inline bool router_has_udp(struct __sk_buff *skb, const struct p
 	return true;
 }
 
-/* 1 if the packet is an error about what a router has sent. Not static: so it is
- * verified once, not for each caller. */
+/* Returns 1 if the packet is an error about a packet that a router has sent. Not static: the
+ * verifier checks the function once, not for each caller. */
 __weak __attribute__((noinline)) int shunt_take_error(struct __sk_buff *skb,
 						      const struct packet *pkt)
 {

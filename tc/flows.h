@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What rules have done, and the UDP flows that they gave to a listener. These are
- * in buckets, which nobody locks; when one is full, the flow in it that has been
- * idle for longest gives entry, and its next packet asks the rules again.
+ * The counters of rules, and the UDP flows that rules gave to a listener. The flows are in
+ * buckets without locks. A new flow in a full bucket replaces the flow that has been idle
+ * for longest; the next packet of the replaced flow searches the rules again.
  */
 #ifndef SHUNT_FLOWS_H
 #define SHUNT_FLOWS_H
 
 #include "rules.h"
 
-/* Its stack is not its caller's, which has none to spare. */
+/* A function of its own has its own stack frame; the frames of the callers are full. */
 #define NOT_INLINED __noinline __attribute__((unused))
 
-/* load sets the size */
+/* 'shunt load' sets the number of buckets. */
 struct shunt_udp_flows_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -21,22 +21,22 @@ struct shunt_udp_flows_map {
 };
 MAP(shunt_udp_flows);
 
-/* This CPU's part of a rule's tally. */
+/* This CPU's part of a rule's counters. */
 static __always_inline struct shunt_rule_counters *counters_at(const struct shunt_conf *conf, __u32 counters)
 {
 	__u32 zero = 0, shard = bpf_get_smp_processor_id() & (conf->shards - 1);
-	void *tallies = bpf_map_lookup_elem(&shunt_rule_counters, &zero);
+	void *parts = bpf_map_lookup_elem(&shunt_rule_counters, &zero);
 
 	shard += counters * conf->shards;
-	return tallies ? bpf_map_lookup_elem(tallies, &shard) : NULL;
+	return parts ? bpf_map_lookup_elem(parts, &shard) : NULL;
 }
 
-#define COUNT_RULE(conf, t, field, n)                             \
-	do {                                                 \
-		if ((conf)->counters_shared)                 \
-			__sync_fetch_and_add(&(t)->field, n); \
-		else                                         \
-			(t)->field += (n);                   \
+#define COUNT_RULE(conf, t, field, n)                           \
+	do {                                                    \
+		if ((conf)->counters_shared)                    \
+			__sync_fetch_and_add(&(t)->field, n);   \
+		else                                            \
+			(t)->field += (n);                      \
 	} while (0)
 
 static __always_inline __u32 now(void)
@@ -45,7 +45,7 @@ static __always_inline __u32 now(void)
 }
 
 static __always_inline void count_rule_packet(const struct shunt_conf *conf, struct shunt_rule_counters *t,
-					 __u32 len)
+					      __u32 len)
 {
 	COUNT_RULE(conf, t, packets, 1);
 	COUNT_RULE(conf, t, bytes, len);
@@ -61,8 +61,8 @@ static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow 
 	ret->ifindex = pkt->ifindex;
 }
 
-/* Multilinear hashing with secret keys, the upper halves of two sums: that two
- * flows have the same is as likely as a guess of 64 bits. */
+/* Multilinear hashing with secret keys: the upper halves of two sums. Two flows have the
+ * same hash with the probability of guessing 64 bits. */
 static __always_inline __u64 flow_hash(const struct packet *pkt, const struct shunt_conf *conf,
 				       __u32 ifindex)
 {
@@ -85,15 +85,15 @@ static __always_inline __u64 flow_hash(const struct packet *pkt, const struct sh
 		}
 	}
 #undef ADD
-	/* Ports and addresses in a row give sums in a row: mixed, they are not
-	 * in few buckets. */
+	/* Consecutive ports and addresses give sums at equal distances. Mixing spreads
+	 * these over all buckets. */
 	a = (a & ~0ULL << 32) | b >> 32;
 	a = (a ^ a >> 32) * 0xbf58476d1ce4e5b9ULL;
 	a = (a ^ a >> 29) * 0x94d049bb133111ebULL;
 	return a ^ a >> 32;
 }
 
-/* The bucket in which the flow is kept, if it is. */
+/* The only bucket that may have the flow. */
 static __always_inline struct shunt_udp_bucket *udp_bucket_of(__u64 hash, const struct shunt_conf *conf)
 {
 	__u32 i = (__u32)hash & (conf->flow_buckets - 1);
@@ -109,15 +109,15 @@ static __always_inline __u16 flow_tag(__u64 hash)
 }
 
 static __always_inline __u64 udp_flow_check(__u64 hash, __u64 rule, __u64 to, __u64 to_rest,
-					 __u64 to_port)
+					    __u64 to_port)
 {
 	return hash ^ checksum(rule, to, to_rest, to_port);
 }
 
-/* Copies to *ret what the entry says of its listener; false if it is another flow's,
- * or was written by two at once. */
+/* Copies the entry's listener to *ret. Returns false if the entry is another flow's, or if
+ * two CPUs wrote the entry at the same time. */
 static __always_inline bool udp_flow_read(const volatile struct shunt_udp_flow *entry, __u64 hash,
-				       struct shunt_udp_flow *ret)
+					  struct shunt_udp_flow *ret)
 {
 	const volatile __u64 *to = (const volatile __u64 *)entry->to;
 
@@ -130,13 +130,13 @@ static __always_inline bool udp_flow_read(const volatile struct shunt_udp_flow *
 	ret->to_port = entry->to_port;
 	ret->last_used = entry->last_used;
 	return entry->check == udp_flow_check(hash, (__u64)ret->counters << 32 | ret->generation,
-					 ((__u64 *)ret->to)[0], ((__u64 *)ret->to)[1],
-					 ret->to_port);
+					      ((__u64 *)ret->to)[0], ((__u64 *)ret->to)[1],
+					      ret->to_port);
 }
 
-/* The entry of the flow; NULL if it has none. */
+/* The flow's entry in the bucket; NULL if there is none. */
 static __always_inline struct shunt_udp_flow *bucket_find(struct shunt_udp_bucket *b, __u64 hash,
-						      struct shunt_udp_flow *ret)
+							  struct shunt_udp_flow *ret)
 {
 	int i;
 
@@ -147,10 +147,10 @@ static __always_inline struct shunt_udp_flow *bucket_find(struct shunt_udp_bucke
 	return NULL;
 }
 
-/* A free entry, or that of the flow that has been idle for longest; if several have,
- * not the same one for all. */
+/* The entry that a new flow may replace: a free one, or that of the flow that has been idle
+ * for longest. Among equals, the choice differs from flow to flow. */
 static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_udp_bucket *b, __u16 tag,
-							__u32 tick)
+								 __u32 tick)
 {
 	struct shunt_udp_flow *ret = &b->flow[0];
 	__u64 age, most = 0;
@@ -168,10 +168,11 @@ static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_ud
 	return ret;
 }
 
-/* A rule's counters has an odd generation while the rule lives. */
+/* Records that the flow belongs to the rule's listener. A rule that is being deleted, whose
+ * counters have an even generation, gets no flow. */
 static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
-				    const struct rule_match *v, const struct shunt_rule_counters *t,
-				    const struct shunt_conf *conf)
+				     const struct rule_match *v, const struct shunt_rule_counters *t,
+				     const struct shunt_conf *conf)
 {
 	struct shunt_udp_bucket *b = udp_bucket_of(hash, conf);
 	__u32 tick = now(), generation = t->generation;
@@ -193,12 +194,12 @@ static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
 	entry->last_used = tick;
 }
 
-/* The entry of the flow, and in *ret the listener that has it; NULL if none has, or
- * not any more. Who gives it the packet says so by udp_flow_refresh(). *ret_hash is the
- * flow's in any case. */
+/* Returns the flow's entry and sets *ret to its listener; NULL if there is no entry, or if
+ * the flow was idle for too long. The caller calls udp_flow_refresh() when the listener has
+ * taken the packet. Sets *ret_hash to the flow's hash in any case. */
 static NOT_INLINED struct shunt_udp_flow *udp_flow_find(const struct packet *pkt,
-						  const struct shunt_conf *conf,
-						  __u64 *ret_hash, struct shunt_udp_flow *ret)
+							const struct shunt_conf *conf,
+							__u64 *ret_hash, struct shunt_udp_flow *ret)
 {
 	__u64 hash = *ret_hash = flow_hash(pkt, conf, pkt->ifindex);
 	struct shunt_udp_bucket *b = udp_bucket_of(hash, conf);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * TCP segments of connections that the router has forgotten, by a crash or a reboot: no
- * socket has the flow, yet a rule matches. Where only the router can have had the
- * connection, the segment is given to the listener, and the stack answers with a reset,
- * so that the client connects again. All others pass, for they may be of a connection
- * that was forwarded before the rule came.
+ * TCP segments of connections that the router has lost by a crash or a reboot. No socket
+ * has the flow, but a rule matches. If only the router can have had the connection, the
+ * segment is given to the listener. The stack answers with a reset, so the client connects
+ * again. All other segments pass, because they may belong to a connection that was
+ * forwarded before the rule was added (I8).
  */
 #ifndef SHUNT_FORGOTTEN_H
 #define SHUNT_FORGOTTEN_H
@@ -15,9 +15,9 @@
 /* tc/tracked.bpf.c */
 extern int shunt_is_tracked(struct __sk_buff *skb, const struct packet *pkt);
 
-/* Whether the packet gets nowhere without the router: there is no way on from here, and
- * it is not for this host, which would answer by itself. Inlined: Linux 6.1 adds up the
- * stacks of all functions on the way. */
+/* Whether nobody but the router can receive the packet: routing has no next hop for it,
+ * and its destination is no address of this host, which would answer by itself. Inlined,
+ * because Linux 6.1 adds up the stacks of all functions in a call chain. */
 static __always_inline bool leads_nowhere(struct __sk_buff *skb, const struct packet *pkt)
 {
 	const struct sk_buff *k = (const void *)skb;
@@ -35,12 +35,12 @@ static __always_inline bool leads_nowhere(struct __sk_buff *skb, const struct pa
 enum forgotten {
 	FORGOTTEN_NO,
 	FORGOTTEN_YES,
-	FORGOTTEN_BY_RULE, /* the rule says so of all that nobody has */
+	FORGOTTEN_BY_RULE, /* the rule has every segment reset that belongs to no socket */
 };
 
-/* Whose the flow was; the rule is in w->rule then. */
+/* Tells whether the router had the connection. Sets w->rule to the rule that matches. */
 static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb, const struct packet *pkt,
-					    __u64 hash, struct work *w)
+						       __u64 hash, struct work *w)
 {
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER ||
 	    w->rule.unknown == SHUNT_UNKNOWN_PASS)
@@ -51,12 +51,13 @@ static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb, co
 		return FORGOTTEN_BY_RULE;
 	if (!leads_nowhere(skb, pkt))
 		return FORGOTTEN_NO;
-	/* Connection tracking will know it now. */
+	/* This segment makes connection tracking know the flow, so it could not tell the next
+	 * time. */
 	remember(hash);
 	return FORGOTTEN_YES;
 }
 
-/* Whether the segment, which no socket has, is of a connection that the router has
+/* Whether the segment, which belongs to no socket, is of a connection that the router has
  * forgotten. */
 static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb,
 						   const struct packet *pkt,
@@ -67,7 +68,7 @@ static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb,
 	__u32 tick;
 	__u64 hash;
 
-	/* A reset asks for no answer. */
+	/* Nothing answers a reset. */
 	if (!w || starts_flow(pkt, IPPROTO_TCP) || pkt->tcp_flags & TCP_RST)
 		return FORGOTTEN_NO;
 	hash = connection_hash(pkt, conf);
@@ -80,11 +81,11 @@ static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb,
 	return ret;
 }
 
-/* Names the listener: for IPv4 the stack sends resets from an address that is not this
- * host's only in the name of a transparent socket. Without it nothing is answered, and
- * the client tries again. */
+/* Assigns the packet to the listener. For IPv4 the stack sends a reset from an address of
+ * another host only for a transparent socket. Without a listener there is no answer, and
+ * the client sends again. */
 static __always_inline void assign_for_reset(struct __sk_buff *skb, const struct packet *pkt,
-					  const struct rule_match *rule)
+					     const struct rule_match *rule)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, IPPROTO_TCP, rule->to, rule->to_port);
 
@@ -95,7 +96,8 @@ static __always_inline void assign_for_reset(struct __sk_buff *skb, const struct
 	bpf_sk_release(sk);
 }
 
-/* Has a segment that no socket has reset, if the router has forgotten its connection. */
+/* Lets the stack reset the connection of a segment that belongs to no socket, if the router
+ * has forgotten the connection. */
 static __always_inline void reset_forgotten(struct __sk_buff *skb, const struct packet *pkt,
 					    const struct shunt_conf *conf)
 {
@@ -112,9 +114,9 @@ static __always_inline void reset_forgotten(struct __sk_buff *skb, const struct 
 	deliver(skb, conf);
 }
 
-/* Keeps in mind whether a connection is a router's, when it is asked for. */
+/* Records at a request for a connection whether the connection is a router's. */
 static __always_inline void remember_request(const struct packet *pkt, bool steered,
-					 const struct shunt_conf *conf)
+					     const struct shunt_conf *conf)
 {
 	__u64 hash = connection_hash(pkt, conf);
 

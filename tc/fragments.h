@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Fragmented UDP. A fragment can't be given to a socket: the stack drops that
- * when it puts the datagram together. So all fragments of a datagram that a
- * rule gives away are only marked, for the host to put them together, and the
- * socket is named when the stack looks for one (tc/whole.bpf.c). The first
- * fragment has the ports; those that come before it pass.
+ * Fragmented UDP. The stack loses the assigned socket of a fragment when it reassembles the
+ * datagram. So the fragments of a datagram for a router are only marked, which makes routing
+ * deliver them here. When the stack looks for the datagram's socket, the sk_lookup program
+ * names the listener (tc/reassembled.bpf.c). Only the first fragment has the ports;
+ * fragments that come before it pass.
  *
- * By then a program finds sockets only in a map. The listeners of rules are put there
- * when the rules change, and when they come: tc/reassembled.bpf.c.
+ * An sk_lookup program can take a socket only out of a map. The listeners of rules are put
+ * there when the rules change, and when a listener is bound.
  */
 #ifndef SHUNT_FRAGMENTS_H
 #define SHUNT_FRAGMENTS_H
@@ -15,7 +15,7 @@
 #include "deliver.h"
 #include "reassembled.h"
 
-/* datagrams of which all fragments are to be marked */
+/* Datagrams whose fragments are to be marked. */
 struct shunt_fragments_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SHUNT_FRAGMENTS);
@@ -50,7 +50,7 @@ static __always_inline void listener_of(const struct bpf_sock *sk, struct shunt_
 	addr[3] = sk->src_ip6[3];
 }
 
-/* Is the listener at hand for whole datagrams? If not, it will be. */
+/* Whether the map has the listener. If not, asks the supervisor to put the listener there. */
 static __always_inline bool is_collected(struct shunt_conf *conf, struct work *w)
 {
 	struct bpf_sock *sk = bpf_map_lookup_elem(&shunt_listeners, &w->reassembled.listener);
@@ -67,7 +67,7 @@ static __always_inline bool is_collected(struct shunt_conf *conf, struct work *w
 	return false;
 }
 
-/* The address of the socket at to, if it may take the packet. */
+/* Sets *ret to the address of the listener at 'to', if the listener may take the packet. */
 static __always_inline bool find_listener(struct __sk_buff *skb, const struct packet *pkt,
 					  const __u8 *to, __u16 to_port,
 					  const struct shunt_conf *conf,
@@ -86,14 +86,15 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 	return found;
 }
 
-/* Notes the listener of w->rule for the datagram, if the listener is at hand. */
+/* Records the listener of w->rule for the datagram. Returns false if the map does not have
+ * the listener yet. */
 static __always_inline bool remember_listener(struct __sk_buff *skb, const struct packet *pkt,
-					  const struct shunt_rule_counters *t, struct shunt_conf *conf,
-					  struct work *w)
+					      const struct shunt_rule_counters *t, struct shunt_conf *conf,
+					      struct work *w)
 {
 	w->reassembled.counters = w->rule.counters;
 	w->reassembled.generation = t->generation;
-	if (!(w->reassembled.generation & 1)) /* it is being deleted */
+	if (!(w->reassembled.generation & 1)) /* the rule is being deleted */
 		return false;
 	if (!find_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, &w->reassembled.listener) ||
 	    !is_collected(conf, w))
@@ -106,7 +107,8 @@ static __always_inline bool remember_listener(struct __sk_buff *skb, const struc
 	return !bpf_map_update_elem(&shunt_datagrams, &w->flow, &w->reassembled, BPF_ANY);
 }
 
-/* Has a connected socket the flow? If it is a router's, the stack finds it. */
+/* Whether a connected socket has the flow. Sets *ret_router if it is a router's; the stack
+ * finds this socket by itself. */
 static __always_inline bool is_connected(struct __sk_buff *skb, const struct packet *pkt,
 					 bool *ret_router)
 {
@@ -121,12 +123,12 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 	return connected;
 }
 
-/* Finds the listener that a UDP flow belongs to: w->rule has its address, with port 0 if
- * the flow is a service's of this host. *ret_entry is the flow's entry, NULL if only a rule
- * gives it. Returns the rule's counters, NULL if no rule has the flow. */
+/* Finds the listener of a UDP flow and sets w->rule to its address; port 0 means a service
+ * of this host. Sets *ret_entry to the flow's entry, or to NULL if the flow is new. Returns
+ * the rule's counters, NULL if there is no rule. */
 static __always_inline struct shunt_rule_counters *find_udp_target(struct __sk_buff *skb,
-						      const struct packet *pkt,
-						      const struct shunt_conf *conf,
+								   const struct packet *pkt,
+								   const struct shunt_conf *conf,
 						      struct work *w, struct shunt_udp_flow **ret_entry)
 {
 	struct shunt_udp_flow *entry = udp_flow_find(pkt, conf, &w->hash, &w->udp_flow);
@@ -147,9 +149,9 @@ static __always_inline struct shunt_rule_counters *find_udp_target(struct __sk_b
 	return counters_at(conf, w->rule.counters);
 }
 
-/* Counts a datagram for a service of this host; entry is its flow's entry, if it has one. */
+/* Counts a datagram for a service of this host. entry is the flow's, NULL for a new flow. */
 static __always_inline void count_own_packet(const struct __sk_buff *skb, const struct shunt_conf *conf,
-				     struct shunt_rule_counters *t, const struct shunt_udp_flow *entry)
+					     struct shunt_rule_counters *t, const struct shunt_udp_flow *entry)
 {
 	count_rule_packet(conf, t, skb->len);
 	if (!entry)
@@ -157,7 +159,7 @@ static __always_inline void count_own_packet(const struct __sk_buff *skb, const 
 }
 
 static __always_inline bool take_first_fragment(struct __sk_buff *skb, const struct packet *pkt,
-				       struct shunt_conf *conf, struct work *w)
+						struct shunt_conf *conf, struct work *w)
 {
 	struct shunt_udp_flow *entry;
 	struct shunt_rule_counters *t;
@@ -184,13 +186,13 @@ static __always_inline bool take_first_fragment(struct __sk_buff *skb, const str
 	return true;
 }
 
-/* 1 if this fragment is of a datagram that a router gets. */
+/* Returns 1 if this fragment is of a datagram for a router. */
 __weak __attribute__((noinline)) int shunt_take_fragment(struct __sk_buff *skb,
 							 const struct packet *pkt)
 {
 	struct shunt_conf *conf = conf_get();
 	struct work *w;
-	__u32 *seen;
+	__u32 *tick;
 
 	w = work_get();
 	if (!pkt || !conf || !w)
@@ -201,11 +203,11 @@ __weak __attribute__((noinline)) int shunt_take_fragment(struct __sk_buff *skb,
 	w->tick = now();
 	datagram_of(pkt, &w->datagram);
 	if (!pkt->first) {
-		seen = bpf_map_lookup_elem(&shunt_fragments, &w->datagram);
-		return seen && w->tick - *seen <= SHUNT_FRAGMENT_IDLE;
+		tick = bpf_map_lookup_elem(&shunt_fragments, &w->datagram);
+		return tick && w->tick - *tick <= SHUNT_FRAGMENT_IDLE;
 	}
 	if (!take_first_fragment(skb, pkt, conf, w)) {
-		/* the id may have been another datagram's */
+		/* An earlier datagram may have had the same id. */
 		bpf_map_delete_elem(&shunt_fragments, &w->datagram);
 		return 0;
 	}

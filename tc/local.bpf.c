@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Steering of what this host itself sends, by the rules with 'origin local'. A
- * packet can be given to a socket only on its way in, so there are two
- * programs: at an interface's egress one that finds the rule and sends the
- * packet to lo's ingress, and there one that gives it to the router's socket.
- * The mark tells its packets from the others on lo.
+ * Steering of packets that this host itself sends, by the rules with 'origin local'. A
+ * packet can be given to a socket only at ingress, so there are two programs. The one at an
+ * interface's egress finds the rule and redirects the packet to lo's ingress. The one at
+ * lo's ingress gives the packet to the router's socket. It recognises these packets by the
+ * mark.
  *
- * What the router sends goes its way: or it would come back to the router (router.h).
+ * Packets of the router itself are left alone, or they would come back to the router
+ * (router.h).
  */
 #include "errors.h"
 #include "translated.h"
 #include "router.h"
 #include "steer_flow.h"
 
-/* one entry, if the operator named it: the cgroup of the router */
+/* One entry, if the operator gave --router-cgroup: the cgroup of the router. */
 struct shunt_router_map {
 	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
 	__uint(max_entries, 1);
@@ -22,7 +23,7 @@ struct shunt_router_map {
 };
 MAP(shunt_router);
 
-/* Told by the sender alone: transparent sockets are routers'. */
+/* Whether the sender is a router, whatever the rule. Only routers have transparent sockets. */
 static __always_inline bool sent_by_router(struct __sk_buff *skb, struct bpf_sock *sk, int proto,
 					   const struct shunt_conf *conf)
 {
@@ -36,13 +37,13 @@ static __always_inline bool sent_by_router(struct __sk_buff *skb, struct bpf_soc
 enum taken {
 	TAKEN_NO,       /* no router has the flow */
 	TAKEN_YES,
-	TAKEN_BY_OTHER, /* a socket has it that is no router's; or it is the router's own */
-	TAKEN_IN_LOOP,  /* it is the router's own, and others of its were taken before */
+	TAKEN_BY_OTHER, /* a socket has the flow that is no router's, or the router sends it */
+	TAKEN_IN_LOOP,  /* the router sends it, and earlier flows of its were steered to it */
 };
 
-/* Has a router a socket with this flow? */
+/* Whether a router has a socket with this flow. */
 static __always_inline enum taken taken_by_socket(struct __sk_buff *skb, const struct packet *pkt,
-					    int proto)
+						  int proto)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, pkt->dst, pkt->dport);
 	enum taken taken = TAKEN_NO;
@@ -58,10 +59,10 @@ static __always_inline enum taken taken_by_socket(struct __sk_buff *skb, const s
 	return taken;
 }
 
-/* Would the listener there take it? first: the flow is a new one. */
+/* Whether the listener at 'to' would take the packet. first: the flow is new. */
 static __always_inline enum taken taken_by_listener(struct __sk_buff *skb, const struct packet *pkt,
-					       int proto, const __u8 *to, __u16 to_port,
-					       const struct shunt_conf *conf, bool first)
+						    int proto, const __u8 *to, __u16 to_port,
+						    const struct shunt_conf *conf, bool first)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, proto, to, to_port);
 	enum sent_by by = SENT_BY_OTHERS;
@@ -84,7 +85,7 @@ static __always_inline enum taken taken_by_listener(struct __sk_buff *skb, const
 }
 
 static __always_inline enum taken taken_by_tracked_flow(struct __sk_buff *skb, const struct packet *pkt,
-					    const struct shunt_conf *conf)
+							const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
 	struct shunt_rule_counters *t;
@@ -95,12 +96,12 @@ static __always_inline enum taken taken_by_tracked_flow(struct __sk_buff *skb, c
 	if (!t || t->generation != w->udp_flow.generation)
 		return TAKEN_NO;
 	return taken_by_listener(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port, conf,
-			    false);
+				 false);
 }
 
-/* A packet that is taken counts where it arrives, others here. */
+/* A packet that is taken is counted at lo's ingress, any other packet here. */
 static __always_inline enum taken taken_by_rule(struct __sk_buff *skb, const struct packet *pkt,
-					    int proto, const struct shunt_conf *conf)
+						int proto, const struct shunt_conf *conf)
 {
 	bool first = starts_flow(pkt, proto);
 	struct rule_match rule = {};
@@ -138,10 +139,10 @@ static __always_inline enum taken taken_by_rule(struct __sk_buff *skb, const str
 	return taken;
 }
 
-/* Has the router forgotten the connection? Where a rule has all unknown segments reset,
- * those of the router's own connections are left out. */
+/* Whether the router has forgotten the connection. If a rule has all unknown segments
+ * reset, segments that the router itself sends are left alone. */
 static __always_inline enum taken taken_as_forgotten(struct __sk_buff *skb, const struct packet *pkt,
-						const struct shunt_conf *conf)
+						     const struct shunt_conf *conf)
 {
 	enum forgotten forgotten = is_forgotten(skb, pkt, conf);
 	struct work *w = work_get();
@@ -181,8 +182,8 @@ static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk
 	return taken == TAKEN_YES;
 }
 
-/* 1 if the packet, whose ports are set, is for a router. Not static: its stack
- * is not the caller's. */
+/* Returns 1 if the packet, whose ports are set, is for a router. Not static: so it has its
+ * own stack. */
 __weak __attribute__((noinline)) int shunt_take_flow(struct __sk_buff *skb,
 						     const struct packet *pkt)
 {
@@ -195,7 +196,7 @@ __weak __attribute__((noinline)) int shunt_take_flow(struct __sk_buff *skb,
 					   take_flow(skb, sk, pkt, IPPROTO_UDP, conf);
 }
 
-/* Not inlined: the stack of its caller is all in use. */
+/* Not inlined: the caller's stack is full. */
 static __noinline bool is_sent_to_group(struct __sk_buff *skb)
 {
 	const __u8 *address = (const void *)(long)skb->data; /* of Ethernet */
@@ -209,7 +210,7 @@ static __always_inline bool is_for_router(struct __sk_buff *skb, const struct sh
 	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
 	struct bpf_sock *sk = skb->sk; /* forwarded packets have none */
 
-	/* On the parent of a VLAN device it has passed that device's egress. */
+	/* A packet with a VLAN tag was seen at the VLAN device's egress before. */
 	if (!sk || skb->vlan_present || is_tag(skb->protocol))
 		return false;
 	pkt.group = is_sent_to_group(skb);
@@ -226,7 +227,7 @@ static __always_inline bool is_for_router(struct __sk_buff *skb, const struct sh
 	}
 }
 
-/* lo takes nothing without an Ethernet header. */
+/* lo drops packets without an Ethernet header. */
 static __always_inline bool add_ethernet_header(struct __sk_buff *skb)
 {
 	__be16 proto = skb->protocol;
@@ -246,7 +247,7 @@ int shunt_local(struct __sk_buff *skb)
 	if (skb->ifindex != LOOPBACK && !add_ethernet_header(skb))
 		return -1;
 	skb->mark |= conf->local_mark;
-	/* What is sent on lo arrives there anyway. */
+	/* A packet that is sent on lo comes to lo's ingress anyway. */
 	return skb->ifindex == LOOPBACK ? -1 : bpf_redirect(LOOPBACK, BPF_F_INGRESS);
 }
 
@@ -258,7 +259,7 @@ int shunt_arrive(struct __sk_buff *skb)
 
 	if (!conf || (skb->mark & conf->local_mark) != conf->local_mark)
 		return -1;
-	/* Its Ethernet header was for another host. */
+	/* The Ethernet header has the address of another host. */
 	bpf_skb_change_type(skb, PACKET_HOST);
 	switch (parse(skb, &pkt)) {
 	case PARSED_PORTS:

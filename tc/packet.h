@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Reads the headers of a packet at tc ingress, whatever the link layer. */
+/* Reads the headers of a packet at a tc hook, with any link layer. */
 #ifndef SHUNT_PACKET_H
 #define SHUNT_PACKET_H
 
@@ -23,7 +23,7 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-/* VLAN tags in the frame; the kernel takes the outer one out of what arrives */
+/* VLAN tags in the frame. The kernel removes the outer tag of a packet that arrives. */
 #define MAX_TAGS 2
 
 /* RFC 8200 4, RFC 4302: the headers that may stand before TCP or UDP */
@@ -35,9 +35,9 @@
 #define MAX_EXTENSIONS 8
 
 enum parsed {
-	PARSED_OTHER,     /* neither TCP nor UDP over IP, or not for here: not ours */
-	PARSED_MALFORMED, /* its headers contradict it, or go on for ever */
-	PARSED_FRAGMENT,  /* ports are set of the first one of UDP only */
+	PARSED_OTHER,     /* neither TCP nor UDP over IP, or on a source route */
+	PARSED_MALFORMED, /* headers contradict each other, or there are too many */
+	PARSED_FRAGMENT,  /* the ports are set only for the first fragment of UDP */
 	PARSED_PORTS,     /* all of struct packet is set */
 };
 
@@ -49,14 +49,14 @@ struct packet {
 	__u8 family;
 	__u8 proto;
 	__u8 tcp_flags;
-	__u8 first;       /* of the fragments */
+	__u8 first;       /* this is the first fragment */
 	__u32 ifindex;
-	__u32 fragment;   /* which datagram it is of */
-	__u8 tcp_seqs[8]; /* as they stand in the header: of the sender, acknowledged */
+	__u32 fragment;   /* identification of the datagram */
+	__u8 tcp_seqs[8]; /* sequence and acknowledgement number, as in the header */
 	__u16 tags;       /* bytes of tags between network header and IP header */
-	__u16 group;      /* the link layer sends it to many; parse() does not ask */
-	__u32 at;         /* what follows IP, or the fragment header, from the network header */
-	__u32 tcp_bytes;  /* of data */
+	__u16 group;      /* the link layer sends it to many hosts; set by the caller of parse() */
+	__u32 at;         /* offset of the transport header from the network header */
+	__u32 tcp_bytes;  /* length of the data */
 };
 
 struct ipv4_header {
@@ -86,7 +86,7 @@ struct tcp_header {
 	__be16 sport;
 	__be16 dport;
 	__u8 seqs[8];
-	__u8 doff;        /* in its upper half: length in units of four bytes */
+	__u8 doff;        /* upper half: length in units of four bytes */
 	__u8 flags;
 	__be16 window;
 	__be16 check;
@@ -119,8 +119,8 @@ struct fragment_header {
 	__be32 id;
 };
 
-/* Where the network header is, counted from what bpf_skb_load_bytes() counts
- * from: an Ethernet header further on, or at once where the device has none. */
+/* The offset of the network header for bpf_skb_load_bytes(): the length of the Ethernet
+ * header, or 0 if the device has none. */
 static __always_inline __u32 network_offset(struct __sk_buff *skb)
 {
 	const struct sk_buff *k = (const void *)skb;
@@ -129,7 +129,7 @@ static __always_inline __u32 network_offset(struct __sk_buff *skb)
 	return head + BPF_CORE_READ(k, network_header) - data;
 }
 
-/* What a driver has left outside the packet's head takes the slower way. */
+/* The slower way, for headers that a driver left outside the packet's head. */
 static __noinline int load_outside(struct __sk_buff *skb, __u32 at, void *to, __u32 size)
 {
 	return bpf_skb_load_bytes(skb, network_offset(skb) + at, to, size);
@@ -140,11 +140,11 @@ static __noinline int load_outside(struct __sk_buff *skb, __u32 at, void *to, __
 	(!bpf_skb_load_bytes_relative(skb, at, to, sizeof(*(to)), BPF_HDR_START_NET) || \
 	 !load_outside(skb, at, to, sizeof(*(to))))
 
-/* An end that no header tells: a packet made of many may be longer than a
- * length field can say. */
+/* No header has the packet's end: a packet that was merged from many may be longer than a
+ * length field allows. */
 #define NO_END (~0U)
 
-/* Does the packet go on to this offset? It may go on beyond: frames are padded. */
+/* Whether the packet reaches this offset. It may be longer, because frames are padded. */
 static __always_inline bool reaches(struct __sk_buff *skb, __u32 end)
 {
 	return end == NO_END || end + ETH_HLEN <= skb->len ||
@@ -186,7 +186,7 @@ static __always_inline enum parsed parse_udp(struct __sk_buff *skb, __u32 at, __
 	if (!LOAD(skb, at, &h))
 		return PARSED_MALFORMED;
 	len = bpf_ntohs(h.len);
-	/* RFC 2675: 0 is as long as it gets, for IPv6 */
+	/* RFC 2675: for IPv6, 0 means up to the end of the packet */
 	if (at + sizeof(h) > end || at + len > end ||
 	    (len < sizeof(h) && (len || pkt->family == AF_INET)))
 		return PARSED_MALFORMED;
@@ -206,7 +206,7 @@ static __always_inline enum parsed parse_ports(struct __sk_buff *skb, __u32 at, 
 	return PARSED_OTHER;
 }
 
-/* The rest of the datagram is elsewhere. */
+/* Reads the ports of a first fragment. Lengths can't be checked without the other fragments. */
 static __always_inline enum parsed parse_first(struct __sk_buff *skb, __u32 at, struct packet *pkt)
 {
 	struct udp_header h;
@@ -248,8 +248,7 @@ static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, __u32 at, s
 	return parse_ports(skb, at + ihl, end, pkt);
 }
 
-/* Goes over the header at *at, which is of a kind that may stand before the
- * transport. PARSED_PORTS: there is more to read. */
+/* Skips the extension header at *at. PARSED_PORTS means that the caller is to read on. */
 static __always_inline enum parsed parse_extension(struct __sk_buff *skb, __u32 *at,
 						   struct packet *pkt)
 {
@@ -259,7 +258,7 @@ static __always_inline enum parsed parse_extension(struct __sk_buff *skb, __u32 
 	if (pkt->proto == NEXT_FRAGMENT) {
 		if (!LOAD(skb, *at, &f))
 			return PARSED_MALFORMED;
-		/* RFC 6946: it may be the only fragment */
+		/* RFC 6946: a packet in one piece may have a fragment header, too */
 		*at += sizeof(f);
 		pkt->proto = f.next;
 		pkt->fragment = f.id;
@@ -271,7 +270,7 @@ static __always_inline enum parsed parse_extension(struct __sk_buff *skb, __u32 
 	}
 	if (!LOAD(skb, *at, &h))
 		return PARSED_MALFORMED;
-	/* RFC 8200 4.4: on its way to other destinations */
+	/* RFC 8200 4.4: the packet has other destinations first */
 	if (pkt->proto == NEXT_ROUTING && h.segments_left)
 		return PARSED_OTHER;
 	*at += pkt->proto == NEXT_AUTH ? (h.len + 2) * 4 : (h.len + 1) * 8;
@@ -300,7 +299,7 @@ static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, __u32 at, s
 	__builtin_memcpy(pkt->dst, h.dst, 16);
 	at += sizeof(h);
 	len = bpf_ntohs(h.payload_len);
-	/* RFC 2675: 0 if a hop-by-hop option tells the length */
+	/* RFC 2675: 0 if a hop-by-hop option has the length */
 	end = len || (h.next != NEXT_HOP && !skb->gso_size) ? at + len : NO_END;
 	if (!reaches(skb, end))
 		return PARSED_MALFORMED;
@@ -319,8 +318,8 @@ static __always_inline bool is_tag(__be16 proto)
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
-/* See parse(). Not static: so it is verified once, not for each caller, and its
- * stack is not the caller's. */
+/* See parse(). Not static: the verifier checks the function once, not for each caller, and
+ * it has its own stack. */
 __weak __attribute__((noinline)) int shunt_parse(struct __sk_buff *skb, struct packet *pkt)
 {
 	__be16 proto = skb->protocol;
@@ -345,7 +344,7 @@ __weak __attribute__((noinline)) int shunt_parse(struct __sk_buff *skb, struct p
 	return PARSED_OTHER;
 }
 
-/* Fills *pkt, which must be zeroed; ifindex is the caller's. */
+/* Fills *pkt, which must be zeroed. The caller sets ifindex and group. */
 static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *pkt)
 {
 	return shunt_parse(skb, pkt);

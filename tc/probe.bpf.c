@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For 'shunt steer test --deliver': puts made-up packets on an interface's way in, and
- * notes where the kernel drops one. Their hash is the command's token; no other packet
- * that has the mark before steering has seen the packet has that hash.
+ * For 'shunt steer test --deliver': injects made-up packets at an interface's ingress, and
+ * notes where the kernel drops such a packet. The packets' hash is the command's token.
+ * Other packets with the mark do not have this hash when they come to steering.
  */
 #include <shunt/bpf/maps.bpf.h>
 
-/* one entry, of the one command */
+/* One entry: only one command runs at a time. */
 struct shunt_dropped_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -15,8 +15,8 @@ struct shunt_dropped_map {
 };
 MAP(shunt_dropped);
 
-/* Run by BPF_PROG_TEST_RUN, with the interface in cb[0] and the token in cb[1]. Returns
- * what bpf_clone_redirect() says. */
+/* BPF_PROG_TEST_RUN runs this program with the interface in cb[0] and the token in cb[1].
+ * Returns the result of bpf_clone_redirect(). */
 SEC("tc")
 int shunt_inject(struct __sk_buff *skb)
 {
@@ -29,7 +29,7 @@ int shunt_inject(struct __sk_buff *skb)
 	bpf_set_hash(skb, token);
 	skb->mark = conf->mark;
 	error = bpf_clone_redirect(skb, ifindex, BPF_F_INGRESS);
-	bpf_set_hash(skb, 0); /* the original is dropped, too */
+	bpf_set_hash(skb, 0); /* the original is dropped, and must not be noted */
 	return error;
 }
 

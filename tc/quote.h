@@ -30,7 +30,8 @@ static __always_inline bool is_error_type(__u8 family, __u8 type)
 	return type && type < ICMPV6_INFORMATION;
 }
 
-/* A fragment of IPv4 looks like a whole packet to parse(), but for TCP and UDP. */
+/* Whether the packet is an ICMP error and not an IPv4 fragment. parse() recognises IPv4
+ * fragments of TCP and UDP only. */
 static __always_inline bool is_error(struct __sk_buff *skb, const struct packet *pkt)
 {
 	__be16 fragment = 0;
@@ -43,9 +44,9 @@ static __always_inline bool is_error(struct __sk_buff *skb, const struct packet 
 		!(fragment & bpf_htons(IP_OFFSET | IP_MF)));
 }
 
-/* Goes over the extension headers that stand before the ports. Fragments other than
- * the first have no ports, and a packet on its way along a source route has not its
- * last destination in the header. */
+/* Skips the extension headers before the ports. Returns false for a fragment other than the
+ * first, which has no ports, and for a packet on a source route, whose header does not have
+ * the final destination. */
 static __always_inline bool skip_quoted(struct __sk_buff *skb, struct packet *quote)
 {
 	struct extension_header h;
@@ -95,9 +96,9 @@ static __always_inline bool read_quoted_ipv6(struct __sk_buff *skb, __u32 base,
 	return skip_quoted(skb, quote);
 }
 
-/* Reads the packet that an error quotes into *quote, which must be zeroed; 0 if it
- * has no ports. Its at is where the ports are. Not static: so it is verified once, not
- * for each caller. */
+/* Reads the packet that an error quotes into *quote, which must be zeroed; quote->at is the
+ * offset of the ports. Returns 0 if there are no ports. Not static: the verifier checks the
+ * function once, not for each caller. */
 __weak __attribute__((noinline)) int shunt_read_quote(struct __sk_buff *skb,
 						      const struct packet *pkt,
 						      struct packet *quote)

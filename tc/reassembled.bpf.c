@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Datagrams that came in fragments (tc/fragments.h): the stack has put one
- * together and looks for its socket.
+ * Names the listener when the stack has reassembled a datagram and looks for its socket.
+ * Keeps the map of listeners. tc/fragments.h tells how the two work together.
  */
 #include "flows.h"
 #include "reassembled.h"
 
 #define SK_PASS 1
 
-/* Its rule may have been deleted since the datagram's first fragment came. */
+/* False if the rule was deleted after the datagram's first fragment had come. */
 static __always_inline bool is_valid(const struct shunt_reassembled *r)
 {
 	const struct shunt_conf *conf = conf_get();
@@ -17,7 +17,7 @@ static __always_inline bool is_valid(const struct shunt_reassembled *r)
 	return t && t->generation == r->generation && now() - r->tick <= SHUNT_FRAGMENT_IDLE;
 }
 
-/* At each look-up for a socket that is not connected, while attached. */
+/* Runs at each look-up for a socket that is not connected, while attached. */
 SEC("sk_lookup")
 int shunt_reassembled(struct bpf_sk_lookup *ctx)
 {
@@ -28,7 +28,7 @@ int shunt_reassembled(struct bpf_sk_lookup *ctx)
 	struct bpf_sock *sk;
 	__u32 *addr;
 
-	/* Without fragments this is all that the look-up costs. */
+	/* While no fragments come, a look-up costs no more than these comparisons. */
 	if (ctx->protocol != IPPROTO_UDP || !conf || now() - conf->reassembled_tick > SHUNT_FRAGMENT_IDLE)
 		return SK_PASS;
 	flow.family = ctx->family;
@@ -60,7 +60,7 @@ int shunt_reassembled(struct bpf_sk_lookup *ctx)
 	return SK_PASS;
 }
 
-/* Puts the listeners that are wanted into their map. */
+/* Puts the wanted listeners into shunt_listeners. */
 SEC("iter/udp")
 int shunt_collect_listeners(struct bpf_iter__udp *ctx)
 {
@@ -84,7 +84,7 @@ int shunt_collect_listeners(struct bpf_iter__udp *ctx)
 	return 0;
 }
 
-/* Wakes the supervisor if a listener that is wanted has come. */
+/* Wakes the supervisor if the socket is a wanted listener. */
 static __always_inline void wake_for_listener(struct bpf_sock *sk, const struct shunt_listener *l)
 {
 	struct shunt_conf *conf = conf_get();
@@ -96,7 +96,7 @@ static __always_inline void wake_for_listener(struct bpf_sock *sk, const struct 
 	wake_supervisor(EVENT_LISTENERS_WANTED);
 }
 
-/* Each bind() of the host; the call goes on in any case. */
+/* Runs at each bind() of the host. Returns 1: bind() is never refused. */
 SEC("cgroup/post_bind4")
 int shunt_bound4(struct bpf_sock *sk)
 {

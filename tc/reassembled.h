@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is known of datagrams that come in fragments, and their listeners. */
+/* Maps for datagrams that come in fragments, and for their listeners. */
 #ifndef SHUNT_REASSEMBLED_H
 #define SHUNT_REASSEMBLED_H
 
 #include <shunt/bpf/maps.bpf.h>
 
-/* the listener for a datagram once it is whole, by its flow (ifindex 0) */
+/* The listener of a fragmented datagram, by its flow (ifindex is 0). */
 struct shunt_datagrams_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SHUNT_FRAGMENTS);
@@ -14,7 +14,7 @@ struct shunt_datagrams_map {
 };
 MAP(shunt_datagrams);
 
-/* listeners by the address that they are bound to */
+/* Listeners by the address that they are bound to. */
 struct shunt_listeners_map {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, SHUNT_LISTENERS);
@@ -23,7 +23,8 @@ struct shunt_listeners_map {
 };
 MAP(shunt_listeners);
 
-/* and those to be put there: of rules, and of datagrams that came */
+/* The addresses whose listeners shunt_listeners is to have: those of rules and of
+ * fragmented datagrams. */
 struct shunt_wanted_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SHUNT_LISTENERS);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * TCP connections that were steered, remembered without their sockets: a router that
- * crashed has lost these. The entries are in buckets, which nobody locks; when one is
- * full, the oldest connection in it gives entry. Only requests for connections write here.
+ * TCP connections that were steered, remembered without their sockets, which a router that
+ * crashed has lost. The entries are in buckets without locks. A new connection in a full
+ * bucket replaces the oldest one. Only requests for connections write here.
  */
 #ifndef SHUNT_REMEMBERED_H
 #define SHUNT_REMEMBERED_H
@@ -17,7 +17,7 @@ struct shunt_steered_map {
 };
 MAP(shunt_steered);
 
-/* One entry for each CPU: flows that were judged lately, and let pass. */
+/* One entry for each CPU: flows that were examined within the last seconds, and passed. */
 struct shunt_let_pass_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -26,9 +26,9 @@ struct shunt_let_pass_map {
 };
 MAP(shunt_let_pass);
 
-#define HASH_BITS (~0xffffULL) /* of an entry; below is a time */
+#define HASH_BITS (~0xffffULL) /* of an entry; the other bits are a time */
 
-/* The same on every interface: a connection may come by another one later. */
+/* Without the interface: later packets may arrive at another one. */
 static NOT_INLINED __u64 connection_hash(const struct packet *pkt, const struct shunt_conf *conf)
 {
 	return flow_hash(pkt, conf, 0);
@@ -41,7 +41,7 @@ static __always_inline struct shunt_steered *steered_bucket(__u64 hash)
 	return bpf_map_lookup_elem(&shunt_steered, &i);
 }
 
-/* The connection's entry; NULL if it has none. */
+/* The connection's entry in the bucket; NULL if there is none. */
 static __always_inline __u64 *steered_find(struct shunt_steered *b, __u64 hash)
 {
 	int i;
@@ -53,7 +53,7 @@ static __always_inline __u64 *steered_find(struct shunt_steered *b, __u64 hash)
 	return NULL;
 }
 
-/* A free entry, or that of the connection that began first. */
+/* The entry that a new connection may replace: a free one, or that of the oldest connection. */
 static __always_inline __u64 *steered_replaceable(struct shunt_steered *b, __u16 began)
 {
 	__u64 *ret = &b->entry[0];
@@ -86,7 +86,7 @@ static NOT_INLINED int remember(__u64 hash)
 	return 0;
 }
 
-/* Of a connection that is not the router's: its request was not steered. */
+/* Deletes the entry of a connection whose request was not steered: it is not the router's. */
 static NOT_INLINED int forget(__u64 hash)
 {
 	struct shunt_steered *b = steered_bucket(hash);
@@ -104,7 +104,7 @@ static NOT_INLINED int is_remembered(__u64 hash)
 	return b && steered_find(b, hash);
 }
 
-/* The place of the flow among those that were let pass. */
+/* Where the flow is noted if it was let pass. */
 static __always_inline __u64 *pass_entry(__u64 hash)
 {
 	__u32 zero = 0;

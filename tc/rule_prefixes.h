@@ -107,8 +107,8 @@ static __always_inline __u32 next_length(struct bits *lens)
 }
 
 static __always_inline const struct shunt_node *find_node(void *store, struct search *s,
-							 __u32 parent, __u32 len, __u32 ifindex,
-							 const struct bits *addr)
+							  __u32 parent, __u32 len, __u32 ifindex,
+							  const struct bits *addr)
 {
 	struct bits p = first_bits(*addr, len);
 	const struct shunt_node *node;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Steering: at tc ingress, gives a packet to the router's socket. A socket
- * that already has the flow comes first, then the rules. The mark makes the
- * routing table deliver the packet here though its destination is elsewhere.
+ * Steering at tc ingress: gives a packet to the router's socket. steer_flow.h has the order
+ * of the steps, deliver.h the sockets and the mark.
  *
- * Every path ends in TC_ACT_UNSPEC: other people's programs and filters on
- * the interface still see the packet.
+ * Every path ends in TC_ACT_UNSPEC, so that other programs and filters on the interface
+ * see the packet, too.
  */
 #include "errors.h"
 #include "steer_flow.h"
@@ -16,7 +15,7 @@ static __always_inline bool is_group_frame(const struct __sk_buff *skb)
 	       skb->pkt_type == PACKET_LOOPBACK;
 }
 
-/* sockets of 'shunt steer test --deliver', by the hash of the command's packets */
+/* The sockets of 'shunt steer test --deliver', by the hash of the command's packets. */
 struct shunt_probes_map {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, 64);
@@ -25,7 +24,7 @@ struct shunt_probes_map {
 };
 MAP(shunt_probes);
 
-/* Gives a packet of that command to the command's socket, in the place of a router's. */
+/* Gives a packet of that command to the command's socket instead of a router's. */
 static __always_inline bool take_probe(struct __sk_buff *skb)
 {
 	__u32 token = skb->hash;
@@ -40,9 +39,9 @@ static __always_inline bool take_probe(struct __sk_buff *skb)
 }
 
 /*
- * Taken already: at a port of this interface, or when this host sent it. What
- * was taken at a port may have lost its socket on the way (a bridge whose packets
- * netfilter sees), and is given to it again.
+ * Whether the packet was steered before: at a port of this interface, or when this host
+ * sent the packet. A packet that was steered at a bridge's port may have lost its socket
+ * (netfilter sees the bridge's packets); such a packet is steered again.
  */
 static __always_inline bool is_taken(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
@@ -55,7 +54,7 @@ static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf
 {
 	struct packet pkt = { .ifindex = skb->ifindex, .group = is_group_frame(skb) };
 
-	/* Seen here only in passing: a bridge's port, a macvlan's parent. */
+	/* PACKET_OTHERHOST: the packet only passes a bridge's port or a macvlan's parent. */
 	if (skb->pkt_type == PACKET_OTHERHOST || is_taken(skb, conf))
 		return;
 	switch (parse(skb, &pkt)) {
@@ -110,8 +109,8 @@ static __always_inline bool is_for_own_service(struct __sk_buff *skb, const stru
 }
 
 /*
- * Run on a made-up packet by BPF_PROG_TEST_RUN, with the interface in cb[0]
- * and in cb[1] what is asked: enum shunt_question.
+ * BPF_PROG_TEST_RUN runs this program on a made-up packet, with the interface in cb[0] and
+ * the question in cb[1] (enum shunt_question).
  */
 SEC("tc")
 int shunt_test(struct __sk_buff *skb)

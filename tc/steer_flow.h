@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A TCP or UDP packet whose ports are known: whose it is, in order of precedence. */
+/* Steers a TCP or UDP packet whose ports are known: first by its socket, then by its tracked
+ * UDP flow, then by the rules, and last as a segment that the router has forgotten. */
 #ifndef SHUNT_STEER_FLOW_H
 #define SHUNT_STEER_FLOW_H
 
 #include "forgotten.h"
 
-/* Asks the rules, and returns whether the packet was given to a listener. With listens, a
+/* Searches the rules, and returns whether the packet was given to a listener. listens: a
  * socket is at the packet's own destination. */
 static __always_inline bool steer_by_rule(struct __sk_buff *skb, const struct packet *pkt,
-				      int proto, const struct shunt_conf *conf, bool listens)
+					  int proto, const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
 	struct shunt_rule_counters *t;
@@ -54,8 +55,8 @@ static __always_inline void steer_flow(struct __sk_buff *skb, const struct packe
 		reset_forgotten(skb, pkt, conf);
 }
 
-/* The same for a packet whose ports are set. Not static: so it is verified
- * once, not for each caller, and its stack is not the caller's. */
+/* Calls steer_flow() with the protocol as a constant. Not static: the verifier checks the
+ * function once, not for each caller, and it has its own stack. */
 __weak __attribute__((noinline)) int shunt_steer_flow(struct __sk_buff *skb,
 						      const struct packet *pkt)
 {

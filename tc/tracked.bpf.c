@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What connection tracking knows. An object of its own, for bpftool before 7.6 can't link
- * two objects that name the same function of the kernel. */
+/* Asks connection tracking. This is an object of its own, because bpftool before 7.6 can't
+ * link two objects that use the same kernel function. */
 #include "deliver.h"
 
 /* net/netfilter/nf_conntrack_bpf.c: 12 bytes on all kernels that have it */
@@ -21,9 +21,9 @@ extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_
 					 __u32 opts_size) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 
-/* 1 if connection tracking knows the TCP connection. If so, netfilter may send it
- * elsewhere, or give it a mark by which it is routed. Unknown, so 0, if the kernel's
- * module was not there at load. */
+/* Returns 1 if connection tracking knows the TCP connection: then netfilter may send the
+ * connection elsewhere, or restore a mark that routes it elsewhere. Returns 0 as well if the
+ * kernel's module was missing when shunt was loaded. */
 __attribute__((noinline)) int shunt_is_tracked(struct __sk_buff *skb, const struct packet *pkt)
 {
 	struct bpf_ct_opts___shunt opts = {
@@ -32,8 +32,8 @@ __attribute__((noinline)) int shunt_is_tracked(struct __sk_buff *skb, const stru
 	struct bpf_sock_tuple t = {};
 	struct nf_conn *ct;
 
-	/* The type is where the functions are. Asked for a function of a module itself,
-	 * libbpf before 1.3 makes a program that the kernel refuses. */
+	/* The kernel that has this type has the functions. libbpf before 1.3 can't test for a
+	 * module's function: it makes a program that the kernel refuses. */
 	if (!pkt || !bpf_core_type_exists(struct bpf_ct_opts___shunt))
 		return 0;
 	fill_tuple(&t, pkt, pkt->dst, pkt->dport);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whether the source of a packet that this host sends was changed on the way to the
- * interface: MASQUERADE, SNAT. Steering such a packet would make connection tracking count
- * its flow a second time, under the changed source, and translate the router's answer for
- * the wrong one of the two: the client would wait in vain.
+ * Tells whether MASQUERADE or SNAT has changed the source of a packet that this host sends.
+ * If such a packet were steered, connection tracking would make a second entry for the flow,
+ * under the changed source, and translate the router's answer by the wrong entry. The client
+ * would get no answer.
  */
 #ifndef SHUNT_TRANSLATED_H
 #define SHUNT_TRANSLATED_H
@@ -12,7 +12,7 @@
 
 #define SOCK_RAW 3
 
-/* All of it is read first: the verifier takes no address of a socket's field. */
+/* Reads all fields first, because the verifier refuses the address of a socket's field. */
 static __always_inline bool has_source(const struct bpf_sock *sk, const struct packet *pkt)
 {
 	const __u32 *src = (const __u32 *)pkt->src;
@@ -24,12 +24,13 @@ static __always_inline bool has_source(const struct bpf_sock *sk, const struct p
 	barrier_var(b);
 	barrier_var(c);
 	barrier_var(d);
-	if (pkt->family == AF_INET) /* also of sockets of IPv6 */
+	if (pkt->family == AF_INET) /* IPv6 sockets can send IPv4, too */
 		return v4 == src[0];
 	return a == src[0] && b == src[1] && c == src[2] && d == src[3];
 }
 
-/* Of UDP, only a connected socket has an address that its packets are bound to have. */
+/* Compares the packet with its socket. A UDP socket has a fixed source address only if it
+ * is connected. */
 static __always_inline bool is_translated(struct __sk_buff *skb, const struct packet *pkt,
 					  int proto)
 {

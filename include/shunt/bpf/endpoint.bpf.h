@@ -20,7 +20,7 @@ static __always_inline bool v4_mapped(const __u8 *a)
 	return !w[0] && !w[1] && w[2] == bpf_htonl(0xffff);
 }
 
-/* Fills *e from the socket at address sk, which may be gone: then zeroes. */
+/* Fills *e from the socket at kernel address sk; with zeroes if the socket is gone. */
 static __always_inline void endpoints_of(const struct sock *sk, struct endpoints *e)
 {
 	const struct sock_common *c = &sk->__sk_common;

@@ -252,7 +252,7 @@ struct inet_sock {
 	unsigned long inet_flags;
 };
 
-/* before 6.6, where the flag was a bit field */
+/* Before Linux 6.6 the flag was a bit field. */
 struct inet_sock___bits {
 	__u8 transparent : 1;
 };
@@ -343,7 +343,7 @@ struct bpf_sock_ops_kern {
 	struct sock *sk;
 };
 
-/* net/core/sock_map.c: what a SOCKHASH is inside */
+/* net/core/sock_map.c: the kernel's struct of a SOCKHASH */
 struct bpf_shtab {
 	atomic_t count;
 };
@@ -374,7 +374,7 @@ struct bpf_iter__sockmap {
 	struct sock *sk;
 };
 
-/* One open file of a process; a file of several processes comes several times. */
+/* One open file of a process. A file that several processes have open comes once for each. */
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct file *file;

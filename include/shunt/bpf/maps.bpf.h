@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The maps that several objects share. They are weak, so that the linker
- * merges the copies and refuses copies that differ.
+ * The maps that several objects share. They are weak: the linker merges the copies, and
+ * refuses copies that differ.
  */
 #ifndef SHUNT_MAPS_BPF_H
 #define SHUNT_MAPS_BPF_H
@@ -15,7 +15,7 @@
 
 #define MAP(name) struct name##_map name __weak SEC(".maps")
 
-/* one entry: settings */
+/* One entry: the settings. */
 struct shunt_conf_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -25,7 +25,7 @@ struct shunt_conf_map {
 };
 MAP(shunt_conf);
 
-/* what is attached; no program reads it */
+/* What is attached. No program reads this map. */
 struct shunt_state_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHUNT_STATES);
@@ -35,7 +35,7 @@ struct shunt_state_map {
 };
 MAP(shunt_state);
 
-/* rules for the same packets as one that is newer; no program reads them */
+/* Rules for the same packets as a newer rule. No program reads this map. */
 struct shunt_shadowed_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SHUNT_MATCHES);
@@ -45,7 +45,7 @@ struct shunt_shadowed_map {
 };
 MAP(shunt_shadowed);
 
-/* who made rules; no program reads it */
+/* The processes that made rules. No program reads this map. */
 struct shunt_routers_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHUNT_ROUTERS);
@@ -55,7 +55,7 @@ struct shunt_routers_map {
 };
 MAP(shunt_routers);
 
-/* one entry: counters */
+/* One entry: the counters. */
 struct shunt_count_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -64,7 +64,7 @@ struct shunt_count_map {
 };
 MAP(shunt_count);
 
-/* sockets on the fast path, by their own cookie */
+/* Sockets on the fast path, by their own cookie. */
 struct shunt_socks_map {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, 65536);
@@ -73,7 +73,7 @@ struct shunt_socks_map {
 };
 MAP(shunt_socks);
 
-/* storage of a paired socket; freed with the socket */
+/* The storage of a paired socket, which the kernel frees with the socket. */
 struct shunt_sk_map {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -82,7 +82,7 @@ struct shunt_sk_map {
 };
 MAP(shunt_sk);
 
-/* pairs under 'proven' admission that are watched, or were */
+/* Pairs under 'proven' admission that are, or were, watched. */
 struct shunt_pairs_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHUNT_PAIRS);
@@ -92,7 +92,7 @@ struct shunt_pairs_map {
 };
 MAP(shunt_pairs);
 
-/* entry of shunt_pairs by the cookie of either end */
+/* The entry of shunt_pairs, by the cookie of either end. */
 struct shunt_slot_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * SHUNT_PAIRS);
@@ -102,7 +102,7 @@ struct shunt_slot_map {
 };
 MAP(shunt_slot);
 
-/* wakes the supervisor */
+/* Events that wake the supervisor. */
 struct shunt_events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 65536);
@@ -123,7 +123,7 @@ static __always_inline struct shunt_count *count_get(void)
 	return bpf_map_lookup_elem(&shunt_count, &zero);
 }
 
-/* The entry of a socket's pair; NULL if the pair has none. */
+/* The entry of a socket's pair in shunt_pairs; NULL if the pair has none. */
 static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
 {
 	__u32 slot = st->slot;

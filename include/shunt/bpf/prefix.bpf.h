@@ -4,7 +4,7 @@
 
 #include <shunt/bpf/maps.bpf.h>
 
-/* Is addr inside the prefix of len bits? 16 bytes each, network byte order. */
+/* Whether addr is inside the prefix of len bits. Both have 16 bytes in network byte order. */
 static __always_inline bool in_prefix(const __u8 *addr, const __u8 *prefix, __u8 len)
 {
 	const __u32 *a = (const __u32 *)addr, *p = (const __u32 *)prefix;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Numbers of the system calls that the programs tell apart, for each architecture. */
+/* Numbers of the system calls that the programs distinguish, for each architecture. */
 #ifndef SHUNT_SYSCALLS_BPF_H
 #define SHUNT_SYSCALLS_BPF_H
 
