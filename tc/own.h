@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tells whether an address is set on an interface of this host. Routing knows that of
- * most addresses that are not. Of the others, it takes whole prefixes for local that
- * only a router wants (routers add these to lo): so the addresses of all interfaces are
- * compared, as the kernel keeps them.
+ * Tells whether an address is set on an interface of this host. Routing rules out most
+ * other addresses. But routing takes a whole prefix for local if a router has added it to
+ * lo. So the addresses of all interfaces are compared, in the kernel's own lists.
  */
 #ifndef SHUNT_OWN_H
 #define SHUNT_OWN_H
@@ -12,21 +11,21 @@
 
 #define LOOPBACK 1 /* LOOPBACK_IFINDEX: include/net/flow.h */
 
-/* Interfaces and addresses, together: enough for a host of many containers. */
+/* Interfaces and addresses in sum: enough for a host with many containers. */
 #define OWN_STEPS 16384
 
 /* A walk over the interfaces, and over the addresses of each. */
 struct own_walk {
 	__u32 dst[4];
-	const struct list_head *devices; /* where the list begins, and ends */
+	const struct list_head *devices; /* head of the list */
 	const struct list_head *device;
-	const void *at;   /* the address in hand; NULL: on to the next interface */
-	const void *end;  /* IPv6: where the addresses of the interface end */
+	const void *at;   /* the present address; NULL: go to the next interface */
+	const void *end;  /* IPv6: head of the interface's list of addresses */
 	__u32 found;
 };
 
-/* One for each CPU. The walk is not on the stack: of that, the verifier of Linux 6.1 takes
- * what the first step of bpf_loop() leaves for the result of all steps, and removes code
+/* One entry for each CPU. The walk is not on the stack: the verifier of Linux 6.1 takes the
+ * stack after the first step of bpf_loop() for the result of all steps, and removes code
  * that only a later step reaches. */
 struct shunt_own_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -93,8 +92,8 @@ static long own_step6(__u32 i, void *data)
 	return w->found ? 1 : 0;
 }
 
-/* Where routing sends the packet on: BPF_FIB_LKUP_RET_…, or less than 0. An interface
- * that does not forward is not asked by the kernel. */
+/* Looks up the packet's route: BPF_FIB_LKUP_RET_…, or less than 0. The kernel looks up
+ * nothing for an interface that does not forward. */
 static __noinline int look_up_route(struct __sk_buff *skb, const struct packet *pkt)
 {
 	struct bpf_fib_lookup fib = {
@@ -111,7 +110,7 @@ static __noinline int look_up_route(struct __sk_buff *skb, const struct packet *
 	return bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
 }
 
-/* Would the packet leave this host again? */
+/* Whether this host would forward the packet. */
 static __always_inline bool is_forwarded(struct __sk_buff *skb, const struct packet *pkt)
 {
 	int result = look_up_route(skb, pkt);
@@ -120,7 +119,7 @@ static __always_inline bool is_forwarded(struct __sk_buff *skb, const struct pac
 	       result != BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
-/* 1 if the packet's destination is an address of this host, in the network namespace
+/* Returns 1 if the packet's destination is an address of this host, in the network namespace
  * at that kernel address. Not static: its stack is not the caller's. */
 __weak __attribute__((noinline)) int shunt_own_address(struct __sk_buff *skb,
 						       const struct packet *pkt, __u64 net)

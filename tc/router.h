@@ -1,48 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tells whether a connection of this host is made by the router that its rule would give
- * the connection to: the router would connect to itself again and again.
+ * Tells whether the router itself makes a connection that a rule would give to the router.
+ * Otherwise the router would connect to itself again and again.
  *
- * The cgroup of the listener's socket does not tell enough. A socket keeps the cgroup that
- * its maker had, and the maker may be systemd (socket activation), or a process that
- * moved to another cgroup later. So the process that sends is looked at:
+ * The cgroup of the listener's socket is not enough. A socket keeps the cgroup of the
+ * process that made it. This may be systemd (socket activation), or a process that moved to
+ * another cgroup later. So the open files of the sending process are examined:
  *
- * - The router has the listener open. Its present cgroup is noted, and whatever runs there
- *   is the router from then on.
- * - A router may have several processes, and the one that connects no listener. But it, or
- *   the process that made it, has a connection open that the listener has accepted: one
- *   that was steered to the listener before. That is a loop, which ends here.
+ * - A process that has the listener open is the router. Its present cgroup is noted, and
+ *   whatever runs there is the router from then on.
+ * - A router may have several processes, and the process that connects may not have the
+ *   listener. But that process, or a parent, has a connection open that was steered to the
+ *   listener before. This is a loop, which ends here.
  *
- * No other process has either, so nobody else's connections are left alone. A packet may be
- * sent later, by the kernel (a next hop that had no MAC address yet): then the process that
- * runs at the moment is another one, and what it has open means nothing. The router's next
- * connection shows the router.
+ * No other process has such files, so connections of other programs are steered. The kernel
+ * may send a packet later (if the next hop had no MAC address yet). Then another process is
+ * running, and its files do not count, because it does not have the sending socket. The
+ * router's next connection reveals the router.
  */
 #ifndef SHUNT_ROUTER_H
 #define SHUNT_ROUTER_H
 
 #include "deliver.h"
 
-/* Open files of a process that are looked at: at each connection, and at most. Listeners
- * are opened early. */
+/* How many open files of a process are examined: at each connection, and at most. Listeners
+ * are opened early, so they are among the first files. */
 #define FILES_FEW 256
 #define FILES_MOST 65536
 
-/* A connection that the listener has accepted may be held by the parent, or by the one
- * before that: programs that serve by the output of other programs. */
+/* A parent or grandparent may hold the connection that the listener has accepted: some
+ * programs serve a connection with the output of other programs. */
 #define ROUTER_PARENTS 3
 
 /* A sender's cgroup, and the listener that its connections are for. */
 struct sender {
-	__u64 listener; /* inode number of its socket: no other socket gets it */
+	__u64 listener; /* inode number of its socket, which no other socket gets */
 	__u64 cgroup;
 };
 
 struct sender_state {
-	__u32 tick;     /* of the first of these: */
-	__u32 flows;    /* connections for the listener */
-	__u32 router;   /* what runs there is the listener's router */
-	__u32 loops;    /* its connections came back to it */
+	__u32 tick;     /* when the count of flows began */
+	__u32 flows;    /* connections for the listener since then */
+	__u32 router;   /* the listener's router runs in this cgroup */
+	__u32 loops;    /* connections that came back to their sender */
 };
 
 struct shunt_senders_map {
@@ -53,7 +53,7 @@ struct shunt_senders_map {
 };
 MAP(shunt_senders);
 
-/* TCP connections of this host that were steered, and to which listener. */
+/* TCP connections of this host that were steered, with the inode number of their listener. */
 struct shunt_local_tcp_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -68,24 +68,24 @@ enum file_wanted {
 	FILE_ACCEPTED = 4, /* a connection that was steered to the listener before */
 };
 
-#define WALK_FILES 16 /* read at once */
+#define WALK_FILES 16 /* files that one step reads */
 
 /* A walk over the open files of a process. */
 struct file_walk {
-	const void *fd;        /* the kernel's array of them */
+	const void *fd;        /* the kernel's array of files */
 	const void *listener;
 	const void *sender;
 	const void *sockets;   /* f_op of all sockets */
 	__u64 inode;           /* of the listener */
-	__u32 wanted;          /* enum file_wanted: ends when all are found */
+	__u32 wanted;          /* enum file_wanted: the walk ends when all of these are found */
 	__u32 found;
 	struct shunt_flow flow;
 	__u32 pad;
 	const void *files[WALK_FILES];
 };
 
-/* One for each CPU. In a map, not on the stack: what a step of bpf_loop() writes to its
- * caller's stack the verifier of Linux 6.1 takes for what the first step writes. */
+/* One entry for each CPU. The walk is not on the stack: the verifier of Linux 6.1 takes the
+ * stack after the first step of bpf_loop() for the result of all steps. */
 struct shunt_walk_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -101,7 +101,8 @@ static __always_inline struct file_walk *walk_get(void)
 	return bpf_map_lookup_elem(&shunt_walk, &zero);
 }
 
-/* The flow of a socket, as its peer would send it; false if it is none of TCP or UDP. */
+/* Sets *ret to the flow of packets from the socket's peer. Returns false if the socket is
+ * neither IPv4 nor IPv6. */
 static __always_inline bool flow_of_socket(const struct sock_common *c, struct shunt_flow *ret)
 {
 	__builtin_memset(ret, 0, sizeof(*ret));
@@ -121,7 +122,7 @@ static __always_inline bool flow_of_socket(const struct sock_common *c, struct s
 	return true;
 }
 
-/* Is the file a connection that was steered to the listener? */
+/* Whether the file is a connection that was steered to the listener. */
 static __noinline bool is_accepted(const struct file *file)
 {
 	struct file_walk *w = walk_get();
@@ -163,7 +164,7 @@ static long files_step(__u32 i, void *data)
 	return (w->found & w->wanted) == w->wanted;
 }
 
-/* Has the process all of these files open? */
+/* Whether the process has all of the wanted files open, among the first 'most' ones. */
 static __noinline bool files_open(const struct task_struct *task, __u32 wanted, __u32 most)
 {
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
@@ -180,13 +181,13 @@ static __noinline bool files_open(const struct task_struct *task, __u32 wanted, 
 	return (w->found & wanted) == wanted;
 }
 
-/* Does the process that sends have the listener open? */
+/* Whether the sending process has the listener open. */
 static __always_inline bool has_listener(const struct task_struct *task, __u32 most)
 {
 	return files_open(task, FILE_LISTENER, most) && files_open(task, FILE_SENDER, FILES_MOST);
 }
 
-/* Does the process that sends, or one that made it, serve a connection of the listener? */
+/* Whether the sending process, or a parent, has a connection of the listener open. */
 static __always_inline bool has_accepted(const struct task_struct *task)
 {
 	int i;
@@ -201,8 +202,8 @@ static __always_inline bool has_accepted(const struct task_struct *task)
 	return false;
 }
 
-/* A look at all that a process has open takes long, if that is much: so not at each
- * connection of many. A loop is ended when it has doubled. */
+/* Whether the long examination is due. It takes long if a process has many open files, so it
+ * runs when the number of connections in a tick has doubled. A loop ends at that time. */
 static __always_inline bool is_due(struct sender_state *s)
 {
 	__u32 tick = now();
@@ -231,18 +232,18 @@ enum sent_by {
 	SENT_IN_LOOP,
 };
 
-/* The operator may have told who the router is: then that alone counts, but for loops. */
-static __always_inline bool is_told(const struct shunt_conf *conf)
+/* Whether the operator named the router. Then only that counts, except for loops. */
+static __always_inline bool is_router_named(const struct shunt_conf *conf)
 {
 	return conf->router_mark || conf->router_cgroup;
 }
 
-static __always_inline enum sent_by look_at_sender(struct sender_state *s, struct shunt_conf *conf)
+static __always_inline enum sent_by examine_sender(struct sender_state *s, struct shunt_conf *conf)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
 	bool due = is_due(s);
 
-	if (!is_told(conf)) {
+	if (!is_router_named(conf)) {
 		if (!s->router && has_listener(task, due ? FILES_MOST : FILES_FEW)) {
 			s->router = 1;
 			conf->run.routers = 1;
@@ -258,8 +259,8 @@ static __always_inline enum sent_by look_at_sender(struct sender_state *s, struc
 	return SENT_IN_LOOP;
 }
 
-/* Who has sent the first packet of a flow for the listener at that kernel address: enum
- * sent_by. Not static: its stack is not the caller's. */
+/* Tells who has sent the first packet of a flow for the listener at that kernel address:
+ * enum sent_by. Not static: so the function has its own stack. */
 __weak __attribute__((noinline)) int shunt_sent_by(struct __sk_buff *skb, const struct packet *pkt,
 						   __u64 address)
 {
@@ -284,7 +285,7 @@ __weak __attribute__((noinline)) int shunt_sent_by(struct __sk_buff *skb, const 
 	s = sender_get(&key);
 	if (!w->listener || !w->sender || !s)
 		return SENT_BY_OTHERS;
-	by = look_at_sender(s, conf);
+	by = examine_sender(s, conf);
 	if (by == SENT_BY_OTHERS && pkt->proto == IPPROTO_TCP) {
 		flow_of(pkt, &w->flow);
 		bpf_map_update_elem(&shunt_local_tcp, &w->flow, &w->inode, BPF_ANY);
@@ -292,7 +293,7 @@ __weak __attribute__((noinline)) int shunt_sent_by(struct __sk_buff *skb, const 
 	return by;
 }
 
-/* Of a later packet: is it known that the router runs in the sender's cgroup? */
+/* For a later packet: whether the router is known to run in the sender's cgroup. */
 static __always_inline bool sent_by_known(struct __sk_buff *skb, struct bpf_sock *listener,
 					  const struct shunt_conf *conf)
 {
@@ -300,7 +301,7 @@ static __always_inline bool sent_by_known(struct __sk_buff *skb, struct bpf_sock
 	const struct sender_state *s;
 	struct sender key;
 
-	if (!conf->run.routers || is_told(conf))
+	if (!conf->run.routers || is_router_named(conf))
 		return false;
 	key.listener = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
 	key.cgroup = bpf_skb_cgroup_id(skb);
