@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * NAT: at egress, what goes to a rule's destination is sent to its target; at
- * ingress, what comes back gets its old addresses. Flows are made by a rule
- * and from then on stand for themselves, whatever happens to the rules, until
- * the connection begins anew.
+ * NAT. At egress, packets for a rule's destination get the addresses of its target. At
+ * ingress, the target's replies get their old addresses back. A rule makes a flow for the
+ * first packet. Later packets of the flow need no rule, so changes of the rules do not
+ * touch the flow until its connection begins anew (I12).
  */
 #include "nat_errors.h"
 
 #define CLOCK_MONOTONIC 1
 
-/* Reads the packet into the draft. What still carries tags is the business of
- * the interface for its tag. */
+/* Reads the packet into the scratch area. A frame that still carries VLAN tags counts as
+ * malformed here: the programs on the tag's own interface translate it. */
 static __noinline enum parsed read_packet(struct __sk_buff *skb)
 {
 	struct scratch *scratch = scratch_get();
@@ -90,7 +90,7 @@ int shunt_nat_raw_in(struct __sk_buff *skb)
 	return nat_in(skb, 0);
 }
 
-/* Run once by load: sets up the timer. 0 or a negative errno. */
+/* Load runs this program once to set up the timer. Returns a negative errno on failure. */
 SEC("tc")
 int shunt_nat_init(struct __sk_buff *skb)
 {

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NAT: by which interface an answer comes in. The kernel, or a rule of nftables, may
- * ask whether the source of a packet is reached by the interface that the packet came
- * by (source validation). An answer has its old source again when they look, so the
- * answer has to be where the old source is as right, or as wrong, as the target was.
+ * NAT: the interface by which a reply comes in. The kernel or an nftables rule may check
+ * that the route to a packet's source leads out by the interface at which the packet came in
+ * (source validation). They look after NAT has put the old destination back as the
+ * source. So NAT moves the reply to the interface where that source passes the check
+ * exactly if the target would have passed the check where the reply came in.
  */
 #ifndef SHUNT_NAT_BACK_H
 #define SHUNT_NAT_BACK_H
 
 #include "nat_maps.h"
 
-#define RP_FILTER (8 - 1) /* IPV4_DEVCONF_RP_FILTER, from which the kernel counts on */
+#define RP_FILTER (8 - 1) /* IPV4_DEVCONF_RP_FILTER; the kernel numbers them from 1 */
 #define STRICT 1
 
-/* The interface that the target is reached by. A flow that has not asked for a route
- * goes to its own destination. */
+/* The interface by which the target is reached. A flow without a route of its own
+ * leaves by the interface that routing chose. */
 static __always_inline __u32 target_iface(const struct shunt_nat_flow *reply)
 {
 	return reply->oif ? reply->oif : reply->ifindex;
 }
 
-/* net.ipv4.conf.*.rp_filter where the packet is: the larger value holds. */
+/* Whether rp_filter is strict where the packet is: the larger of net.ipv4.conf.all's and the
+ * interface's value holds. */
 static __noinline bool is_strict(struct __sk_buff *skb)
 {
 	const struct sk_buff *k = (const void *)skb;
@@ -30,14 +32,16 @@ static __noinline bool is_strict(struct __sk_buff *skb)
 	return (all > own ? all : own) == STRICT;
 }
 
-/* Can an answer go to the interface that the target is reached by? */
+/* Whether the flow knows its link layer address on the target's interface, so that a reply
+ * can be moved there. */
 static __always_inline bool knows_target_mac(const struct shunt_nat_flow *reply)
 {
 	return !reply->raw && (reply->macs[0] | reply->macs[1] | reply->macs[2] | reply->macs[3] |
 			       reply->macs[4] | reply->macs[5]);
 }
 
-/* A packet leaves by the way to the target: its source is the link layer address there. */
+/* Called for a packet that leaves by the target's interface. Its source is this host's link
+ * layer address there. */
 static __always_inline void learn_target_mac(struct __sk_buff *skb, struct shunt_nat_flow *reply,
 					     __u32 l2)
 {
@@ -47,10 +51,10 @@ static __always_inline void learn_target_mac(struct __sk_buff *skb, struct shunt
 }
 
 /*
- * The kernel would not take the packet from the target by this interface: the packet is
- * none of the flow's answers and stays as it came, and the kernel drops the packet. The
- * kernel can't be left to judge an answer that has its old source: of a connected UDP
- * socket it takes what comes by any interface (udp_v4_early_demux()).
+ * Whether source validation would drop the packet, which claims to be from the target, at
+ * this interface. Such a packet is no reply of the flow. NAT leaves it unchanged, and the
+ * kernel drops it. NAT must decide this itself: after translation the kernel would deliver
+ * the packet to a connected UDP socket without source validation (udp_v4_early_demux()).
  */
 static __always_inline bool is_forged(struct __sk_buff *skb, const struct packet *pkt,
 				      const struct shunt_nat_flow *reply)
@@ -60,7 +64,7 @@ static __always_inline bool is_forged(struct __sk_buff *skb, const struct packet
 	if (skb->ifindex == expected || skb->ifindex == LOOPBACK)
 		return false;
 	if (expected == LOOPBACK)
-		return true; /* this host has the target */
+		return true; /* the target is on this host */
 	return pkt->family == AF_INET && is_strict(skb);
 }
 
@@ -72,9 +76,10 @@ static __always_inline int move_to_ingress(struct __sk_buff *skb, __u32 ifindex,
 }
 
 /*
- * An answer that came by the target's interface comes in by the one that the flow left
- * by, and the other way round: source validation, and sockets that are bound to an
- * interface, find what they expect. By a third interface an answer stays where it is.
+ * Moves a reply that came in by the target's interface to the interface that the flow's
+ * packets left by before NAT, and the other way round. So source validation, and sockets
+ * that are bound to an interface, find what they expect. A reply that came in by a third
+ * interface stays there.
  */
 static __always_inline int move_to_expected_iface(struct __sk_buff *skb,
 						  const struct shunt_nat_flow *reply, __u32 l2)

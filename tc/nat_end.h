@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT: when a flow ends, and how many flows a source has. */
+/* NAT: the end of flows, and the number of flows of each source. */
 #ifndef SHUNT_NAT_END_H
 #define SHUNT_NAT_END_H
 
@@ -35,7 +35,7 @@ static __always_inline enum shunt_nat_idle idle_of(const struct shunt_nat_flow *
 	return proto == IPPROTO_TCP ? NAT_TCP : NAT_UDP;
 }
 
-/* Removes both entries of a flow; false if another CPU is at it. */
+/* Removes both entries of a flow. Returns false if another CPU removes the flow. */
 static __noinline bool end_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig)
 {
 	struct shunt_nat_key reply_key = orig->other;
@@ -49,7 +49,8 @@ static __noinline bool end_flow(const struct shunt_nat_key *key, const struct sh
 	return true;
 }
 
-/* Ends a flow if it has been idle for long enough. */
+/* Ends a flow that has been idle for longer than its state allows. Returns whether the flow
+ * was removed. */
 static __noinline bool end_idle(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig)
 {
 	struct shunt_nat_key reply_key = orig->other;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT: ICMP errors, which quote the packet that they are about. */
+/* NAT: ICMP errors. The packet that an error quotes is translated with the error. */
 #ifndef SHUNT_NAT_ERRORS_H
 #define SHUNT_NAT_ERRORS_H
 
 #include "nat_packets.h"
 #include "quote.h"
 
-/* Puts an address in the place of another inside the quoted packet. The quoted
- * header of IPv4 sums up to nothing; the rest is data to ICMP's checksum. */
+/* Replaces an address inside the quoted packet. An IPv4 header and its checksum add up to
+ * zero, so ICMP's checksum stays right. In IPv6 the address is data to ICMP's checksum. */
 static __always_inline long put_quoted(struct __sk_buff *skb, __u8 family, __u32 base, __u32 at,
 				       __u32 check, const __u8 *old, const __u8 *new)
 {
@@ -20,8 +20,9 @@ static __always_inline long put_quoted(struct __sk_buff *skb, __u8 family, __u32
 	       bpf_skb_store_bytes(skb, at, new, 16, 0);
 }
 
-/* Someone on the way answers a packet that went out with an error; or this host
- * does, for a target that it has itself, and the error leaves. */
+/* Translates an error about a translated packet of the original direction. The error comes
+ * from a router or from the target; or this host sends the error, for a target of its own
+ * (leaves is true then). */
 static __noinline int error_about_original(struct __sk_buff *skb, const struct packet *pkt,
 					   __u32 l2, bool leaves)
 {
@@ -45,7 +46,7 @@ static __noinline int error_about_original(struct __sk_buff *skb, const struct p
 	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, reply->other.dport);
 	error |= put_quoted(skb, pkt->family, base, base + (v4 ? IPV4_DST : IPV6_DST), check,
 			    quote.dst, reply->other.dst);
-	/* else it is from a router before the target, and keeps its source and its place */
+	/* An error of a router on the way keeps its source and its interface. */
 	from_target = same_address(pkt->src, quote.dst);
 	if (from_target)
 		error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_SRC : IPV6_SRC),
@@ -55,7 +56,7 @@ static __noinline int error_about_original(struct __sk_buff *skb, const struct p
 	return leaves || !from_target ? NEXT : move_to_expected_iface(skb, reply, l2);
 }
 
-/* This host answers a packet that came back with an error. */
+/* Translates an error that this host sends about a reply. */
 static __noinline int error_about_reply(struct __sk_buff *skb, const struct packet *pkt, __u32 l2)
 {
 	struct packet quote = {};

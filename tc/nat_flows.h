@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NAT: which flow a packet belongs to. Flows stand in a queue, and while there
- * are some a timer looks at the next few ten times a second, and ends those that
- * have been idle for long enough. (A timer for each flow takes memory that the
- * kernel does not always have at hand.)
+ * NAT: how flows are made, found, checked again and ended. All flows stand in one queue.
+ * While there are flows, a timer examines a part of the queue ten times a second and ends
+ * flows that have been idle for too long. (With a timer for each flow, the kernel would
+ * need memory at moments when it may have none.)
  */
 #ifndef SHUNT_NAT_FLOWS_H
 #define SHUNT_NAT_FLOWS_H
@@ -13,9 +13,9 @@
 
 #define EEXIST (-17)
 #define SWEEP_NS (SECOND / 10)
-#define SWEEP_MAX 2048 /* flows at a time */
+#define SWEEP_MAX 2048 /* flows that one run of the timer examines */
 #define PORT_TRIES 16
-#define PORT_FIRST 32768 /* of another source port */
+#define PORT_FIRST 32768 /* replacement source ports begin here */
 #define PORT_MASK 0x7fff
 
 /* --- flows ------------------------------------------------------------------ */
@@ -32,7 +32,7 @@ static __always_inline void key_of(struct shunt_nat_key *key, const struct packe
 	key->pad = 0;
 }
 
-/* The key of an answer to pkt. */
+/* The key that a reply to pkt has. */
 static __always_inline void reply_key_of(struct shunt_nat_key *key, const struct packet *pkt,
 					 __u8 direction)
 {
@@ -46,7 +46,7 @@ static __always_inline void reply_key_of(struct shunt_nat_key *key, const struct
 	key->pad = 0;
 }
 
-/* Looks at the flow whose turn it is. */
+/* Takes one flow from the queue, and ends the flow or puts it back. */
 static long sweep_one(__u32 i, void *data)
 {
 	struct shunt_nat_sweep *sweep = *(struct shunt_nat_sweep **)data;
@@ -69,7 +69,8 @@ static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 	(void)map;
 	(void)key;
 	bpf_loop(n < SWEEP_MAX ? n : SWEEP_MAX, sweep_one, &sweep, 0);
-	/* A flow made after the second look starts the timer itself. */
+	/* sweep->flows is read twice. A flow that is made after the second time finds running
+	 * unset, and starts the timer itself. */
 	if (!sweep->flows && __sync_lock_test_and_set(&sweep->running, 0) && !sweep->flows)
 		return 0;
 	sweep->running = 1;
@@ -77,7 +78,7 @@ static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 	return 0;
 }
 
-/* Puts a flow in the queue; false if there is no room. */
+/* Puts a new flow in the queue. Returns false if the queue is full. */
 static __noinline bool enqueue(const struct shunt_nat_key *key, __u16 id)
 {
 	struct shunt_nat_sweep *sweep = sweep_get();
@@ -135,8 +136,8 @@ static __noinline bool udp_socket_has(struct __sk_buff *skb, struct bpf_sock_tup
 	return has;
 }
 
-/* Has a socket of this host a connection of its own to that source, from that
- * destination? */
+/* Whether a socket of this host has a connection whose packets come in with these
+ * addresses and ports. */
 static __noinline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_key *to)
 {
 	struct bpf_sock_tuple t = {};
@@ -155,8 +156,9 @@ static __noinline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_
 	return to->proto == IPPROTO_TCP ? tcp_socket_has(skb, &t, to) : udp_socket_has(skb, &t, to);
 }
 
-/* Would the flow's packets be taken for those of a socket of this host: the
- * answers; or, if they are forwarded, what goes to a target on this host? */
+/* Whether a socket of this host already uses the flow's addresses and ports behind NAT. The
+ * socket would get the flow's replies; or, for a forwarded flow to a target on this
+ * host, the flow's packets. */
 static __always_inline bool reply_tuple_in_use(struct __sk_buff *skb,
 					       const struct shunt_nat_key *reply_key, bool forwarded)
 {
@@ -189,8 +191,9 @@ static long try_port(__u32 i, void *data)
 	if (i || s->error == EEXIST)
 		d->reply_key.dport = PORT_FIRST + (bpf_get_prandom_u32() & PORT_MASK);
 	s->error = EEXIST;
-	/* A socket tells for TCP that goes straight; UDP is cheaper as a flow
-	 * than asked for with each packet. */
+	/* An untranslated TCP connection of a local socket needs no flow: the socket look-up
+	 * finds it. Untranslated UDP gets a flow, which is cheaper than a socket look-up for
+	 * each packet. */
 	if (!(d->disposition == DISP_TRACK && d->reply_key.proto == IPPROTO_UDP) &&
 	    reply_tuple_in_use(s->skb, &d->reply_key, s->forwarded))
 		return 0;
@@ -200,8 +203,8 @@ static long try_port(__u32 i, void *data)
 	return 1;
 }
 
-/* The answers to a flow come from the target, which keeps some bits of the
- * old destination. */
+/* Fills in the key of the flow's replies. They come from the target; its address has the
+ * first t->keep bits of t->to and the rest of the old destination. */
 static __always_inline void fill_reply_key(struct shunt_nat_key *reply_key,
 					   const struct shunt_nat_key *key,
 					   const struct shunt_nat_target *t)
@@ -224,7 +227,7 @@ static __always_inline void fill_reply_key(struct shunt_nat_key *reply_key,
 	reply_key->pad = 0;
 }
 
-/* The flow's packets leave by this interface before NAT. */
+/* Notes the interface by which the flow's packets leave before NAT. */
 static __always_inline void set_orig_iface(struct __sk_buff *skb, struct shunt_nat_flow *flow,
 					   bool raw)
 {
@@ -234,7 +237,8 @@ static __always_inline void set_orig_iface(struct __sk_buff *skb, struct shunt_n
 		bpf_skb_load_bytes(skb, 6, flow->orig_mac, 6);
 }
 
-/* The way to the old destination is another one now, and so may be the target's. */
+/* The route to the old destination leads to another interface now. The route to the target
+ * may have changed too, so it is looked up again. */
 static __noinline void update_orig_iface(struct __sk_buff *skb, struct shunt_nat_flow *orig, bool raw)
 {
 	struct shunt_nat_flow *reply = flow_get(&orig->other);
@@ -278,9 +282,8 @@ static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_
 }
 
 /*
- * Makes the two entries of a flow from key to the draft's target, with another
- * source port if its own is taken, or if its fate says so. NULL if there is no
- * room.
+ * Makes the two entries of a flow from key to d->target. The flow gets another source port
+ * if its own is in use, or for DISP_CHANGE_PORT. Returns NULL if there is no room.
  */
 static __noinline struct shunt_nat_flow *
 make_flow(struct __sk_buff *skb, const struct shunt_nat_key *key, struct scratch *d, bool raw)
@@ -305,7 +308,7 @@ make_flow(struct __sk_buff *skb, const struct shunt_nat_key *key, struct scratch
 		return count_refused(disposition, index);
 	flow->other = d->reply_key;
 	if (disposition == DISP_CHANGE_PORT)
-		flow->route_ns = ~0ULL; /* as it is */
+		flow->route_ns = ~0ULL; /* never looked up: only the port changes */
 	if (bpf_map_update_elem(&shunt_nat_flows, key, flow, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&shunt_nat_flows, &d->reply_key);
 		orig = flow_get(key); /* another CPU was faster */
@@ -331,7 +334,7 @@ make_flow(struct __sk_buff *skb, const struct shunt_nat_key *key, struct scratch
 	return orig;
 }
 
-/* The flow that the answers to a packet would be taken for. */
+/* The entry that replies to a packet would find. */
 static __always_inline struct shunt_nat_flow *reply_flow_of(const struct packet *pkt)
 {
 	struct shunt_nat_key reply_key;
@@ -340,7 +343,7 @@ static __always_inline struct shunt_nat_flow *reply_flow_of(const struct packet 
 	return flow_get(&reply_key);
 }
 
-/* Is it the port of a rule, or of a target? */
+/* Whether a rule or a target has the port. */
 static __always_inline bool port_is_of_rules(__u8 proto, __u32 port)
 {
 	__u32 which = proto == IPPROTO_UDP;
@@ -363,7 +366,7 @@ static __always_inline bool find_target(const struct packet *pkt, struct scratch
 	return s.found;
 }
 
-/* Finds a packet's fate, which goes into the draft with the target. */
+/* Decides what happens to a packet without a flow. d->target is filled in too. */
 static __noinline enum disposition find_disposition(const struct packet *pkt, struct scratch *d)
 {
 	const struct shunt_nat *nat = nat_get();
@@ -387,7 +390,7 @@ static __noinline enum disposition find_disposition(const struct packet *pkt, st
 	return d->disposition;
 }
 
-/* Would the rules make the same flow of the packet? */
+/* Whether the rules in force would give the packet the same target. */
 static __always_inline bool same_target(const struct shunt_nat_key *key, const struct packet *pkt,
 					const struct shunt_nat_flow *orig, struct scratch *d)
 {
@@ -399,9 +402,9 @@ static __always_inline bool same_target(const struct shunt_nat_key *key, const s
 }
 
 /*
- * A known flow's request for a connection: the last one may have ended. If it
- * has, or if nobody has answered, the rules are asked again; false if they say
- * something else now, and the flow is removed.
+ * A SYN with the addresses and ports of a known flow. If the flow's connection has ended, or
+ * nobody has ever replied, the rules are looked up again. If they give another target now,
+ * the flow is removed, and the function returns false.
  */
 static __noinline bool recheck_on_syn(const struct shunt_nat_key *key, const struct packet *pkt,
 				      struct shunt_nat_flow *orig)
@@ -426,8 +429,8 @@ static __noinline bool recheck_on_syn(const struct shunt_nat_key *key, const str
 	return true;
 }
 
-/* UDP that goes straight to a target is in nobody's way: when the rules have
- * changed they are asked again. False as with recheck_on_syn(). */
+/* Looks up the rules again for an untranslated UDP flow when they have changed. If they give
+ * another target now, the flow is removed, and the function returns false. */
 static __noinline bool recheck_untranslated(const struct shunt_nat_key *key,
 					    const struct packet *pkt, struct shunt_nat_flow *orig)
 {

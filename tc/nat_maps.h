@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT: what the programs know, rules and flows. */
+/* NAT: the maps. */
 #ifndef SHUNT_NAT_MAPS_H
 #define SHUNT_NAT_MAPS_H
 
 #include "packet.h"
 
 #define NEXT (-1) /* TC_ACT_UNSPEC, TCX_NEXT: other programs go on */
-#define DROP 2	  /* TC_ACT_SHOT */
+#define DROP 2    /* TC_ACT_SHOT */
 
 #define LOOPBACK 1 /* ifindex */
 #define SECOND 1000000000ULL
@@ -65,7 +65,7 @@ struct shunt_nat_ports_map {
 };
 MAP(shunt_nat_ports);
 
-/* load sets the size */
+/* Load sets the size. */
 struct shunt_nat_flows_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2);
@@ -75,8 +75,9 @@ struct shunt_nat_flows_map {
 };
 MAP(shunt_nat_flows);
 
-/* Datagrams of flows whose first fragment has come, by their addresses and
- * identification in the place of ports; later ones carry no ports. */
+/* Fragmented datagrams of flows: later fragments carry no ports. The key has the addresses,
+ * and the identification in the place of the ports. The value is the key of the flow, which
+ * the first fragment has shown. */
 struct shunt_nat_fragments_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -85,8 +86,8 @@ struct shunt_nat_fragments_map {
 };
 MAP(shunt_nat_fragments);
 
-/* How many fragments of a datagram have come before the first one, by the same
- * key: most are of none that NAT is for. */
+/* The number of fragments that came before their datagram's first fragment, by the same key.
+ * Most of these datagrams are none of NAT's. */
 struct shunt_nat_out_of_order_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -97,12 +98,12 @@ MAP(shunt_nat_out_of_order);
 
 struct shunt_nat_expiry_entry {
 	struct shunt_nat_key key;
-	__u16 id; /* the flow's; another one has taken its place if they differ */
+	__u16 id; /* the flow's id; if they differ, the flow has been replaced by another */
 	__u16 pad;
 };
 
-/* the entries out of all flows, in the order in which to look whether they have
- * ended; load sets the size */
+/* The original entries of all flows, in the order in which they are examined for expiry. Load
+ * sets the size. */
 struct shunt_nat_queue_map {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1);
@@ -114,7 +115,7 @@ struct shunt_nat_sweep {
 	struct bpf_timer timer;
 	__u32 running;
 	__u32 flows; /* in the queue */
-	__u32 seed;  /* of the hash of sources */
+	__u32 seed;  /* of the hash of sources, random */
 };
 
 struct shunt_nat_sweep_map {
@@ -125,7 +126,8 @@ struct shunt_nat_sweep_map {
 };
 MAP(shunt_nat_sweep);
 
-/* How many flows the sources have whose hash that is. */
+/* The number of flows of each source. The index is a hash of the source, so some sources share
+ * a number. */
 #define SHUNT_NAT_SOURCES 16384
 
 struct shunt_nat_sources_map {
@@ -136,23 +138,23 @@ struct shunt_nat_sources_map {
 };
 MAP(shunt_nat_sources);
 
-/* What is to become of a packet that no flow is known for. */
+/* What happens to a packet without a flow. */
 enum disposition {
-	DISP_IGNORE,	  /* nothing */
-	DISP_TRANSLATE,	  /* it goes to a rule's target */
-	DISP_TRACK,	  /* it goes to a target by itself: that is kept in mind */
-	DISP_CHANGE_PORT, /* likewise, but a flow has the same two ends */
+	DISP_IGNORE,      /* it passes */
+	DISP_TRANSLATE,   /* it gets a flow to a rule's target */
+	DISP_TRACK,       /* its own destination is a target: it gets an untranslated flow */
+	DISP_CHANGE_PORT, /* likewise, but a flow uses its port: it gets another source port */
 };
 
-/* What is too much for the stack, or for the verifier. */
+/* Per CPU: data that is too large for the stack, or that the verifier can't follow. */
 struct scratch {
-	struct packet pkt;		/* the verifier forgets how it was read */
-	struct shunt_nat_flow flow;	/* that is being made */
-	struct shunt_nat_key reply_key; /* of its entry for what comes back */
+	struct packet pkt;              /* here the verifier need not track its values */
+	struct shunt_nat_flow flow;     /* the flow that is being made */
+	struct shunt_nat_key reply_key; /* of that flow's reply entry */
 	struct shunt_nat_target target;
 	enum disposition disposition;
-	__u32 generation;	       /* of the rules, when they were asked */
-	struct shunt_nat_key datagram; /* of the datagram of a first fragment */
+	__u32 generation;              /* of the rules, at the look-up */
+	struct shunt_nat_key datagram; /* of the fragment's datagram */
 };
 
 struct shunt_nat_scratch_map {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT: TCP and UDP packets out and back, and fragments of datagrams. */
+/* NAT: translation of TCP and UDP packets in both directions, and of fragments. */
 #ifndef SHUNT_NAT_PACKETS_H
 #define SHUNT_NAT_PACKETS_H
 
@@ -51,7 +51,7 @@ static __always_inline bool is_request(const struct packet *pkt)
 	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* Does a known flow still hold for the packet? Else it is removed. */
+/* Whether a known flow still applies to the packet. If not, the flow has been removed. */
 static __always_inline bool flow_still_holds(const struct shunt_nat_key *key,
 					     const struct packet *pkt, struct shunt_nat_flow *orig)
 {
@@ -60,7 +60,8 @@ static __always_inline bool flow_still_holds(const struct shunt_nat_key *key,
 	return orig->forward_action != NAT_UNTRANSLATED || recheck_untranslated(key, pkt, orig);
 }
 
-/* This flow's datagram has more fragments; some may have been left alone. */
+/* Remembers which flow the further fragments of a datagram belong to. Fragments that came too
+ * early have passed untranslated, and are counted now. */
 static __noinline void remember_datagram(const struct shunt_nat_key *key)
 {
 	struct scratch *scratch = scratch_get();
@@ -76,7 +77,7 @@ static __noinline void remember_datagram(const struct shunt_nat_key *key)
 	bpf_map_delete_elem(&shunt_nat_out_of_order, &scratch->datagram);
 }
 
-/* A fragment of a datagram whose first one is not known to be a flow's. */
+/* Counts a fragment whose datagram's first fragment has not been seen. */
 static __always_inline void count_out_of_order(const struct shunt_nat_key *datagram)
 {
 	__u64 one = 1, *out_of_order = bpf_map_lookup_elem(&shunt_nat_out_of_order, datagram);
@@ -87,9 +88,9 @@ static __always_inline void count_out_of_order(const struct shunt_nat_key *datag
 		bpf_map_update_elem(&shunt_nat_out_of_order, datagram, &one, BPF_ANY);
 }
 
-/* What a target on this host answers to a packet that was forwarded leaves by
- * another interface than lo, and never comes in again. What came in is
- * translated already. */
+/* Translates the reply of a target on this host to a forwarded packet. The reply leaves by
+ * a real interface and passes no ingress hook. Replies that came in by an interface have been
+ * translated there. Returns whether the packet was one; *ret is its verdict then. */
 static __noinline bool reply_at_egress(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 				       bool first, int *ret)
 {
@@ -107,7 +108,7 @@ static __noinline bool reply_at_egress(struct __sk_buff *skb, const struct packe
 	return true;
 }
 
-/* first: it is a first fragment, of the draft's piece */
+/* With first, the packet is the first fragment of scratch->datagram. */
 static __noinline int translate_original(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 					 bool first)
 {
@@ -119,7 +120,7 @@ static __noinline int translate_original(struct __sk_buff *skb, const struct pac
 	if (skb->tc_index == NAT_DONE) {
 		skb->tc_index = 0;
 		reply = reply_flow_of(pkt);
-		if (reply) { /* we rewrote it a moment ago */
+		if (reply) { /* translated already, then redirected */
 			learn_target_mac(skb, reply, l2);
 			return NEXT;
 		}
@@ -132,8 +133,9 @@ static __noinline int translate_original(struct __sk_buff *skb, const struct pac
 	    port_is_of_rules(pkt->proto, pkt->sport) && reply_at_egress(skb, pkt, l2, first, &ret))
 		return ret;
 	if (!orig) {
-		/* A connection that was there before the rule is left alone. If it is
-		 * forwarded straight to a target, it keeps its port. */
+		/* A connection that was there before the rule is left alone. A forwarded one
+		 * whose own destination is a target gets an untranslated flow, so that no other
+		 * flow takes its port. */
 		bool later = pkt->proto == IPPROTO_TCP && !is_request(pkt);
 
 		if (later && (!skb->ingress_ifindex || pkt->tcp_flags & TCP_RST))
@@ -182,8 +184,8 @@ static __noinline int translate_reply(struct __sk_buff *skb, const struct packet
 
 /* --- fragments --------------------------------------------------------------------- */
 
-/* One of a datagram's fragments: the first one has the ports and is a packet like
- * others, the rest go the same way. */
+/* Translates a fragment. The first one carries the ports and is translated like a whole packet.
+ * The others belong to the flow that the first one has shown. */
 static __noinline int translate_fragment(struct __sk_buff *skb, struct packet *pkt, __u32 l2,
 					 __u8 direction)
 {

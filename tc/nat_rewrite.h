@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT: changing addresses and ports, and with them the checksums. */
+/* NAT: replaces addresses and ports, and corrects the checksums. */
 #ifndef SHUNT_NAT_REWRITE_H
 #define SHUNT_NAT_REWRITE_H
 
@@ -13,19 +13,21 @@ static __always_inline __u32 check_of(const struct packet *pkt)
 	return pkt->at + (pkt->proto == IPPROTO_TCP ? TCP_CHECK : UDP_CHECK);
 }
 
-/* Of UDP no checksum stays none, and none comes out as one. */
+/* A UDP packet without a checksum stays without. A UDP checksum that comes out as 0 is
+ * written as 0xffff, because 0 means none. */
 static __always_inline __u64 check_flags(const struct packet *pkt)
 {
 	return pkt->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 }
 
 /*
- * Puts an address in the place of another; at and check are where the address
- * and the checksum over it are, from the start of the data.
+ * Replaces an address. at and check are the offsets of the address and of the checksum that
+ * covers it, from the start of the data; check is 0 if there is none.
  *
- * If the device summed the whole packet, that sum has to stay right: IPv4's
- * header sums up to nothing, but IPv6's changes as a whole, which the store
- * sees to, since the checksum's correction is taken for one of both.
+ * If the device has computed a sum over the whole packet (CHECKSUM_COMPLETE), that sum has to
+ * stay right too. bpf_l4_csum_replace() adds the change of the checksum at check. The address
+ * itself changes nothing in IPv4, because the header's checksum makes up for the address. In
+ * IPv6 nothing does, so BPF_F_RECOMPUTE_CSUM adds the change of the address.
  */
 static __always_inline long put_address(struct __sk_buff *skb, __u8 family, __u32 l2, __u32 at,
 					__u32 check, __u64 flags, const __u8 *old, const __u8 *new)

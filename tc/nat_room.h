@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NAT: who gives way when the table of flows is full. A flow that nobody has answered
- * makes room for a new one, if its source has as many flows as the newcomer's, or more;
- * an answered flow does so if its source has over twice as many. So whoever fills the
- * table gives way to others, and others never to them. Sources share counters by chance
- * (a secret hash); of IPv6 a source is the first 64 bits, and on this host it is a user.
+ * NAT: which flow is evicted when the table of flows is full. A flow without a reply is
+ * evicted for a new flow if its source has at least as many flows as the new flow's source.
+ * A flow with replies is evicted only if its source has more than twice as many. So a source
+ * that fills the table loses its own flows to others, and never takes theirs. Flows are
+ * counted by a secret hash of the source, so two sources may share a counter by chance.
+ * For IPv6 a source is the first 64 bits of the address; for flows of this host it is the
+ * address and the user.
  */
 #ifndef SHUNT_NAT_ROOM_H
 #define SHUNT_NAT_ROOM_H
 
 #include "nat_end.h"
 
-#define ROOM_TRIES 16  /* flows looked at for a new one */
-#define ROOM_SPARE 16  /* for packets of other CPUs at the same moment */
-#define ROOM_LARGE 256 /* flows: smaller tables spare nothing */
+#define ROOM_TRIES 16  /* flows that are examined for eviction */
+#define ROOM_SPARE 16  /* kept free for other CPUs at the same moment */
+#define ROOM_LARGE 256 /* flows: smaller tables keep nothing free */
 
 static __always_inline __u32 mix(__u32 hash, __u32 word)
 {
@@ -21,7 +23,7 @@ static __always_inline __u32 mix(__u32 hash, __u32 word)
 	return hash ^ hash >> 15;
 }
 
-/* Which counter is the source's? */
+/* The index of the source's counter in shunt_nat_sources. */
 static __noinline __u32 source_of(struct __sk_buff *skb, const struct shunt_nat_key *key)
 {
 	const struct shunt_nat_sweep *sweep = sweep_get();
@@ -33,8 +35,8 @@ static __noinline __u32 source_of(struct __sk_buff *skb, const struct shunt_nat_
 	return mix(hash, key->family) % SHUNT_NAT_SOURCES;
 }
 
-/* Puts a flow in the queue again. If others have taken the place, the flow ends: nobody
- * would look at it any more. */
+/* Puts a flow back in the queue. If the queue has become full, the flow is ended, because
+ * nothing would ever examine it again. */
 static __noinline bool requeue(const struct shunt_nat_expiry_entry *entry,
 			       const struct shunt_nat_flow *orig)
 {
@@ -44,7 +46,8 @@ static __noinline bool requeue(const struct shunt_nat_expiry_entry *entry,
 	return false;
 }
 
-/* NAT's flows come first: what goes straight to targets gets half of the room. */
+/* Whether there is room for an untranslated flow. They get half of the table at most, because
+ * NAT's own flows come first. */
 static __always_inline bool has_room_untranslated(const struct shunt_nat *nat)
 {
 	const struct shunt_nat_sweep *sweep = sweep_get();
@@ -53,11 +56,11 @@ static __always_inline bool has_room_untranslated(const struct shunt_nat *nat)
 }
 
 struct eviction {
-	__s32 flows; /* that the newcomer's source has */
+	__s32 flows; /* of the new flow's source */
 	__u32 done;
 };
 
-/* May this flow be ended for a newcomer whose source has so many flows? */
+/* Whether this flow may be evicted for a new flow whose source has that number of flows. */
 static __always_inline bool gives_way(const struct shunt_nat_flow *orig, __s32 flows)
 {
 	const struct shunt_nat_flow *reply = flow_get(&orig->other);
@@ -95,7 +98,7 @@ static long evict_one(__u32 i, void *data)
 	return 1;
 }
 
-/* Sees to room for one flow more; false if nobody gives way. */
+/* Makes room for one flow more. Returns false if no flow could be evicted. */
 static __noinline bool make_room(__u32 source)
 {
 	const struct shunt_nat_sweep *sweep = sweep_get();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NAT: the way to the target. Routing took place before egress, for the old
- * destination: it is looked up again. A packet that is redirected comes through
- * egress a second time, told by its tc_index.
+ * NAT: the route to the target. The kernel has routed the packet for its old destination
+ * before egress, so the route is looked up again here. A redirected packet passes egress a
+ * second time, and is recognised by its tc_index.
  */
 #ifndef SHUNT_NAT_ROUTE_H
 #define SHUNT_NAT_ROUTE_H
@@ -10,7 +10,7 @@
 #include "nat_flows.h"
 
 #define ROUTE_NS SECOND
-#define NAT_DONE 0x5348 /* in tc_index: rewritten */
+#define NAT_DONE 0x5348 /* tc_index of a translated packet */
 
 static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_flow *orig)
 {
@@ -20,7 +20,7 @@ static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_fl
 		.l4_protocol = reply_key->proto,
 		.sport = bpf_htons(reply_key->dport),
 		.dport = bpf_htons(reply_key->sport),
-		.ifindex = LOOPBACK, /* what this host sends */
+		.ifindex = LOOPBACK, /* as for packets that this host sends */
 	};
 	long result;
 	__u8 mac[6];
@@ -47,7 +47,7 @@ static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_fl
 	}
 	orig->oif = fib.ifindex;
 	if (orig->raw && fib.ifindex == skb->ifindex)
-		return NAT_PASS; /* nothing there depends on the next hop */
+		return NAT_PASS; /* no link layer address depends on the next hop */
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return NAT_NEIGHBOR;
 	__builtin_memcpy(orig->macs, fib.dmac, 6);
@@ -70,8 +70,8 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 		return DROP;
 	if (orig->forward_action == NAT_LOCAL)
 		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
-	/* With the next hop told, the kernel would send what has to wait for
-	 * its address by the old route. */
+	/* No next hop is given. With one, the kernel would send packets that have to wait for
+	 * its link layer address by the old route. */
 	if (orig->forward_action == NAT_NEIGHBOR || !fresh)
 		return bpf_redirect_neigh(orig->oif, NULL, 0, 0);
 	if (bpf_skb_store_bytes(skb, 0, orig->macs, 12, 0))
@@ -79,7 +79,7 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 	return orig->oif == skb->ifindex ? NEXT : bpf_redirect(orig->oif, 0);
 }
 
-/* Answers are expected by the way that the packets go: see nat_back.h. */
+/* Replies are expected by the interface that the flow's packets leave by: see nat_back.h. */
 static __always_inline void set_reply_iface(const struct shunt_nat_flow *orig)
 {
 	struct shunt_nat_flow *reply = flow_get(&orig->other);
@@ -88,8 +88,8 @@ static __always_inline void set_reply_iface(const struct shunt_nat_flow *orig)
 		reply->oif = orig->oif;
 }
 
-/* Once a second the kernel sends a packet itself: so it keeps asking whether
- * the neighbour is alive. */
+/* Sends a translated packet towards the target. Once a second, when the route is looked up, the
+ * kernel sends the packet itself, so that it keeps checking that the neighbour is alive. */
 static __noinline int forward(struct __sk_buff *skb, struct shunt_nat_flow *orig, __u32 l2)
 {
 	bool fresh = orig->last_packet_ns < orig->route_ns;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT: which rule a packet's destination has. */
+/* NAT: the search for the rule of a packet's destination. */
 #ifndef SHUNT_NAT_SEARCH_H
 #define SHUNT_NAT_SEARCH_H
 
@@ -9,11 +9,11 @@ struct search {
 	const struct packet *pkt;
 	struct shunt_nat_match key;
 	struct scratch *scratch;
-	__u32 shapes; /* index in shunt_nat_shapes */
+	__u32 shapes; /* index into shunt_nat_shapes */
 	__u32 found;
 };
 
-/* The first len bits of addr. */
+/* Copies the first len bits of addr; the other bits become 0. */
 static __always_inline void first_bits(__u8 *to, const __u8 *addr, __u32 len)
 {
 	const __u32 *from = (const __u32 *)addr;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NAT: how far the two ends of a TCP connection are. A flow ends soon after a FIN or a
- * RST, so somebody who does not see the connection must not be able to forge one: a FIN
- * or RST counts only if its sequence number is the next one, as the packets this way or
- * the acknowledgments of the other way say. The packet itself goes on in any case; its
- * receiver has a judgment of its own (RFC 5961).
+ * NAT: the progress of TCP connections. A flow ends soon after a FIN or a RST, so a sender
+ * that does not see the connection must not be able to forge one. A FIN or RST counts only if
+ * its sequence number is the next one, according to the packets in its own direction or to
+ * the acknowledgments in the other. The packet itself is forwarded in any case; its receiver
+ * decides for itself (RFC 5961).
  */
 #ifndef SHUNT_NAT_TCP_H
 #define SHUNT_NAT_TCP_H
@@ -12,8 +12,8 @@
 #include "nat_maps.h"
 
 #define TCP_FIN 0x01
-#define TCP_NEAR (1U << 24) /* bytes: other numbers are none of this connection's */
-#define TCP_GAP (1U << 20)  /* bytes that a FIN may be ahead of what was seen */
+#define TCP_NEAR (1U << 24) /* bytes: numbers farther off are not of this connection */
+#define TCP_GAP (1U << 20)  /* bytes that a FIN may be ahead of the last packet */
 
 static __always_inline __u32 seq_of(const struct packet *pkt)
 {
@@ -25,7 +25,7 @@ static __always_inline __u32 ack_of(const struct packet *pkt)
 	return bpf_ntohl(*(const __be32 *)(pkt->tcp_seqs + 4));
 }
 
-/* The number that follows the packet. */
+/* The sequence number behind the packet. */
 static __always_inline __u32 end_of(const struct packet *pkt)
 {
 	return seq_of(pkt) + pkt->tcp_bytes + !!(pkt->tcp_flags & TCP_SYN) +
@@ -37,7 +37,7 @@ static __always_inline bool is_near(__u32 a, __u32 b)
 	return a - b + TCP_NEAR < 2 * TCP_NEAR;
 }
 
-/* Does the packet fit what came this way before? */
+/* Whether the packet's numbers are near those seen before in this direction. */
 static __always_inline bool tcp_in_window(const struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	if (!is_near(seq_of(pkt), flow->seq_end))
@@ -65,7 +65,7 @@ static __always_inline void tcp_advance(struct shunt_nat_flow *flow, const struc
 		flow->tcp_flags |= pkt->tcp_flags;
 }
 
-/* Is the packet the next one, as both ways know them? */
+/* Whether the packet has the next sequence number, according to either direction. */
 static __always_inline bool tcp_is_next(const struct shunt_nat_flow *flow,
 					const struct shunt_nat_flow *other, const struct packet *pkt)
 {
@@ -75,13 +75,13 @@ static __always_inline bool tcp_is_next(const struct shunt_nat_flow *flow,
 		return true;
 	if (other->tcp_flags & TCP_ACK && seq == other->ack)
 		return true;
-	/* a refusal: nothing has come this way */
+	/* The refusal of a connection: its first packet in this direction. */
 	return !flow->tcp_flags && other->tcp_flags & TCP_SYN && pkt->tcp_flags & TCP_ACK &&
 	       ack_of(pkt) == other->seq_end;
 }
 
-/* A FIN behind packets that were lost is remembered until the other end has
- * acknowledged exactly the FIN. */
+/* Remembers a FIN that comes behind lost packets. It counts once the other end has acknowledged
+ * exactly the number behind it. */
 static __always_inline void remember_early_fin(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	if (pkt->tcp_flags & TCP_FIN && seq_of(pkt) - flow->seq_end < TCP_GAP &&
@@ -89,14 +89,14 @@ static __always_inline void remember_early_fin(struct shunt_nat_flow *flow, cons
 		flow->fin = end_of(pkt);
 }
 
-/* A SYN changes nothing until its answer comes: it may be forged, too. */
+/* A SYN changes nothing before its SYN-ACK has come, because the SYN may be forged too. */
 static __always_inline void tcp_track_syn(struct shunt_nat_flow *flow, struct shunt_nat_flow *other,
 					  const struct packet *pkt)
 {
 	bool answer = pkt->tcp_flags & TCP_ACK && ack_of(pkt) == other->syn;
 
 	if (answer && flow->syn == end_of(pkt))
-		return; /* sent again */
+		return; /* a retransmission */
 	if (!flow->tcp_flags || answer)
 		tcp_begin(flow, pkt);
 	if (answer && other->seq_end != other->syn) {
@@ -107,7 +107,7 @@ static __always_inline void tcp_track_syn(struct shunt_nat_flow *flow, struct sh
 		flow->syn = end_of(pkt);
 }
 
-/* A packet with SYN, FIN or RST: does it change what is known of the connection? */
+/* Updates the flow for a packet with SYN, FIN or RST. Returns false if the packet was ignored. */
 static __noinline bool tcp_track_flags(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	struct shunt_nat_flow *other = flow_get(&flow->other);
@@ -126,7 +126,7 @@ static __noinline bool tcp_track_flags(struct shunt_nat_flow *flow, const struct
 	return true;
 }
 
-/* What a packet of a flow says about the connection; false: nothing, it may be forged. */
+/* Updates the flow's TCP state. Returns false for a packet that may be forged and was ignored. */
 static __always_inline bool tcp_track(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	if (pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
@@ -149,7 +149,7 @@ static __always_inline bool has_closed(const struct shunt_nat_flow *flow,
 	       (flow->fin && other->tcp_flags & TCP_ACK && other->ack == flow->fin);
 }
 
-/* A reset that was the last word ended the connection. */
+/* Whether a RST ended the connection: no packet came after it. After a forged RST, others do. */
 static __always_inline bool was_reset(const struct shunt_nat_flow *orig,
 				      const struct shunt_nat_flow *reply)
 {

@@ -2,22 +2,21 @@
 /* shunt nat: rules that send packets to another address and port. */
 #include "nat/nat_attach.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 
 #include "bpf/pins.h"
+#include "bypass/pairs.h"
 #include "cmd/command.h"
 #include "nat/nat_rule.h"
 #include "nat/nat_store.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/json.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -25,38 +24,11 @@
 
 /* --- adding -------------------------------------------------------------------- */
 
-int nat_lock(void)
-{
-	_cleanup_lock_ int lock = pins_lock(false);
-	_cleanup_fd_ int prog = -1;
-	const struct shunt_conf *conf;
-	struct shunt_state *states;
-	int error;
-
-	if (lock == -ENOENT)
-		return not_loaded();
-	if (lock < 0)
-		return lock;
-	conf = pin_mmap("shunt_conf", NULL);
-	states = pin_mmap("shunt_state", NULL);
-	if (!conf || !states || !conf->run.loaded)
-		return not_loaded();
-	prog = pin_open("progs", "shunt_nat_init");
-	if (prog < 0)
-		return deny(-ENOENT,
-			    "NAT is not loaded; unload, and give 'shunt load' --nat or --iface, too");
-	error = nat_store_open();
-	if (error)
-		return error;
-	nat_detach_unused(states);
-	return take_fd(&lock);
-}
-
 static int nat_add(int argc, char **argv)
 {
 	_cleanup_lock_ int lock = -1;
-	struct shunt_nat_rule r, was = {};
-	char text[NAT_TEXT], old[NAT_TEXT];
+	struct shunt_nat_rule r, old = {};
+	char text[NAT_TEXT], old_text[NAT_TEXT];
 	int error;
 
 	home_netns();
@@ -69,18 +41,18 @@ static int nat_add(int argc, char **argv)
 	error = nat_attach_for_rules(&r, 1);
 	if (error)
 		return error;
-	error = nat_store_add(&r, &was);
+	error = nat_store_add(&r, &old);
 	if (error)
 		nat_attach_undo();
-	if (error || !was.used)
+	if (error || !old.used)
 		return error;
 	nat_rule_format(&r, text);
-	nat_rule_format(&was, old);
-	say("%s: %s", strcmp(text, old) ? "replaced by" : "already there", text);
+	nat_rule_format(&old, old_text);
+	say("%s: %s", strcmp(text, old_text) ? "replaced by" : "already there", text);
 	return 0;
 }
 
-/* --- taking away ------------------------------------------------------------------ */
+/* --- deleting ------------------------------------------------------------------ */
 
 static int nat_del(int argc, char **argv)
 {
@@ -183,54 +155,65 @@ static int nat_list(int argc, char **argv)
 	return 0;
 }
 
-#define END_TEXT (INET6_ADDRSTRLEN + 10)
+/* Addresses of a flow as text: the client, the old destination, the target. */
+struct flow_text {
+	char src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT], to[ENDPOINT_TEXT], iface[IF_NAMESIZE];
+};
 
-static void endpoint(unsigned int family, const __u8 *addr, unsigned int port, char text[END_TEXT])
+static void flow_text(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig,
+		      struct flow_text *ret)
 {
-	char address[INET6_ADDRSTRLEN];
-
-	inet_ntop(family, addr, address, sizeof(address));
-	snprintf(text, END_TEXT, family == AF_INET6 ? "[%s]:%u" : "%s:%u", address, port);
+	endpoint_text(ret->src, key->family, key->src, key->sport);
+	endpoint_text(ret->dst, key->family, key->dst, key->dport);
+	endpoint_text(ret->to, key->family, orig->other.src, orig->other.sport);
+	if (!if_indextoname(orig->ifindex, ret->iface))
+		snprintf(ret->iface, sizeof(ret->iface), "%u", orig->ifindex);
 }
 
-/* A flow by its entry for what goes out; in is the other one. */
-static void show_flow(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig,
-		      const struct shunt_nat_flow *reply, __u64 now)
+static __u64 idle_ns(const struct shunt_nat_flow *orig, const struct shunt_nat_flow *reply)
 {
-	char from[END_TEXT], dst[END_TEXT], to[END_TEXT], where[END_TEXT + 24] = "straight";
-	char name[IF_NAMESIZE];
-	__u64 last_ns = orig->last_packet_ns > reply->last_packet_ns ? orig->last_packet_ns :
-								       reply->last_packet_ns;
+	__u64 now = monotonic_ns(), last = orig->last_packet_ns;
 
-	endpoint(key->family, key->src, key->sport, from);
-	endpoint(key->family, key->dst, key->dport, dst);
-	endpoint(key->family, orig->other.src, orig->other.sport, to);
-	if (!if_indextoname(orig->ifindex, name))
-		snprintf(name, sizeof(name), "%u", orig->ifindex);
-	if (!opt.json) {
-		if (orig->forward_action != NAT_UNTRANSLATED)
-			snprintf(where, sizeof(where), "to %s from port %u", to, orig->other.dport);
-		printf("%s %s -> %s %s  iface %s  out %llu packets %llu bytes  in %llu packets %llu "
-		       "bytes  idle %llu s%s\n",
-		       nat_proto_name(key->proto), from, dst, where, plain(name), orig->packets,
-		       orig->bytes, reply->packets, reply->bytes,
-		       now > last_ns ? (now - last_ns) / 1000000000 : 0,
-		       reply->packets ? "" : "  no answer yet");
-		return;
-	}
+	if (reply->last_packet_ns > last)
+		last = reply->last_packet_ns;
+	return now > last ? now - last : 0;
+}
+
+static void flow_print(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig,
+		       const struct shunt_nat_flow *reply)
+{
+	char target[ENDPOINT_TEXT + 24] = "straight";
+	struct flow_text t;
+
+	flow_text(key, orig, &t);
+	if (orig->forward_action != NAT_UNTRANSLATED)
+		snprintf(target, sizeof(target), "to %s from port %u", t.to, orig->other.dport);
+	printf("%s %s -> %s %s  iface %s  out %llu packets %llu bytes  in %llu packets %llu "
+	       "bytes  idle %llu s%s\n",
+	       nat_proto_name(key->proto), t.src, t.dst, target, plain(t.iface), orig->packets,
+	       orig->bytes, reply->packets, reply->bytes, idle_ns(orig, reply) / NS_PER_SEC,
+	       reply->packets ? "" : "  no answer yet");
+}
+
+static void flow_json(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig,
+		      const struct shunt_nat_flow *reply)
+{
+	struct flow_text t;
+
+	flow_text(key, orig, &t);
 	json_open(&json_stdout, '{');
 	json_string(&json_stdout, "proto", nat_proto_name(key->proto));
-	json_string(&json_stdout, "src", from);
-	json_string(&json_stdout, "dst", dst);
-	json_string(&json_stdout, "to", to);
+	json_string(&json_stdout, "src", t.src);
+	json_string(&json_stdout, "dst", t.dst);
+	json_string(&json_stdout, "to", t.to);
 	json_number(&json_stdout, "sport", orig->other.dport);
 	json_bool(&json_stdout, "straight", orig->forward_action == NAT_UNTRANSLATED);
-	json_string(&json_stdout, "iface", name);
+	json_string(&json_stdout, "iface", t.iface);
 	json_number(&json_stdout, "out_packets", orig->packets);
 	json_number(&json_stdout, "out_bytes", orig->bytes);
 	json_number(&json_stdout, "in_packets", reply->packets);
 	json_number(&json_stdout, "in_bytes", reply->bytes);
-	json_number(&json_stdout, "idle_ms", now > last_ns ? (now - last_ns) / 1000000 : 0);
+	json_number(&json_stdout, "idle_ms", idle_ns(orig, reply) / NS_PER_MS);
 	json_close(&json_stdout, '}');
 }
 
@@ -240,7 +223,6 @@ static int nat_flows(int argc, char **argv)
 	_cleanup_fd_ int map = -1;
 	struct shunt_nat_key key, *last = NULL;
 	struct shunt_nat_flow orig, reply;
-	struct timespec t;
 	int error = refuse_words("flows", argc, argv);
 
 	if (error)
@@ -251,13 +233,12 @@ static int nat_flows(int argc, char **argv)
 	map = pin_open("maps", "shunt_nat_flows");
 	if (map < 0)
 		return fail(map, "can't open the flows");
-	clock_gettime(CLOCK_MONOTONIC, &t);
 	if (opt.json)
 		json_open(&json_stdout, '[');
 	for (; !bpf_map_get_next_key(map, last, &key); last = &key)
 		if (key.direction == NAT_DIR_ORIGINAL && !bpf_map_lookup_elem(map, &key, &orig) &&
 		    !bpf_map_lookup_elem(map, &orig.other, &reply))
-			show_flow(&key, &orig, &reply, t.tv_sec * 1000000000ULL + t.tv_nsec);
+			(opt.json ? flow_json : flow_print)(&key, &orig, &reply);
 	if (opt.json)
 		json_close(&json_stdout, ']');
 	return 0;
@@ -267,10 +248,11 @@ static int nat_help(int argc, char **argv);
 
 static const struct command verbs[] = {
 	{ "add", nat_add, "RULE", "add a rule, or change its target" },
-	{ "del", nat_del, "RULE", "delete a rule; 'to' may be left out; its flows go on" },
-	{ "list", nat_list, "", "the rules, with the flows that each has made and refused" },
+	{ "del", nat_del, "RULE",
+	  "delete a rule ('to' may be left out); its flows stay until they end" },
+	{ "list", nat_list, "", "list the rules, each with the number of flows made and refused" },
 	{ "flush", nat_flush, "", "delete all rules" },
-	{ "flows", nat_flows, "", "the flows that are alive" },
+	{ "flows", nat_flows, "", "list the flows that have not ended" },
 	{ "help", nat_help, "", "this text" },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -285,13 +267,13 @@ static int nat_help(int argc, char **argv)
 	for (c = verbs; c->name; c++)
 		printf("  %s%s%s\n        %s\n", c->name, *c->usage ? " " : "", c->usage, c->help);
 	printf("\nRULE: tcp|udp dst ADDR[/LEN] [dport LOW[-HIGH]] to ADDR[/LEN][:LOW[-HIGH]]\n\n"
-	       "What leaves for dst is sent to the target, and the answers come back from dst.\n"
-	       "A target of the same prefix length keeps the rest of the address; as many ports\n"
-	       "as dport has are counted through, a single one is for all. The longest\n"
-	       "destination prefix wins, then the narrowest dport range. NAT is attached to the\n"
-	       "interfaces of 'shunt load', and to those by which dst and the target are reached\n"
-	       "when the rule is added. When all rules are deleted and the last flow has ended,\n"
-	       "'shunt run' or the next 'shunt nat' detaches it again.\n");
+	       "Packets that leave for dst go to the target instead; replies come back from dst.\n"
+	       "A target with the prefix length of dst keeps the rest of the address. If 'to' has as\n"
+	       "many ports as dport, ports are mapped one to one; a single port stands for all. The\n"
+	       "longest destination prefix wins, then the narrowest dport range. NAT is attached to\n"
+	       "the interfaces of 'shunt load', and to those by which dst and the target are reached\n"
+	       "when the rule is added. After the last rule is deleted and the last flow has ended,\n"
+	       "'shunt run' or the next 'shunt nat' detaches NAT again.\n");
 	return 0;
 }
 

@@ -30,16 +30,21 @@ int nat_attach(struct shunt_state *states, unsigned int ifindex)
 	if (!if_indextoname(ifindex, name))
 		return fail(-errno, "no interface with index %u", ifindex);
 	error = nat_states(name, want);
-	for (i = 0; i < 2 && !error; i++) {
+	if (error)
+		return error;
+	for (i = 0; i < 2; i++) {
 		s = state_find(states, want[i].kind, name);
 		want[i].admit = !s || s->admit;
 		if (!s && !i)
 			say("NAT attached to '%s'", name);
 		error = attach_new(states, &want[i]);
+		if (error)
+			return error;
 	}
-	return error;
+	return 0;
 }
 
+/* Detaches NAT where nat_attach() attached it. Goes on after an error; returns the first one. */
 static int detach_all(struct shunt_state *states)
 {
 	int i, error, first = 0;
@@ -87,48 +92,76 @@ int nat_allow_route_lookups(struct shunt_conf *conf)
 	return lo_on(conf, LO_FORWARDING);
 }
 
-/* --- where rules lead ------------------------------------------------------------- */
+int nat_lock(void)
+{
+	_cleanup_lock_ int lock = pins_lock(false);
+	_cleanup_fd_ int prog = -1;
+	const struct shunt_conf *conf;
+	struct shunt_state *states;
+	int error;
 
-#define SEEN 64
+	if (lock == -ENOENT)
+		return not_loaded();
+	if (lock < 0)
+		return lock;
+	conf = pin_mmap("shunt_conf", NULL);
+	states = pin_mmap("shunt_state", NULL);
+	if (!conf || !states || !conf->run.loaded)
+		return not_loaded();
+	prog = pin_open("progs", "shunt_nat_init");
+	if (prog < 0)
+		return deny(-ENOENT,
+			    "NAT is not loaded; unload, and give 'shunt load' --nat or --iface, too");
+	error = nat_store_open();
+	if (error)
+		return error;
+	nat_detach_unused(states);
+	return take_fd(&lock);
+}
 
-struct reach {
+/* --- interfaces that rules need ------------------------------------------------------------- */
+
+#define VISITED 64
+
+/* State of nat_attach_for_rules(). */
+struct attach_run {
 	struct shunt_state *states;
 	struct shunt_conf *conf;
 	bool was_there[SHUNT_STATES];
-	bool was_on;		 /* conf->run.nat */
-	unsigned int seen[SEEN]; /* interfaces that have NAT by now */
-	unsigned int n;
-	/* rules whose destination is a single address without a route, whose target
-	 * has no route, and those for loopback addresses whose target is elsewhere */
-	struct trouble {
+	bool was_on;                   /* conf->run.nat */
+	unsigned int visited[VISITED]; /* interfaces that have NAT by now */
+	unsigned int n_visited;
+	/* rules to warn of: their number and the first one */
+	struct warning {
 		unsigned int rules;
 		const struct shunt_nat_rule *first;
-	} lost, unrouted, stuck;
+	} no_route_to_dst, no_route_to_target, loopback_to_other_host;
 };
 
-static struct reach reach;
+static struct attach_run attach_run;
 
-static int reach_iface(unsigned int ifindex)
+/* Attaches NAT to an interface once. Reports errors and returns -errno. */
+static int attach_once(unsigned int ifindex)
 {
 	unsigned int i;
 	int error;
 
-	for (i = 0; i < reach.n; i++)
-		if (reach.seen[i] == ifindex)
+	for (i = 0; i < attach_run.n_visited; i++)
+		if (attach_run.visited[i] == ifindex)
 			return 0;
-	error = nat_attach(reach.states, ifindex);
-	if (!error && reach.n < SEEN)
-		reach.seen[reach.n++] = ifindex;
+	error = nat_attach(attach_run.states, ifindex);
+	if (!error && attach_run.n_visited < VISITED)
+		attach_run.visited[attach_run.n_visited++] = ifindex;
 	return error;
 }
 
-static void note(struct trouble *t, const struct shunt_nat_rule *r)
+static void warn_later(struct warning *t, const struct shunt_nat_rule *r)
 {
 	if (!t->rules++)
 		t->first = r;
 }
 
-static void warn_lost(const struct trouble *t)
+static void warn_no_route_to_dst(const struct warning *t)
 {
 	char text[INET6_ADDRSTRLEN];
 
@@ -145,7 +178,7 @@ static void warn_lost(const struct trouble *t)
 		     t->rules, text);
 }
 
-static void warn_unrouted(const struct trouble *t)
+static void warn_no_route_to_target(const struct warning *t)
 {
 	char text[INET6_ADDRSTRLEN];
 
@@ -162,7 +195,7 @@ static void warn_unrouted(const struct trouble *t)
 		     t->rules, text);
 }
 
-static void warn_stuck(const struct trouble *t)
+static void warn_loopback(const struct warning *t)
 {
 	char text[INET6_ADDRSTRLEN];
 
@@ -181,71 +214,96 @@ static bool is_loopback(const struct shunt_nat_rule *r)
 	return r->family == AF_INET ? r->dst[0] == 127 : !memcmp(r->dst, one, sizeof(one));
 }
 
-static int reach_rule(struct shunt_nat_rule *r)
+/* Attaches NAT where packets for r leave, and where the target's replies come in. Reports errors
+ * and returns -errno. */
+static int attach_for_rule(struct shunt_nat_rule *r)
 {
 	bool single = r->dst_len == (r->family == AF_INET ? 32 : 128);
 	__u32 ifindex;
 	int error = route_lookup(r->family, r->dst, &ifindex);
 
-	if (!error)
-		error = reach_iface(ifindex);
-	else if (is_shortage(error))
-		fail(error, "can't ask for a route");
-	else {
-		error = 0;
+	if (is_shortage(error))
+		return fail(error, "can't ask for a route");
+	if (error) {
 		if (single)
-			note(&reach.lost, r);
+			warn_later(&attach_run.no_route_to_dst, r);
+	} else {
+		error = attach_once(ifindex);
+		if (error)
+			return error;
 	}
-	if (error)
-		return error;
 	error = route_lookup(r->family, r->to, &r->ifindex);
 	if (is_shortage(error))
 		return fail(error, "can't ask for a route");
 	if (error) {
-		note(&reach.unrouted, r);
+		warn_later(&attach_run.no_route_to_target, r);
 		return 0;
 	}
 	if (is_loopback(r) && r->ifindex != LOOPBACK)
-		note(&reach.stuck, r);
-	return reach_iface(r->ifindex);
+		warn_later(&attach_run.loopback_to_other_host, r);
+	return attach_once(r->ifindex);
+}
+
+/* Attaches NAT to the interfaces that 'shunt load' has attached. Reports errors and returns
+ * -errno. */
+static int attach_to_loaded(void)
+{
+	const struct shunt_state *s;
+	__u32 ifindex;
+	int error;
+
+	for (s = attach_run.states; s < attach_run.states + SHUNT_STATES; s++) {
+		if (s->kind != SHUNT_IFACE)
+			continue;
+		error = iface_index(s->name, &ifindex);
+		if (error)
+			return fail(error, "can't look at interface '%s'", s->name);
+		if (ifindex)
+			error = attach_once(ifindex);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int attach_to_all(struct shunt_nat_rule *rules, unsigned int n)
+{
+	unsigned int i;
+	int error = at_home();
+
+	if (error)
+		return error;
+	error = nat_allow_route_lookups(attach_run.conf);
+	if (error)
+		return error;
+	error = attach_to_loaded();
+	for (i = 0; i < n && !error; i++)
+		error = attach_for_rule(&rules[i]);
+	return error;
 }
 
 int nat_attach_for_rules(struct shunt_nat_rule *rules, unsigned int n)
 {
 	unsigned int i;
-	__u32 ifindex;
 	int error;
 
-	reach = (struct reach){
+	attach_run = (struct attach_run){
 		.states = pin_mmap("shunt_state", NULL),
 		.conf = pin_mmap("shunt_conf", NULL),
 	};
-	if (!reach.states || !reach.conf)
+	if (!attach_run.states || !attach_run.conf)
 		return fail(-errno, "can't map the settings");
-	reach.was_on = reach.conf->run.nat;
+	attach_run.was_on = attach_run.conf->run.nat;
 	for (i = 0; i < SHUNT_STATES; i++)
-		reach.was_there[i] = reach.states[i].kind != SHUNT_NONE;
-	error = at_home();
-	if (!error)
-		error = nat_allow_route_lookups(reach.conf);
-	for (i = 0; i < SHUNT_STATES && !error; i++) {
-		if (reach.states[i].kind != SHUNT_IFACE)
-			continue;
-		error = iface_index(reach.states[i].name, &ifindex);
-		if (error)
-			fail(error, "can't look at interface '%s'", reach.states[i].name);
-		else if (ifindex)
-			error = reach_iface(ifindex);
-	}
-	for (i = 0; i < n && !error; i++)
-		error = reach_rule(&rules[i]);
+		attach_run.was_there[i] = attach_run.states[i].kind != SHUNT_NONE;
+	error = attach_to_all(rules, n);
 	if (error) {
 		nat_attach_undo();
 		return error;
 	}
-	warn_lost(&reach.lost);
-	warn_unrouted(&reach.unrouted);
-	warn_stuck(&reach.stuck);
+	warn_no_route_to_dst(&attach_run.no_route_to_dst);
+	warn_no_route_to_target(&attach_run.no_route_to_target);
+	warn_loopback(&attach_run.loopback_to_other_host);
 	return 0;
 }
 
@@ -254,12 +312,12 @@ void nat_attach_undo(void)
 	int i;
 
 	for (i = SHUNT_STATES - 1; i >= 0; i--)
-		if (state_is_nat(&reach.states[i]) && !reach.was_there[i])
-			detach(reach.states, i);
-	if (reach.was_on)
+		if (state_is_nat(&attach_run.states[i]) && !attach_run.was_there[i])
+			detach(attach_run.states, i);
+	if (attach_run.was_on)
 		return;
-	reach.conf->run.nat = 0;
-	lo_off(reach.conf, LO_FORWARDING);
+	attach_run.conf->run.nat = 0;
+	lo_off(attach_run.conf, LO_FORWARDING);
 }
 
 int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_changes *ret)
@@ -277,6 +335,6 @@ int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_change
 void nat_replace_undo(void)
 {
 	nat_store_undo();
-	if (reach.states)
+	if (attach_run.states)
 		nat_attach_undo();
 }

@@ -10,8 +10,6 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define PORTS NAT_PORTS
-
 void nat_entries_free(struct nat_entries *e)
 {
 	free(e->at);
@@ -56,7 +54,7 @@ int nat_rules_sorted(const struct shunt_nat_rule *from, unsigned int count,
 	return 0;
 }
 
-/* A rule whose destination is the target of r. */
+/* A copy of r whose destination is the target of r. */
 static struct shunt_nat_rule mirror(const struct shunt_nat_rule *r)
 {
 	struct shunt_nat_rule m = *r;
@@ -100,7 +98,7 @@ static int add_block(struct nat_entries *e, const struct shunt_nat_rule *r, unsi
 	return nat_entries_add(e, &entry);
 }
 
-/* Adds the ports from low up to end, without end. */
+/* Adds the ports from low up to end - 1. */
 static int add_run(struct nat_entries *e, const struct shunt_nat_rule *r, unsigned int low,
 		   unsigned int end)
 {
@@ -109,18 +107,18 @@ static int add_run(struct nat_entries *e, const struct shunt_nat_rule *r, unsign
 
 	while (low < end && !error) {
 		for (len = 0; len < 16; len++) {
-			size = PORTS >> len;
+			size = NAT_PORTS >> len;
 			if (!(low % size) && low + size <= end)
 				break;
 		}
 		error = add_block(e, r, low, len);
-		low += PORTS >> len;
+		low += NAT_PORTS >> len;
 	}
 	return error;
 }
 
-/* The first port >= port without an owner. next[] is a union-find: for a free port it is
- * the port itself, for an owned one a port behind it. */
+/* The first port >= port without an owner. next[] is a union-find: next[] of a free port is the
+ * port itself, next[] of an owned port is a port behind it. */
 static __u32 first_free(__u32 *next, __u32 port)
 {
 	while (next[port] != port)
@@ -128,8 +126,9 @@ static __u32 first_free(__u32 *next, __u32 port)
 	return port;
 }
 
-/* Adds the entries of the rules of one prefix. The group is sorted by nat_rule_compare():
- * narrow ranges first, which own their ports. Ports of the same owner become runs. */
+/* Adds the entries of the rules of one prefix. The group is sorted by nat_rule_compare(), so
+ * narrow ranges come first and take their ports; wider ones get the ports that are left.
+ * Adjacent ports of one owner are added together. */
 static int compile(const struct shunt_nat_rule **group, unsigned int count, struct nat_entries *e)
 {
 	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
@@ -140,11 +139,11 @@ static int compile(const struct shunt_nat_rule **group, unsigned int count, stru
 
 	if (count == 1)
 		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
-	owner = calloc(PORTS + 1, sizeof(*owner));
-	next = calloc(PORTS + 1, sizeof(*next));
+	owner = calloc(NAT_PORTS + 1, sizeof(*owner));
+	next = calloc(NAT_PORTS + 1, sizeof(*next));
 	if (!owner || !next)
 		return -ENOMEM;
-	for (port = 0; port <= PORTS; port++)
+	for (port = 0; port <= NAT_PORTS; port++)
 		next[port] = port;
 	for (i = 0; i < count; i++) {
 		port = first_free(next, group[i]->dport_low);
@@ -153,8 +152,8 @@ static int compile(const struct shunt_nat_rule **group, unsigned int count, stru
 			next[port] = port + 1;
 		}
 	}
-	for (port = 1; port <= PORTS && !error; port++) {
-		if (port < PORTS && owner[port] == owner[low])
+	for (port = 1; port <= NAT_PORTS && !error; port++) {
+		if (port < NAT_PORTS && owner[port] == owner[low])
 			continue;
 		if (owner[low])
 			error = add_run(e, owner[low], low, port);
@@ -180,33 +179,47 @@ static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
 	return error;
 }
 
-int nat_compile(const struct shunt_nat_rule *rules, unsigned int count,
-		const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
-		struct nat_entries *ret)
+/* Adds the entries of the targets, by the same parameters as nat_compile(). */
+static int add_targets(const struct shunt_nat_rule *rules, unsigned int count,
+		       const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
+		       struct nat_entries *e)
 {
 	_cleanup_free_ struct shunt_nat_rule *mirrors = calloc(count + 1, sizeof(*mirrors));
-	struct shunt_nat_rule now, before;
+	struct shunt_nat_rule new_target, old_target;
 	unsigned int i;
 	int error;
 
-	ret->rules = rules;
-	error = mirrors ? add_entries(rules, count, r, ret) : -ENOMEM;
-
-	for (i = 0; i < count && mirrors; i++)
+	if (!mirrors)
+		return -ENOMEM;
+	for (i = 0; i < count; i++)
 		mirrors[i] = mirror(&rules[i]);
-	ret->targets = true;
-	if (!error && r)
-		now = mirror(r);
-	if (!error)
-		error = add_entries(mirrors, count, r ? &now : NULL, ret);
-	if (!error && was) {
-		before = mirror(was);
-		if (!nat_rule_same_prefix(&before, &now))
-			error = add_entries(mirrors, count, &before, ret);
+	e->targets = true;
+	if (r)
+		new_target = mirror(r);
+	error = add_entries(mirrors, count, r ? &new_target : NULL, e);
+	if (!error && r && old) {
+		old_target = mirror(old);
+		if (!nat_rule_same_prefix(&old_target, &new_target))
+			error = add_entries(mirrors, count, &old_target, e);
 	}
-	ret->targets = false;
+	e->targets = false;
+	return error;
+}
+
+int nat_compile(const struct shunt_nat_rule *rules, unsigned int count,
+		const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
+		struct nat_entries *ret)
+{
+	int error;
+
+	ret->rules = rules;
+	error = add_entries(rules, count, r, ret);
+	if (!error)
+		error = add_targets(rules, count, r, old, ret);
 	if (error == -ENOMEM)
 		return fail(error, "can't compile the rules");
+	if (error)
+		return error;
 	sort_array(ret->at, ret->count, sizeof(*ret->at), nat_entries_compare);
-	return error;
+	return 0;
 }

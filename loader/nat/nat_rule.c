@@ -14,8 +14,7 @@
 
 #define TO_TEXT (ADDRESS_TEXT + 24)
 
-/* ADDR, ADDR:LOW[-HIGH], ADDR/LEN or ADDR/LEN:LOW[-HIGH]; IPv6 with a port in
- * brackets. */
+/* Parses ADDR[/LEN][:LOW[-HIGH]]. An IPv6 address with a port stands in brackets. */
 static int parse_to(const char *word, struct shunt_nat_rule *r, __u8 *ret_family)
 {
 	const char *slash = strchr(word, '/'), *bracket = strchr(word, ']'), *colon;
@@ -87,7 +86,7 @@ static bool is_zero(const __u8 addr[16])
 	return !memcmp(addr, zero, sizeof(zero));
 }
 
-/* Can packets for this address or prefix be sent to a target, or back? */
+/* Refuses addresses and prefixes that no packet can be translated from or to. */
 static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr, __u8 len)
 {
 	if (len == address_bits(family) && is_zero(addr))
@@ -116,11 +115,31 @@ static int check_sense(const struct shunt_nat_rule *r, const struct words *w)
 	return error;
 }
 
+/* Parses the values of w into *r. */
+static int parse_values(const struct words *w, struct shunt_nat_rule *r)
+{
+	__u8 to_family;
+	int error = parse_prefix(w->dst, &r->family, r->dst, &r->dst_len);
+
+	if (error)
+		return error;
+	if (w->dport) {
+		error = parse_range(w->dport, &r->dport_low, &r->dport_high);
+		if (error)
+			return error;
+	}
+	if (r->dport_low == 1 && r->dport_high == 65535)
+		r->dport_low = 0; /* all ports */
+	if (!w->to)
+		return 0;
+	error = parse_to(w->to, r, &to_family);
+	return error ? error : check_to(r, w, to_family);
+}
+
 int nat_rule_parse(int argc, char **argv, bool match_only, struct shunt_nat_rule *ret)
 {
 	struct shunt_nat_rule r = { .dport_high = 65535 };
 	struct words w = {};
-	__u8 to_family;
 	int error;
 
 	if (argc < 1)
@@ -135,20 +154,13 @@ int nat_rule_parse(int argc, char **argv, bool match_only, struct shunt_nat_rule
 		return refuse("a NAT rule needs 'dst ADDR[/LEN]'");
 	if (!w.to && !match_only)
 		return refuse("a NAT rule needs 'to ADDR[/LEN][:PORT]'");
-	error = parse_prefix(w.dst, &r.family, r.dst, &r.dst_len);
-	if (!error && w.dport)
-		error = parse_range(w.dport, &r.dport_low, &r.dport_high);
-	if (!error && r.dport_low == 1 && r.dport_high == 65535)
-		r.dport_low = 0; /* all of them */
-	if (!error && w.to)
-		error = parse_to(w.to, &r, &to_family);
-	if (!error && w.to)
-		error = check_to(&r, &w, to_family);
+	error = parse_values(&w, &r);
 	if (!error && !match_only)
 		error = check_sense(&r, &w);
-	if (!error)
-		*ret = r;
-	return error;
+	if (error)
+		return error;
+	*ret = r;
+	return 0;
 }
 
 const char *nat_proto_name(unsigned int proto)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An entry of the hash is written before those that it takes over from are removed, and a
- * shape is there as long as some entry has it. So a packet finds a rule at any moment of
- * a change.
+ * A change writes the new entries of the hash table first, and removes the old ones after
+ * that. A shape is in force as long as an entry has it. So a packet finds its rule at any
+ * moment of a change.
  */
 #include "nat/nat_store.h"
 
@@ -33,7 +33,7 @@ int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count)
 	return nat_rules_sorted(rules, nat->rules, ret, ret_count);
 }
 
-/* Has programs look at the ports of these entries. */
+/* Makes programs search for packets with the ports of these entries. */
 static void mark_ports(const struct nat_entries *e)
 {
 	unsigned int i, width, count;
@@ -62,7 +62,7 @@ static enum shunt_nat_group group_of(const struct shunt_nat_match *key)
 	return key->family == AF_INET ? NAT_DST4 : NAT_DST6;
 }
 
-/* Longest prefixes first, then the smallest blocks. */
+/* Longer prefixes first, then smaller blocks: the order of precedence. */
 static int compare_shapes(const void *a, const void *b)
 {
 	const __u8 *x = a, *y = b;
@@ -85,7 +85,7 @@ static int add_shape(struct shunt_nat_shapes *s, const struct shunt_nat_match *k
 	return 0;
 }
 
-/* Puts the other of a group's two in force. */
+/* Writes a group's shapes into the copy that is not in force, and then puts it in force. */
 static void publish(enum shunt_nat_group g, struct shunt_nat_shapes *s)
 {
 	__u32 other = 2 * g + !(nat->current[g] & 1);
@@ -104,8 +104,8 @@ static void publish_changed(struct shunt_nat_shapes s[NAT_GROUPS])
 			publish(g, &s[g]);
 }
 
-/* Lets programs look for these entries too. */
-static int widen(const struct nat_entries *e)
+/* Adds the shapes of these entries to those in force. */
+static int add_shapes(const struct nat_entries *e)
 {
 	struct shunt_nat_shapes wide[NAT_GROUPS];
 	unsigned int g;
@@ -121,8 +121,8 @@ static int widen(const struct nat_entries *e)
 	return error;
 }
 
-/* And no longer for those that nobody has. */
-static int narrow(void)
+/* Removes the shapes that no entry has. */
+static int remove_unused_shapes(void)
 {
 	struct shunt_nat_shapes used[NAT_GROUPS] = {};
 	struct shunt_nat_match key, *last = NULL;
@@ -154,8 +154,8 @@ static int put_entries(const struct nat_entries *e)
 	return 0;
 }
 
-/* Removes those of old that are not in kept. */
-static int drop_entries(const struct nat_entries *old, const struct nat_entries *kept)
+/* Removes the entries of old that are not in kept. */
+static int remove_entries(const struct nat_entries *old, const struct nat_entries *kept)
 {
 	size_t i;
 
@@ -182,28 +182,29 @@ static int all_entries(struct nat_entries *e)
 	return error ? fail(error, "can't read the rules") : 0;
 }
 
-/* Brings the hash from old to what the rules say for the prefixes of r and was
- * (NULL: for all). */
-static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *was,
-		 const struct nat_entries *old)
+/* Replaces the entries before[] by those that the rules have now, for the prefixes of r and of
+ * old (see nat_compile()). Reports errors and returns -errno. */
+static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
+		 const struct nat_entries *before)
 {
 	_cleanup_entries_ struct nat_entries new = {};
-	int error = nat_compile(rules, nat->rules, r, was, &new);
+	int error = nat_compile(rules, nat->rules, r, old, &new);
 
 	if (!error)
 		mark_ports(&new);
 	if (!error)
-		error = widen(&new);
+		error = add_shapes(&new);
 	if (!error)
 		error = put_entries(&new);
 	if (!error)
-		error = drop_entries(old, &new);
-	if (!error && old->count)
-		error = narrow();
+		error = remove_entries(before, &new);
+	if (!error && before->count)
+		error = remove_unused_shapes();
 	__atomic_add_fetch(&nat->generation, 1, __ATOMIC_SEQ_CST);
 	return error;
 }
 
+/* Compiles all rules anew. Reports errors and returns -errno. */
 static int repair(void)
 {
 	_cleanup_entries_ struct nat_entries old = {};
@@ -253,34 +254,35 @@ static struct shunt_nat_rule *free_slot(void)
 	return i < SHUNT_NAT_RULES ? &rules[nat->rules++] : NULL;
 }
 
-/* Puts value in the place of *at, and the hash right; undoes it on failure. */
+/* Replaces the rule *at by value, and its entries with it. A failure undoes both. Reports errors
+ * and returns -errno. */
 static int change(struct shunt_nat_rule *at, const struct shunt_nat_rule *value)
 {
-	const struct shunt_nat_rule was = *at, *now = value->used ? value : &was;
-	_cleanup_entries_ struct nat_entries old = {};
-	int error = nat_compile(rules, nat->rules, now, was.used ? &was : NULL, &old);
+	const struct shunt_nat_rule old = *at, *now = value->used ? value : &old;
+	_cleanup_entries_ struct nat_entries before = {};
+	int error = nat_compile(rules, nat->rules, now, old.used ? &old : NULL, &before);
 
 	if (error)
 		return error;
 	nat->changing = 1;
 	*at = *value;
-	error = apply(now, was.used ? &was : NULL, &old);
+	error = apply(now, old.used ? &old : NULL, &before);
 	if (!error) {
 		nat->changing = 0;
 		return 0;
 	}
-	*at = was;
+	*at = old;
 	repair();
 	return error;
 }
 
-int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was)
+int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_old)
 {
 	struct shunt_nat_rule *at = find(r), new = *r;
 
-	ret_was->used = 0;
+	ret_old->used = 0;
 	if (at) {
-		*ret_was = *at;
+		*ret_old = *at;
 		new.flows = at->flows;
 		new.refused = at->refused;
 	} else {
@@ -308,32 +310,35 @@ int nat_store_flush(void)
 	return repair();
 }
 
-/* --- all at once --------------------------------------------------------------- */
+/* --- replacing all rules --------------------------------------------------------------- */
 
 struct table {
 	struct shunt_nat_rule at[SHUNT_NAT_RULES];
 	unsigned int count;
 };
 
-static struct table before; /* the last nat_store_replace() */
+static struct table undo; /* the rules before the last nat_store_replace() */
 
-static int by_match(const void *a, const void *b)
+/* used of a rule in wanted[] that has a slot in the table */
+#define HAS_SLOT 2
+
+static int compare_rules(const void *a, const void *b)
 {
 	return nat_rule_compare(a, b);
 }
 
-/* Those of wanted[count], which are sorted, take the places that they have, or
- * free ones; their used is 2 then. */
-static int fill_table(struct table *t, struct shunt_nat_rule *wanted, unsigned int count,
-		      struct rule_changes *d)
+/* Updates the rules of the table that are in wanted[count], which is sorted, and frees the slots
+ * of the others. */
+static void keep_slots(struct table *t, struct shunt_nat_rule *wanted, unsigned int count,
+		       struct rule_changes *d)
 {
 	struct shunt_nat_rule *r;
-	unsigned int i, at = 0;
+	unsigned int i;
 
 	for (i = 0; i < t->count; i++) {
 		if (!t->at[i].used)
 			continue;
-		r = search_array(&t->at[i], wanted, count, sizeof(*r), by_match);
+		r = search_array(&t->at[i], wanted, count, sizeof(*r), compare_rules);
 		if (!r) {
 			t->at[i].used = 0;
 			d->deleted++;
@@ -345,10 +350,19 @@ static int fill_table(struct table *t, struct shunt_nat_rule *wanted, unsigned i
 		r->refused = t->at[i].refused;
 		r->used = 1;
 		t->at[i] = *r;
-		r->used = 2;
+		r->used = HAS_SLOT;
 	}
+}
+
+/* Gives the rules of wanted[count] that have no slot a free one. Reports errors and returns
+ * -errno. */
+static int fill_slots(struct table *t, const struct shunt_nat_rule *wanted, unsigned int count,
+		      struct rule_changes *d)
+{
+	unsigned int i, at = 0;
+
 	for (i = 0; i < count; i++) {
-		if (wanted[i].used == 2)
+		if (wanted[i].used == HAS_SLOT)
 			continue;
 		while (at < t->count && t->at[at].used)
 			at++;
@@ -380,14 +394,15 @@ int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count, stru
 
 	if (!wanted || !t)
 		return fail(-ENOMEM, "can't change the NAT rules");
-	before.count = nat->rules;
-	memcpy(before.at, rules, before.count * sizeof(*rules));
-	*t = before;
+	undo.count = nat->rules;
+	memcpy(undo.at, rules, undo.count * sizeof(*rules));
+	*t = undo;
 	if (count)
 		memcpy(wanted, all, count * sizeof(*wanted));
-	sort_array(wanted, count, sizeof(*wanted), by_match);
-	error = fill_table(t, wanted, count, &d);
-	if (!error && count + d.deleted) /* the same rules may lead elsewhere by now */
+	sort_array(wanted, count, sizeof(*wanted), compare_rules);
+	keep_slots(t, wanted, count, &d);
+	error = fill_slots(t, wanted, count, &d);
+	if (!error && count + d.deleted) /* the same rules may have other routes now */
 		error = put_table(t);
 	if (error)
 		nat_store_undo();
@@ -398,7 +413,7 @@ int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count, stru
 
 void nat_store_undo(void)
 {
-	put_table(&before);
+	put_table(&undo);
 }
 
 bool nat_store_empty(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The NAT rules in force, in the pinned maps. Packets flow meanwhile: a new
- * flow sees the rules as they are before or after a call. The caller holds the
- * lock on the pin directory.
+ * The NAT rules in force, in the pinned maps. Packets flow during changes: a new flow sees
+ * the rules before or after a call, never between. The caller holds the lock on the
+ * pin directory.
  */
 #ifndef SHUNT_NAT_STORE_H
 #define SHUNT_NAT_STORE_H
@@ -12,22 +12,23 @@
 #include <shunt/abi.h>
 #include "rules/rule.h"
 
-/* Opens the rules, if they are not open, and puts in order what a killed command
- * left; 0 or -errno, said. */
+/* Opens the rules, unless they are open, and completes a change that a killed command began.
+ * Reports errors and returns -errno. */
 int nat_store_open(void);
 
-/* Adds a rule, or changes what the one with the same match does; *ret_was is
- * what it was, with used 0 if it is new. 0 or -errno, said. */
-int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_was);
+/* Adds a rule, or changes the target of the rule with the same match. *ret_old is that rule
+ * before the change; its used is 0 if the rule is new. Reports errors and returns -errno. */
+int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_old);
 
-/* Removes the rule with the same match: 0; -ENOENT, unsaid; or -errno, said. */
+/* Removes the rule with the same match. Returns -ENOENT without a message if there is none;
+ * reports other errors and returns -errno. */
 int nat_store_del(const struct shunt_nat_rule *match);
 
+/* Removes all rules. Reports errors and returns -errno. */
 int nat_store_flush(void);
 
-/* Puts these rules in force and no others; they must differ in what they match.
- * Counters of those that stay go on. 0, or -errno, said, and then nothing has
- * changed. */
+/* Replaces all rules by these, no two of which may have the same match. Rules that stay keep
+ * their counters. Reports errors and returns -errno; then nothing has changed. */
 int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count, struct rule_changes *ret);
 
 /* Undoes the last nat_store_replace(). */
@@ -35,11 +36,11 @@ void nat_store_undo(void);
 
 bool nat_store_empty(void);
 
-/* Without rules and flows: no port matters any more. */
+/* Clears the ports that need a search (shunt_nat_ports). There must be no rules and no flows. */
 void nat_store_forget(void);
 
-/* All rules, sorted, with the more special ones first; the array is the
- * caller's to free. 0 or -errno, said. */
+/* Lists all rules in order of precedence. The caller frees the array. Reports errors and
+ * returns -errno. */
 int nat_store_list(const struct shunt_nat_rule ***ret, unsigned int *ret_count);
 
 #endif
