@@ -108,48 +108,77 @@ static __noinline bool reply_at_egress(struct __sk_buff *skb, const struct packe
 	return true;
 }
 
+/* Whether the packet has been translated and redirected, and passes egress again. */
+static __always_inline bool passes_again(struct __sk_buff *skb, const struct packet *pkt, __u32 l2)
+{
+	struct shunt_nat_flow *reply;
+
+	if (skb->tc_index != NAT_DONE)
+		return false;
+	skb->tc_index = 0;
+	reply = reply_flow_of(pkt);
+	if (!reply)
+		return false;
+	learn_target_mac(skb, reply, l2);
+	return true;
+}
+
+/* The flow for a packet that has none. Returns NULL if the packet gets no flow; *ret is its
+ * verdict then. */
+static __always_inline struct shunt_nat_flow *new_flow(struct __sk_buff *skb,
+						       const struct packet *pkt,
+						       const struct shunt_nat_key *key, __u32 l2,
+						       int *ret)
+{
+	/* A connection that was there before the rule is left alone. A forwarded one whose
+	 * own destination is a target gets an untranslated flow, so that no other flow takes
+	 * its port. */
+	bool later = pkt->proto == IPPROTO_TCP && !is_request(pkt);
+	struct shunt_nat_flow *orig;
+	struct scratch *scratch;
+
+	*ret = NEXT;
+	if (later && (!skb->ingress_ifindex || pkt->tcp_flags & TCP_RST))
+		return NULL;
+	scratch = scratch_get();
+	if (!scratch || find_disposition(pkt, scratch) == DISP_IGNORE ||
+	    (later && scratch->disposition != DISP_TRACK))
+		return NULL;
+	orig = make_flow(skb, key, scratch, !l2);
+	if (!orig && scratch->disposition != DISP_TRACK)
+		*ret = DROP;
+	if (orig && orig->forward_action != NAT_UNTRANSLATED)
+		trace(pkt, orig);
+	return orig;
+}
+
+/* Whether the packet may be the reply of a target on this host. */
+static __always_inline bool may_be_reply(struct __sk_buff *skb, const struct packet *pkt)
+{
+	return !skb->ingress_ifindex && skb->ifindex != LOOPBACK &&
+	       port_is_of_rules(pkt->proto, pkt->sport);
+}
+
 /* With first, the packet is the first fragment of scratch->datagram. */
 static __noinline int translate_original(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 					 bool first)
 {
+	struct shunt_nat_flow *orig;
 	struct shunt_nat_key key;
-	struct shunt_nat_flow *orig, *reply;
-	struct scratch *scratch;
 	int ret;
 
-	if (skb->tc_index == NAT_DONE) {
-		skb->tc_index = 0;
-		reply = reply_flow_of(pkt);
-		if (reply) { /* translated already, then redirected */
-			learn_target_mac(skb, reply, l2);
-			return NEXT;
-		}
-	}
+	if (passes_again(skb, pkt, l2))
+		return NEXT;
 	key_of(&key, pkt, NAT_DIR_ORIGINAL);
 	orig = flow_get(&key);
 	if (orig && !flow_still_holds(&key, pkt, orig))
 		orig = NULL;
-	if (!orig && !skb->ingress_ifindex && skb->ifindex != LOOPBACK &&
-	    port_is_of_rules(pkt->proto, pkt->sport) && reply_at_egress(skb, pkt, l2, first, &ret))
+	if (!orig && may_be_reply(skb, pkt) && reply_at_egress(skb, pkt, l2, first, &ret))
 		return ret;
-	if (!orig) {
-		/* A connection that was there before the rule is left alone. A forwarded one
-		 * whose own destination is a target gets an untranslated flow, so that no other
-		 * flow takes its port. */
-		bool later = pkt->proto == IPPROTO_TCP && !is_request(pkt);
-
-		if (later && (!skb->ingress_ifindex || pkt->tcp_flags & TCP_RST))
-			return NEXT;
-		scratch = scratch_get();
-		if (!scratch || find_disposition(pkt, scratch) == DISP_IGNORE ||
-		    (later && scratch->disposition != DISP_TRACK))
-			return NEXT;
-		orig = make_flow(skb, &key, scratch, !l2);
-		if (!orig)
-			return scratch->disposition == DISP_TRACK ? NEXT : DROP;
-		if (orig->forward_action != NAT_UNTRANSLATED)
-			trace(pkt, orig);
-	}
+	if (!orig)
+		orig = new_flow(skb, pkt, &key, l2, &ret);
+	if (!orig)
+		return ret;
 	account_packet(orig, pkt, skb->len);
 	if (orig->forward_action == NAT_UNTRANSLATED)
 		return NEXT;
