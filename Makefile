@@ -136,7 +136,7 @@ test-unit:
 
 # How much of what can be tested without a kernel they run: 90 % of the lines at least.
 COVERAGE := $(B)/coverage
-COVERED := 'loader/config/' 'loader/rules/' 'loader/nat/nat_rule' 'loader/flows/filter'
+COVERED := 'loader/config/' 'loader/rules/' 'loader/nat/nat_rule' 'loader/nat/nat_compile' 'loader/flows/filter'
 
 coverage:
 	$(Q)scripts/deps.sh test check
