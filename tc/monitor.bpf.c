@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The packet monitor: counts packets and bytes of each flow at an interface's
- * ingress and egress, in bounded memory and whatever the number of flows.
+ * The packet monitor counts packets and bytes of each flow at an interface's ingress and
+ * egress, in bounded memory whatever the number of flows.
  *
- * Each CPU has buckets of its own, so that nothing is locked. A flow belongs
- * to one bucket. When its bucket is full, a packet of a new flow displaces the
- * coldest one with a probability of 1 / (its heat + PRICE), and inherits its heat:
- * a flood of single packets replaces only the coldest entries, and a flow that
- * keeps sending gets in soon. Heat halves every 4.3 seconds. Packets that are
- * in no entry are counted as missed, by bucket. So no byte is unaccounted for, and
- * the true count of a flow is at most its entry's plus its bucket's missed.
+ * Each CPU has buckets of its own, so that nothing is locked. A flow belongs to one bucket.
+ * Each packet adds to its flow's heat, which halves every 4.3 seconds. When a bucket is full,
+ * a packet of a new flow displaces the coldest flow with a probability of 1 / (heat of
+ * that flow + PRICE), and the new flow inherits the heat. So a flood of single packets
+ * replaces only the coldest flows, and a flow that keeps sending is soon counted. Packets of
+ * flows without a way are counted as missed, for each bucket. So every byte is counted, and
+ * a flow has sent at most its own count plus its bucket's missed count.
  *
  * Every packet goes on as if the monitor were not there.
  */
@@ -19,7 +19,6 @@
  * average, before it is counted. */
 #define PRICE 4
 
-/* Settings of the monitor: one entry. */
 struct shunt_monitor_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -29,7 +28,7 @@ struct shunt_monitor_map {
 };
 MAP(shunt_monitor);
 
-/* Load sets the sizes of both maps, so that all CPUs have room. */
+/* Load sets the sizes of both maps by the number of CPUs. */
 struct shunt_buckets_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -48,14 +47,14 @@ struct shunt_ways_map {
 };
 MAP(shunt_ways);
 
-/* A flow as words, for comparing and hashing. */
+/* A flow's key as words, for comparing and hashing. */
 union flow_key {
 	struct shunt_flow_counter counter;
 	__u64 quad[8];
 	__u32 word[16];
 };
 
-/* Two 16-bit fields and two 8-bit fields as they stand in memory. */
+/* Two fields of 16 bits, or of 8 bits, as they stand next to each other in memory. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define WORD(first, second) ((__u32)(first) | (__u32)(second) << 16)
 #define PAIR(first, second) ((first) | (second) << 8)
@@ -64,7 +63,7 @@ union flow_key {
 #define PAIR(first, second) ((first) << 8 | (second))
 #endif
 
-/* What a packet adds. */
+/* A packet, as it is added to the counters. */
 struct sample {
 	union flow_key flow;
 	__u64 hash;
@@ -74,8 +73,8 @@ struct sample {
 	__u32 steered; /* 0 or 1 */
 };
 
-/* Multilinear hashing with secret keys: nobody can aim at a bucket. IPv4 has
- * only zeroes where an IPv6 address goes on. */
+/* Multilinear hashing with secret keys, so that no sender can aim at a bucket. An IPv4 address
+ * is followed by zeroes. */
 static __always_inline __u64 hash_of(const union flow_key *k, const struct shunt_monitor *m)
 {
 	__u64 h = m->keys[SHUNT_FLOW_KEY_WORDS];
@@ -104,7 +103,7 @@ static __always_inline __u16 warmer(__u32 heat, __u64 by)
 	return heat + by > 0xffff ? 0xffff : heat + by;
 }
 
-/* A way in use keeps a heat of 1 at least. */
+/* Halves the heat of all ways for each epoch that has passed. A way in use keeps a heat of 1. */
 static __always_inline void cool(struct shunt_bucket *b, __u32 epoch)
 {
 	__u32 passed = epoch - b->epoch, heat;
@@ -129,8 +128,8 @@ static __always_inline struct shunt_flow_counter *way_of(__u32 bucket, __u32 way
 	return bpf_map_lookup_elem(&shunt_ways, &at);
 }
 
-/* The way with the least heat; among equal ones, each in turn. The code has no branch,
- * because no CPU could predict it. */
+/* The way with the least heat; among equal ones, a different one in each epoch. The code has no
+ * branches, because no CPU could predict them. */
 static __always_inline __u32 coldest(const struct shunt_bucket *b)
 {
 	__s64 least = 1LL << 32, differ;
@@ -144,7 +143,7 @@ static __always_inline __u32 coldest(const struct shunt_bucket *b)
 	return least & 7;
 }
 
-/* A pseudo-random number from the keyed hash and a counter. bpf_get_prandom_u32() takes
+/* A pseudo-random number from the keyed hash and a counter. bpf_get_prandom_u32() would take
  * longer than all the rest. */
 static __always_inline __u64 pseudo_random(const struct shunt_bucket *b, __u64 hash)
 {
@@ -153,7 +152,7 @@ static __always_inline __u64 pseudo_random(const struct shunt_bucket *b, __u64 h
 	return (n ^ n >> 32) * 0xd6e8feb86659fd93 >> 32;
 }
 
-/* Whether the packet displaces a flow of that heat. An idle flow gives way at once. */
+/* Whether the packet's flow displaces a flow of that heat. An idle flow is displaced at once. */
 static __always_inline bool admits(const struct shunt_bucket *b, __u32 heat,
 				   const struct sample *sample)
 {
@@ -162,7 +161,7 @@ static __always_inline bool admits(const struct shunt_bucket *b, __u32 heat,
 	return heat <= 1 || pseudo_random(b, sample->hash) * (heat + PRICE * packets) >> 32 < packets;
 }
 
-/* Gives the packet's flow the place of the coldest one, or counts it as missed. */
+/* Gives the coldest flow's way to the packet's flow, or counts the packet as missed. */
 static __always_inline void miss(struct shunt_bucket *b, __u32 bucket, __u32 tag,
 				 const struct sample *sample)
 {
@@ -182,8 +181,8 @@ static __always_inline void miss(struct shunt_bucket *b, __u32 bucket, __u32 tag
 		return;
 	b->missed_packets += s->packets;
 	b->missed_bytes += s->bytes;
-	/* Readers trust an entry whose tag is the same before and after; xchg
-	 * is a barrier. */
+	/* A reader ignores a way whose tag is 0 or changes while the reader copies the way.
+	 * xchg is a memory barrier. */
 	__sync_lock_test_and_set(&b->tag[way], 0);
 	__builtin_memcpy(s, &sample->flow, SHUNT_FLOW_KEY_WORDS * 4);
 	s->packets = sample->packets;
@@ -202,7 +201,7 @@ static __always_inline void hit(struct shunt_bucket *b, __u32 bucket, __u32 way,
 	if (!s)
 		return;
 	if (!same_flow(s, &sample->flow)) {
-		/* one chance in 2^31 */
+		/* Two flows have the same tag: one chance in 2^31. */
 		b->missed_packets += sample->packets;
 		b->missed_bytes += sample->bytes;
 		return;
@@ -217,7 +216,7 @@ static __always_inline void hit(struct shunt_bucket *b, __u32 bucket, __u32 way,
 static __always_inline void count_in(struct shunt_bucket *b, __u32 bucket,
 				     const struct sample *sample)
 {
-	/* The tag is from other bits than the bucket. 0 stands for a free way. */
+	/* The tag comes from other bits of the hash than the bucket. It is never 0. */
 	__u32 tag = (__u32)(sample->hash >> 8) | 1, way = SHUNT_WAYS;
 	int i;
 
@@ -242,7 +241,7 @@ static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
 	parse(skb, &pkt);
 	if (!pkt.family)
 		pkt.dport = bpf_ntohs(skb->protocol);
-	/* Written in whole words: the CPU stalls when it reads a word from parts that it
+	/* The key is written in whole words: a CPU stalls when it reads a word whose parts it
 	 * has just written. */
 #pragma unroll
 	for (i = 0; i < 4; i++) {
@@ -252,7 +251,7 @@ static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
 	k->word[8] = WORD(pkt.sport, pkt.dport);
 	k->word[9] = skb->ifindex;
 	k->word[10] = WORD(PAIR(pkt.family, pkt.proto), PAIR(direction, 0));
-	/* A run of segments that travels as one is the packets it stands for. */
+	/* A GSO packet counts as the number of its segments. */
 	sample->packets = skb->gso_segs ?: 1;
 	sample->bytes = skb->len;
 	sample->tick = SHUNT_TICKS(bpf_ktime_get_coarse_ns());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* shunt monitor: the flows at the interfaces, the heaviest first. */
+/* shunt monitor: the flows at the interfaces, those with the most traffic first. */
 #include "cmd/monitor.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/pins.h"
@@ -17,6 +16,7 @@
 #include "rules/rule.h"
 #include "util/array.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/options.h"
 #include "util/parse.h"
@@ -30,20 +30,20 @@ static int usage(void)
 {
 	printf("usage: shunt monitor [--iface NAME]... [--top N] [--sort bps|pps|bytes|packets]\n"
 	       "                     [--interval SEC] [--once] [FILTER]\n\n"
-	       "The flows seen on the interfaces (all that are up), as they come in and go out, and\n"
-	       "the bypassed pairs, which no interface sees. Keys: b, p sort by bytes and packets a\n"
+	       "Shows the flows at the interfaces (all that are up), incoming and outgoing ones, and\n"
+	       "the bypassed pairs, which pass no interface. Keys: b, p sort by bytes and packets a\n"
 	       "second, B, P by their totals, q ends.\n\n"
 	       "  --top N         show N flows (as many as fit, or %d)\n"
 	       "  --sort HOW      bytes or packets a second, or total bytes or packets (bps)\n"
 	       "  --interval SEC  between two readings (1)\n"
-	       "  --once          one table, after one interval\n"
-	       "  FILTER          show only some: tcp, udp, icmp, icmp6, ip, ip6, proto N, in, out,\n"
+	       "  --once          print one table after one interval, and end\n"
+	       "  FILTER          only these flows: tcp, udp, icmp, icmp6, ip, ip6, proto N, in, out,\n"
 	       "                  iface NAME, [src|dst] host ADDR, [src|dst] net ADDR/LEN,\n"
 	       "                  [src|dst] port N[-M], steered, bypassed, nat; with and, or, not\n"
 	       "                  and brackets, as in 'tcp and (port 80 or port 443)'\n\n"
 	       "Labels: S steered, B bypassed, N translated. Counting begins with the command, or with\n"
-	       "'shunt load --monitor NAME'. The flows are kept in bounded memory; -j tells for\n"
-	       "each how many packets and bytes it may have more, at most (missed).\n", DEFAULT_TOP);
+	       "'shunt load --monitor NAME'. Memory is bounded, so packets may be missed; -j prints\n"
+	       "for each flow how many of its packets and bytes were missed at most.\n", DEFAULT_TOP);
 	return 0;
 }
 
@@ -72,11 +72,11 @@ static int parse_count(const char *option, const char *word, unsigned int max, u
 
 static int add_words(struct monitor *m, const char *word)
 {
-	size_t len = strlen(m->text);
+	size_t len = strlen(m->filter_text);
 
-	if (len + strlen(word) + 2 > sizeof(m->text))
-		return refuse("filter: longer than %zu letters", sizeof(m->text));
-	snprintf(m->text + len, sizeof(m->text) - len, "%s%s", len ? " " : "", word);
+	if (len + strlen(word) + 2 > sizeof(m->filter_text))
+		return refuse("filter: longer than %zu letters", sizeof(m->filter_text));
+	snprintf(m->filter_text + len, sizeof(m->filter_text) - len, "%s%s", len ? " " : "", word);
 	return 0;
 }
 
@@ -113,16 +113,16 @@ static int parse(int argc, char **argv, struct monitor *m)
 		}
 	}
 	if (!error)
-		error = filter_parse(m->text, &m->filter);
-	m->all = !m->n_taps;
+		error = filter_parse(m->filter_text, &m->filter);
+	m->all = !m->n_ifaces;
 	return error;
 }
 
-static enum order order_now; /* of the comparison */
+static enum order sort_order; /* for compare_flows() */
 
 static double weight(const struct flow *f)
 {
-	switch (order_now) {
+	switch (sort_order) {
 	case BY_BPS:
 		return f->byte_rate;
 	case BY_PPS:
@@ -134,7 +134,8 @@ static double weight(const struct flow *f)
 	}
 }
 
-/* Heaviest first; then the order does not change from one second to the next. */
+/* Most traffic first. Equal flows are ordered by their keys, so that their order does not change
+ * from one second to the next. */
 static int compare_flows(const void *va, const void *vb)
 {
 	const struct flow *a = va, *b = vb;
@@ -146,14 +147,14 @@ static int compare_flows(const void *va, const void *vb)
 	return memcmp(&a->counter, &b->counter, SHUNT_FLOW_KEY_WORDS * 4);
 }
 
-static bool is_tapped(const struct monitor *m, const struct flow *f)
+static bool is_watched(const struct monitor *m, const struct flow *f)
 {
 	unsigned int i;
 
 	if (m->all || !f->iface[0])
 		return true;
-	for (i = 0; i < m->n_taps; i++)
-		if (!strcmp(m->taps[i].name, f->iface))
+	for (i = 0; i < m->n_ifaces; i++)
+		if (!strcmp(m->ifaces[i].name, f->iface))
 			return true;
 	return false;
 }
@@ -162,11 +163,11 @@ static void keep_matching(struct monitor *m)
 {
 	size_t i;
 
-	m->matching = m->known = 0;
+	m->matching = m->counted = 0;
 	for (i = 0; i < m->flows.n; i++) {
-		if (!is_tapped(m, &m->flows.list[i]))
+		if (!is_watched(m, &m->flows.list[i]))
 			continue;
-		m->known++;
+		m->counted++;
 		if (filter_matches(m->filter, &m->flows.list[i]))
 			m->flows.list[m->matching++] = m->flows.list[i];
 	}
@@ -175,7 +176,7 @@ static void keep_matching(struct monitor *m)
 
 static void sort(struct monitor *m)
 {
-	order_now = m->order;
+	sort_order = m->order;
 	if (m->matching)
 		sort_array(m->flows.list, m->matching, sizeof(*m->flows.list), compare_flows);
 }
@@ -184,8 +185,9 @@ static int read_flows(struct monitor *m)
 {
 	int error = flow_reader_read(&m->reader, &m->flows);
 
-	if (!error)
-		error = flow_labels_add(m->labels, &m->flows, m->reader.now.at - m->reader.before.at);
+	if (error)
+		return fail(error, "monitor");
+	error = flow_labels_add(m->labels, &m->flows, m->reader.now.at - m->reader.before.at);
 	if (error)
 		return fail(error, "monitor");
 	keep_matching(m);
@@ -206,10 +208,7 @@ static int show(const struct monitor *m)
 
 static double seconds_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
+	return (double)monotonic_ns() / NS_PER_SEC;
 }
 
 static void block_signals(sigset_t *set)
@@ -224,8 +223,8 @@ static void block_signals(sigset_t *set)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* 1 to end, 0 or -errno. */
-static int take_signal(const struct monitor *m, int fd)
+/* Returns 1 to end the command. Reports errors and returns -errno. */
+static int handle_signal(const struct monitor *m, int fd)
 {
 	struct signalfd_siginfo info;
 	int error = 0;
@@ -244,8 +243,8 @@ static int take_signal(const struct monitor *m, int fd)
 	return !error && m->screen ? monitor_draw(m) : error;
 }
 
-/* 1 to end, 0 or -errno. */
-static int take_key(struct monitor *m)
+/* Returns 1 to end the command. Reports errors and returns -errno. */
+static int handle_key(struct monitor *m)
 {
 	int key = screen_key();
 	const char *order;
@@ -274,8 +273,9 @@ static int tick(struct monitor *m)
 	return error ? error : m->once;
 }
 
-/* 1 to end, 0 or -errno. */
-static int wait_and_see(struct monitor *m, int signals, double *next)
+/* Waits for a signal, a key or the next reading, and handles it. Returns 1 to end the command.
+ * Reports errors and returns -errno. */
+static int wait_and_handle(struct monitor *m, int signals, double *next)
 {
 	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
 				{ .fd = m->screen ? STDIN_FILENO : -1, .events = POLLIN } };
@@ -289,11 +289,11 @@ static int wait_and_see(struct monitor *m, int signals, double *next)
 	if (poll(fds, 2, (int)(left * 1000) + 1) < 0 && errno != EINTR)
 		return fail(-errno, "poll");
 	if (fds[0].revents & POLLIN)
-		error = take_signal(m, signals);
+		error = handle_signal(m, signals);
 	if (!error && fds[1].revents & (POLLHUP | POLLERR | POLLNVAL))
 		return 1;
 	if (!error && fds[1].revents & POLLIN)
-		error = take_key(m);
+		error = handle_key(m);
 	return error;
 }
 
@@ -308,7 +308,7 @@ static int watch(struct monitor *m, int signals)
 	if (!error && m->screen)
 		error = monitor_draw(m);
 	while (!error)
-		error = wait_and_see(m, signals, &next);
+		error = wait_and_handle(m, signals, &next);
 	screen_close();
 	return error > 0 ? 0 : error;
 }
@@ -319,7 +319,7 @@ static int run(struct monitor *m)
 	sigset_t set;
 	int error;
 
-	/* From here on a signal ends in stop(). */
+	/* From here on a signal ends the command in order, so that stop() runs. */
 	block_signals(&set);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)
@@ -335,7 +335,7 @@ static void stop(struct monitor *m)
 	free(m->flows.list);
 	flow_reader_close(&m->reader);
 	free(m->filter);
-	free(m->taps);
+	free(m->ifaces);
 }
 
 int cmd_monitor(int argc, char **argv)
@@ -345,7 +345,7 @@ int cmd_monitor(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return usage();
-	home_netns(); /* the filter's interfaces are looked up there */
+	home_netns(); /* the filter looks up interfaces in load's namespace */
 	error = parse(argc, argv, &m);
 	if (!error)
 		error = run(&m);

@@ -15,8 +15,8 @@
 #define DEFAULT_TOP 20
 #define FILTER_TEXT 4096
 
-/* An interface, and our programs there if there are none that load attached. */
-struct tap {
+/* An interface, and this process's programs there, unless the programs of 'shunt load' count. */
+struct watched_iface {
 	char name[IF_NAMESIZE];
 	unsigned int ifindex;
 	struct shunt_state in;
@@ -28,24 +28,24 @@ struct tap {
 enum order { BY_BPS, BY_PPS, BY_BYTES, BY_PACKETS };
 
 struct monitor {
-	struct tap *taps;
-	unsigned int n_taps;
+	struct watched_iface *ifaces;
+	unsigned int n_ifaces;
 	bool all;              /* no interface was named */
 	unsigned int top;      /* 0: as many as fit */
 	unsigned int interval; /* seconds */
 	bool once;
 	bool screen;
 	enum order order;
-	char text[FILTER_TEXT]; /* the filter as it was typed */
+	char filter_text[FILTER_TEXT]; /* the filter as it was typed */
 	struct filter *filter;
 
-	struct private_monitor own; /* skel is NULL if load's count */
-	const struct shunt_conf *conf; /* of what is loaded, NULL if nothing is */
+	struct private_monitor own; /* skel is NULL if load's programs count */
+	const struct shunt_conf *conf; /* settings of what is loaded; NULL if nothing is loaded */
 	struct flow_reader reader;
 	struct flow_labels *labels;
 	struct flows flows;
-	size_t known;          /* flows that are counted there */
-	size_t matching;       /* of the flows: the first ones */
+	size_t counted;          /* flows of the watched interfaces */
+	size_t matching;       /* flows that the filter lets pass; they come first */
 };
 
 /* The words of --sort, by enum order. */
@@ -53,10 +53,11 @@ extern const char *const monitor_orders[];
 
 /* monitor_attach.c */
 
-/* Adds an interface to those that are watched, once. Reports errors and returns -errno. */
+/* Adds an interface to those that are watched, unless it is one. Reports errors and returns
+ * -errno. */
 int monitor_add_iface(struct monitor *m, const char *name);
 
-/* Attaches programs of this process to the interfaces, or reads what load's count.
+/* Attaches programs of this process to the interfaces, or opens the counters of load's programs.
  * Reports errors and returns -errno; the caller detaches in any case. */
 int monitor_attach(struct monitor *m);
 void monitor_detach(struct monitor *m);

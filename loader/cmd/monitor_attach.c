@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The programs that count for 'shunt monitor', and the interfaces they are attached to. */
+/* The programs that count for 'shunt monitor', and the interfaces that they are attached to. */
 #include "cmd/monitor.h"
 
 #include <errno.h>
@@ -18,22 +18,22 @@
 
 int monitor_add_iface(struct monitor *m, const char *name)
 {
-	struct tap *more;
+	struct watched_iface *more;
 	unsigned int i;
 
-	for (i = 0; i < m->n_taps; i++)
-		if (!strcmp(m->taps[i].name, name))
+	for (i = 0; i < m->n_ifaces; i++)
+		if (!strcmp(m->ifaces[i].name, name))
 			return 0;
-	more = realloc(m->taps, (m->n_taps + 1) * sizeof(*more));
+	more = realloc(m->ifaces, (m->n_ifaces + 1) * sizeof(*more));
 	if (!more)
 		return fail(-ENOMEM, "monitor");
-	m->taps = more;
-	more += m->n_taps;
-	*more = (struct tap){ .in_link = -1, .out_link = -1 };
+	m->ifaces = more;
+	more += m->n_ifaces;
+	*more = (struct watched_iface){ .in_link = -1, .out_link = -1 };
 	if (strlen(name) >= sizeof(more->name))
 		return deny(-ENODEV, "no interface '%s'", name);
 	strcpy(more->name, name);
-	m->n_taps++;
+	m->n_ifaces++;
 	return 0;
 }
 
@@ -42,7 +42,7 @@ static const struct shunt_state *loaded_states(const struct monitor *m)
 	return m->conf ? pin_mmap("shunt_state", NULL) : NULL;
 }
 
-/* Does load count what crosses the interface? NULL: any. */
+/* Whether load's programs count at the interface; name NULL: at any interface. */
 static bool is_counted(const struct shunt_state *states, const char *name)
 {
 	int i;
@@ -58,8 +58,8 @@ static bool load_counts(const struct monitor *m)
 	const struct shunt_state *states = loaded_states(m);
 	unsigned int i;
 
-	for (i = 0; i < m->n_taps; i++)
-		if (!is_counted(states, m->taps[i].name))
+	for (i = 0; i < m->n_ifaces; i++)
+		if (!is_counted(states, m->ifaces[i].name))
 			return false;
 	return is_counted(states, NULL);
 }
@@ -73,7 +73,7 @@ static bool is_up(const char *name)
 	return fd >= 0 && !ioctl(fd, SIOCGIFFLAGS, &request) && request.ifr_flags & IFF_UP;
 }
 
-static int tap_all(struct monitor *m)
+static int add_all_up(struct monitor *m)
 {
 	struct if_nameindex *list = if_nameindex(), *i;
 	int error = 0;
@@ -87,46 +87,49 @@ static int tap_all(struct monitor *m)
 	return error;
 }
 
-static int find_taps(struct monitor *m)
+static int find_ifaces(struct monitor *m)
 {
 	unsigned int i;
 
-	for (i = 0; i < m->n_taps; i++) {
-		m->taps[i].ifindex = if_nametoindex(m->taps[i].name);
-		if (!m->taps[i].ifindex)
-			return deny(-ENODEV, "no interface '%s'", m->taps[i].name);
+	for (i = 0; i < m->n_ifaces; i++) {
+		m->ifaces[i].ifindex = if_nametoindex(m->ifaces[i].name);
+		if (!m->ifaces[i].ifindex)
+			return deny(-ENODEV, "no interface '%s'", m->ifaces[i].name);
 	}
 	return 0;
 }
 
-static int tap_one(struct monitor *m, struct tap *tap)
+static int attach_one(struct monitor *m, struct watched_iface *iface)
 {
-	int error = tc_sweep(tap->ifindex, tap->name);
+	int error = tc_sweep(iface->ifindex, iface->name);
 
 	if (error)
 		return error;
-	tap->in = (struct shunt_state){
-		.kind = SHUNT_MONITOR_IN, .ifindex = tap->ifindex, .owner = getpid(),
+	iface->in = (struct shunt_state){
+		.kind = SHUNT_MONITOR_IN, .ifindex = iface->ifindex, .owner = getpid(),
 	};
-	strcpy(tap->in.name, tap->name);
-	tap->out = tap->in;
-	tap->out.kind = SHUNT_MONITOR_OUT;
-	error = tc_attach_link(&tap->in, m->own.in, &tap->in_link);
-	return error ? error : tc_attach_link(&tap->out, m->own.out, &tap->out_link);
+	strcpy(iface->in.name, iface->name);
+	iface->out = iface->in;
+	iface->out.kind = SHUNT_MONITOR_OUT;
+	error = tc_attach_link(&iface->in, m->own.in, &iface->in_link);
+	return error ? error : tc_attach_link(&iface->out, m->own.out, &iface->out_link);
 }
 
 static int attach_own(struct monitor *m)
 {
 	unsigned int i;
+	struct flow_maps maps;
 	int error = private_monitor_open(&m->own);
 
-	if (!error)
-		error = monitor_prepare(m->own.monitor, m->conf ? m->conf->mark : 0);
-	if (!error)
-		error = flow_reader_open(&m->reader, &(struct flow_maps){ m->own.monitor, m->own.buckets,
-								 m->own.ways }, false);
-	for (i = 0; i < m->n_taps && !error; i++)
-		error = tap_one(m, &m->taps[i]);
+	if (error)
+		return error;
+	error = monitor_prepare(m->own.monitor, m->conf ? m->conf->mark : 0);
+	if (error)
+		return error;
+	maps = (struct flow_maps){ m->own.monitor, m->own.buckets, m->own.ways };
+	error = flow_reader_open(&m->reader, &maps, false);
+	for (i = 0; i < m->n_ifaces && !error; i++)
+		error = attach_one(m, &m->ifaces[i]);
 	return error;
 }
 
@@ -159,15 +162,17 @@ int monitor_attach(struct monitor *m)
 	m->labels = flow_labels_new();
 	if (!m->labels)
 		return fail(-ENOMEM, "monitor");
-	error = find_taps(m);
+	error = find_ifaces(m);
 	if (error)
 		return error;
 	if (load_counts(m))
 		return open_loaded(m);
-	if (m->all)
-		error = tap_all(m);
-	if (!error)
-		error = find_taps(m);
+	if (m->all) {
+		error = add_all_up(m);
+		if (error)
+			return error;
+	}
+	error = find_ifaces(m);
 	return error ? error : attach_own(m);
 }
 
@@ -177,9 +182,9 @@ void monitor_detach(struct monitor *m)
 
 	if (!m->own.skel)
 		return;
-	for (i = m->n_taps; i--;) {
-		tc_detach_link(&m->taps[i].out, m->own.out, &m->taps[i].out_link);
-		tc_detach_link(&m->taps[i].in, m->own.in, &m->taps[i].in_link);
+	for (i = m->n_ifaces; i--;) {
+		tc_detach_link(&m->ifaces[i].out, m->own.out, &m->ifaces[i].out_link);
+		tc_detach_link(&m->ifaces[i].in, m->own.in, &m->ifaces[i].in_link);
 	}
 	private_monitor_close(&m->own);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What 'shunt monitor' prints: a screen, a table, JSON. */
+/* The output of 'shunt monitor': a screen, a table, or JSON. */
 #include "cmd/monitor.h"
 
 #include <arpa/inet.h>
@@ -68,7 +68,7 @@ static void end_text(char text[ENDPOINT_TEXT], const struct shunt_flow_counter *
 		inet_ntop(s->family, addr, text, ENDPOINT_TEXT);
 }
 
-/* Takes out of the middle what is too much. */
+/* Shortens the text to that width by cutting from its middle. */
 static void shorten(char *text, size_t width)
 {
 	size_t len = strlen(text), tail = width / 2;
@@ -106,7 +106,7 @@ static void print_flow(FILE *out, const struct flow *f, int width)
 		short_number(bytes, f->counter.bytes), *labels ? " " : "", labels);
 }
 
-/* Columns for an address: what the flows need, if there is room. */
+/* The width of an address: as much as the longest one needs, if the screen has room. */
 static int address_width(const struct monitor *m, size_t n, unsigned int columns)
 {
 	char text[ENDPOINT_TEXT];
@@ -133,11 +133,11 @@ static void print_ifaces(FILE *out, const struct monitor *m)
 
 	if (m->all)
 		fputs("all interfaces", out);
-	for (i = 0; !m->all && i < m->n_taps; i++)
-		fprintf(out, "%s%s", i ? ", " : "", plain(m->taps[i].name));
+	for (i = 0; !m->all && i < m->n_ifaces; i++)
+		fprintf(out, "%s%s", i ? ", " : "", plain(m->ifaces[i].name));
 }
 
-/* All that is counted, and what the filter takes of it. */
+/* The sums of all flows, and of those that the filter lets pass. */
 static void print_head(FILE *out, const struct monitor *m)
 {
 	char bps[8], pps[8];
@@ -145,16 +145,16 @@ static void print_head(FILE *out, const struct monitor *m)
 	size_t i;
 
 	print_ifaces(out, m);
-	fprintf(out, ": %zu flows by %s; in all %s B/s, %s packets/s\n", m->known,
+	fprintf(out, ": %zu flows by %s; in all %s B/s, %s packets/s\n", m->counted,
 		monitor_orders[m->order], short_number(bps, flow_reader_byte_rate(&m->reader)),
 		short_number(pps, flow_reader_packet_rate(&m->reader)));
-	if (!m->text[0])
+	if (!m->filter_text[0])
 		return;
 	for (i = 0; i < m->matching; i++) {
 		bytes += m->flows.list[i].byte_rate;
 		packets += m->flows.list[i].packet_rate;
 	}
-	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", plain(m->text), m->matching,
+	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", plain(m->filter_text), m->matching,
 		short_number(bps, bytes), short_number(pps, packets));
 }
 
@@ -176,11 +176,11 @@ static size_t shown(const struct monitor *m, size_t fit)
 	return n < m->matching ? n : m->matching;
 }
 
-/* Head, titles and the last line leave room for the rest. */
+/* The flows get the lines that the head, the titles and the last line leave. */
 int monitor_draw(const struct monitor *m)
 {
 	_cleanup_free_ char *text = NULL;
-	unsigned int lines, columns, used = m->text[0] ? 4 : 3;
+	unsigned int lines, columns, used = m->filter_text[0] ? 4 : 3;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 

@@ -14,29 +14,29 @@
 #include "util/log.h"
 #include "util/parse.h"
 
-#define TESTS 64 /* words of a filter are twice as many, at most */
-#define WORDS (4 * TESTS)
+#define CONDITIONS 64
+#define WORDS (4 * CONDITIONS)
 #define DEPTH 32
 
 enum kind {
-	AND, /* of the two results before it */
+	AND, /* of the last two results */
 	OR,
 	NOT,
-	FAMILY,
-	PROTO,
-	DIRECTION,
+	COND_FAMILY,
+	COND_PROTO,
+	COND_DIRECTION,
 	COND_LABEL,
-	IFACE,
-	PREFIX,
-	PORT,
+	COND_IFACE,
+	COND_PREFIX,
+	COND_PORT,
 };
 
 #define SRC 1
 #define DST 2
 
-struct test {
+struct condition {
 	enum kind kind;
-	unsigned int ends;    /* SRC, DST: any of them */
+	unsigned int sides;   /* SRC, DST: one of them must match */
 	unsigned int number;  /* family, protocol, direction, label */
 	__u8 family;          /* prefix */
 	__u8 len;
@@ -46,26 +46,26 @@ struct test {
 	char iface[SHUNT_IFNAME];
 };
 
-/* In the order of evaluation: operators follow what they are about. */
+/* In the order of evaluation: an operator follows its operands. */
 struct filter {
 	unsigned int n;
-	struct test tests[2 * TESTS];
+	struct condition conditions[2 * CONDITIONS];
 };
 
-/* Words that stand alone. */
+/* Conditions of one word. */
 static const struct name {
 	const char *word;
 	enum kind kind;
 	unsigned int number;
 } names[] = {
-	{ "tcp", PROTO, IPPROTO_TCP },
-	{ "udp", PROTO, IPPROTO_UDP },
-	{ "icmp", PROTO, IPPROTO_ICMP },
-	{ "icmp6", PROTO, IPPROTO_ICMPV6 },
-	{ "ip", FAMILY, AF_INET },
-	{ "ip6", FAMILY, AF_INET6 },
-	{ "in", DIRECTION, SHUNT_IN },
-	{ "out", DIRECTION, SHUNT_OUT },
+	{ "tcp", COND_PROTO, IPPROTO_TCP },
+	{ "udp", COND_PROTO, IPPROTO_UDP },
+	{ "icmp", COND_PROTO, IPPROTO_ICMP },
+	{ "icmp6", COND_PROTO, IPPROTO_ICMPV6 },
+	{ "ip", COND_FAMILY, AF_INET },
+	{ "ip6", COND_FAMILY, AF_INET6 },
+	{ "in", COND_DIRECTION, SHUNT_IN },
+	{ "out", COND_DIRECTION, SHUNT_OUT },
 	{ "steered", COND_LABEL, LABEL_STEERED },
 	{ "bypassed", COND_LABEL, LABEL_BYPASSED },
 	{ "nat", COND_LABEL, LABEL_NAT },
@@ -93,19 +93,19 @@ static bool next_is(struct parser *p, const char *word)
 	return true;
 }
 
-static int emit(struct parser *p, const struct test *test)
+static int emit(struct parser *p, const struct condition *condition)
 {
-	if (p->filter->n == 2 * TESTS)
-		return refuse("filter: more than %d conditions", TESTS);
-	p->filter->tests[p->filter->n++] = *test;
+	if (p->filter->n == 2 * CONDITIONS)
+		return refuse("filter: more than %d conditions", CONDITIONS);
+	p->filter->conditions[p->filter->n++] = *condition;
 	return 0;
 }
 
 static int emit_kind(struct parser *p, enum kind kind)
 {
-	const struct test test = { .kind = kind };
+	const struct condition condition = { .kind = kind };
 
-	return emit(p, &test);
+	return emit(p, &condition);
 }
 
 static int take_value(struct parser *p, const char *after, const char **ret)
@@ -117,11 +117,11 @@ static int take_value(struct parser *p, const char *after, const char **ret)
 	return 0;
 }
 
-static int parse_prefix_of(const char *what, const char *word, struct test *t)
+static int parse_prefix_of(const char *what, const char *word, struct condition *t)
 {
 	bool slash = strchr(word, '/');
 
-	t->kind = PREFIX;
+	t->kind = COND_PREFIX;
 	if (!strcmp(what, "host") && slash)
 		return refuse("filter: host '%s': not a single address; say 'net'", word);
 	if (!strcmp(what, "net") && !slash)
@@ -129,10 +129,10 @@ static int parse_prefix_of(const char *what, const char *word, struct test *t)
 	return parse_prefix(word, &t->family, t->addr, &t->len);
 }
 
-/* host, net or port, with or without a side */
-static int parse_end(struct parser *p, const char *what, unsigned int ends)
+/* Parses the value of host, net or port. */
+static int parse_host_net_port(struct parser *p, const char *what, unsigned int sides)
 {
-	struct test t = { .ends = ends };
+	struct condition t = { .sides = sides };
 	const char *word;
 	int error;
 
@@ -140,7 +140,7 @@ static int parse_end(struct parser *p, const char *what, unsigned int ends)
 	if (error)
 		return error;
 	if (!strcmp(what, "port")) {
-		t.kind = PORT;
+		t.kind = COND_PORT;
 		error = parse_range(word, &t.low, &t.high);
 	} else {
 		error = parse_prefix_of(what, word, &t);
@@ -148,7 +148,7 @@ static int parse_end(struct parser *p, const char *what, unsigned int ends)
 	return error ? error : emit(p, &t);
 }
 
-static bool is_end(const char *word)
+static bool is_host_net_port(const char *word)
 {
 	return word && (!strcmp(word, "host") || !strcmp(word, "net") || !strcmp(word, "port"));
 }
@@ -157,16 +157,16 @@ static int parse_side(struct parser *p, const char *side)
 {
 	const char *what = peek(p);
 
-	if (!is_end(what))
+	if (!is_host_net_port(what))
 		return refuse("filter: '%s': 'host', 'net' or 'port' must follow, not '%s'", side,
 			      what ? what : "");
 	p->at++;
-	return parse_end(p, what, !strcmp(side, "src") ? SRC : DST);
+	return parse_host_net_port(p, what, !strcmp(side, "src") ? SRC : DST);
 }
 
 static int parse_proto(struct parser *p)
 {
-	struct test t = { .kind = PROTO };
+	struct condition t = { .kind = COND_PROTO };
 	const char *word;
 	int error = take_value(p, "proto", &word);
 
@@ -179,7 +179,7 @@ static int parse_proto(struct parser *p)
 
 static int parse_iface(struct parser *p)
 {
-	struct test t = { .kind = IFACE };
+	struct condition t = { .kind = COND_IFACE };
 	const char *word;
 	int error = take_value(p, "iface", &word);
 
@@ -193,7 +193,7 @@ static int parse_iface(struct parser *p)
 	return emit(p, &t);
 }
 
-static int parse_what(struct parser *p)
+static int parse_condition(struct parser *p)
 {
 	const char *word = peek(p);
 	const struct name *name;
@@ -202,13 +202,13 @@ static int parse_what(struct parser *p)
 		return refuse("filter: it ends where a condition must follow");
 	p->at++;
 	for (name = names; name->word; name++) {
-		const struct test t = { .kind = name->kind, .number = name->number };
+		const struct condition t = { .kind = name->kind, .number = name->number };
 
 		if (!strcmp(word, name->word))
 			return emit(p, &t);
 	}
-	if (is_end(word))
-		return parse_end(p, word, SRC | DST);
+	if (is_host_net_port(word))
+		return parse_host_net_port(p, word, SRC | DST);
 	if (!strcmp(word, "src") || !strcmp(word, "dst"))
 		return parse_side(p, word);
 	if (!strcmp(word, "proto"))
@@ -237,7 +237,7 @@ static int parse_factor(struct parser *p)
 			error = refuse("filter: a ')' is missing%s%s%s", peek(p) ? " before '" : "",
 				       peek(p) ? peek(p) : "", peek(p) ? "'" : "");
 	} else {
-		error = parse_what(p);
+		error = parse_condition(p);
 	}
 	p->depth--;
 	return error;
@@ -268,7 +268,7 @@ static int parse_or(struct parser *p)
 	return error;
 }
 
-/* Blanks part words; brackets and '!' are words by themselves. */
+/* Splits the text at blanks. Brackets and '!' are words of their own. */
 static int split(struct parser *p, const char *text)
 {
 	static char brackets[][2] = { "(", ")" };
@@ -329,7 +329,7 @@ int filter_parse(const char *text, struct filter **ret)
 	return error;
 }
 
-static bool inside(const struct test *t, const struct shunt_flow_counter *s, const __u8 addr[16])
+static bool inside(const struct condition *t, const struct shunt_flow_counter *s, const __u8 addr[16])
 {
 	__u8 masked[16];
 
@@ -345,32 +345,32 @@ static bool has_ports(const struct shunt_flow_counter *s)
 	return s->family && s->sport;
 }
 
-static bool between(const struct test *t, __u16 port)
+static bool between(const struct condition *t, __u16 port)
 {
 	return port >= t->low && port <= t->high;
 }
 
-static bool passes(const struct test *t, const struct flow *f)
+static bool passes(const struct condition *t, const struct flow *f)
 {
 	const struct shunt_flow_counter *s = &f->counter;
 
 	switch (t->kind) {
-	case FAMILY:
+	case COND_FAMILY:
 		return s->family == t->number;
-	case PROTO:
+	case COND_PROTO:
 		return s->family && s->proto == t->number;
-	case DIRECTION:
+	case COND_DIRECTION:
 		return s->direction == t->number;
 	case COND_LABEL:
 		return f->labels & t->number;
-	case IFACE:
+	case COND_IFACE:
 		return !strcmp(f->iface, t->iface);
-	case PREFIX:
-		return (t->ends & SRC && inside(t, s, s->src)) ||
-		       (t->ends & DST && inside(t, s, s->dst));
-	case PORT:
-		return has_ports(s) && ((t->ends & SRC && between(t, s->sport)) ||
-					(t->ends & DST && between(t, s->dport)));
+	case COND_PREFIX:
+		return (t->sides & SRC && inside(t, s, s->src)) ||
+		       (t->sides & DST && inside(t, s, s->dst));
+	case COND_PORT:
+		return has_ports(s) && ((t->sides & SRC && between(t, s->sport)) ||
+					(t->sides & DST && between(t, s->dport)));
 	default:
 		return false;
 	}
@@ -378,11 +378,11 @@ static bool passes(const struct test *t, const struct flow *f)
 
 bool filter_matches(const struct filter *filter, const struct flow *flow)
 {
-	bool stack[2 * TESTS + 1] = { true };
-	const struct test *t;
+	bool stack[2 * CONDITIONS + 1] = { true };
+	const struct condition *t;
 	unsigned int top = 0;
 
-	for (t = filter->tests; t < filter->tests + filter->n; t++) {
+	for (t = filter->conditions; t < filter->conditions + filter->n; t++) {
 		if (t->kind == NOT) {
 			stack[top] = !stack[top];
 		} else if (top && (t->kind == AND || t->kind == OR)) {

@@ -9,36 +9,34 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "bpf/programs.h"
+#include "util/clock.h"
 #include "util/log.h"
 
-static double now(void)
+static double seconds_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
+	return (double)monotonic_ns() / NS_PER_SEC;
 }
 
 struct flow *flows_add(struct flows *flows)
 {
-	struct flow *more;
+	size_t room = flows->room ? flows->room * 2 : 1024;
+	struct flow *list, *f;
 
 	if (flows->n == flows->room) {
-		flows->room = flows->room ? flows->room * 2 : 1024;
-		more = realloc(flows->list, flows->room * sizeof(*more));
-		if (!more)
+		list = realloc(flows->list, room * sizeof(*list));
+		if (!list)
 			return NULL;
-		flows->list = more;
+		flows->list = list;
+		flows->room = room;
 	}
-	more = &flows->list[flows->n++];
-	memset(more, 0, sizeof(*more));
-	return more;
+	f = &flows->list[flows->n++];
+	memset(f, 0, sizeof(*f));
+	return f;
 }
 
 int monitor_prepare(int monitor_fd, __u32 mark)
@@ -57,12 +55,12 @@ static int make_reading(const struct flow_reader *s, struct reading *r)
 {
 	r->buckets = calloc(s->n, sizeof(*r->buckets));
 	r->ways = calloc((size_t)s->n * SHUNT_WAYS, sizeof(*r->ways));
-	r->at = now();
+	r->at = seconds_now();
 	return r->buckets && r->ways ? 0 : fail(-ENOMEM, "monitor");
 }
 
-/* The programs go on meanwhile: a way counts if it was the same flow's before
- * and after. */
+/* Copies a bucket while programs count. A way is used only if its tag is the same before and
+ * after: then all of the copy is of one flow. */
 static void copy_bucket(const struct flow_reader *s, struct reading *r, unsigned int i)
 {
 	const volatile struct shunt_bucket *live = &s->buckets[i];
@@ -97,7 +95,7 @@ static void read_all(struct flow_reader *s)
 	s->now.sum = (struct shunt_flow_counter){ .packets = 0 };
 	for (i = 0; i < s->n; i++)
 		copy_bucket(s, &s->now, i);
-	s->now.at = now();
+	s->now.at = seconds_now();
 }
 
 static const void *map_counters(int fd, size_t size)
@@ -107,7 +105,7 @@ static const void *map_counters(int fd, size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool old)
+int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool in_use)
 {
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
@@ -121,11 +119,14 @@ int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool o
 	if (!s->buckets || !s->ways)
 		return fail(-errno, "can't map the monitor's counters");
 	error = make_reading(s, &s->now);
-	if (!error)
-		error = make_reading(s, &s->before);
-	if (!error && old)
+	if (error)
+		return error;
+	error = make_reading(s, &s->before);
+	if (error)
+		return error;
+	if (in_use)
 		read_all(s);
-	return error;
+	return 0;
 }
 
 void flow_reader_close(struct flow_reader *s)
@@ -156,7 +157,7 @@ static const struct shunt_flow_counter *find(const struct reading *r, unsigned i
 	return NULL;
 }
 
-/* Names that were asked for in this reading. */
+/* Cache of the interfaces' names, for one reading. */
 static struct {
 	unsigned int index;
 	char name[IF_NAMESIZE];
@@ -172,9 +173,9 @@ static void name_iface(struct flow *f)
 	strcpy(f->iface, ifaces[at].name);
 }
 
-/* Adds one CPU's count to the flow; those from first on are of the same bucket,
- * so it is among them if another CPU had it. */
-static struct flow *flow_of(struct flows *flows, size_t first, const struct shunt_flow_counter *way)
+/* The flow of a way, which is added if it is new. The flows from first on are those of this
+ * bucket, so they contain the flow if another CPU has counted it. */
+static struct flow *find_or_add(struct flows *flows, size_t first, const struct shunt_flow_counter *way)
 {
 	struct flow *f;
 
@@ -189,6 +190,7 @@ static struct flow *flow_of(struct flows *flows, size_t first, const struct shun
 	return f;
 }
 
+/* Adds one CPU's counts to a flow. old is the way in the previous reading, or NULL. */
 static void add_way(struct flow *f, const struct shunt_flow_counter *way, const struct shunt_flow_counter *old,
 		    double seconds)
 {
@@ -198,7 +200,7 @@ static void add_way(struct flow *f, const struct shunt_flow_counter *way, const 
 	f->counter.bytes += bytes;
 	if (way->last > f->counter.last)
 		f->counter.last = way->last;
-	/* It may have lost its place and come back since. */
+	/* Smaller counts than before mean that the flow lost its way and got another since. */
 	if (old && old->packets <= packets && old->bytes <= bytes) {
 		packets -= old->packets;
 		bytes -= old->bytes;
@@ -207,7 +209,7 @@ static void add_way(struct flow *f, const struct shunt_flow_counter *way, const 
 	f->byte_rate += bytes / seconds;
 }
 
-/* Adds the flows of one CPU's bucket. */
+/* Adds the flows of one bucket of one CPU. */
 static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first, unsigned int bucket)
 {
 	const struct shunt_bucket *b = &s->now.buckets[bucket];
@@ -220,7 +222,7 @@ static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first
 		if (!b->tag[i])
 			continue;
 		way = &s->now.ways[bucket * SHUNT_WAYS + i];
-		f = flow_of(flows, first, way);
+		f = find_or_add(flows, first, way);
 		if (!f)
 			return -ENOMEM;
 		add_way(f, way, find(&s->before, bucket, way), seconds);
@@ -230,7 +232,7 @@ static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first
 	return 0;
 }
 
-/* Adds the flows of all CPUs' buckets at the same place. */
+/* Adds the flows of bucket number at of all CPUs: a flow has the same number on each CPU. */
 static int merge(struct flow_reader *s, struct flows *flows, unsigned int at)
 {
 	__u64 packets = 0, bytes = 0;
@@ -263,7 +265,8 @@ int flow_reader_read(struct flow_reader *s, struct flows *flows)
 	return error;
 }
 
-/* A way that was changing hands is in neither sum. */
+/* A way that was given to another flow meanwhile is missing in the sum, which may then be
+ * smaller than before. */
 static double rate(__u64 new, __u64 old, const struct flow_reader *s)
 {
 	double seconds = s->now.at - s->before.at;

@@ -18,9 +18,9 @@ struct flow {
 	struct shunt_flow_counter counter; /* counted by all CPUs */
 	char iface[SHUNT_IFNAME]; /* "" if no interface saw it: a bypassed pair */
 	unsigned int labels;    /* enum flow_label */
-	__u64 missed_packets;   /* may have been counted less than it sent, by so much */
+	__u64 missed_packets;   /* upper bound of its packets that were not counted */
 	__u64 missed_bytes;
-	double packet_rate;     /* a second, since the last reading */
+	double packet_rate;     /* per second, since the last reading */
 	double byte_rate;
 };
 
@@ -30,10 +30,10 @@ struct flows {
 	size_t room;
 };
 
-/* Adds a zeroed flow; NULL if there is no memory. */
+/* Adds a zeroed flow. Returns NULL if there is no memory. */
 struct flow *flows_add(struct flows *flows);
 
-/* fds */
+/* File descriptors of the monitor's maps. */
 struct flow_maps {
 	int monitor;
 	int buckets;
@@ -44,33 +44,34 @@ struct flow_maps {
 struct reading {
 	struct shunt_bucket *buckets;
 	struct shunt_flow_counter *ways;
-	struct shunt_flow_counter sum; /* of all packets, in a way or missed */
+	struct shunt_flow_counter sum; /* of all packets, missed ones too */
 	double at;             /* seconds, CLOCK_MONOTONIC */
 };
 
-/* The counters, and the two last readings. */
+/* The counters and the last two readings. */
 struct flow_reader {
 	const struct shunt_bucket *buckets;
 	const struct shunt_flow_counter *ways;
-	unsigned int n;        /* buckets */
+	unsigned int n;        /* buckets of all CPUs */
 	struct reading now;
 	struct reading before;
 };
 
-/* Sets up the maps that new programs count with; mark is that of steering. 0
- * or -errno, said. */
+/* Sets up the monitor's settings; mark is the fwmark of steering. Reports errors and returns
+ * -errno. */
 int monitor_prepare(int monitor_fd, __u32 mark);
 
-/* Maps the counters. With old counters the first reading is made at once, else
- * it is empty. 0 or -errno, said; the caller closes in any case. */
-int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool old);
+/* Maps the counters. With in_use the programs have counted before, so the first reading is made
+ * at once; otherwise it is empty. Reports errors and returns -errno; the caller closes in any
+ * case. */
+int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool in_use);
 void flow_reader_close(struct flow_reader *s);
 
-/* Reads again and puts the flows in place of those of *flows; interfaces that
- * are gone have the name "?". 0 or -ENOMEM. */
+/* Reads the counters and replaces *flows. An interface that is gone has the name "?". Returns 0
+ * or -ENOMEM without a message. */
 int flow_reader_read(struct flow_reader *s, struct flows *flows);
 
-/* Bytes and packets in a second since the last reading, of all flows. */
+/* Bytes and packets per second of all flows, since the last reading. */
 double flow_reader_byte_rate(const struct flow_reader *s);
 double flow_reader_packet_rate(const struct flow_reader *s);
 

@@ -14,7 +14,7 @@
 #include "util/array.h"
 #include "util/cleanup.h"
 
-/* A flow at any interface. */
+/* A flow at any interface, with its labels. */
 struct tuple {
 	__u8 src[16];
 	__u8 dst[16];
@@ -27,7 +27,7 @@ struct tuple {
 
 #define TUPLE_KEY offsetof(struct tuple, labels)
 
-/* What one end had sent at the last reading. */
+/* The redirected messages and bytes of one end at the last reading. */
 struct sent {
 	__u64 cookie;
 	__u64 packets;
@@ -56,17 +56,18 @@ void flow_labels_free(struct flow_labels *l)
 	free(l);
 }
 
-/* From src to dst, or the way back. */
+/* Adds the flow's tuple; with back, the tuple of the other direction. */
 static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *s, bool back, unsigned int labels)
 {
+	size_t room = l->room ? l->room * 2 : 256;
 	struct tuple *t;
 
 	if (l->n == l->room) {
-		l->room = l->room ? l->room * 2 : 256;
-		t = realloc(l->tuples, l->room * sizeof(*t));
+		t = realloc(l->tuples, room * sizeof(*t));
 		if (!t)
 			return -ENOMEM;
 		l->tuples = t;
+		l->room = room;
 	}
 	t = &l->tuples[l->n++];
 	memcpy(t->src, back ? s->dst : s->src, sizeof(t->src));
@@ -79,7 +80,8 @@ static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *s, 
 	return 0;
 }
 
-/* Only packets that arrive carry steering's mark. Their answers get the label from here. */
+/* Only incoming packets carry steering's fwmark. The flows of their answers get the label by
+ * these tuples. */
 static int add_steered(struct flow_labels *l, const struct flows *flows)
 {
 	size_t i;
@@ -189,8 +191,8 @@ static unsigned int labels_of(const struct flow_labels *l, const struct shunt_fl
 	return t ? t->labels : 0;
 }
 
-/* The monitor sees the addresses that this host knows: those of a packet out
- * before NAT, and of an answer after it. */
+/* Whether NAT translates the flow. The monitor sees packets that leave before their translation,
+ * and replies after theirs. */
 static bool is_translated(int nat, const struct shunt_flow_counter *s)
 {
 	bool in = s->direction == SHUNT_IN;
@@ -222,8 +224,9 @@ int flow_labels_add(struct flow_labels *l, struct flows *flows, double seconds)
 
 	l->n = 0;
 	error = add_steered(l, flows);
-	if (!error)
-		error = add_bypassed(l, flows, seconds);
+	if (error)
+		return error;
+	error = add_bypassed(l, flows, seconds);
 	if (error)
 		return error;
 	label_translated(flows);

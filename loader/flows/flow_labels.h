@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What else shunt knows of the flows that the monitor shows. */
+/* Labels for the flows that the monitor shows: steered, bypassed, translated by NAT. */
 #ifndef SHUNT_FLOW_LABELS_H
 #define SHUNT_FLOW_LABELS_H
 
@@ -7,16 +7,16 @@
 
 struct flow_labels;
 
-/* NULL if there is no memory. */
+/* Returns NULL if there is no memory. */
 struct flow_labels *flow_labels_new(void);
-void flow_labels_free(struct flow_labels *m);
+void flow_labels_free(struct flow_labels *l);
 
 /*
- * Adds to *flows what no interface sees, the bypassed pairs (each end as a
- * sender, its messages as packets), with rates over seconds; 0 gives none.
- * Marks what is steered, bypassed or translated. 0 or -ENOMEM; what is not
- * loaded is no error.
+ * Adds the bypassed pairs, which pass no interface, to *flows: a flow for each sending end,
+ * with its messages as packets. Rates are over that number of seconds; 0 gives none. Sets
+ * the labels of all flows. Returns 0 or -ENOMEM without a message. A half of shunt that is
+ * not loaded is no error.
  */
-int flow_labels_add(struct flow_labels *m, struct flows *flows, double seconds);
+int flow_labels_add(struct flow_labels *l, struct flows *flows, double seconds);
 
 #endif

@@ -11,8 +11,8 @@
 
 #include "util/log.h"
 
-/* What every terminal of the last decades knows: ECMA-48, and xterm's second
- * screen, which leaves the first as it was. */
+/* Escape sequences of ECMA-48, and xterm's second screen, which keeps the first one as it was.
+ * Every terminal of the last decades knows them. */
 #define ENTER "\033[?1049h\033[?25l"
 #define LEAVE "\033[?25h\033[?1049l"
 #define HOME "\033[H"

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The terminal, when it is ours: one full screen, and single keys. */
+/* The terminal in full-screen mode: text and single keys. */
 #ifndef SHUNT_SCREEN_H
 #define SHUNT_SCREEN_H
 
 #include <stdbool.h>
 
-/* Are both standard input and output a terminal? */
+/* Whether standard input and standard output are terminals. */
 bool screen_there(void);
 
-/* Takes the terminal, and gives it back as it was. 0 or -errno, said. */
+/* Switches the terminal to full-screen mode, and back. Reports errors and returns -errno. */
 int screen_open(void);
 void screen_close(void);
 
-/* Its size now. */
+/* The size of the terminal now. */
 void screen_size(unsigned int *ret_lines, unsigned int *ret_columns);
 
-/* Shows text from the top left; what goes beyond the edges is cut off. */
+/* Shows the text from the top left corner on, and cuts off what does not fit. */
 void screen_show(const char *text);
 
-/* A key that was pressed, 0 if none. */
+/* The next key that was pressed; 0 if there is none. */
 int screen_key(void);
 
 #endif
