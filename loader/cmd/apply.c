@@ -16,6 +16,7 @@
 #include "nat/nat_attach.h"
 #include "nat/nat_rule.h"
 #include "nat/nat_store.h"
+#include "rules/rule_copy.h"
 #include "rules/rule_store.h"
 #include "rules/shadowed.h"
 #include "util/cleanup.h"

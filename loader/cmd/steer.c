@@ -18,6 +18,7 @@
 #include "cmd/steer.h"
 #include "rules/counters.h"
 #include "rules/rule.h"
+#include "rules/rule_copy.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/json.h"

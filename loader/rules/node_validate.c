@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include <shunt/rule_hash.h>
+#include "rules/node_rules.h"
 #include "rules/prefix_nodes.h"
+#include "rules/rule_find.h"
 
 int store_fault(struct check *c, const char *fmt, ...)
 {

@@ -1,82 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The nodes of a store (loader/abi.h), and the one store that puts a change in
- * force. Calls that return -EAGAIN, unsaid, want another store: this one has
- * no room, or two of its hashes are too much alike. They change nothing then.
+ * The nodes of a store (include/shunt/rule_store.h): how they are found, made and entered into
+ * the filter. Functions that return -EAGAIN without a message need another store: this one
+ * is full, or two of its keys have the same tag. They have changed nothing then.
  */
 #ifndef SHUNT_PREFIX_NODES_H
 #define SHUNT_PREFIX_NODES_H
 
 #include <stdbool.h>
 
+#include <shunt/rule_hash.h>
 #include "rules/port_ranges.h"
 
-/* A place in the index. */
+/* A slot of the index, or where a new one may go. */
 struct index_ref {
 	__u64 hash;
-	__u32 slot;       /* NO_SLOT: not there */
-	__u32 room;       /* a slot to be taken for it */
+	__u32 slot;      /* NO_SLOT: the index has no slot of this hash */
+	__u32 free_slot; /* where it can be entered; NO_SLOT: nowhere */
 	__u32 value;
 };
 
-/* Where a rule is. */
-struct rule_ref {
-	struct shunt_node *node;
-	struct index_ref ref; /* of the node */
-	__u32 rule;         /* unit */
+/* What names a node. */
+struct node_key {
+	__u32 parent; /* as in struct shunt_node */
+	__u32 len;
+	__u32 ifindex;
+	struct bits p;
 };
 
-/* What a change does besides: it is noted, so that it can be made good. */
-struct journal_entry {
-	int rules;        /* more or less */
-	bool frees_counters;
-	__u32 counters;
-};
+struct node_key dst_key(const struct shunt_rule *r);
+struct node_key src_key(const struct shunt_rule *r, __u32 id, __u32 ifindex);
 
 struct index_ref index_find(struct store *s, __u64 hash);
 
-/* Finishes a change that a killed command had begun. */
-void journal_repair(struct store *s);
+/* Finds a node; *ret is NULL if there is none. Returns 0 or -EAGAIN. */
+int node_find(struct store *s, const struct node_key *k, struct index_ref *ret_ref,
+	      struct shunt_node **ret);
 
-/* Do the rules of r's destination, source and interface have a node of their
- * own? Else they are in the destination's. */
+/* Whether rules of r's destination, source and interface have a node of their own. Otherwise
+ * they are in the destination's node. */
 bool has_src_node(const struct shunt_rule *r);
 
-/* The node for a rule like r, made if need be: then it is not yet in the index,
- * and the place has no value. */
+/* Finds the node for a rule like r, or makes one. A new node is not yet in the index: its
+ * *ret_ref has no value. Returns 0 or -EAGAIN. */
 int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref *ret_ref,
-	     struct shunt_node **ret);
+		  struct shunt_node **ret);
 
-/* Adds a rule to the node (add), takes one away (del), or puts one in the place
- * of another that has the same match; 0 stands for none. */
-int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add, __u32 del,
-	       const struct journal_entry *o);
-
-/* A copy of the node without its rules, to be filled and entered; the node
- * itself if nothing leads to it yet. NULL if there is no room. */
-struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node, const struct index_ref *p,
-			   __u32 *ret_unit);
-
-/* Gives such a copy, which is at unit, its rules: in order of precedence. */
-int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
-	     __u32 count);
-
-/* How many rules a node without cells has. */
-__u32 inline_count(const struct shunt_node *node);
-
-/* What is at a port of a node with cells. */
-int port_slot_find(struct store *s, __u32 cells, __u32 node_id, __u16 port, struct index_ref *ret);
-
-/* An interface that rules name, or named. */
-struct shunt_rule_iface *rule_iface_at(struct store *s, __u32 i);
-
-bool rule_iface_is_registered(struct store *s, const struct shunt_rule *r);
-
-/* Notes the interface of a rule. */
-int register_rule_iface(struct store *s, const struct shunt_rule *r);
-
-/* Finds the rule with the same match; with an ifindex, only if it has that. */
-bool store_find_rule(struct store *s, const struct shunt_rule *match, __u32 ifindex,
-		struct rule_ref *ret);
+/* Copies the node without its rules; the caller fills in rules and enters the copy. A node that
+ * is not in the index yet is returned itself. NULL: the store is full. */
+struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node,
+				   const struct index_ref *p, __u32 *ret_unit);
 
 #endif

@@ -9,7 +9,9 @@
 
 #include <shunt/rule_hash.h>
 #include "rules/counters.h"
+#include "rules/node_rules.h"
 #include "rules/prefix_nodes.h"
+#include "rules/rule_find.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -186,9 +188,9 @@ static int build_node(struct store *s, const struct shunt_rule *const *all, __u3
 		return error;
 	/* single ports may have taken the slot that was free for it */
 	p = index_find(s, p.hash);
-	if (!p.value && p.room == NO_SLOT)
+	if (!p.value && p.free_slot == NO_SLOT)
 		return -EAGAIN;
-	slot_set(s, SLOTS_INDEX, p.value ? p.slot : p.room, p.hash, SLOT_NODE | at);
+	slot_set(s, SLOTS_INDEX, p.value ? p.slot : p.free_slot, p.hash, SLOT_NODE | at);
 	return 0;
 }
 

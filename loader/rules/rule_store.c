@@ -15,9 +15,12 @@
 
 #include "bpf/pins.h"
 #include "rules/counters.h"
+#include "rules/node_rules.h"
 #include "rules/prefix_nodes.h"
 #include "rules/rebuild.h"
+#include "rules/rule_find.h"
 #include "rules/shadowed.h"
+#include "rules/store_journal.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/iface.h"
@@ -57,64 +60,6 @@ int rules_validate(char ret_fault[STORE_FAULT])
 void rules_counts(const struct shunt_rule *r, struct rule_counts *ret)
 {
 	counters_read(r->counters, ret);
-}
-
-/* Of the shadowed rules below each of these, too. */
-static int copy_shadows(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **copy,
-			__u32 *ret_count)
-{
-	struct rule_copy *out = NULL;
-	__u32 i, j, n = 0, room = 0;
-	struct shunt_shadows s;
-	int error = 0;
-
-	for (i = 0; i < count && !error; i++) {
-		error = shadows_get(rules[i], &s);
-		if (!error && n + 1 + s.count > room) {
-			void *more = realloc(out, (room = 2 * (n + 1 + s.count)) * sizeof(*out));
-
-			out = more ? more : out;
-			error = more ? 0 : fail(-ENOMEM, "the rules");
-		}
-		if (error)
-			break;
-		out[n++] = (*copy)[i];
-		for (j = 0; j < s.count; j++) {
-			out[n] = (struct rule_copy){ .rule = shadow_rule(rules[i], &s.of[j]) };
-			out[n++].rule.shadowed = 1;
-		}
-	}
-	free(error ? out : *copy);
-	if (error)
-		return error;
-	*copy = out;
-	*ret_count = n;
-	return 0;
-}
-
-int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **ret,
-	       __u32 *ret_count)
-{
-	struct rule_copy *copy = calloc(count + 1, sizeof(*copy));
-	__u32 i;
-	int error;
-
-	if (!copy)
-		return fail(-ENOMEM, "%u rules", count);
-	for (i = 0; i < count; i++) {
-		copy[i].rule = *rules[i];
-		rules_counts(rules[i], &copy[i].counts);
-	}
-	if (count && !shadows_none()) {
-		error = copy_shadows(rules, count, &copy, &count);
-		if (error) {
-			free(copy);
-			return error;
-		}
-	}
-	*ret = copy;
-	*ret_count = count;
-	return 0;
 }
 
 static int by_order(const void *a, const void *b)

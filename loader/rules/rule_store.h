@@ -60,18 +60,6 @@ const struct shunt_rule *rules_at(__u32 unit);
 /* What a rule that is in force has done. */
 void rules_counts(const struct shunt_rule *r, struct rule_counts *ret);
 
-/* A rule with what it has done, as they were: for those who let go of the lock. */
-struct rule_copy {
-	struct shunt_rule rule;
-	struct rule_counts counts;
-	bool only_ipv4; /* only_ipv4_listens(), where somebody has asked */
-};
-
-/* Copies these rules in their order, each with the rules that it shadows after it; the
- * array is the caller's to free. 0 or -errno, said. */
-int rules_copy(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **ret,
-	       __u32 *ret_count);
-
 /* All rules, by protocol and in order of precedence. The array is the
  * caller's to free; what it points to lives until rules are changed. 0 or
  * -errno, said. */

@@ -3,6 +3,7 @@
 #ifndef SHUNT_STORE_VALIDATE_H
 #define SHUNT_STORE_VALIDATE_H
 
+#include "rules/store_journal.h"
 #include "rules/units.h"
 
 #define STORE_FAULT 128 /* room for any text of a fault */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* store_validate() finds what is not in order; and the store's own bounds and failures. */
+#include "rules/rule_copy.h"
 #include "unit.h"
 
 #include <errno.h>

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Asks the loaded programs about a packet. */
+#ifndef SHUNT_PROBE_ASK_H
+#define SHUNT_PROBE_ASK_H
+
+#include "cmd/probe_packet.h"
+
+/* Runs the test program on the packet; enum shunt_question says what *ret is then. Reports errors
+ * and returns -errno. */
+int probe_ask(const struct probe *f, enum shunt_question question, __u32 *ret);
+
+#endif

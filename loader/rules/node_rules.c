@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rules/node_rules.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <shunt/rule_hash.h>
+#include "rules/store_journal.h"
+#include "util/array.h"
+#include "util/cleanup.h"
+
+__u32 inline_count(const struct shunt_node *node)
+{
+	__u32 i = 0;
+
+	while (i < SHUNT_INLINE_RULES && node->inline_rules[i].rule)
+		i++;
+	return i;
+}
+
+int port_slot_find(struct store *s, __u32 port_index_id, __u32 node_id, __u16 port, struct index_ref *ret)
+{
+	struct index_ref p = index_find(s, port_hash(s->header->seed, port_index_id, port));
+	__u32 count, unit = p.value & ~SLOT_KIND_MASK;
+	const struct shunt_rule *r;
+
+	if (!p.value && p.free_slot == NO_SLOT)
+		return -EAGAIN;
+	if (p.value) {
+		if ((p.value & SLOT_KIND_MASK) == SLOT_NODE)
+			return -EAGAIN;
+		if ((p.value & SLOT_KIND_MASK) == SLOT_LIST)
+			unit = *list_read(s, unit, &count);
+		r = rule_in(s, unit);
+		if (r->node != node_id || r->dport_low != port)
+			return -EAGAIN;
+	}
+	*ret = p;
+	return 0;
+}
+
+/* Writes what the slot of a port leads to; returns the value of the slot, or 0 if the store is full. */
+static __u32 port_slot_value(struct store *s, const struct rule_set *set)
+{
+	__u32 unit;
+
+	if (set->count == 1)
+		return SLOT_RULE | set->rule[0];
+	unit = list_write(s, set->rule, set->count);
+	return unit ? SLOT_LIST | unit : 0;
+}
+
+static int port_slots_write(struct store *s, const struct shunt_node *node, const __u32 *rule,
+		       __u32 count)
+{
+	struct rule_set set;
+	struct index_ref p;
+	__u32 i, n, port, value;
+	int error;
+
+	/* The rules are sorted by port: take the rules of one port at a time. */
+	for (i = 0; i < count; i += set.count) {
+		port = rule_in(s, rule[i])->dport_low;
+		for (n = 1; i + n < count && rule_in(s, rule[i + n])->dport_low == port; n++)
+			;
+		set = (struct rule_set){ (__u32 *)rule + i, n };
+		error = port_slot_find(s, node->port_index_id, node->id, port, &p);
+		if (error)
+			return error;
+		value = port_slot_value(s, &set);
+		if (!value)
+			return -EAGAIN;
+		slot_set(s, SLOTS_INDEX, p.slot == NO_SLOT ? p.free_slot : p.slot, p.hash, value);
+	}
+	return 0;
+}
+
+static struct store *sorting; /* qsort() passes nothing else to by_port() */
+
+/* Sorts rules for single ports by port, then by precedence. */
+static int by_port(const void *a, const void *b)
+{
+	const struct shunt_rule *r = rule_in(sorting, *(const __u32 *)a);
+	const struct shunt_rule *q = rule_in(sorting, *(const __u32 *)b);
+
+	return r->dport_low - q->dport_low ?: rule_compare(r, q);
+}
+
+int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
+	     __u32 count)
+{
+	_cleanup_free_ __u32 *single = NULL, *range = NULL, *port_pairs = NULL;
+	__u32 i, singles = 0, ranges = 0, pairs = 0;
+	const struct shunt_rule *r;
+
+	if (count <= SHUNT_INLINE_RULES) {
+		for (i = 0; i < count; i++)
+			copy->inline_rules[i] = range_of(s, rule[i]);
+		return 0;
+	}
+	single = malloc(count * sizeof(*single));
+	range = malloc(count * sizeof(*range));
+	port_pairs = malloc(count * sizeof(*port_pairs));
+	if (!single || !range || !port_pairs)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		r = rule_in(s, rule[i]);
+		if (has_single_dport(r))
+			single[singles++] = rule[i];
+		else if (has_port_pair(r))
+			port_pairs[pairs++] = rule[i];
+		else
+			range[ranges++] = rule[i];
+	}
+	/* The unit was never used before, so a killed command has left no slots of this id. */
+	copy->port_index_id = unit;
+	sorting = s;
+	sort_array(single, singles, sizeof(*single), by_port);
+	copy->ranges = ranges_write(s, range, ranges);
+	copy->port_pair_rules = list_write(s, port_pairs, pairs);
+	if ((ranges && !copy->ranges) || (pairs && !copy->port_pair_rules))
+		return -EAGAIN;
+	return port_slots_write(s, copy, single, singles);
+}
+
+static int change_inline(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
+			__u32 del, const struct journal_entry *e)
+{
+	__u32 i, unit, now[SHUNT_INLINE_RULES], rule[SHUNT_INLINE_RULES + 1];
+	struct rule_set set = { .rule = rule };
+	struct shunt_node *copy = node_copy_empty(s, node, p, &unit);
+	int error;
+
+	if (!copy)
+		return -EAGAIN;
+	for (i = 0; i < inline_count(node); i++)
+		now[i] = node->inline_rules[i].rule;
+	rule_set_change(s, now, i, add, del, &set);
+	error = node_fill(s, copy, unit, set.rule, set.count);
+	if (!error)
+		journal_publish(s, p->value ? p->slot : p->free_slot, p->hash, SLOT_NODE | unit, e);
+	return error;
+}
+
+static int change_port_slot(struct store *s, const struct shunt_node *node, __u16 port, __u32 add,
+		       __u32 del, const struct journal_entry *e)
+{
+	_cleanup_free_ __u32 *rule = NULL;
+	__u32 one, value = 0, count = 0;
+	const __u32 *now = &one;
+	struct rule_set set;
+	struct index_ref p;
+	int error = port_slot_find(s, node->port_index_id, node->id, port, &p);
+
+	if (error)
+		return error;
+	one = p.value & ~SLOT_KIND_MASK;
+	if ((p.value & SLOT_KIND_MASK) == SLOT_LIST)
+		now = list_read(s, one, &count);
+	else
+		count = !!p.value;
+	set.rule = rule = malloc((count + 1) * sizeof(*rule));
+	if (!rule)
+		return -ENOMEM;
+	rule_set_change(s, now, count, add, del, &set);
+	if (set.count) {
+		value = port_slot_value(s, &set);
+		if (!value)
+			return -EAGAIN;
+	}
+	journal_publish(s, p.value ? p.slot : p.free_slot, p.hash, value, e);
+	return 0;
+}
+
+static int change_ranges(struct store *s, struct shunt_node *node, struct index_ref *p, bool port_pairs,
+			 __u32 add, __u32 del, const struct journal_entry *e)
+{
+	_cleanup_free_ __u32 *now = NULL, *rule = NULL;
+	const struct shunt_range *range;
+	struct shunt_node *copy;
+	struct rule_set set;
+	const __u32 *list;
+	__u32 i, unit, count, *to;
+
+	list = list_read(s, node->port_pair_rules, &count);
+	range = port_pairs ? NULL : ranges_read(s, node->ranges, &count);
+	now = malloc((count + 1) * sizeof(*now));
+	set.rule = rule = malloc((count + 1) * sizeof(*rule));
+	if (!now || !rule)
+		return -ENOMEM;
+	for (i = 0; i < count; i++)
+		now[i] = port_pairs ? list[i] : range[i].rule;
+	rule_set_change(s, now, count, add, del, &set);
+	copy = node_copy_empty(s, node, p, &unit);
+	if (!copy)
+		return -EAGAIN;
+	copy->ranges = node->ranges;
+	copy->port_pair_rules = node->port_pair_rules;
+	to = port_pairs ? &copy->port_pair_rules : &copy->ranges;
+	*to = port_pairs ? list_write(s, set.rule, set.count) : ranges_write(s, set.rule, set.count);
+	if (set.count && !*to)
+		return -EAGAIN;
+	journal_publish(s, p->slot, p->hash, SLOT_NODE | unit, e);
+	return 0;
+}
+
+int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
+	       __u32 del, const struct journal_entry *e)
+{
+	const struct shunt_rule *r = rule_in(s, add ? add : del);
+
+	if (!node->port_index_id)
+		return change_inline(s, node, p, add, del, e);
+	if (has_single_dport(r))
+		return change_port_slot(s, node, r->dport_low, add, del, e);
+	return change_ranges(s, node, p, has_port_pair(r), add, del, e);
+}
