@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What programs and shunt compute alike to find a rule: tables, prefixes,
- * hashes. A prefix of an IPv4 address is the same number of bits from the top
- * of hi.
+ * How a rule is found: tables, prefixes and hashes, which programs and the loader have to
+ * compute in the same way. An IPv4 address is in the upper half of hi.
  */
 #ifndef SHUNT_RULE_HASH_H
 #define SHUNT_RULE_HASH_H
@@ -23,7 +22,8 @@ static __always_inline __u64 from_network(__u64 n)
 	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(n) : n;
 }
 
-/* The bits of an address; the bytes are aligned to 8, IPv4's rest is 0. */
+/* The bits of an address of 16 bytes, which has to be aligned to 8. Behind an IPv4 address are
+ * zeros. */
 static __always_inline struct bits bits_of(const __u8 *addr)
 {
 	struct bits b = {
@@ -34,7 +34,7 @@ static __always_inline struct bits bits_of(const __u8 *addr)
 	return b;
 }
 
-/* The first len bits, the others 0. */
+/* Keeps the first len bits and clears the others. */
 static __always_inline struct bits first_bits(struct bits b, __u32 len)
 {
 	if (len <= 64) {
@@ -51,15 +51,15 @@ static __always_inline __u32 table_of(__u8 family, __u8 proto)
 	return 2 * (family != 2 /* AF_INET */) + (proto != 6 /* IPPROTO_TCP */);
 }
 
-/* Prefixes of 4k + 1 to 4k + 4 bits share an entry of the filter, under their
- * first 4k bits: k is the level. In its bitmap, the two prefixes of one bit
- * more come first, then the four of two bits more, and so on. */
+/* Prefixes of 4k + 1 to 4k + 4 bits with the same first 4k bits share an entry of the filter: k is
+ * their level. Its bitmap begins with the two prefixes of 4k + 1 bits, then come the four of
+ * 4k + 2 bits, and so on. */
 static __always_inline __u32 level_of(__u32 len)
 {
 	return (len - 1) / 4;
 }
 
-/* The four bits of level k. */
+/* The four bits of level k: 4k to 4k + 3. */
 static __always_inline __u32 nibble_of(struct bits b, __u32 k)
 {
 	return k < 16 ? b.hi >> (60 - 4 * k) & 15 : b.lo >> (60 - 4 * (k & 15)) & 15;
@@ -73,8 +73,8 @@ static __always_inline __u32 filter_bit(struct bits b, __u32 len)
 	return 1U << ((1U << n) - 2 + (nibble_of(b, level_of(len)) >> (4 - n)));
 }
 
-/* IPv6 prefixes that are longer than the levels up to one of these are marked
- * there, so that a search need not ask for each level below. */
+/* Set in an entry of level 8, 16 or 24: IPv6 has prefixes of that level or longer ones there. If the
+ * bit is not set, a search skips all longer levels. */
 #define FILTER_HAS_LONGER (1U << 31)
 
 static __always_inline __u64 mix(__u64 seed, __u32 a, __u32 b, struct bits p)
@@ -105,7 +105,7 @@ static __always_inline __u64 port_hash(__u64 seed, __u32 port_index_id, __u16 po
 	return mix(seed, port_index_id, port | 0x10000, none);
 }
 
-/* A slot's upper half; the lower half of the hash is its home unit. */
+/* The upper half of a slot. The lower half of the hash gives the unit where a chain begins. */
 static __always_inline __u32 tag_of(__u64 hash)
 {
 	return hash >> 32 | 1;

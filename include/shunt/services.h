@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Services of routers, kept by the diverter. */
+/* Rules of the services of routers, which the diverter keeps. */
 #ifndef SHUNT_ABI_SERVICES_H
 #define SHUNT_ABI_SERVICES_H
 
@@ -7,7 +7,7 @@
 
 #include <shunt/rule_store.h>
 
-/* What rules match: the key of shunt_shadowed. */
+/* The packets that a rule matches: the key of shunt_shadowed. */
 struct shunt_match {
 	__u8 dst[16];
 	__u8 src[16];
@@ -25,8 +25,8 @@ struct shunt_match {
 
 _Static_assert(sizeof(struct shunt_match) == 64, "shunt_match");
 
-/* Services of a router may be for the same packets. The newest rule is in force, and
- * the others are kept here: no program reads them. */
+/* Several services may be for the same packets. The newest rule is in force; the others are kept in
+ * shunt_shadowed, which no program reads. */
 #define SHUNT_MATCHES 8192
 #define SHUNT_SHADOWS 31
 
@@ -51,9 +51,9 @@ struct shunt_shadows {
 
 _Static_assert(sizeof(struct shunt_shadows) == 1744, "shunt_shadows");
 
-/* A process that made rules by the diverter: shunt_routers[]. Its number and its start
- * tell it from any other process since boot, as far as both are told alike: in the same
- * namespaces of PIDs and time. */
+/* A process that made rules by the diverter: an entry of shunt_routers[]. Its PID and the time of its
+ * start distinguish it from all other processes since boot. Both can only be compared in the same
+ * PID namespace and time namespace. */
 #define SHUNT_ROUTERS 255
 
 struct shunt_router {

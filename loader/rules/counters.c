@@ -59,7 +59,7 @@ static struct shunt_rule_counters *part_at(__u32 counters, __u32 shard)
 	return mmap_array_at(&array, ((size_t)counters * shards + shard) * size, size);
 }
 
-/* What programs counted in the old one since it was copied. */
+/* Adds what programs counted in the old part since it was copied. */
 static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_counters *now,
 		     const struct shunt_rule_counters *copied)
 {
@@ -71,7 +71,7 @@ static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_cou
 	__atomic_fetch_add(&to->resets, now->resets - copied->resets, __ATOMIC_RELAXED);
 }
 
-/* Makes room for count counters at least; what they count goes on. */
+/* Makes room for at least this many counters. Those in use go on counting. */
 static int grow(__u32 count)
 {
 	_cleanup_fd_ int outer = pin_open("maps", "shunt_rule_counters");
@@ -107,12 +107,12 @@ static int grow(__u32 count)
 	return 0;
 }
 
-static void set_generation(__u32 counters, bool alive)
+static void set_generation(__u32 counters, bool in_use)
 {
 	struct shunt_rule_counters *t;
 	__u32 i, generation = part_at(counters, 0)->generation;
 
-	generation += (generation & 1) == alive ? 2 : 1;
+	generation += (generation & 1) == in_use ? 2 : 1;
 	for (i = 0; i < shards; i++) {
 		t = part_at(counters, i);
 		__atomic_store_n(&t->generation, generation, __ATOMIC_RELEASE);
@@ -171,7 +171,7 @@ void counters_end(__u32 counters)
 		set_generation(counters, false);
 }
 
-/* If there is no room in the stack, the next store will have the tally. */
+/* If the stack is full, the next rebuild finds the counters: no rule has them. */
 void counters_free(struct store *s, __u32 counters)
 {
 	struct shunt_store_journal *b = s->journal;

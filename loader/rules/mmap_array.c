@@ -12,7 +12,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-/* Mapping all of a large array takes milliseconds, one window some µs. */
+/* Mapping all of a large array takes milliseconds; mapping one window takes some µs. */
 #define WINDOW 65536
 
 void mmap_array_close(struct mmap_array *r)
@@ -24,7 +24,6 @@ void mmap_array_close(struct mmap_array *r)
 	*r = (struct mmap_array){ .fd = -1 };
 }
 
-/* Takes over the fd. */
 int mmap_array_open(struct mmap_array *ret, int fd)
 {
 	struct mmap_array r = { .fd = fd };
@@ -57,7 +56,7 @@ static void mmap_array_map(struct mmap_array *r, size_t window)
 
 	if (mmap(r->base + at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, r->fd, at) ==
 	    MAP_FAILED) {
-		/* Ending here is what a kill would do: the next command repairs. */
+		/* To end here is like a kill: the next command repairs the store. */
 		fail(-errno, "can't map the rules");
 		exit(1);
 	}

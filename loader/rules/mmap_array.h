@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Arrays that are the only entry of an outer map, so that a larger one can be
- * put in their place. A command maps the parts that it touches into memory.
+ * An array that is the only entry of an outer map, so that a larger array can take its place. A
+ * command maps the parts that it touches into memory.
  */
 #ifndef SHUNT_MMAP_ARRAY_H
 #define SHUNT_MMAP_ARRAY_H
@@ -15,24 +15,25 @@ struct mmap_array {
 	__u32 entries;
 	size_t size;
 	char *base;
-	__u8 *mapped; /* one for each window */
+	__u8 *mapped; /* whether each window is mapped */
 };
 
-/* Makes an array: its fd, or -errno, said. */
+/* Makes an array and returns its fd. Reports errors and returns -errno. */
 int inner_create(const char *name, __u32 value_size, __u32 entries);
 
-/* Opens the array in a pinned outer map: its fd, or -errno, unsaid. */
+/* Opens the array that is in a pinned outer map and returns its fd. Returns -errno without a
+ * message. */
 int inner_pinned(const char *name);
 
-/* Puts the array into the outer map. No program uses the one that was there
- * any more when it returns. 0 or -errno, said. */
+/* Puts the array into the outer map. When the function returns, no program uses the array that
+ * was there before. Reports errors and returns -errno. */
 int inner_install(int outer, int inner);
 
-/* Takes over the fd; 0 or -errno, unsaid. */
+/* Owns the fd from now on, after an error too. Returns -errno without a message. */
 int mmap_array_open(struct mmap_array *ret, int fd);
 void mmap_array_close(struct mmap_array *r);
 
-/* The memory of some bytes in it; ends the program if it can't be mapped. */
+/* The memory of len bytes from at on. Ends the process if they can't be mapped. */
 void *mmap_array_at(struct mmap_array *r, size_t at, size_t len);
 
 #endif

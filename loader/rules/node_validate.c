@@ -66,8 +66,8 @@ static bool same_bits(struct bits p, const struct shunt_node *node)
 
 /* --- rules ------------------------------------------------------------------------ */
 
-/* A rule that moves to another interface index shares its counters for a moment, and for
- * good if the command was killed then. */
+/* A rule that moves to another index of its interface has its counters twice for a moment, and
+ * keeps them twice if the command is killed then. */
 static int check_counters(struct check *c, const struct shunt_rule *r, __u32 unit)
 {
 	if (r->counters >= c->s->journal->counters_top)
@@ -114,8 +114,7 @@ static int check_rule(struct check *c, __u32 unit, const struct shunt_node *node
 	return check_counters(c, r, unit);
 }
 
-int check_rules(struct check *c, const __u32 *rule, __u32 count,
-		       const struct shunt_node *node)
+int check_rules(struct check *c, const __u32 *rule, __u32 count, const struct shunt_node *node)
 {
 	__u32 i;
 	int error;
@@ -138,8 +137,8 @@ bool check_list_is_inside(struct check *c, __u32 unit)
 	       check_is_inside(c, unit, units_for(list->count + 1, 16));
 }
 
-int check_list(struct check *c, __u32 unit, const struct shunt_node *node,
-		      const __u32 **ret, __u32 *ret_count)
+int check_list(struct check *c, __u32 unit, const struct shunt_node *node, const __u32 **ret,
+	       __u32 *ret_count)
 {
 	int error = check_list_is_inside(c, unit) ? 0 : check_wrong(c, "no list of rules", unit);
 
@@ -228,11 +227,11 @@ static __u32 filter_value(struct store *s, __u32 parent, __u32 level, struct bit
 	return slot == NO_SLOT ? 0 : slot_get(s, SLOTS_FILTER, slot);
 }
 
-/* Whether a search gets to know the prefix of the node. */
+/* Whether the filter leads a search to the prefix of the node. */
 static bool in_filter(struct store *s, const struct shunt_node *node, bool v6, __u32 levels)
 {
 	const struct bits p = { node->hi, node->lo };
-	__u32 mark, level;
+	__u32 above, level;
 
 	if (!node->len)
 		return true;
@@ -240,8 +239,8 @@ static bool in_filter(struct store *s, const struct shunt_node *node, bool v6, _
 	if (!(levels >> level & 1) ||
 	    !(filter_value(s, node->parent, level, p) & filter_bit(p, node->len)))
 		return false;
-	for (mark = 8; v6 && mark <= level; mark += 8)
-		if (!(filter_value(s, node->parent, mark, p) & FILTER_HAS_LONGER))
+	for (above = 8; v6 && above <= level; above += 8)
+		if (!(filter_value(s, node->parent, above, p) & FILTER_HAS_LONGER))
 			return false;
 	return true;
 }

@@ -8,37 +8,37 @@
 #include "rules/port_ranges.h"
 #include "rules/store_validate.h"
 
-/* For each unit, what was found there. */
+/* What was found so far. */
 struct check {
 	struct store *s;
-	__u32 first;     /* no data is before this unit */
-	__u32 top;       /* or from this one on */
-	__u8 *claimed;   /* some object has the unit */
-	__u32 *node;     /* by id of a node: its unit; 0: there is none */
-	__u8 *counters;     /* by counters: 1 some rule's, 2 free */
+	__u32 first;     /* the first unit behind filter and index */
+	__u32 top;       /* the first unit that was never used */
+	__u8 *claimed;   /* by unit: an object has the unit */
+	__u32 *node;     /* by id of a node: its unit; 0: no such node */
+	__u8 *counters;  /* by number of counters: 1 a rule has them, 2 they are free */
 	__u32 rules;
-	char *fault;     /* what is not in order */
+	char *fault;     /* text of the fault */
 };
 
-/* Both return -EIO, and set the text of the fault. */
+/* Both set the text of the fault and return -EIO. */
 int store_fault(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int check_wrong(struct check *c, const char *what, __u32 unit);
 
-/* Whether these units are in use. */
+/* Whether these units are among those in use. */
 bool check_is_inside(const struct check *c, __u32 unit, __u32 count);
 
-/* Notes that an object has them; no other one may. */
+/* Claims the units for an object. It is a fault if another object has one of them. */
 int check_claim(struct check *c, __u32 unit, __u32 count);
 
-/* count rules of a node, in order of precedence. */
+/* Checks count rules of a node and their order. */
 int check_rules(struct check *c, const __u32 *rule, __u32 count, const struct shunt_node *node);
 
-/* A list of them, which *ret points to then. */
+/* Checks a list of rules of a node, and sets *ret to its rules. */
 bool check_list_is_inside(struct check *c, __u32 unit);
 int check_list(struct check *c, __u32 unit, const struct shunt_node *node, const __u32 **ret,
 	       __u32 *ret_count);
 
-/* The node that a slot of the index leads to; c->node has all of them. */
+/* Checks the node that a slot of the index leads to. c->node is already filled. */
 int check_node(struct check *c, __u32 slot, __u32 unit);
 
 #endif

@@ -22,19 +22,19 @@ bool has_port_pair(const struct shunt_rule *r)
 	return !has_single_dport(r) && (r->sport_low || r->sport_high != 65535);
 }
 
-void rule_set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
+void rule_set_change(struct store *s, const __u32 *old, __u32 count, __u32 add, __u32 del,
 		struct rule_set *to)
 {
 	__u32 i;
 
 	to->count = 0;
 	for (i = 0; i < count; i++) {
-		if (add && rule_compare(rule_in(s, add), rule_in(s, of[i])) < 0) {
+		if (add && rule_compare(rule_in(s, add), rule_in(s, old[i])) < 0) {
 			to->rule[to->count++] = add;
 			add = 0;
 		}
-		if (of[i] != del)
-			to->rule[to->count++] = of[i];
+		if (old[i] != del)
+			to->rule[to->count++] = old[i];
 	}
 	if (add)
 		to->rule[to->count++] = add;
@@ -70,8 +70,7 @@ static int by_number(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* Sorts ports, of which each may stand several times; returns how many are
- * left when each stands once. */
+/* Sorts ports and removes those that occur again. Returns how many are left. */
 static __u32 sort_ports(__u32 *port, __u32 count)
 {
 	static __u8 there[PORTS + 1];
@@ -100,9 +99,16 @@ static __u32 index_of(const __u32 *port, __u32 count, __u32 wanted)
 	return at - port;
 }
 
-/* The steps of some ranges, which stand in order of precedence: each takes
- * the ports that are still free. step has room for two for each range and two
- * more. Returns how many there are, 0 if there is no memory. */
+/*
+ * Makes the steps of ranges, which are sorted by precedence: each range takes the ports that no
+ * earlier range has. step has room for two steps for each range, and two more. Returns the
+ * number of steps, or 0 without memory.
+ *
+ * port[] has each port where a range begins or where the ports behind a range begin; owner[i] is
+ * the rule for the ports from port[i] up to port[i + 1]. next[i] leads to a later entry; where
+ * both i and next[i] have an owner, next[i] skips further, so that a range does not walk
+ * again over what earlier ranges have taken.
+ */
 static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shunt_port_step *step)
 {
 	_cleanup_free_ __u32 *port = malloc((2 * count + 1) * sizeof(*port));
@@ -127,7 +133,7 @@ static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shu
 			if (!owner[at])
 				owner[at] = range[i].rule;
 			else if (after < ports && owner[after])
-				next[at] = next[after]; /* both are taken for good */
+				next[at] = next[after]; /* both have an owner */
 		}
 	for (i = 0; i < ports && port[i] < PORTS; i++)
 		if (!steps || owner[i] != step[steps - 1].rule)
@@ -135,7 +141,7 @@ static __u32 make_steps(const struct shunt_range *range, __u32 count, struct shu
 	return steps;
 }
 
-/* About one hint for each step: a search has one or two steps to try. */
+/* About one hint for each step, so that a search has one or two steps to try. */
 static __u32 hint_shift(__u32 steps)
 {
 	__u32 shift = 16;

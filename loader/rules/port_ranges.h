@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Lists of rules and tables of port ranges in a store. They are written once,
- * to units that were never used, and never changed. */
+/* Lists of rules and port tables in a store. They are written once, to units that were never used,
+ * and never changed. */
 #ifndef SHUNT_PORT_RANGES_H
 #define SHUNT_PORT_RANGES_H
 
@@ -32,26 +32,26 @@ static inline __u32 units_for(__u32 count, __u32 per_unit)
 	return (count + per_unit - 1) / per_unit;
 }
 
-/* Is it for a single destination port? */
+/* Whether the rule is for a single destination port. */
 bool has_single_dport(const struct shunt_rule *r);
 
-/* Is it for a range of them, but not for any source port? */
+/* Whether the rule is for a range of destination ports and for certain source ports. */
 bool has_port_pair(const struct shunt_rule *r);
 
-/* Copies the rules from of to to, but without del, and with add in its place
- * in the order; 0 stands for neither. to has room for one more. */
-void rule_set_change(struct store *s, const __u32 *of, __u32 count, __u32 add, __u32 del,
+/* Copies the rules of old[] to to, without del, and with add where it belongs in the order of
+ * precedence; 0 stands for none. to has room for one rule more. */
+void rule_set_change(struct store *s, const __u32 *old, __u32 count, __u32 add, __u32 del,
 		struct rule_set *to);
 
-/* Writes a struct shunt_rule_list: its unit, or 0 if there is no room or no rule. */
+/* Writes a struct shunt_rule_list and returns its unit; or 0 without rules, or if the store is full. */
 __u32 list_write(struct store *s, const __u32 *rule, __u32 count);
 const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count);
 
-/* The same for a struct shunt_port_table. */
+/* The same for a struct shunt_port_table; 0 also without memory. */
 __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count);
 const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count);
 
-/* How many units it takes, and whether its steps and hints are those of its ranges. */
+/* The number of units of a port table, and whether its steps and hints follow from its ranges. */
 __u32 ranges_units(struct store *s, __u32 unit);
 bool ranges_are_compiled(struct store *s, __u32 unit);
 

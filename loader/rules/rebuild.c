@@ -52,7 +52,8 @@ static void collect_node(struct store *s, struct rule_list *all, const struct sh
 	collect_ranges(s, all, range, count);
 }
 
-/* A node that a killed command did not finish may have left cells. */
+/* Whether a search comes to the slot. A command that was killed while it made a node may have left
+ * slots of ports. */
 static bool port_slot_is_linked(struct store *s, __u32 slot, const struct shunt_rule *r)
 {
 	struct rule_ref f;
@@ -104,7 +105,6 @@ static bool same_node(const struct shunt_rule *a, const struct shunt_rule *b)
 	       !memcmp(a->dst, b->dst, sizeof(a->dst)) && !memcmp(a->src, b->src, sizeof(a->src));
 }
 
-/* The rules of a node stand together, in order of precedence. */
 int rule_cmp_by_node(const void *a, const void *b)
 {
 	const struct shunt_rule *const *x = a, *const *y = b;
@@ -128,13 +128,13 @@ int rule_cmp_by_node(const void *a, const void *b)
 #define SPARE_UNITS 8192
 #define SPARE_ENTRIES 2048
 
-/* What a prefix takes in the filter: it and its marks. */
+/* The entries of the filter for a prefix: its own, and those with FILTER_HAS_LONGER. */
 static __u32 filter_entries(const struct shunt_rule *r, __u32 len)
 {
 	return len ? 1 + (r->family == AF_INET6 ? level_of(len) / 8 : 0) : 0;
 }
 
-/* With room for half as many rules more, or for a quarter if there are many. */
+/* Adds room for half as many rules again, or for a quarter if there are many. */
 static __u32 and_spare(__u32 n, __u32 count)
 {
 	return n + n / (count < 65536 ? 2 : 4);
@@ -147,20 +147,20 @@ static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 to
 
 	for (i = 0; i < count; i++)
 		if (!i || !same_node(all[i - 1], all[i])) {
-			/* the destination may need one as well */
+			/* the destination may need a node, too */
 			nodes += has_src_node(all[i]) ? 2 : 1;
 			entries += filter_entries(all[i], all[i]->dst_len) +
 				   filter_entries(all[i], all[i]->src_len);
 		}
-	/* a rule is two units; as a range, it is in tables too: 8 bytes, two steps,
-	 * up to four hints */
+	/* A rule is two units. For a range of ports, a port table has 8 bytes, two steps and
+	 * up to four hints. */
 	units = and_spare(2 * count + count + nodes, count) + SPARE_UNITS;
 	return store_create(ret, units + units_for(top + SPARE_COUNTERS, 16),
 			    and_spare(entries, count) + SPARE_ENTRIES,
 			    and_spare(count + nodes, count) + SPARE_ENTRIES);
 }
 
-/* Enters the rules of one node, which stand together from all[0] on. */
+/* Enters the rules of one node, which are the first count of all. */
 static int build_node(struct store *s, const struct shunt_rule *const *all, __u32 count)
 {
 	_cleanup_free_ __u32 *unit = malloc(count * sizeof(*unit));
@@ -179,14 +179,15 @@ static int build_node(struct store *s, const struct shunt_rule *const *all, __u3
 		*to = *all[i];
 		to->node = node->id;
 	}
-	/* what a destination's node got for the sake of sources goes on */
+	/* The node of a destination may already be in the index, with flags for its sources: the copy
+	 * keeps them. */
 	copy = error ? NULL : node_copy_empty(s, node, &p, &at);
 	if (!copy)
 		return error ? error : -EAGAIN;
 	error = node_fill(s, copy, at, unit, count);
 	if (error)
 		return error;
-	/* single ports may have taken the slot that was free for it */
+	/* Slots of single ports may have taken the slot that was free before. */
 	p = index_find(s, p.hash);
 	if (!p.value && p.free_slot == NO_SLOT)
 		return -EAGAIN;
@@ -210,7 +211,7 @@ static int build_nodes(struct store *s, const struct shunt_rule *const *all, __u
 	return 0;
 }
 
-/* Notes the counters that none of the rules has. */
+/* Lists the counters that none of the rules has as free. */
 static int build_free(struct store *s, const struct shunt_rule *const *all, __u32 count)
 {
 	_cleanup_free_ __u8 *taken = calloc(s->journal->counters_top + 1, 1);

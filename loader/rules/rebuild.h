@@ -12,16 +12,16 @@ struct rule_list {
 	__u32 room;
 };
 
-/* Sets *ret to the rules, in no order; the array is the caller's to free. 0 or
- * -errno, said. */
+/* Lists all rules, in no order. The caller frees the array. Reports errors and returns -errno. */
 int store_rules(struct store *s, struct rule_list *ret);
 
-/* For sort_array() of pointers: the rules of a node together. */
+/* Compares two pointers to rules for sort_array(): the rules of a node stand together, in order of
+ * precedence. */
 int rule_cmp_by_node(const void *a, const void *b);
 
-/* Writes rules in that order, which have counters below top, to a new store
- * that nobody sees. 0 or -errno; -EAGAIN and -ENOMEM are unsaid, the former
- * may be tried again. */
+/* Writes rules, which are in that order and have counters below top, to a new store that no program
+ * uses yet. Returns -EAGAIN and -ENOMEM without a message; other errors are reported. After
+ * -EAGAIN the caller may try again, with another seed. */
 int store_build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret);
 
 #endif

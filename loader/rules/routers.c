@@ -21,7 +21,7 @@ struct process {
 	__u64 started;
 };
 
-/* NULL, as where nothing is loaded: then there are no routers. */
+/* All entries; NULL if nothing is loaded. */
 static struct shunt_router *routers(void)
 {
 	static struct shunt_router *all;
@@ -31,7 +31,8 @@ static struct shunt_router *routers(void)
 	return all;
 }
 
-/* The name of the program, in brackets, may have any character. */
+/* Reads /proc/PID/stat. The name of the program, in brackets, may have any character, even a bracket:
+ * the fields begin behind the last bracket. */
 static bool read_process(pid_t pid, struct process *ret)
 {
 	char path[PROC_PATH], text[1024], *p = NULL;
@@ -57,7 +58,7 @@ static __u32 own_namespace(const char *kind)
 	return stat(path, &st) ? 0 : st.st_ino;
 }
 
-/* What tells the process from any other one. */
+/* Sets what distinguishes the process from all others. False if it does not run. */
 static bool describe(pid_t pid, struct shunt_router *ret)
 {
 	struct process p;
@@ -173,13 +174,13 @@ static bool has_ended(const struct shunt_router *r)
 
 	if (!r->pid || r->pid_ns != own_namespace("pid") || r->time_ns != own_namespace("time"))
 		return false;
-	/* without it nothing can be told */
+	/* without /proc nothing can be found out */
 	if (!read_process(getpid(), &(struct process){}))
 		return false;
 	return !describe(r->pid, &now) || now.started != r->started;
 }
 
-/* Looks once: a command asks for each of many rules. */
+/* Keeps the answer, because a command asks for each of many rules. */
 bool router_gone(__u8 router)
 {
 	static enum { UNKNOWN, RUNS, GONE } known[1 + SHUNT_ROUTERS];

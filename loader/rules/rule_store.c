@@ -82,7 +82,7 @@ int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
 	return 0;
 }
 
-/* Ends the flows of rules that the store no longer has. */
+/* Closes the counters of rules that the store no longer has, which ends the flows of these rules. */
 static void close_free_counters(struct store *s)
 {
 	__u32 i;
@@ -94,7 +94,7 @@ static void close_free_counters(struct store *s)
 
 #define BUILD_TRIES 8
 
-/* all is in order of nodes. */
+/* Writes rules, in the order of rule_cmp_by_node(), to a new store and puts that in force. */
 static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
 {
 	int error = -EAGAIN, tries = BUILD_TRIES;
@@ -116,7 +116,7 @@ static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
 	return 0;
 }
 
-/* Makes room for more. */
+/* Writes all rules to a larger store. */
 static int rebuild(void)
 {
 	struct rule_list all;
@@ -138,7 +138,7 @@ static int check_room(__u32 count)
 		    conf->max_rules);
 }
 
-/* With an ifindex, only the rule that has it. */
+/* If ifindex is not 0, only a rule with that ifindex is removed. */
 static int try_del(const struct shunt_rule *match, __u32 ifindex, bool frees_counters)
 {
 	struct journal_entry o = { .rules = -1, .frees_counters = frees_counters };
@@ -164,8 +164,8 @@ static int remove_rule(const struct shunt_rule *match, __u32 ifindex, bool frees
 	return error && error != -ENOENT ? fail(error, "can't remove the rule") : error;
 }
 
-/* Writes the rule and puts it in force, in the place of was if that is not 0:
- * a rule of the same node. */
+/* Writes the rule and puts it in force. If was is not 0, the rule takes the place of the rule at
+ * that unit, which is of the same node. */
 static int write_rule(const struct shunt_rule *r, __u32 counters, __u32 was)
 {
 	struct journal_entry o = { .rules = !was };
@@ -176,8 +176,9 @@ static int write_rule(const struct shunt_rule *r, __u32 counters, __u32 was)
 	int error;
 
 	error = register_rule_iface(&store, r);
-	if (!error)
-		error = node_for_rule(&store, r, &p, &node);
+	if (error)
+		return error;
+	error = node_for_rule(&store, r, &p, &node);
 	if (error)
 		return error;
 	unit = store_alloc(&store, 2);
@@ -215,8 +216,8 @@ static int try_put(const struct shunt_rule *r, __u32 counters)
 	return error;
 }
 
-/* A new store would take counters that no rule has yet for free ones, so they are
- * taken when there is room for the rule. */
+/* try_put() takes counters only when the rule fits: a rebuild frees all counters that no rule has
+ * yet. */
 static int put(const struct shunt_rule *r, __u32 counters)
 {
 	int error, tries = BUILD_TRIES;
@@ -229,9 +230,9 @@ static int put(const struct shunt_rule *r, __u32 counters)
 	return error ? fail(error, "can't enter the rule") : 0;
 }
 
-/* The interface has another index than when the rule was made: the new rule
- * goes to another node, and no packet meets the old one any more. */
-static int move(const struct shunt_rule *r, const struct shunt_rule *was)
+/* The interface has another index than when the rule was made. The new rule goes to the node of
+ * that index, and no packet meets the old one any more. */
+static int move_to_iface(const struct shunt_rule *r, const struct shunt_rule *was)
 {
 	struct shunt_rule old = *was;
 	int error = put(r, old.counters);
@@ -249,7 +250,7 @@ static int enter_new(const struct shunt_rule *r)
 static int enter_again(const struct shunt_rule *r, const struct shunt_rule *was)
 {
 	if (was->ifindex != r->ifindex)
-		return move(r, was);
+		return move_to_iface(r, was);
 	return rule_same_effect(was, r) ? 0 : put(r, was->counters);
 }
 
@@ -271,7 +272,7 @@ int rules_add(const struct shunt_rule *r, bool *ret_new)
 	return error ? error : enter(r, ret_new);
 }
 
-/* There may be two, if a command was killed while it moved the rule. */
+/* A command that was killed in move_to_iface() may have left two rules. */
 int rules_del(const struct shunt_rule *match)
 {
 	const struct shunt_shadows none = {};
@@ -321,7 +322,8 @@ static bool is_rebound(const char *name, __u32 ifindex)
 	       now != ifindex;
 }
 
-/* Also for interfaces of rules that were rebound or are gone by now. */
+/* Whether an interface has another index than rules have. True also for interfaces whose rules were
+ * moved or deleted since. */
 static bool may_rebind(void)
 {
 	const struct shunt_rule_iface *scope;
@@ -348,7 +350,7 @@ int rules_rebind(void)
 	error = store_rules(&store, &all);
 	if (error)
 		return error;
-	/* a change may move all of them */
+	/* A change may move all rules in memory. */
 	copy = calloc(all.count + 1, sizeof(*copy));
 	for (i = 0; copy && i < all.count; i++)
 		if (is_rebound(all.rule[i]->ifname, all.rule[i]->ifindex))

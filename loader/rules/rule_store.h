@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The rules in force, in the pinned maps that tc/rules.h searches. Packets
- * flow meanwhile: a packet sees the rules as they are before or after each
- * call that changes them, never in between, wherever the command is killed.
- * Except for rules_lock() the caller holds the lock on the pin directory.
+ * The rules in force, in the pinned maps that tc/rules.h searches. A packet sees the rules
+ * before or after a call that changes them, never between, wherever the command is killed (I9).
+ * The caller holds the lock on the pin directory, except when it calls rules_lock(). Functions
+ * that return int report errors and return -errno, unless stated otherwise.
  */
 #ifndef SHUNT_RULE_STORE_H
 #define SHUNT_RULE_STORE_H
@@ -13,56 +13,54 @@
 #include "rules/rule.h"
 #include "rules/store_validate.h"
 
-/* Takes the lock, checks that steering is loaded and opens the rules: the fd
- * that holds the lock, or -errno, said. */
+/* Takes the lock, checks that steering is loaded and opens the rules. Returns the fd that holds the
+ * lock. */
 int rules_lock(void);
 
-/* Opens the rules and puts in order what a killed command left; 0 or -errno,
- * said. Nothing here or below takes time for rules it is not asked about,
- * except for a call now and then that makes room. */
+/* Opens the rules and finishes the change of a killed command. The time of this and of the calls
+ * below does not grow with the number of rules, except when a call has to write a larger store,
+ * and for those that read or write all rules. */
 int rules_open(void);
 
-/* Lets go of them; only a process that stays needs to. */
+/* Closes the rules. A command that ends does not need to. */
 void rules_close(void);
 
-/* How many there are. */
+/* The number of rules. */
 __u32 rules_count(void);
 
-/* Checks all of them: store_validate(). */
+/* Checks the store: see store_validate(). */
 int rules_validate(char ret_fault[STORE_FAULT]);
 
-/* Adds a rule, or puts it in the place of the one with the same match, whose
- * counters go on; *ret_new tells which. 0 or -errno, said. */
+/* Adds a rule. A rule with the same match is replaced, and its counters go on. *ret_new is true if
+ * there was none. */
 int rules_add(const struct shunt_rule *r, bool *ret_new);
 
-/* Removes the rule with the same match, and those that it shadows; -ENOENT, unsaid,
- * if there is none. */
+/* Removes the rule with the same match and the rules that it shadows. Returns -ENOENT without a
+ * message if there is none. */
 int rules_del(const struct shunt_rule *match);
 
-/* Puts these rules in the place of all that are there, in one step; they must
- * differ in what they match. Counters of those that stay go on. 0 or -errno,
- * said. */
+/* Makes these rules the only ones in force, in one step. No two of them may have the same match.
+ * Counters of rules that stay go on. */
 int rules_replace(const struct shunt_rule *const *all, __u32 count);
 
-/* Lets rules for interfaces that were made anew hold for those. 0 or -errno,
- * said. */
+/* Moves rules to the present index of their interface, where an interface was deleted and made
+ * again. */
 int rules_rebind(void);
 
-/* Removes all rules, in one step, and the shadowed ones before. 0 or -errno, said. */
+/* Removes the shadowed rules, then all others in one step. */
 int rules_flush(void);
 
 /* The rule with the same match, NULL if there is none. */
 const struct shunt_rule *rules_find(const struct shunt_rule *match);
 
-/* The rule at a unit, as a program names it; NULL if there is none. */
+/* The rule at a unit, which is what a program returns; NULL for unit 0. */
 const struct shunt_rule *rules_at(__u32 unit);
 
-/* What a rule that is in force has done. */
+/* Adds up the counters of a rule in force. */
 void rules_counts(const struct shunt_rule *r, struct rule_counts *ret);
 
-/* All rules, by protocol and in order of precedence. The array is the
- * caller's to free; what it points to lives until rules are changed. 0 or
- * -errno, said. */
+/* Lists all rules in the order of rule_order(). The caller frees the array. The rules that it
+ * points to are valid until rules are changed. */
 int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count);
 
 #endif

@@ -10,8 +10,8 @@
 #include "rules/rule.h"
 #include "util/log.h"
 
-/* Stays open: the process is short. -ENOENT, unsaid, without steering: then none is
- * shadowed. */
+/* The fd stays open, because a command ends soon. Without steering there is no map: returns -ENOENT
+ * without a message. */
 static int map_fd(void)
 {
 	static int fd = -1;

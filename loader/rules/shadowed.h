@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shadowed rules: they are for the same packets as a rule in force, which is newer,
- * and come back when that is deleted. The caller holds the lock and has opened the
- * rules.
+ * Shadowed rules match the same packets as a newer rule, which is in force. When the newer rule is
+ * deleted, the newest of them comes into force again. The caller holds the lock and has opened
+ * the rules. Functions that return int report errors and return -errno.
  */
 #ifndef SHUNT_SHADOWED_H
 #define SHUNT_SHADOWED_H
@@ -11,23 +11,23 @@
 
 #include <shunt/abi.h>
 
-/* Of rules for the packets of match, none if there are none; 0 or -errno, said. */
+/* Reads the shadowed rules for the packets of match; ret->count may be 0. */
 int shadows_get(const struct shunt_rule *match, struct shunt_shadows *ret);
 
-/* Puts these in the place of all others for the packets of match; 0 or -errno, said. */
+/* Makes these the shadowed rules for the packets of match. */
 int shadows_put(const struct shunt_rule *match, const struct shunt_shadows *s);
 
-/* Makes one of r, or a rule for the packets of match of one. */
+/* Turns a rule into a shadowed rule, and a shadowed rule into one for the packets of match. */
 struct shunt_shadow shadow_of(const struct shunt_rule *r);
 struct shunt_rule shadow_rule(const struct shunt_rule *match, const struct shunt_shadow *s);
 
-/* Adds r below all others, unless they are too many: 0 or -errno, said. */
+/* Adds r as the oldest of the shadowed rules. Refuses more than SHUNT_SHADOWS. */
 int shadows_append(const struct shunt_rule *r);
 
-/* Is there none at all? */
+/* Whether there are no shadowed rules at all. */
 bool shadows_none(void);
 
-/* Removes all; 0 or -errno, said. */
+/* Removes all shadowed rules. */
 int shadows_clear(void);
 
 #endif

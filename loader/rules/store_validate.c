@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads a store in the way that a search would, but from the other end: each slot of the
- * index leads to a node or to the rules of a port, and a search for those has to come to
- * that slot. What a killed command left is no fault: slots of the filter that name prefixes
- * without a node, and slots of ports that no node leads to.
+ * Takes each slot of the index, and checks that a search for the node or the rules in the slot
+ * comes to that slot. What a killed command left is no fault: slots of the filter that name
+ * prefixes without a node, and slots of ports that no node leads to.
  */
 #include "rules/store_validate.h"
 
@@ -16,7 +15,7 @@
 #include "rules/node_validate.h"
 #include "rules/prefix_nodes.h"
 
-/* The node that has the rules of a single port in a slot; NULL if no search comes to it. */
+/* The node whose rules for a single port are in the slot; NULL if no search comes to the slot. */
 static const struct shunt_node *port_owner(struct check *c, __u32 slot, const struct shunt_rule *r)
 {
 	const struct shunt_node *node;
@@ -71,7 +70,7 @@ static bool is_node(__u32 value)
 	return (value & SLOT_KIND_MASK) == SLOT_NODE;
 }
 
-/* First where all nodes are. */
+/* Fills c->node, because rules are checked against their nodes. */
 static int list_nodes(struct check *c)
 {
 	const struct shunt_node *node;

@@ -42,7 +42,7 @@ void store_close(struct store *s)
 	mmap_array_close(&s->array);
 }
 
-/* Units of a table that is half full with so many entries. */
+/* The units of a table that this many entries fill by half. */
 static __u32 table_units(__u32 entries)
 {
 	__u32 units = 16;
@@ -123,7 +123,7 @@ static __u32 unit_mask(const struct store *s, enum slots table)
 	return table == SLOTS_FILTER ? s->header->filter_mask : s->header->index_mask;
 }
 
-static __u32 *used(const struct store *s, enum slots table)
+static __u32 *slots_used(const struct store *s, enum slots table)
 {
 	return table == SLOTS_FILTER ? &s->journal->filter_used : &s->journal->index_used;
 }
@@ -135,7 +135,7 @@ __u32 slots_count(const struct store *s, enum slots table)
 
 bool slots_have_room(const struct store *s, enum slots table, __u32 count)
 {
-	return *used(s, table) + count <= slots_count(s, table) / 8 * 5;
+	return *slots_used(s, table) + count <= slots_count(s, table) / 8 * 5;
 }
 
 static __u64 *slot_at(struct store *s, enum slots table, __u32 slot)
@@ -145,20 +145,20 @@ static __u64 *slot_at(struct store *s, enum slots table, __u32 slot)
 	return word + slot % 8;
 }
 
-__u32 slot_find(struct store *s, enum slots table, __u64 hash, __u32 *ret_room)
+__u32 slot_find(struct store *s, enum slots table, __u64 hash, __u32 *ret_free)
 {
 	__u32 i, slot, tag = tag_of(hash);
 	__u64 word;
 
-	*ret_room = NO_SLOT;
+	*ret_free = NO_SLOT;
 	for (i = 0; i < SHUNT_CHAIN * 8; i++) {
 		slot = ((__u32)hash + i / 8) & unit_mask(s, table);
 		slot = slot * 8 + i % 8;
 		word = *slot_at(s, table, slot);
 		if (word >> 32 == tag)
 			return slot;
-		if (*ret_room == NO_SLOT && !(__u32)word)
-			*ret_room = slot;
+		if (*ret_free == NO_SLOT && !(__u32)word)
+			*ret_free = slot;
 		if (!word)
 			break;
 	}
@@ -175,6 +175,6 @@ void slot_set(struct store *s, enum slots table, __u32 slot, __u64 hash, __u32 v
 	__u64 *word = slot_at(s, table, slot);
 
 	if (!*word)
-		++*used(s, table);
+		++*slots_used(s, table);
 	__atomic_store_n(word, (__u64)tag_of(hash) << 32 | value, __ATOMIC_RELEASE);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The units that hold the rules (loader/abi.h), as one command sees them: the
- * parts of the map that it touches are mapped into memory. Whoever changes
- * them holds the lock on the pin directory.
+ * The units of a rule store (include/shunt/rule_store.h) in the memory of one command. Only
+ * the parts of the map that the command touches are mapped. A command that changes units
+ * holds the lock on the pin directory.
  */
 #ifndef SHUNT_UNITS_H
 #define SHUNT_UNITS_H
@@ -18,28 +18,29 @@ struct store {
 	struct shunt_store_journal *journal;
 };
 
-/* Puts the first store into the outer map shunt_rules; 0 or -errno, said. */
+/* Puts an empty store into the outer map shunt_rules. Reports errors and returns -errno. */
 int store_make(int outer);
 
-/* Opens the pinned one; 0 or -errno, unsaid. */
+/* Opens the store that is in force. Returns -errno without a message. */
 int store_open(struct store *ret);
 void store_close(struct store *s);
 
-/* A store that nobody sees yet, for so many units of data and entries of the
- * tables; 0 or -errno, said. */
+/* Makes a store that no program uses yet, with this many units for nodes and rules, and room for
+ * this many entries of filter and index. Reports errors and returns -errno. */
 int store_create(struct store *ret, __u32 units, __u32 filter_entries, __u32 index_entries);
 
-/* Puts a store in the place of the present one. No program uses that one any
- * more when it returns. 0 or -errno, said. */
+/* Puts the store in force. When the function returns, no program uses the store that was in force
+ * before. Reports errors and returns -errno. */
 int store_install(const struct store *s);
 
-/* The memory of count units; the caller knows that they are in the store. */
+/* The memory of count units, which have to be in the store. */
 void *store_at(struct store *s, __u32 unit, __u32 count);
 
-/* Takes units that were never used: they are zero. 0 if there are none. */
+/* Returns the first of count units that were never used, so they are all zero; or 0 if there are not
+ * enough. */
 __u32 store_alloc(struct store *s, __u32 count);
 
-/* A hash table in a store. */
+/* The hash tables of a store. */
 enum slots {
 	SLOTS_FILTER,
 	SLOTS_INDEX,
@@ -47,16 +48,16 @@ enum slots {
 
 #define NO_SLOT 0xffffffff
 
-/* The slot with the hash's tag, or NO_SLOT; *ret_room is one that may be taken
- * for it, or NO_SLOT. */
-__u32 slot_find(struct store *s, enum slots table, __u64 hash, __u32 *ret_room);
+/* The slot with the tag of the hash, or NO_SLOT. Then *ret_free is where a slot for the hash may
+ * go, or NO_SLOT if the chain is full. */
+__u32 slot_find(struct store *s, enum slots table, __u64 hash, __u32 *ret_free);
 
 __u64 slot_get(struct store *s, enum slots table, __u32 slot);
 
-/* Stores a value, with the hash's tag, in one go. */
+/* Writes the tag of the hash and the value to the slot, in one step. */
 void slot_set(struct store *s, enum slots table, __u32 slot, __u64 hash, __u32 value);
 
-/* Slots in a table, and whether so many more may be taken. */
+/* The number of slots in a table, and whether count more may be used. */
 __u32 slots_count(const struct store *s, enum slots table);
 bool slots_have_room(const struct store *s, enum slots table, __u32 count);
 
