@@ -36,8 +36,8 @@ static int apply_help(void)
 	return 0;
 }
 
-/* Takes the lock and opens the rules: of both kinds, or of NAT alone if
- * steering is not loaded and not needed; the fd, or -errno, said. */
+/* Takes the lock and opens the rules of both kinds, or of NAT alone if steering is not loaded and not
+ * needed. Returns the fd of the lock. Reports errors and returns -errno. */
 static int lock_rules(bool need_steer, bool *ret_steer)
 {
 	_cleanup_lock_ int lock = -1;
@@ -63,7 +63,7 @@ static void compare(const struct rule_file *f, struct rule_changes *ret)
 
 	for (i = 0; i < f->count; i++) {
 		was = rules_find(&f->line[i].rule);
-		if (was) { /* it stays one of map_update's, or of its router */
+		if (was) { /* keeps the marks of map_update and of its router */
 			f->line[i].rule.old = was->old;
 			rule_keep_router(was, &f->line[i].rule);
 		}
@@ -75,7 +75,7 @@ static void compare(const struct rule_file *f, struct rule_changes *ret)
 	*ret = d;
 }
 
-/* The same shadowed rule stays its router's. */
+/* Keeps the router of a shadowed rule that is already there. */
 static void keep_shadow_router(struct shunt_rule *r, const struct shunt_shadows *was)
 {
 	struct shunt_rule old;
@@ -88,7 +88,7 @@ static void keep_shadow_router(struct shunt_rule *r, const struct shunt_shadows 
 	}
 }
 
-/* In the place of all shadowed rules that are there. */
+/* Replaces all shadowed rules by those of the file. */
 static int apply_shadows(const struct rule_file *f)
 {
 	struct shunt_shadows was;
@@ -156,7 +156,7 @@ void report_rule_changes(const struct rule_changes *steer, const struct rule_cha
 	json_close(&json_stdout, '}');
 }
 
-/* All of it, or nothing. */
+/* Puts the rules of both kinds in force; an error with the second kind undoes the first. */
 static int apply(const struct rule_file *f, bool steer)
 {
 	struct shunt_state *states = pin_mmap("shunt_state", NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* map_update and map_delete_elem, as the tproxy splicer had them. */
+/* map_update and map_delete_elem, with the words of the tproxy splicer's programs. */
 #include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,8 +18,8 @@
 
 #define PREFIX_MAX 128
 
-/* Writes IP/PLEN without the host bits, which the old tools ignored. Words
- * that make no sense are left for rule_parse() to refuse. */
+/* Writes IP/PLEN without the host bits, because the old tools ignored them. rule_parse() refuses words
+ * that are wrong. */
 static void write_prefix(const char *ip, const char *plen, char text[PREFIX_MAX])
 {
 	char address[INET6_ADDRSTRLEN];
@@ -60,7 +60,7 @@ static int parse_update(const char *proto, char **argv, struct shunt_rule *ret)
 	return error;
 }
 
-/* Adds both rules; if the second can't be, the first is undone. */
+/* Adds both rules. If the second can't be added, the first is undone. */
 static int add_both(const struct shunt_rule *tcp, const struct shunt_rule *udp)
 {
 	const struct shunt_rule *was = rules_find(tcp);
@@ -108,7 +108,7 @@ static bool made_for(const struct shunt_rule *r, const struct shunt_rule *match)
 	       !memcmp(r->dst, match->dst, sizeof(r->dst));
 }
 
-/* Deletes the rules of one prefix, the first to be tried last. */
+/* Deletes the rules of one prefix, the first in precedence last. */
 static int delete_prefix(const struct shunt_rule *match, char **argv)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;

@@ -11,8 +11,8 @@
 #include "attach/policy_route.h"
 #include "util/address.h"
 
-#define FIRST_SEQ 1000  /* of the client, */
-#define REPLY_SEQ 50000 /* and of the other end */
+#define FIRST_SEQ 1000  /* of the client */
+#define REPLY_SEQ 50000 /* of the other end */
 
 bool probe_is_group(const struct probe *f)
 {
@@ -21,7 +21,7 @@ bool probe_is_group(const struct probe *f)
 	       route_is_broadcast(f->dst.family, f->dst.addr);
 }
 
-/* Adds up what a checksum of the Internet protocols is made from; len is even. */
+/* Adds len bytes, an even number, to the sum of an Internet checksum. */
 static __u32 add_up(__u32 sum, const void *at, size_t len)
 {
 	const __u8 *p = at;
@@ -49,7 +49,7 @@ static __be16 payload_checksum(const struct probe *f, const void *payload, size_
 	return checksum(add_up(sum, payload, len));
 }
 
-/* The numbers of a connection that connection tracking takes for a real one. */
+/* The sequence numbers fit together, so that connection tracking accepts the packets. */
 static size_t put_tcp(__u8 *at, const struct probe *f, enum probe_part part)
 {
 	bool reply = part == PART_REPLY;

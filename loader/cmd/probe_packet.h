@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The packets that 'shunt steer test' makes up. */
+/* Makes up the packets of 'shunt steer test'. */
 #ifndef SHUNT_PROBE_PACKET_H
 #define SHUNT_PROBE_PACKET_H
 
@@ -13,7 +13,7 @@
 
 #define PACKET_MAX 128
 
-/* What a packet is matched by. */
+/* What rules match a packet by. */
 struct probe {
 	__u8 proto;
 	__u32 ifindex;
@@ -21,19 +21,19 @@ struct probe {
 	struct endpoint dst;
 };
 
-/* Where in the flow the packet is. */
+/* The place of a packet in its flow. */
 enum probe_part {
-	PART_FIRST, /* the request for a connection; a datagram */
-	PART_REPLY, /* the answer, from the destination to the source */
-	PART_LATER, /* one of the client again */
-	PART_END,   /* a reset; a datagram */
+	PART_FIRST, /* SYN of the client; a datagram */
+	PART_REPLY, /* answer from the destination to the source */
+	PART_LATER, /* a later packet of the client */
+	PART_END,   /* RST of the client; a datagram */
 };
 
-/* Is the destination many hosts? */
+/* Whether the destination is multicast or broadcast. */
 bool probe_is_group(const struct probe *f);
 
-/* Makes one, with an Ethernet header for that address; returns its length. The packet does
- * not leave this host: its time to live is 1. */
+/* Writes a packet with an Ethernet header to mac, and returns its length. The packet does not leave
+ * this host, because its TTL is 1. */
 size_t probe_packet(const struct probe *f, enum probe_part part, const __u8 mac[ETH_ALEN],
 		    __u8 packet[PACKET_MAX]);
 

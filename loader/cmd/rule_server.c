@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A process of its own listens, so that no caller can hold up the supervisor. It
- * makes one more for each call, which runs the command with its output in memory,
- * so that a caller that does not read holds no lock.
+ * A child of the supervisor listens, so that no caller can hold up the supervisor. It starts one
+ * process for each call. That process keeps the output of the command in memory, so that no lock
+ * is held while the caller reads.
  */
 #include "cmd/rule_socket.h"
 
@@ -30,17 +30,17 @@
 #include "util/netns.h"
 #include "util/options.h"
 
-/* Calls that run at the same time; more wait. */
+/* At most this many calls run at the same time; others wait. */
 #define MAX_CALLS 8
-#define REQUEST_SEC 2  /* a caller has to ask that soon, */
-#define CALL_SEC 60    /* waits for other commands that long at most, */
-#define READ_SEC 5     /* and has to read its answer */
+#define REQUEST_SEC 2  /* for the caller to send its request */
+#define CALL_SEC 60    /* for the command, which may wait for the lock */
+#define READ_SEC 5     /* for the caller to read a packet of the answer */
 #define MAX_OUTPUT (64 << 20)
 
 static const char *const commands[] = { "diverter", "steer", "map_update", "map_delete_elem" };
 static const command_fn run[] = { cmd_diverter, cmd_steer, cmd_map_update, cmd_map_delete_elem };
 
-/* Verbs of 'steer' that read files or make packets are for root. */
+/* Verbs of 'steer' for the group. Those that read files or make packets are for root only. */
 static const char *const steer_verbs[] = { "add", "del", "list", "flush", "prune" };
 
 static bool serving;
@@ -114,7 +114,7 @@ static int run_words(int argc, char **argv)
 	return run[i](argc, argv);
 }
 
-/* Cuts the request, which ends with a zero byte, into words; how many there are. */
+/* Cuts the request, which ends with a zero byte, into words and returns their number. */
 static int split(char *words, size_t len, char *word[RULE_REQUEST_WORDS + 2])
 {
 	char *p = words, *end = words + len;
@@ -128,7 +128,7 @@ static int split(char *words, size_t len, char *word[RULE_REQUEST_WORDS + 2])
 	return p < end ? -E2BIG : count;
 }
 
-/* Says what is wrong with a request, or does what it asks for. */
+/* Runs the command of a request. Reports what is wrong with the request and returns -errno. */
 static int handle(struct rule_request *r, ssize_t len)
 {
 	char *word[RULE_REQUEST_WORDS + 2];
@@ -148,7 +148,7 @@ static int handle(struct rule_request *r, ssize_t len)
 	return run_words(count - 1, word + 1);
 }
 
-/* false: the caller did not get all of it. */
+/* Sends a file as packets of this kind. False if the caller did not get all of it. */
 static bool send_kind(int conn, char kind, int fd)
 {
 	char packet[1 + ANSWER_MAX] = { kind };
@@ -170,7 +170,7 @@ static void set_timeout(int conn, int option, int sec)
 	setsockopt(conn, SOL_SOCKET, option, &t, sizeof(t));
 }
 
-/* Standard input is empty, output and messages go to memory. */
+/* Makes standard input empty, and lets output and messages go to memory. */
 static bool collect_output(int *ret_out, int *ret_err)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -215,7 +215,7 @@ static void woken(int signal)
 	(void)signal;
 }
 
-/* Forgets calls that are over; waits for one if there are too many. */
+/* Reaps the processes of calls that are over. Waits for one if there are too many. */
 static void reap(int *calls)
 {
 	while (*calls && waitpid(-1, NULL, *calls < MAX_CALLS ? WNOHANG : 0) > 0)
@@ -244,8 +244,8 @@ static void listen_for_calls(int listener)
 	}
 }
 
-/* Keeps nothing of the supervisor's: not its lock, which is held by open files, nor
- * its signals. */
+/* Drops what the child got from the supervisor: its open files, of which one holds the lock, and its
+ * signal mask. */
 static void become_server(int listener, pid_t parent)
 {
 	const struct sigaction wake = { .sa_handler = woken };
@@ -264,7 +264,7 @@ static void become_server(int listener, pid_t parent)
 	listen_for_calls(3);
 }
 
-/* Does another supervisor answer at the address? */
+/* Whether another supervisor answers at the address. */
 static bool is_served(const struct sockaddr_un *a)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -272,7 +272,8 @@ static bool is_served(const struct sockaddr_un *a)
 	return fd >= 0 && !connect(fd, (const struct sockaddr *)a, sizeof(*a));
 }
 
-/* Nobody can connect before the mode is right: the socket does not listen. */
+/* Binds and listens. No process can connect before the mode is set, because the socket does not listen
+ * yet. */
 static int bind_for(gid_t group, const struct sockaddr_un *a)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -281,7 +282,7 @@ static int bind_for(gid_t group, const struct sockaddr_un *a)
 
 	if (fd < 0)
 		return fail(-errno, "a socket");
-	/* whatever the umask is: the group has to get to the socket */
+	/* The umask must not keep the group from the socket. */
 	if (mkdir(RULE_SOCKET_DIR, 0755) ? errno != EEXIST : chmod(RULE_SOCKET_DIR, 0755))
 		return fail(-errno, "can't make '" RULE_SOCKET_DIR "'");
 	if (is_served(a))

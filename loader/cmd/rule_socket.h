@@ -38,31 +38,31 @@ struct rule_request {
 #define ANSWER_STATUS 's'
 #define ANSWER_MAX 16384
 
-/* The socket's address for the pin directory; 0 or -errno, said. */
+/* The address of the socket, which depends on the pin directory. Reports errors and returns -errno. */
 int rule_socket_address(struct sockaddr_un *ret);
 
 /* client */
 
-/* Is this a process that can't change rules itself? */
+/* Whether this process can't change rules itself and has to ask 'shunt run'. */
 bool must_ask(void);
 
-/* Has 'shunt run' do what the words say, prints its answer and ends the process
- * with its exit status. Returns -errno, said, if there is no answer. */
+/* Sends the words to 'shunt run', prints the answer and ends the process with the exit status of the
+ * command. Returns only without an answer: reports the error and returns -errno. */
 int ask_rule_server(const char *command, int argc, char **argv);
 
 /* server */
 
-/* Is this a verb of 'steer' that the group may use? */
+/* Whether the group may use this verb of 'steer'. */
 bool steer_for_group(const char *verb);
 
-/* Is this the process of a call? */
+/* Whether this process serves a call. */
 bool serves_call(void);
 
-/* Cookie of the network namespace of the process that wants the change. */
+/* The cookie of the caller's network namespace. */
 __u64 caller_netns(void);
 
-/* The process that started the one that wants the change, such as a router its diverter;
- * 0 if it can't be told. */
+/* The parent of the caller, such as the router that started the diverter; 0 if that can't be found
+ * out. */
 pid_t caller_parent(void);
 
 struct rule_server {
@@ -70,15 +70,15 @@ struct rule_server {
 	gid_t group;
 };
 
-/* Looks up a group's name or number; NULL stands for RULE_GROUP, and then *ret is
- * 0 if there is none. 0 or -errno, said. */
+/* Looks up a group by name or number. NULL means RULE_GROUP; then *ret is 0 if the host has no such
+ * group. Reports errors and returns -errno. */
 int rule_group(const char *name, gid_t *ret);
 
-/* Makes the socket for the group, and a process that serves it; none for group 0.
- * 0 or -errno, said. */
+/* Makes the socket for the group, and a process that serves it; for group 0, neither. Reports errors
+ * and returns -errno. */
 int rule_server_start(struct rule_server *s, gid_t group);
 
-/* Makes it again if it has ended. */
+/* Starts the process again if it has ended. */
 void rule_server_keep(struct rule_server *s);
 
 void rule_server_stop(struct rule_server *s);

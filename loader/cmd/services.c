@@ -14,7 +14,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-/* All rules for the same packets, the newest, which is in force, first. */
+/* All rules for the same packets, newest first. The first is in force. */
 struct stack {
 	__u32 count;
 	struct shunt_rule rule[1 + SHUNT_SHADOWS];
@@ -28,7 +28,8 @@ static bool same_service(const struct shunt_rule *a, const struct shunt_rule *b)
 	return a->router == b->router || !a->router || !b->router || router_gone(a->router);
 }
 
-/* A command that was killed may have left a copy of the rule in force. */
+/* Leaves out shadowed rules of the same service as the rule in force: a killed command may have left
+ * a copy there. */
 static int stack_read(const struct shunt_rule *match, struct stack *ret)
 {
 	const struct shunt_rule *was = rules_find(match);
@@ -61,7 +62,7 @@ static struct shunt_shadows shadows_of(const struct stack *s)
 	return shadows;
 }
 
-/* The interface may have been made anew since the rule was in force. */
+/* Puts the first rule in force. Its interface may have been made again since. */
 static int enter_first(const struct stack *s)
 {
 	struct shunt_rule first = s->rule[0];
@@ -72,7 +73,8 @@ static int enter_first(const struct stack *s)
 	return rules_add(&first, &added);
 }
 
-/* Killed in between, the rule that comes back is still among the shadowed ones. */
+/* Writes a stack that has become smaller. After a kill between the two steps, the rule that comes back
+ * is still among the shadowed ones, too, where stack_read() ignores it. */
 static int stack_shrink(const struct shunt_rule *match, const struct stack *s)
 {
 	struct shunt_shadows shadows = shadows_of(s);
@@ -95,7 +97,8 @@ static void make_room(struct stack *s)
 	    s->rule[s->count].service, 1 + SHUNT_SHADOWS);
 }
 
-/* Killed before the new rule is in force, the old one is among the shadowed ones too. */
+/* After a kill before the new rule is in force, the old rule is among the shadowed ones, too, where
+ * stack_read() ignores it. */
 int service_add(const struct shunt_rule *r)
 {
 	struct shunt_shadows before, after;
@@ -128,13 +131,13 @@ static bool is_anothers(const struct shunt_rule *r, __u8 router)
 	return router && r->router && r->router != router && !router_gone(r->router);
 }
 
-/* What can't be told counts as there. */
+/* Whether the listener is there; true if that can't be found out. */
 static bool is_heard(const struct shunt_rule *r)
 {
 	return r->action != SHUNT_STEER || rule_listens(r) != LISTENER_NONE;
 }
 
-/* Which one to delete; -1: none. */
+/* The index of the rule to delete; -1: none. */
 static int choose(const struct stack *s, __u8 router)
 {
 	int first = -1;
@@ -167,7 +170,7 @@ int service_del(const struct shunt_rule *match, __u8 router)
 	return stack_shrink(match, &s);
 }
 
-/* Deletes those that say so; *deleted grows by their number. */
+/* Deletes the rules for which is_old() is true, and adds their number to *deleted. */
 static int delete_those(const struct shunt_rule *match, bool (*is_old)(const struct shunt_rule *r),
 			__u32 *deleted)
 {
@@ -202,7 +205,7 @@ static bool is_orphan(const struct shunt_rule *r)
 	return router_gone(r->router);
 }
 
-/* Rules that no router made may shadow others. */
+/* Looks at rules without a router, too, if there are shadowed rules: they may shadow rules of routers. */
 static int sweep(const struct shunt_rule *const *all, __u32 count, __u32 *deleted)
 {
 	_cleanup_free_ struct shunt_rule *copy = calloc(count + 1, sizeof(*copy));

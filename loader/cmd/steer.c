@@ -153,7 +153,7 @@ void find_listeners(struct rule_copy *all, __u32 count)
 		all[i].only_ipv4 = *all[i].rule.service && only_ipv4_listens(&all[i].rule);
 }
 
-/* Why the rule meets no packet, "" if nothing is known to keep them away. */
+/* The reason why no packet meets the rule, "" if none is known. */
 static const char *trouble(const struct rule_copy *c)
 {
 	return c->only_ipv4 ? " (the router listens on 127.0.0.1 only: it can't take IPv6)" :
@@ -213,7 +213,7 @@ void print_rules(const struct rule_copy *all, __u32 count)
 		list_text(all, count);
 }
 
-/* Under the lock, which nobody waits for while the rules are printed. */
+/* Copies the rules while it holds the lock. The lock is released before they are printed. */
 static int copy_all(struct rule_copy **ret, __u32 *ret_count)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
@@ -243,7 +243,7 @@ static int steer_list(int argc, char **argv)
 	return error;
 }
 
-/* A tick is 1.07 seconds. */
+/* Reads --older-than SEC as ticks, which are 1.07 seconds each. */
 static int parse_age(int argc, char **argv, __u32 *ret_ticks)
 {
 	unsigned int sec = PRUNE_SEC;
@@ -261,8 +261,9 @@ static int parse_age(int argc, char **argv, __u32 *ret_ticks)
 	return 0;
 }
 
-/* 1, 0, or -errno, said. */
-static int outlived(const struct shunt_rule *r, __u32 ticks)
+/* Whether the listener of the rule is gone and was last found that long ago: 1 or 0. Reports errors
+ * and returns -errno. */
+static int may_prune(const struct shunt_rule *r, __u32 ticks)
 {
 	struct rule_counts c;
 	int listens;
@@ -285,7 +286,7 @@ static int prune(const struct shunt_rule **all, __u32 count, __u32 ticks)
 	if (!old)
 		return fail(-ENOMEM, "the rules");
 	for (i = 0; i < count; i++) {
-		int yes = outlived(all[i], ticks);
+		int yes = may_prune(all[i], ticks);
 
 		if (yes < 0)
 			return yes;

@@ -25,8 +25,8 @@
 #include "util/log.h"
 #include "util/options.h"
 
-#define PATIENCE_MS 1000 /* for a packet of which nothing is heard */
-#define AFTER_DROP_MS 20 /* what was dropped may be a copy, for a capture */
+#define ARRIVAL_MS 1000 /* wait this long for a packet to arrive */
+#define AFTER_DROP_MS 20 /* and this long after a drop, which may be of a copy for a capture */
 
 struct delivery_run {
 	const struct probe *f;
@@ -83,7 +83,7 @@ static int bind_loopback(int fd, int family)
 				   bind(fd, (struct sockaddr *)&v6, sizeof(v6));
 }
 
-/* A router's listener, as far as rules of nftables can tell. */
+/* Opens a socket that rules of nftables can't distinguish from a router's listener. */
 static int open_socket(const struct probe *f)
 {
 	bool v4 = f->dst.family == AF_INET, tcp = f->proto == IPPROTO_TCP;
@@ -99,7 +99,8 @@ static int open_socket(const struct probe *f)
 	return take_fd(&fd);
 }
 
-/* The kernel forgets the entry when the socket is closed, and this process ends. */
+/* Enters the socket into the map. The kernel removes the entry when the socket is closed, and this
+ * process ends soon. */
 static int enter_socket(const struct delivery_run *r)
 {
 	_cleanup_fd_ int map = pin_open("maps", "shunt_probes");
@@ -150,12 +151,12 @@ static int open_run(const struct probe *f, struct delivery_run *r)
 	error = enter_socket(r);
 	if (error)
 		return error;
-	/* without it, the test says less */
+	/* Without the tracepoint, the test works but can't tell where a packet was dropped. */
 	r->tracing = bpf_raw_tracepoint_open("kfree_skb", r->programs.drop);
 	return 0;
 }
 
-/* How many packets have come to the socket. */
+/* The number of packets that have arrived at the socket. */
 static __u32 arrived(const struct delivery_run *r)
 {
 	__u32 info[SK_MEMINFO_VARS] = {};
@@ -174,7 +175,7 @@ static struct shunt_dropped read_dropped(const struct delivery_run *r)
 	return d;
 }
 
-static __u64 seen_by_steering(void)
+static __u64 steering_probes(void)
 {
 	struct shunt_count c = {};
 
@@ -198,14 +199,14 @@ static int inject(const struct delivery_run *r, enum probe_part part)
 	return (int)o.retval ? fail((int)o.retval, "can't send a packet from the interface") : 0;
 }
 
-/* Waits until the packet has come to the socket, or is known to be lost. */
-static bool comes(const struct delivery_run *r, __u32 before)
+/* Waits until the packet has arrived, or is known to be lost. */
+static bool wait_for_arrival(const struct delivery_run *r, __u32 before)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	int ms, limit = PATIENCE_MS;
+	int ms, limit = ARRIVAL_MS;
 
 	for (ms = 0; ms < limit && arrived(r) == before; ms++) {
-		if (limit == PATIENCE_MS && read_dropped(r).count)
+		if (limit == ARRIVAL_MS && read_dropped(r).count)
 			limit = ms + AFTER_DROP_MS;
 		nanosleep(&pause, NULL);
 	}
@@ -242,7 +243,7 @@ static void explain(const struct delivery_run *r, __u64 seen_before, struct deli
 {
 	struct shunt_dropped last = read_dropped(r);
 
-	d->steered = seen_by_steering() != seen_before;
+	d->steered = steering_probes() != seen_before;
 	d->dropped = last.count;
 	d->mark = last.mark;
 	if (d->dropped)
@@ -254,7 +255,7 @@ static void explain(const struct delivery_run *r, __u64 seen_before, struct deli
 static int try_packet(const struct delivery_run *r, enum probe_part part,
 		      enum delivery_fate *ret_fate, struct delivery *d)
 {
-	__u64 seen = seen_by_steering();
+	__u64 seen = steering_probes();
 	__u32 before = arrived(r);
 	int error = set_dropped(r);
 
@@ -262,14 +263,15 @@ static int try_packet(const struct delivery_run *r, enum probe_part part,
 		error = inject(r, part);
 	if (error)
 		return error;
-	*ret_fate = comes(r, before) ? FATE_DELIVERED : FATE_LOST;
+	*ret_fate = wait_for_arrival(r, before) ? FATE_DELIVERED : FATE_LOST;
 	if (*ret_fate == FATE_LOST)
 		explain(r, seen, d);
 	return 0;
 }
 
-/* The answer is for connection tracking, and what restores marks from there. The last
- * packet has connection tracking forget a connection of TCP. */
+/* Sends a first packet, an answer and a later packet. The answer makes connection tracking take the
+ * flow for established, which matters to rules that restore marks from it. For TCP, a last packet makes
+ * connection tracking forget the connection. */
 static int try_flow(const struct delivery_run *r, struct delivery *d)
 {
 	enum delivery_fate fate;
@@ -317,7 +319,7 @@ static bool mark_is_lost(const struct delivery *d)
 	return d->dropped && !(d->mark & d->bit);
 }
 
-/* What became of the lost packet. */
+/* Writes what happened to the lost packet. */
 static void cause_text(const struct delivery *d, char *text, size_t size)
 {
 	if (!d->steered)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * shunt steer test --deliver: sends made-up packets from an interface's way in as far as a
- * socket, as steered packets go. The socket is the command's own, in the place of the
- * router's listener, and drops what comes: nobody else sees a connection.
+ * shunt steer test --deliver: makes up packets that come in by an interface, and finds out whether
+ * they arrive at a socket as steered packets do. The socket belongs to the command and stands in
+ * for the router's listener. It drops what arrives, so no program sees a connection.
  */
 #ifndef SHUNT_STEER_DELIVER_H
 #define SHUNT_STEER_DELIVER_H
@@ -20,29 +20,30 @@ enum delivery_fate {
 };
 
 struct delivery {
-	enum delivery_fate first; /* the first packet of a flow, */
-	enum delivery_fate later; /* and one after an answer */
-	/* of the lost one: */
+	enum delivery_fate first; /* the first packet of the flow */
+	enum delivery_fate later; /* a packet that follows an answer */
+	/* about the packet that was lost: */
 	bool steered;             /* the program at the interface saw it */
-	bool dropped;             /* the kernel told where the packet ended, */
-	__u32 mark;               /* with this mark, */
-	char reason[48];          /* for this */
+	bool dropped;             /* the kernel told that it dropped the packet */
+	__u32 mark;               /* the mark that the packet had then */
+	char reason[48];          /* why the kernel dropped the packet */
 	__u32 bit;                /* the mark of steered packets */
 	struct nft_markers markers;
 };
 
-/* Is the packet one that can be tried, at an interface that steering is attached to? 0 or
- * -errno, said. */
+/* Checks that the packet can be tried, and that steering is attached to its interface. Reports
+ * errors and returns -errno. */
 int delivery_check(const struct probe *f);
 
-/* Tries it; 0, whatever the fate, or -errno, said. The caller frees the markers. */
+/* Sends the packets. A lost packet is no error: *ret tells of it. Reports errors and returns
+ * -errno. The caller frees the markers. */
 int delivery_try(const struct probe *f, struct delivery *ret);
 
 bool delivery_made(const struct delivery *d);
 
 void delivery_text(const struct delivery *d);
 
-/* As the member delivery. */
+/* Writes the member "delivery" of an open JSON object. */
 void delivery_json(const struct delivery *d);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <shunt/abi.h>
 
-/* As numbers in the help of load's options, too. */
+/* Plain numbers, because the help of load's options prints them, too. */
 #define DEFAULT_MAX_BYTES 8388608
 #define DEFAULT_MAX_MESSAGES 2048
 #define DEFAULT_MARK 0x1000000

@@ -11,8 +11,8 @@
 #include "config/options.h"
 #include "util/log.h"
 
-/* The order of attachment is the order in which programs see a packet: the monitor's
- * come last (attach/tc.c). */
+/* Puts the monitor's attachments last. Programs see a packet in the order in which they are attached
+ * (attach/tc.c), and the monitor has to see what the others did. */
 static void monitors_last(struct load_config *config)
 {
 	unsigned int i, kept = 0;
@@ -75,7 +75,7 @@ static const char *excluded_process(const struct load_config *config)
 	return NULL;
 }
 
-/* Options that have no effect without another one. */
+/* Refuses options that have no effect without another option. */
 static int check_combination(const struct load_config *config)
 {
 	const char *process = excluded_process(config);
@@ -116,7 +116,7 @@ int load_config_parse(int argc, char **argv, struct load_config *config)
 	return 0;
 }
 
-/* Whether the words of load asked for the attachment. Else shunt found the interface. */
+/* Whether the words of load asked for the attachment. If not, shunt found the interface itself. */
 static bool was_asked_for(const struct shunt_state *s)
 {
 	return s->kind == SHUNT_CGROUP || s->kind == SHUNT_PATTERN || state_is_monitor(s) ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What somebody asks of 'shunt load', by words and by a file. */
+/* What the words of 'shunt load' and a rule file ask for. */
 #ifndef SHUNT_LOAD_CONFIG_H
 #define SHUNT_LOAD_CONFIG_H
 
@@ -22,7 +22,7 @@ struct load_config {
 	bool nat;
 	bool eager;              /* some cgroup is attached under this admission */
 	bool proven;
-	bool force;              /* eager even where the kernel would lose data */
+	bool force;              /* attach 'eager' even where the kernel would lose data */
 };
 
 /*

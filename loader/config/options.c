@@ -36,8 +36,8 @@ struct load_option {
 	size_t size;
 };
 
-/* Decimal, or hexadecimal after 0x. A leading zero means octal to some programs, and
- * nothing to others. */
+/* Whether the text is decimal, or hexadecimal after 0x. A leading zero is refused: to some programs it
+ * means octal, to others nothing. */
 static bool is_number(const char *text)
 {
 	if (*text < '0' || *text > '9')
@@ -59,7 +59,7 @@ static int parse_u64(const char *option, const char *text, __u64 low, __u64 high
 	return 0;
 }
 
-/* Adds one attachment to those of load, unless it is among them. */
+/* Adds an attachment to those of load, unless it is already among them. */
 static int add_state(struct load_config *config, const char *option,
 		     const struct shunt_state *state)
 {

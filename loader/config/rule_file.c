@@ -17,7 +17,7 @@
 #define WORDS 64
 #define BLANK " \t\r\n\v\f"
 
-/* Cuts a line into words; their number, or -EINVAL, said. */
+/* Cuts a line into words and returns their number. Reports errors and returns -EINVAL. */
 static int split(char *line, char *word[WORDS])
 {
 	char *rest = line, *w;
@@ -31,7 +31,7 @@ static int split(char *line, char *word[WORDS])
 	return count;
 }
 
-/* Makes room for one more of size bytes; the room doubles. */
+/* Makes room in an array of count members for one more of size bytes. The room doubles each time. */
 static int make_room(void *array, __u32 count, size_t size)
 {
 	void **at = array, *larger;
@@ -128,7 +128,7 @@ static int read_line(struct rule_file *f, unsigned int number, char *line, size_
 	count = split(line, word);
 	if (count <= 0)
 		return count;
-	if (!strcmp(word[0], "nat") && count > 2) /* else it is an interface for NAT */
+	if (!strcmp(word[0], "nat") && count > 2) /* with two words it is the option --nat */
 		return read_nat(f, number, count - 1, word + 1);
 	snprintf(option, sizeof(option), "--%s", word[0]);
 	known = load_option_find(option);
@@ -140,8 +140,8 @@ static int read_line(struct rule_file *f, unsigned int number, char *line, size_
 	return read_rule(f, number, count, word);
 }
 
-/* getline() that tells an error from the end: the length, -ENODATA at the end, or -errno.
- * The first bytes of a line whose rest can't be read are no line. */
+/* Reads a line and returns its length, -ENODATA at the end of the file, or -errno. If the rest of a
+ * line can't be read, that is an error, although getline() returns the first bytes. */
 static ssize_t next_line(char **line, size_t *size, FILE *in)
 {
 	ssize_t len;
@@ -171,7 +171,7 @@ static int read_lines(FILE *in, struct rule_file *f)
 	return error;
 }
 
-/* By what rules match, then by line. */
+/* Sorts lines by what their rules match, then by number. */
 static int by_match(const void *a, const void *b)
 {
 	const struct rule_line *const *x = a, *const *y = b;
@@ -189,7 +189,8 @@ static int refuse_double(const struct rule_file *f, const char *text, unsigned i
 	return -EINVAL;
 }
 
-/* Each shadowed rule needs one that shadows it. order has the others by what they match. */
+/* Checks that each shadowed rule has a rule that shadows it. order[] has all other rules, sorted by
+ * by_match(). */
 static int check_shadows(const struct rule_file *f, const struct rule_line **order)
 {
 	char text[RULE_TEXT];
@@ -234,7 +235,7 @@ static int check_doubles(const struct rule_file *f)
 	return check_shadows(f, order);
 }
 
-/* By what rules match, then by line; that is, by place in the array. */
+/* Sorts NAT rules by what they match, then by line, which is their order in the array. */
 static int by_nat_match(const void *a, const void *b)
 {
 	const struct shunt_nat_rule *x = *(const struct shunt_nat_rule *const *)a,
@@ -264,7 +265,7 @@ static int check_nat_doubles(const struct rule_file *f)
 	return 0;
 }
 
-/* When no line moves any more. */
+/* Sets f->rule, when f->line does not move any more. */
 static int list_rules(struct rule_file *f)
 {
 	__u32 i;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rule files: a rule on each line, in the words that follow 'shunt steer add',
- * or nat and those that follow 'shunt nat add'. What follows a # that begins a
- * word is a comment. A line may also name an option of 'shunt load', without
- * its dashes: 'iface eth0'.
+ * Rule files. A line has the words that follow 'shunt steer add', or the word nat and the words
+ * that follow 'shunt nat add', or an option of 'shunt load' without its dashes: 'iface eth0'. A
+ * word that begins with # begins a comment.
  */
 #ifndef SHUNT_RULE_FILE_H
 #define SHUNT_RULE_FILE_H
@@ -20,27 +19,27 @@ struct rule_line {
 struct rule_file {
 	const char *name;
 	struct rule_line *line;
-	const struct shunt_rule **rule; /* the same, one by one */
+	const struct shunt_rule **rule; /* pointers to the rules of line[] */
 	__u32 count;
 	struct rule_line *shadow; /* shadowed rules, the newest first */
 	__u32 shadows;
 	struct shunt_nat_rule *nat;
-	unsigned int *nat_line; /* one for each */
+	unsigned int *nat_line; /* the line of each NAT rule */
 	__u32 nats;
-	/* the options, as they would be on the command line */
+	/* the options as words of a command line: name, value, name, value … */
 	char **option;
 	int options;
-	unsigned int *option_line; /* one for each two */
+	unsigned int *option_line; /* the line of each option: one for two words */
 };
 
-/* Reads a file, '-' for stdin. Two rules with the same match are an error.
- * 0 or -errno, said with the line. */
+/* Reads a file; '-' is stdin. Two rules with the same match are an error. Reports errors with the
+ * line and returns -errno. */
 int rule_file_read(const char *name, struct rule_file *ret);
 void rule_file_free(struct rule_file *f);
 
 #define _cleanup_rules_ _cleanup_(rule_file_free)
 
-/* Has it a rule for what this host sends? */
+/* Whether the file has a rule with 'origin local'. */
 bool rule_file_is_local(const struct rule_file *f);
 
 #endif
