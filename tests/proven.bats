@@ -16,6 +16,8 @@ setup()
 teardown()
 {
 	clean_up
+	# parts of a test that failed
+	find "$CGROUP" -mindepth 1 -type d -exec rmdir {} + 2>/dev/null || true
 }
 
 load_proven()
@@ -479,8 +481,9 @@ takes_all()
 	for user in first second; do
 		spawn "$user" in_part one peer many 8500
 	done
+	# 1,700,000 round trips take a minute on a busy machine
 	# shellcheck disable=SC2034 # lib.bash waits for so long
-	PATIENCE=60
+	PATIENCE=240
 	for user in first second; do
 		said "$user" open
 		tell "$user" touch "$1"
