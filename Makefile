@@ -110,7 +110,7 @@ UNIT := $(patsubst tests/unit/%.c,$(UNIT_DIR)/%,$(wildcard tests/unit/test_*.c))
 UNIT_COMMON := $(patsubst tests/unit/%.c,$(UNIT_DIR)/%.o,\
 	$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
 UNIT_WRAP := bpf_map_create bpf_obj_get_info_by_fd bpf_map_lookup_elem bpf_map_update_elem \
-	bpf_map_delete_elem bpf_map_get_next_key bpf_map_get_fd_by_id pin_open pin_mmap at_home \
+	bpf_map_delete_elem bpf_map_get_next_key bpf_map_get_fd_by_id pin_open pin_mmap netns_require_loaded \
 	if_nametoindex
 UNIT_LINK := $(UNIT_WRAP:%=-Wl,--wrap=%)
 

@@ -244,11 +244,11 @@ int shunt_local(struct __sk_buff *skb)
 
 	if (!conf || !conf->run.local || !is_for_router(skb, conf))
 		return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
-	if (skb->ifindex != LOOPBACK && !add_ethernet_header(skb))
+	if (skb->ifindex != LOOPBACK_IFINDEX && !add_ethernet_header(skb))
 		return -1;
 	skb->mark |= conf->local_mark;
 	/* A packet that is sent on lo comes to lo's ingress anyway. */
-	return skb->ifindex == LOOPBACK ? -1 : bpf_redirect(LOOPBACK, BPF_F_INGRESS);
+	return skb->ifindex == LOOPBACK_IFINDEX ? -1 : bpf_redirect(LOOPBACK_IFINDEX, BPF_F_INGRESS);
 }
 
 SEC("tc")

@@ -37,7 +37,7 @@ static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
 	case PARSED_FRAGMENT:
 		return translate_fragment(skb, &scratch->pkt, l2, NAT_DIR_EGRESS_FRAGMENT);
 	case PARSED_OTHER:
-		if (skb->ifindex != LOOPBACK &&
+		if (skb->ifindex != LOOPBACK_IFINDEX &&
 		    error_about_original(skb, &scratch->pkt, l2, true) == DROP)
 			return DROP;
 		return error_about_reply(skb, &scratch->pkt, l2);

@@ -61,9 +61,9 @@ static __always_inline bool is_forged(struct __sk_buff *skb, const struct packet
 {
 	__u32 expected = target_iface(reply);
 
-	if (skb->ifindex == expected || skb->ifindex == LOOPBACK)
+	if (skb->ifindex == expected || skb->ifindex == LOOPBACK_IFINDEX)
 		return false;
-	if (expected == LOOPBACK)
+	if (expected == LOOPBACK_IFINDEX)
 		return true; /* the target is on this host */
 	return pkt->family == AF_INET && is_strict(skb);
 }
@@ -86,10 +86,10 @@ static __always_inline int move_to_expected_iface(struct __sk_buff *skb,
 {
 	__u32 expected = target_iface(reply);
 
-	if (skb->ifindex == LOOPBACK || expected == reply->ifindex || !l2)
+	if (skb->ifindex == LOOPBACK_IFINDEX || expected == reply->ifindex || !l2)
 		return NEXT;
-	if (reply->ifindex == LOOPBACK)
-		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
+	if (reply->ifindex == LOOPBACK_IFINDEX)
+		return bpf_redirect_neigh(LOOPBACK_IFINDEX, NULL, 0, 0);
 	if (skb->ifindex == expected)
 		return reply->raw ? NEXT : move_to_ingress(skb, reply->ifindex, reply->orig_mac);
 	if (skb->ifindex == reply->ifindex && knows_target_mac(reply))

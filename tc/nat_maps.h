@@ -8,7 +8,6 @@
 #define NEXT (-1) /* TC_ACT_UNSPEC, TCX_NEXT: other programs go on */
 #define DROP 2    /* TC_ACT_SHOT */
 
-#define LOOPBACK 1 /* ifindex */
 #define SECOND 1000000000ULL
 
 #define TCP_RST 0x04

@@ -155,7 +155,7 @@ static __always_inline struct shunt_nat_flow *new_flow(struct __sk_buff *skb,
 /* Whether the packet may be the reply of a target on this host. */
 static __always_inline bool may_be_reply(struct __sk_buff *skb, const struct packet *pkt)
 {
-	return !skb->ingress_ifindex && skb->ifindex != LOOPBACK &&
+	return !skb->ingress_ifindex && skb->ifindex != LOOPBACK_IFINDEX &&
 	       port_is_of_rules(pkt->proto, pkt->sport);
 }
 

@@ -20,7 +20,7 @@ static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_fl
 		.l4_protocol = reply_key->proto,
 		.sport = bpf_htons(reply_key->dport),
 		.dport = bpf_htons(reply_key->sport),
-		.ifindex = LOOPBACK, /* as for packets that this host sends */
+		.ifindex = LOOPBACK_IFINDEX, /* as for packets that this host sends */
 	};
 	long result;
 	__u8 mac[6];
@@ -35,7 +35,7 @@ static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_fl
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
 	case BPF_FIB_LKUP_RET_NOT_FWDED:
-		orig->oif = LOOPBACK;
+		orig->oif = LOOPBACK_IFINDEX;
 		return NAT_LOCAL;
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
@@ -43,7 +43,7 @@ static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_fl
 		return NAT_UNROUTED;
 	default:
 		orig->oif = orig->fallback_oif ? orig->fallback_oif : skb->ifindex;
-		return orig->oif == LOOPBACK ? NAT_LOCAL : NAT_NEIGHBOR;
+		return orig->oif == LOOPBACK_IFINDEX ? NAT_LOCAL : NAT_NEIGHBOR;
 	}
 	orig->oif = fib.ifindex;
 	if (orig->raw && fib.ifindex == skb->ifindex)
@@ -69,7 +69,7 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 	    (bpf_skb_change_head(skb, ETHERNET, 0) || bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
 		return DROP;
 	if (orig->forward_action == NAT_LOCAL)
-		return bpf_redirect_neigh(LOOPBACK, NULL, 0, 0);
+		return bpf_redirect_neigh(LOOPBACK_IFINDEX, NULL, 0, 0);
 	/* No next hop is given. With one, the kernel would send packets that have to wait for
 	 * its link layer address by the old route. */
 	if (orig->forward_action == NAT_NEIGHBOR || !fresh)

@@ -9,7 +9,6 @@
 
 #include "packet.h"
 
-#define LOOPBACK 1 /* LOOPBACK_IFINDEX: include/net/flow.h */
 
 /* Interfaces and addresses in sum: enough for a host with many containers. */
 #define OWN_STEPS 16384
@@ -102,7 +101,7 @@ static __noinline int look_up_route(struct __sk_buff *skb, const struct packet *
 		.sport = bpf_htons(pkt->sport),
 		.dport = bpf_htons(pkt->dport),
 		.ifindex = pkt->ifindex && pkt->ifindex != SHUNT_LOCAL_IFINDEX ? pkt->ifindex :
-										 LOOPBACK,
+										 LOOPBACK_IFINDEX,
 	};
 
 	__builtin_memcpy(fib.ipv6_src, pkt->src, 16);

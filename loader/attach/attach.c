@@ -61,7 +61,7 @@ static int link_cgroup(int cgroup, const char *name, enum bpf_attach_type type, 
 }
 
 /* Without this program a checkpoint can miss bytes; all else works. */
-static void link_repair(int cgroup, const struct shunt_state *states, unsigned int i)
+static void link_repair(int cgroup, const struct shunt_attachment *attachments, unsigned int i)
 {
 	char pin[PIN_PATH];
 	int error;
@@ -70,54 +70,56 @@ static void link_repair(int cgroup, const struct shunt_state *states, unsigned i
 	error = link_cgroup(cgroup, "shunt_repair", BPF_CGROUP_SETSOCKOPT, pin);
 	if (error)
 		say("cgroup '%s': can't watch setsockopt (%s); don't checkpoint its processes",
-		    states[i].name, strerror(-error));
+		    attachments[i].name, strerror(-error));
 }
 
-static int attach_cgroup(const struct shunt_state *states, unsigned int i)
+static int attach_cgroup(const struct shunt_attachment *attachments, unsigned int i)
 {
-	const struct shunt_state *state = &states[i];
+	const struct shunt_attachment *a = &attachments[i];
 	char pin[PIN_PATH];
-	_cleanup_fd_ int cgroup = open(state->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int cgroup = open(a->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error;
 
 	if (cgroup < 0)
-		return fail(-errno, "cgroup '%s'", state->name);
-	error = link_cgroup(cgroup, state->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven",
+		return fail(-errno, "cgroup '%s'", a->name);
+	error = link_cgroup(cgroup, a->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven",
 			    BPF_CGROUP_SOCK_OPS, link_path(pin, i));
 	if (error == -EPERM)
-		return deny(-EPERM, "can't attach to cgroup '%s': a sock_ops program that tolerates no "
-			    "other holds it or a cgroup above it", state->name);
+		return deny(-EPERM,
+			    "can't attach to cgroup '%s': a sock_ops program that tolerates no "
+			    "other holds it or a cgroup above it",
+			    a->name);
 	if (error)
-		return fail(error, "can't attach to cgroup '%s'", state->name);
-	link_repair(cgroup, states, i);
+		return fail(error, "can't attach to cgroup '%s'", a->name);
+	link_repair(cgroup, attachments, i);
 	return 0;
 }
 
-static int attach_iface(struct shunt_state *state, const char *pin)
+static int attach_iface(struct shunt_attachment *a, const char *pin)
 {
-	_cleanup_fd_ int prog = program_open(tc_program(state));
+	_cleanup_fd_ int prog = program_open(tc_program(a));
 
-	return prog < 0 ? prog : tc_attach(state, prog, pin);
+	return prog < 0 ? prog : tc_attach(a, prog, pin);
 }
 
-int attach(struct shunt_state *states, unsigned int i)
+int attach(struct shunt_attachment *attachments, unsigned int i)
 {
 	char pin[PIN_PATH];
 
 	link_path(pin, i);
-	if (states[i].kind == SHUNT_PATTERN)
+	if (attachments[i].kind == ATTACH_PATTERN)
 		return 0;
-	if (states[i].kind == SHUNT_CGROUP)
-		return attach_cgroup(states, i);
-	return attach_iface(&states[i], pin);
+	if (attachments[i].kind == ATTACH_CGROUP)
+		return attach_cgroup(attachments, i);
+	return attach_iface(&attachments[i], pin);
 }
 
-int cgroup_reattach(struct shunt_state *states, unsigned int i)
+int cgroup_reattach(struct shunt_attachment *attachments, unsigned int i)
 {
 	char name[32];
 	int error = unpin("links", link_name(name, i));
 
-	return error ? error : attach(states, i);
+	return error ? error : attach(attachments, i);
 }
 
 /* A cgroup's link outlives the cgroup, with nothing attached any more. */
@@ -137,89 +139,89 @@ int attached_cgroup(unsigned int i, __u64 *ret_id)
 	return 0;
 }
 
-int attached(const struct shunt_state *states, unsigned int i)
+int attached(const struct shunt_attachment *attachments, unsigned int i)
 {
 	_cleanup_fd_ int prog = -1;
 	char pin[PIN_PATH];
 	__u64 id;
 
 	link_path(pin, i);
-	if (states[i].kind == SHUNT_CGROUP)
+	if (attachments[i].kind == ATTACH_CGROUP)
 		return attached_cgroup(i, &id) ?: id != 0;
-	prog = pin_open("progs", tc_program(&states[i]));
+	prog = pin_open("progs", tc_program(&attachments[i]));
 	if (prog < 0 && prog != -ENOENT)
 		return prog;
-	return tc_attached(&states[i], prog, pin);
+	return tc_attached(&attachments[i], prog, pin);
 }
 
-bool attached_away(const struct shunt_state *states, unsigned int i)
+bool attached_away(const struct shunt_attachment *attachments, unsigned int i)
 {
 	char pin[PIN_PATH];
 
-	return tc_program(&states[i]) && tc_away(&states[i], link_path(pin, i));
+	return attachment_is_iface(&attachments[i]) && tc_away(&attachments[i], link_path(pin, i));
 }
 
-int let_go(struct shunt_state *states, unsigned int i)
+int detach_keep_entry(struct shunt_attachment *attachments, unsigned int i)
 {
-	_cleanup_fd_ int prog = pin_open("progs", tc_program(&states[i]));
+	_cleanup_fd_ int prog = pin_open("progs", tc_program(&attachments[i]));
 	char pin[PIN_PATH];
 	int error;
 
 	if (prog < 0 && prog != -ENOENT)
-		return fail(prog, "can't detach from '%s'", states[i].name);
-	error = tc_detach(&states[i], prog, link_path(pin, i));
+		return fail(prog, "can't detach from '%s'", attachments[i].name);
+	error = tc_detach(&attachments[i], prog, link_path(pin, i));
 	if (error)
 		return error;
-	states[i].ifindex = 0;
-	states[i].clsact = states[i].qdisc = 0;
-	states[i].priority = 0;
+	attachments[i].ifindex = 0;
+	attachments[i].clsact = attachments[i].qdisc = 0;
+	attachments[i].priority = 0;
 	return 0;
 }
 
-int detach(struct shunt_state *states, unsigned int i)
+int detach(struct shunt_attachment *attachments, unsigned int i)
 {
-	int error = let_go(states, i);
+	int error = detach_keep_entry(attachments, i);
 
 	if (!error)
-		states[i].kind = SHUNT_NONE;
+		attachments[i].kind = ATTACH_NONE;
 	return error;
 }
 
-int attach_new(struct shunt_state *states, const struct shunt_state *wanted)
+int attach_new(struct shunt_attachment *attachments, const struct shunt_attachment *wanted)
 {
-	struct shunt_state *s = state_find(states, wanted->kind, wanted->name);
+	struct shunt_attachment *s = attachment_find(attachments, wanted->kind, wanted->name);
 	int error = 0;
 
 	if (s && s->ifindex == wanted->ifindex)
-		error = attached(states, s - states);
+		error = attached(attachments, s - attachments);
 	if (error < 0)
 		return fail(error, "can't look at what is attached to '%s'", wanted->name);
 	if (error)
 		return 0;
 	/* of an interface that is gone, or taken off by somebody */
-	error = s ? detach(states, s - states) : 0;
+	error = s ? detach(attachments, s - attachments) : 0;
 	if (error)
 		return error;
-	s = state_free(states);
+	s = attachment_unused(attachments);
 	if (!s)
 		return deny(-ENOSPC, "can't attach to '%s': more than %d attachments", wanted->name,
-			    SHUNT_STATES);
+			    SHUNT_ATTACHMENTS);
 	*s = *wanted;
-	error = attach(states, s - states);
+	error = attach(attachments, s - attachments);
 	if (error && !s->clsact) /* else it says what is left */
-		s->kind = SHUNT_NONE;
+		s->kind = ATTACH_NONE;
 	return error;
 }
 
-static int detach_ifaces(struct shunt_state *states)
+static int detach_ifaces(struct shunt_attachment *attachments)
 {
 	int i, error, first = 0;
 
 	/* Backwards: the first to come made the qdisc. */
-	for (i = SHUNT_STATES - 1; i >= 0; i--) {
-		if (!tc_program(&states[i]))
+	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--) {
+		if (!attachment_is_iface(&attachments[i]))
 			continue;
-		error = detach(states, i);
+		error = detach(attachments, i);
 		first = first ? first : error;
 	}
 	return first;
@@ -236,19 +238,19 @@ static int detach_link(const char *pin)
 	return bpf_link_detach(link) ? -errno : 0;
 }
 
-static int detach_cgroups(struct shunt_state *states)
+static int detach_cgroups(struct shunt_attachment *attachments)
 {
 	char pin[PIN_PATH];
 	int i, error;
 
-	for (i = 0; states && i < SHUNT_STATES; i++) {
-		if (states[i].kind != SHUNT_CGROUP)
+	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++) {
+		if (attachments[i].kind != ATTACH_CGROUP)
 			continue;
 		error = detach_link(link_path(pin, i));
 		if (!error)
 			error = detach_link(repair_path(pin, i));
 		if (error)
-			return fail(error, "can't detach from cgroup '%s'", states[i].name);
+			return fail(error, "can't detach from cgroup '%s'", attachments[i].name);
 	}
 	return 0;
 }
@@ -293,13 +295,13 @@ static void wait_supervisor(void)
 }
 
 /* What says what there is to undo; NULL if that is not there any more. */
-static int map_settings(struct shunt_conf **ret_conf, struct shunt_state **ret_states)
+static int map_settings(struct shunt_conf **ret_conf, struct shunt_attachment **ret_attachments)
 {
 	*ret_conf = pin_mmap("shunt_conf", NULL);
 	if (!*ret_conf && errno != ENOENT)
 		return fail(-errno, "can't map the settings");
-	*ret_states = pin_mmap("shunt_state", NULL);
-	if (!*ret_states && errno != ENOENT)
+	*ret_attachments = pin_mmap("shunt_attachment", NULL);
+	if (!*ret_attachments && errno != ENOENT)
 		return fail(-errno, "can't map the settings");
 	return 0;
 }
@@ -307,25 +309,25 @@ static int map_settings(struct shunt_conf **ret_conf, struct shunt_state **ret_s
 int teardown(unsigned int timeout_ms)
 {
 	struct shunt_conf *conf;
-	struct shunt_state *states;
-	int error = map_settings(&conf, &states), first = 0;
+	struct shunt_attachment *attachments;
+	int error = map_settings(&conf, &attachments), first = 0;
 	bool gone;
 
 	if (error)
 		return error;
 	/* If the namespace is gone, so is what was attached there. */
-	error = home_netns();
+	error = netns_enter_loaded();
 	gone = error == -ENOENT;
 	if (error && !gone)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
 	if (conf)
 		conf->run.loaded = 0;
-	if (states && !gone)
-		first = detach_ifaces(states);
+	if (attachments && !gone)
+		first = detach_ifaces(attachments);
 	if (conf && !gone) {
-		error = lo_off(conf, LO_ACCEPT_LOCAL);
+		error = loopback_release(conf, LOOPBACK_ACCEPT_LOCAL);
 		first = first ? first : error;
-		error = lo_off(conf, LO_FORWARDING);
+		error = loopback_release(conf, LOOPBACK_FORWARDING);
 		first = first ? first : error;
 	}
 	if (conf && conf->mark && !gone) {
@@ -335,7 +337,7 @@ int teardown(unsigned int timeout_ms)
 	if (first)
 		return first;
 	wait_supervisor();
-	error = detach_cgroups(states);
+	error = detach_cgroups(attachments);
 	if (!error)
 		error = unpin_all("links");
 	if (!error)

@@ -18,35 +18,40 @@ bool is_pattern(const char *name)
 	return strpbrk(name, "*?[");
 }
 
-struct shunt_state *state_find(const struct shunt_state *states, enum shunt_kind kind,
-			       const char *name)
+struct shunt_attachment *attachment_find(const struct shunt_attachment *attachments,
+					 enum attachment_kind kind, const char *name)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == kind && !strcmp(states[i].name, name))
-			return (struct shunt_state *)&states[i];
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == kind && !strcmp(attachments[i].name, name))
+			return (struct shunt_attachment *)&attachments[i];
 	return NULL;
 }
 
-struct shunt_state *state_free(struct shunt_state *states)
+struct shunt_attachment *attachment_unused(struct shunt_attachment *attachments)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_NONE)
-			return &states[i];
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_NONE)
+			return &attachments[i];
 	return NULL;
 }
 
-bool state_is_monitor(const struct shunt_state *s)
+bool attachment_is_iface(const struct shunt_attachment *a)
 {
-	return s->kind == SHUNT_MONITOR_IN || s->kind == SHUNT_MONITOR_OUT;
+	return a->kind != ATTACH_NONE && a->kind != ATTACH_CGROUP && a->kind != ATTACH_PATTERN;
 }
 
-bool state_is_nat(const struct shunt_state *s)
+bool attachment_is_monitor(const struct shunt_attachment *a)
 {
-	return s->kind >= SHUNT_NAT_IN && s->kind <= SHUNT_NAT_RAW_OUT;
+	return a->kind == ATTACH_MONITOR_IN || a->kind == ATTACH_MONITOR_OUT;
+}
+
+bool attachment_is_nat(const struct shunt_attachment *a)
+{
+	return a->kind >= ATTACH_NAT_IN && a->kind <= ATTACH_NAT_RAW_OUT;
 }
 
 /* 1 if the interface has a link layer header, else 0. Reports errors and returns -errno. */
@@ -77,7 +82,7 @@ static int has_header(const char *name)
 		    r.ifr_hwaddr.sa_family);
 }
 
-int nat_states(const char *name, struct shunt_state ret[2])
+int nat_attachments(const char *name, struct shunt_attachment ret[2])
 {
 	__u32 ifindex;
 	int header, i, error = iface_index(name, &ifindex);
@@ -90,10 +95,10 @@ int nat_states(const char *name, struct shunt_state ret[2])
 	if (header < 0)
 		return header;
 	for (i = 0; i < 2; i++) {
-		ret[i] = (struct shunt_state){ .ifindex = ifindex };
+		ret[i] = (struct shunt_attachment){ .ifindex = ifindex };
 		strcpy(ret[i].name, name);
 	}
-	ret[0].kind = header ? SHUNT_NAT_IN : SHUNT_NAT_RAW_IN;
-	ret[1].kind = header ? SHUNT_NAT_OUT : SHUNT_NAT_RAW_OUT;
+	ret[0].kind = header ? ATTACH_NAT_IN : ATTACH_NAT_RAW_IN;
+	ret[1].kind = header ? ATTACH_NAT_OUT : ATTACH_NAT_RAW_OUT;
 	return 0;
 }

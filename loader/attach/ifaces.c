@@ -28,17 +28,17 @@
 #include "util/iface.h"
 #include "util/log.h"
 
-bool ifaces_wanted(const struct shunt_state *states)
+bool ifaces_wanted(const struct shunt_attachment *attachments)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_PATTERN || tc_program(&states[i]))
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_PATTERN || attachment_is_iface(&attachments[i]))
 			return true;
 	return false;
 }
 
-static bool is_gone(const struct shunt_state *s)
+static bool is_gone(const struct shunt_attachment *s)
 {
 	char name[IF_NAMESIZE];
 
@@ -46,99 +46,101 @@ static bool is_gone(const struct shunt_state *s)
 }
 
 /* Is this an interface that a pattern named, and that is the port of another now? */
-static bool became_port(const struct links *links, const struct shunt_state *s)
+static bool became_port(const struct links *links, const struct shunt_attachment *s)
 {
 	const struct link *port = links_at(links, s->ifindex);
 
-	return s->found && port && link_master(links, port);
+	return s->by_pattern && port && link_master(links, port);
 }
 
-static void leave_port(const struct links *links, struct shunt_state *states, unsigned int i)
+static void leave_port(const struct links *links, struct shunt_attachment *attachments, unsigned int i)
 {
 	char text[PORT_TEXT];
 
-	if (states[i].kind == SHUNT_IFACE)
-		say("'%s' is %s now: detached", states[i].name,
-		    port_text(text, links, links_at(links, states[i].ifindex)));
-	detach(states, i);
+	if (attachments[i].kind == ATTACH_IFACE)
+		say("'%s' is %s now: detached", attachments[i].name,
+		    port_text(text, links, links_at(links, attachments[i].ifindex)));
+	detach(attachments, i);
 }
 
 /* A filter of clsact goes with the qdisc, which any program may remove. A link does not. */
-static int attach_again(struct shunt_state *states, unsigned int i)
+static int restore_filter(struct shunt_attachment *attachments, unsigned int i)
 {
-	int error = states[i].clsact ? attached(states, i) : 1;
+	int error = attachments[i].clsact ? attached(attachments, i) : 1;
 
 	if (error < 0)
-		return fail(error, "can't look at what is attached to '%s'", states[i].name);
+		return fail(error, "can't look at what is attached to '%s'", attachments[i].name);
 	if (error)
 		return 0;
-	error = attach(states, i);
+	error = attach(attachments, i);
 	if (!error)
-		say("attached again to '%s': somebody had removed the filter", states[i].name);
+		say("attached again to '%s': somebody had removed the filter", attachments[i].name);
 	return error;
 }
 
 /* An interface that the user named keeps that name here, and is waited for
  * when it is gone. It may have moved to another namespace, with the program. 0 or
  * -errno, reported. */
-static int follow(const struct links *links, struct shunt_state *states, unsigned int i)
+static int track_iface(const struct links *links, struct shunt_attachment *attachments, unsigned int i)
 {
-	struct shunt_state *s = &states[i];
+	struct shunt_attachment *s = &attachments[i];
 	char name[IF_NAMESIZE];
 	int there = iface_name(s->ifindex, name);
 
 	if (there < 0)
 		return fail(there, "can't look at interface '%s'", s->name);
 	if (there) {
-		if (s->found)
+		if (s->by_pattern)
 			strcpy(s->name, name);
 		if (became_port(links, s))
-			leave_port(links, states, i);
+			leave_port(links, attachments, i);
 		else
-			return attach_again(states, i);
+			return restore_filter(attachments, i);
 		return 0;
 	}
 	debug("'%s' is gone", s->name);
-	return s->found || s->kind == SHUNT_LOCAL_OUT ? detach(states, i) : let_go(states, i);
+	return s->by_pattern || s->kind == ATTACH_LOCAL_OUT ? detach(attachments, i) :
+							      detach_keep_entry(attachments, i);
 }
 
-static int follow_all(const struct links *links, struct shunt_state *states)
+static int track_ifaces(const struct links *links, struct shunt_attachment *attachments)
 {
 	int i, error, first = 0;
 
-	for (i = 0; i < SHUNT_STATES; i++) {
-		if (!tc_program(&states[i]) || !states[i].ifindex)
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
+		if (!attachment_is_iface(&attachments[i]) || !attachments[i].ifindex)
 			continue;
-		error = follow(links, states, i);
+		error = track_iface(links, attachments, i);
 		first = first ? first : error;
 	}
 	return first;
 }
 
 /* An interface made anew may be of a kind that takes another program. */
-static bool fits(const struct shunt_state *s)
+static bool matches_link_type(const struct shunt_attachment *s)
 {
-	struct shunt_state both[2];
+	struct shunt_attachment both[2];
 
-	return !state_is_nat(s) || (!nat_states(s->name, both) &&
-			      (both[0].kind == s->kind || both[1].kind == s->kind));
+	return !attachment_is_nat(s) || (!nat_attachments(s->name, both) &&
+					 (both[0].kind == s->kind || both[1].kind == s->kind));
 }
 
 /* Attaches what waits for an interface of that name. */
-static int come_back(struct shunt_state *states, const struct link *iface)
+static int reattach_waiting(struct shunt_attachment *attachments, const struct link *iface)
 {
 	bool any = false;
 	int i, error = 0;
 
-	for (i = 0; i < SHUNT_STATES && !error; i++) {
-		struct shunt_state *s = &states[i];
+	for (i = 0; i < SHUNT_ATTACHMENTS && !error; i++) {
+		struct shunt_attachment *s = &attachments[i];
 
-		if (!tc_program(s) || s->ifindex || strcmp(s->name, iface->name) || !fits(s))
+		if (!attachment_is_iface(s) || s->ifindex || strcmp(s->name, iface->name) ||
+		    !matches_link_type(s))
 			continue;
 		s->ifindex = iface->ifindex;
-		error = attach(states, i);
+		error = attach(attachments, i);
 		if (error)
-			let_go(states, i);
+			detach_keep_entry(attachments, i);
 		else
 			any = true;
 	}
@@ -147,49 +149,53 @@ static int come_back(struct shunt_state *states, const struct link *iface)
 	return error;
 }
 
-static const struct shunt_state *at_index(const struct shunt_state *states, __u32 ifindex)
+static const struct shunt_attachment *at_index(const struct shunt_attachment *attachments,
+					       __u32 ifindex)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_IFACE && states[i].ifindex == ifindex)
-			return &states[i];
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex == ifindex)
+			return &attachments[i];
 	return NULL;
 }
 
-bool ifaces_match(const struct shunt_state *states, const struct link *iface)
+bool ifaces_match(const struct shunt_attachment *attachments, const struct link *iface)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES && iface->ifindex != LOOPBACK; i++)
-		if (states[i].kind == SHUNT_PATTERN && !fnmatch(states[i].name, iface->name, 0))
+	for (i = 0; i < SHUNT_ATTACHMENTS && iface->ifindex != LOOPBACK_IFINDEX; i++)
+		if (attachments[i].kind == ATTACH_PATTERN &&
+		    !fnmatch(attachments[i].name, iface->name, 0))
 			return true;
 	return false;
 }
 
-static bool is_wanted(const struct shunt_state *states, const struct links *links,
+static bool is_wanted(const struct shunt_attachment *attachments, const struct links *links,
 		      const struct link *iface)
 {
-	return ifaces_match(states, iface) && !link_master(links, iface);
+	return ifaces_match(attachments, iface) && !link_master(links, iface);
 }
 
-static int see_iface(struct shunt_state *states, const struct links *links,
-		     const struct link *iface)
+static int attach_found_iface(struct shunt_attachment *attachments, const struct links *links,
+			      const struct link *iface)
 {
-	struct shunt_state wanted = { .kind = SHUNT_IFACE, .ifindex = iface->ifindex, .found = 1 };
-	int error = come_back(states, iface);
+	struct shunt_attachment wanted = { .kind = ATTACH_IFACE,
+					   .ifindex = iface->ifindex,
+					   .by_pattern = 1 };
+	int error = reattach_waiting(attachments, iface);
 
 	strcpy(wanted.name, iface->name);
-	if (!error && is_wanted(states, links, iface) && !at_index(states, iface->ifindex) &&
-	    !state_find(states, SHUNT_IFACE, iface->name)) {
-		error = attach_new(states, &wanted);
+	if (!error && is_wanted(attachments, links, iface) && !at_index(attachments, iface->ifindex) &&
+	    !attachment_find(attachments, ATTACH_IFACE, iface->name)) {
+		error = attach_new(attachments, &wanted);
 		if (!error)
 			say("attached to '%s'", wanted.name);
 	}
 	return error && is_gone(&wanted) ? 0 : error;
 }
 
-int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
+int ifaces_sync(const struct shunt_conf *conf, struct shunt_attachment *attachments)
 {
 	_cleanup_(links_free) struct links links = { .all = NULL };
 	int error = links_read(&links), first = 0;
@@ -197,12 +203,12 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 
 	if (error)
 		return error;
-	first = follow_all(&links, states);
+	first = track_ifaces(&links, attachments);
 	for (i = 0; i < links.count; i++) {
-		error = see_iface(states, &links, &links.all[i]);
+		error = attach_found_iface(attachments, &links, &links.all[i]);
 		first = first ? first : error;
 	}
-	error = conf->run.local ? local_attach(states) : 0;
+	error = conf->run.local ? local_origin_attach(attachments) : 0;
 	first = first ? first : error;
 	if (!conf->mark) /* no steering */
 		return first;
@@ -215,7 +221,7 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states)
 }
 
 /* Frames for a macvlan's own MAC address are another host's at the interface below. */
-static void warn_macvlans(const struct shunt_state *states, const struct links *links,
+static void warn_macvlans(const struct shunt_attachment *attachments, const struct links *links,
 			  const struct link *below)
 {
 	const struct link *l;
@@ -223,7 +229,7 @@ static void warn_macvlans(const struct shunt_state *states, const struct links *
 
 	for (i = 0; i < links->count; i++) {
 		l = &links->all[i];
-		if (l->parent == below->ifindex && !at_index(states, l->ifindex))
+		if (l->parent == below->ifindex && !at_index(attachments, l->ifindex))
 			warn("what is sent to the MAC address of '%s' meets no rule at '%s' below it: "
 			     "name '%s', too", l->name, below->name, l->name);
 	}
@@ -240,16 +246,18 @@ static void warn_vrf(const struct links *links, const struct link *member)
 
 void ifaces_warn_ports(void)
 {
-	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	_cleanup_(links_free) struct links links = { .all = NULL };
 	const struct link *port, *top;
 	char text[PORT_TEXT];
 	int i;
 
-	if (!states || links_read(&links))
+	if (!attachments || links_read(&links))
 		return;
-	for (i = 0; i < SHUNT_STATES; i++) {
-		port = states[i].kind == SHUNT_IFACE ? links_at(&links, states[i].ifindex) : NULL;
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
+		port = attachments[i].kind == ATTACH_IFACE ?
+			       links_at(&links, attachments[i].ifindex) :
+			       NULL;
 		top = port ? link_top(&links, port) : NULL;
 		if (top)
 			warn("'%s' is %s, where its packets come as well: name '%s' instead",
@@ -257,29 +265,30 @@ void ifaces_warn_ports(void)
 		if (!port)
 			continue;
 		warn_vrf(&links, port);
-		warn_macvlans(states, &links, port);
+		warn_macvlans(attachments, &links, port);
 	}
 }
 
 /* Will the supervisor attach to the interface in a moment? */
-static bool is_due(const struct shunt_state *states, const struct links *links, __u32 ifindex)
+static bool is_due(const struct shunt_attachment *attachments, const struct links *links,
+		   __u32 ifindex)
 {
 	const struct link *iface = links_at(links, ifindex);
 
-	return iface && is_wanted(states, links, iface) && supervisor_runs();
+	return iface && is_wanted(attachments, links, iface) && supervisor_runs();
 }
 
 /* Is steering attached where the rule's packets pass, or will be in a moment? */
-static bool is_served(const struct shunt_state *states, const struct links *links,
+static bool is_served(const struct shunt_attachment *attachments, const struct links *links,
 		      const struct shunt_rule *r)
 {
 	int i;
 
 	if (!rule_is_local(r))
-		return !*r->ifname || at_index(states, r->ifindex) ||
-		       is_due(states, links, r->ifindex);
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_IFACE && states[i].ifindex)
+		return !*r->ifname || at_index(attachments, r->ifindex) ||
+		       is_due(attachments, links, r->ifindex);
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex)
 			return true;
 	return false;
 }
@@ -314,17 +323,17 @@ static bool names_iface(const struct shunt_rule *const *rules, __u32 count)
 
 void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
 {
-	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	_cleanup_(links_free) struct links links = { .all = NULL };
 	const struct shunt_rule *first = NULL;
 	__u32 i, last = 0, idle = 0;
 	bool served = true;
 
-	if (!states || (names_iface(rules, count) && links_read(&links)))
+	if (!attachments || (names_iface(rules, count) && links_read(&links)))
 		return;
 	for (i = 0; i < count; i++) {
 		if (rules[i]->ifindex != last)
-			served = is_served(states, &links, rules[i]);
+			served = is_served(attachments, &links, rules[i]);
 		last = rules[i]->ifindex;
 		if (!served && !idle++)
 			first = rules[i];
@@ -380,7 +389,7 @@ int ifaces_watch(void)
 	join(fd, RTNLGRP_IPV4_ROUTE);
 	join(fd, RTNLGRP_IPV6_RULE);
 	join(fd, RTNLGRP_IPV6_ROUTE);
-	if (!tc_links(LOOPBACK))
+	if (!tc_links(LOOPBACK_IFINDEX))
 		join(fd, RTNLGRP_TC);
 	return take_fd(&fd);
 }

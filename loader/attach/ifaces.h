@@ -16,16 +16,16 @@
  * made anew hold for it. The caller holds the lock, in the namespace of load.
  * Goes on after a failure; 0 or the first -errno, said.
  */
-int ifaces_sync(const struct shunt_conf *conf, struct shunt_state *states);
+int ifaces_sync(const struct shunt_conf *conf, struct shunt_attachment *attachments);
 
 /* Does a pattern name the interface, be it a port or not? */
-bool ifaces_match(const struct shunt_state *states, const struct link *iface);
+bool ifaces_match(const struct shunt_attachment *attachments, const struct link *iface);
 
 /* Warns of ports that steering is attached to because the user named them. */
 void ifaces_warn_ports(void);
 
 /* Is there a pattern or an interface, so that it is worth looking? */
-bool ifaces_wanted(const struct shunt_state *states);
+bool ifaces_wanted(const struct shunt_attachment *attachments);
 
 /* Says which of these rules, that are in force, have no effect for want of an
  * interface that steering is attached to. */

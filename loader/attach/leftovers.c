@@ -22,12 +22,12 @@
 /* --- settings ------------------------------------------------------------------------ */
 
 /* A namespace's cookie is never used twice, and like /run it is gone after a reboot. */
-static void note_path(char path[64], enum lo_setting which)
+static void note_path(char path[64], enum loopback_setting which)
 {
 	snprintf(path, 64, "/run/shunt.lo-%d-%llu", which, (unsigned long long)own_netns());
 }
 
-void leftovers_note(enum lo_setting which, __u32 made)
+void leftovers_note(enum loopback_setting which, __u32 made)
 {
 	char path[64], text[16];
 	int len = snprintf(text, sizeof(text), "%u\n", made);
@@ -44,7 +44,7 @@ void leftovers_note(enum lo_setting which, __u32 made)
 }
 
 /* What the note says, 0 if there is none. */
-static __u32 noted(enum lo_setting which)
+static __u32 noted(enum loopback_setting which)
 {
 	char path[64], text[16] = "";
 	_cleanup_fd_ int fd = -1;
@@ -56,19 +56,19 @@ static __u32 noted(enum lo_setting which)
 	return text[0] >= '1' && text[0] <= '2' && text[1] == '\n' ? (__u32)(text[0] - '0') : 0;
 }
 
-static int restore(enum lo_setting which, bool needed)
+static int restore(enum loopback_setting which, bool needed)
 {
 	struct shunt_conf was = { .netns = own_netns() };
 	__u32 made = needed ? 0 : noted(which);
 
 	if (!made)
 		return 0;
-	if (which == LO_ACCEPT_LOCAL)
+	if (which == LOOPBACK_ACCEPT_LOCAL)
 		was.run.accept_local = made;
 	else
 		was.run.forwarding = made;
 	say("switched off a setting of lo that an earlier shunt had left");
-	return lo_off(&was, which);
+	return loopback_release(&was, which);
 }
 
 /* --- shunts that are there ----------------------------------------------------------- */
@@ -144,12 +144,12 @@ static bool is_live(const struct live *live, __u32 table)
 	return false;
 }
 
-static bool is_needed(const struct live *live, enum lo_setting which)
+static bool is_needed(const struct live *live, enum loopback_setting which)
 {
 	unsigned int i;
 
 	for (i = 0; i < live->n; i++)
-		if (which == LO_ACCEPT_LOCAL ? live->conf[i].run.local : live->conf[i].run.nat)
+		if (which == LOOPBACK_ACCEPT_LOCAL ? live->conf[i].run.local : live->conf[i].run.nat)
 			return true;
 	return false;
 }
@@ -165,7 +165,7 @@ int leftovers_remove(void)
 
 	if (n < 0)
 		return fail(n, "can't look for routing rules that an earlier shunt left");
-	if (!n && !noted(LO_ACCEPT_LOCAL) && !noted(LO_FORWARDING))
+	if (!n && !noted(LOOPBACK_ACCEPT_LOCAL) && !noted(LOOPBACK_FORWARDING))
 		return 0;
 	error = read_live(&live);
 	if (error)
@@ -181,7 +181,7 @@ int leftovers_remove(void)
 			say("removed the routing rules of mark 0x%x that an earlier shunt had left",
 			    left[i].mark);
 	}
-	for (i = LO_ACCEPT_LOCAL; i <= LO_FORWARDING; i++) {
+	for (i = LOOPBACK_ACCEPT_LOCAL; i <= LOOPBACK_FORWARDING; i++) {
 		error = restore(i, is_needed(&live, i));
 		first = first ? first : error;
 	}

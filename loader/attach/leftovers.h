@@ -16,6 +16,6 @@ int leftovers_remove(void);
 
 /* Notes that a setting of lo was switched on, and what field of struct shunt_conf says
  * about that; 0: that it is as it was. What can't be noted is not removed later. */
-void leftovers_note(enum lo_setting which, __u32 made);
+void leftovers_note(enum loopback_setting which, __u32 made);
 
 #endif

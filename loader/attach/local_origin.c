@@ -12,63 +12,63 @@
 #include "util/iface.h"
 #include "util/log.h"
 
-int local_attach(struct shunt_state *states)
+int local_origin_attach(struct shunt_attachment *attachments)
 {
-	struct shunt_state wanted = { .kind = SHUNT_LOCAL_IN, .ifindex = LOOPBACK };
+	struct shunt_attachment wanted = { .kind = ATTACH_LOCAL_IN, .ifindex = LOOPBACK_IFINDEX };
 	char name[IF_NAMESIZE];
 	int i, error, there;
 
-	strcpy(wanted.name, lo_name(name));
-	error = attach_new(states, &wanted);
-	for (i = 0; i < SHUNT_STATES && !error; i++) {
-		if (states[i].kind != SHUNT_IFACE)
+	strcpy(wanted.name, loopback_name(name));
+	error = attach_new(attachments, &wanted);
+	for (i = 0; i < SHUNT_ATTACHMENTS && !error; i++) {
+		if (attachments[i].kind != ATTACH_IFACE)
 			continue;
-		there = iface_name(states[i].ifindex, name);
+		there = iface_name(attachments[i].ifindex, name);
 		if (there < 0)
-			error = fail(there, "can't look at interface '%s'", states[i].name);
+			error = fail(there, "can't look at interface '%s'", attachments[i].name);
 		if (there <= 0)
 			continue;
-		wanted = states[i];
-		wanted.kind = SHUNT_LOCAL_OUT;
+		wanted = attachments[i];
+		wanted.kind = ATTACH_LOCAL_OUT;
 		wanted.clsact = wanted.qdisc = wanted.priority = 0;
-		error = attach_new(states, &wanted);
+		error = attach_new(attachments, &wanted);
 	}
 	return error;
 }
 
-static void take_back(struct shunt_conf *conf, struct shunt_state *states)
+static void local_origin_undo(struct shunt_conf *conf, struct shunt_attachment *attachments)
 {
 	int i;
 
-	for (i = SHUNT_STATES - 1; i >= 0; i--)
-		if (states[i].kind == SHUNT_LOCAL_IN || states[i].kind == SHUNT_LOCAL_OUT)
-			detach(states, i);
+	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--)
+		if (attachments[i].kind == ATTACH_LOCAL_IN || attachments[i].kind == ATTACH_LOCAL_OUT)
+			detach(attachments, i);
 	route_del_local(conf);
-	lo_off(conf, LO_ACCEPT_LOCAL);
+	loopback_release(conf, LOOPBACK_ACCEPT_LOCAL);
 }
 
-int local_begin(void)
+int local_origin_begin(void)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	int error;
 
-	if (!conf || !states)
+	if (!conf || !attachments)
 		return fail(-errno, "can't map the settings");
 	if (conf->run.local)
 		return 0;
-	error = at_home();
+	error = netns_require_loaded();
 	/* Without it, routing drops what comes in by lo from an address of this host
 	 * (net/ipv4/fib_frontend.c, fib_validate_source); IPv6 does not mind. */
 	if (!error)
-		error = lo_on(conf, LO_ACCEPT_LOCAL);
+		error = loopback_acquire(conf, LOOPBACK_ACCEPT_LOCAL);
 	if (!error)
 		error = route_add_local(conf);
 	if (!error)
-		error = local_attach(states);
+		error = local_origin_attach(attachments);
 	if (error)
-		take_back(conf, states);
+		local_origin_undo(conf, attachments);
 	else
 		__atomic_store_n(&conf->run.local, 1, __ATOMIC_SEQ_CST);
-	return error ? error : lo_keep(conf);
+	return error ? error : loopback_reassert(conf);
 }

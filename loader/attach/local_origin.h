@@ -12,10 +12,10 @@
 
 /* Makes it, if it is not there: 0, or -errno, said, and then nothing is left
  * of it. The caller holds the lock, in the namespace of load. */
-int local_begin(void);
+int local_origin_begin(void);
 
 /* Puts programs at the egress of the interfaces that steering is on, where they
  * are missing; 0 or -errno, said. */
-int local_attach(struct shunt_state *states);
+int local_origin_attach(struct shunt_attachment *attachments);
 
 #endif

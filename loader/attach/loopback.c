@@ -16,13 +16,15 @@
 
 static const struct {
 	const char *name;
-	size_t needed; /* in struct shunt_conf: is it? */
-	size_t made;   /* 0, or by us, one more than it was for all interfaces */
+	/* Offsets in struct shunt_conf. */
+	size_t wanted; /* not 0: this shunt needs the setting */
+	/* 0: this shunt did not switch it on; else the value for all interfaces then, plus 1 */
+	size_t previous_plus_1;
 } settings[] = {
-	[LO_ACCEPT_LOCAL] = { "accept_local", offsetof(struct shunt_conf, run.local),
-			      offsetof(struct shunt_conf, run.accept_local) },
-	[LO_FORWARDING] = { "forwarding", offsetof(struct shunt_conf, run.nat),
-			    offsetof(struct shunt_conf, run.forwarding) },
+	[LOOPBACK_ACCEPT_LOCAL] = { "accept_local", offsetof(struct shunt_conf, run.local),
+				    offsetof(struct shunt_conf, run.accept_local) },
+	[LOOPBACK_FORWARDING] = { "forwarding", offsetof(struct shunt_conf, run.nat),
+				  offsetof(struct shunt_conf, run.forwarding) },
 };
 
 static __u32 *field(struct shunt_conf *conf, size_t offset)
@@ -30,24 +32,24 @@ static __u32 *field(struct shunt_conf *conf, size_t offset)
 	return (__u32 *)((char *)conf + offset);
 }
 
-const char *lo_name(char name[IF_NAMESIZE])
+const char *loopback_name(char name[IF_NAMESIZE])
 {
-	return if_indextoname(LOOPBACK, name) ? name : "lo";
+	return if_indextoname(LOOPBACK_IFINDEX, name) ? name : "lo";
 }
 
 /* Whether a setting is on for lo. accept_local holds for lo if it is set for all;
  * forwarding is handed on to each when it is set for all. */
-static bool is_on(enum lo_setting which, long own, long all)
+static bool is_on(enum loopback_setting which, long own, long all)
 {
-	return own == 1 || (which == LO_ACCEPT_LOCAL && all == 1);
+	return own == 1 || (which == LOOPBACK_ACCEPT_LOCAL && all == 1);
 }
 
-int lo_on(struct shunt_conf *conf, enum lo_setting which)
+int loopback_acquire(struct shunt_conf *conf, enum loopback_setting which)
 {
 	const char *setting = settings[which].name;
-	__u32 *made = field(conf, settings[which].made);
+	__u32 *made = field(conf, settings[which].previous_plus_1);
 	char name[IF_NAMESIZE];
-	const char *lo = lo_name(name);
+	const char *lo = loopback_name(name);
 	long own = sysctl_get(lo, setting), all = sysctl_get("all", setting);
 	int error;
 
@@ -67,37 +69,38 @@ int lo_on(struct shunt_conf *conf, enum lo_setting which)
 	return fail(error, "can't set net.ipv4.conf.%s.%s", lo, setting);
 }
 
-const char *lo_lost(struct shunt_conf *conf)
+const char *loopback_lost_setting(struct shunt_conf *conf)
 {
 	char name[IF_NAMESIZE];
-	const char *lo = lo_name(name), *setting;
+	const char *lo = loopback_name(name), *setting;
 	long own, all;
 	int i;
 
-	for (i = LO_ACCEPT_LOCAL; i <= LO_FORWARDING; i++) {
+	for (i = LOOPBACK_ACCEPT_LOCAL; i <= LOOPBACK_FORWARDING; i++) {
 		setting = settings[i].name;
 		own = sysctl_get(lo, setting);
 		all = sysctl_get("all", setting);
-		if (*field(conf, settings[i].needed) && own >= 0 && all >= 0 && !is_on(i, own, all))
+		if (*field(conf, settings[i].wanted) && own >= 0 && all >= 0 && !is_on(i, own, all))
 			return setting;
 	}
 	return NULL;
 }
 
-int lo_keep(struct shunt_conf *conf)
+int loopback_reassert(struct shunt_conf *conf)
 {
 	int error = 0;
 
 	if (conf->run.local)
-		error = lo_on(conf, LO_ACCEPT_LOCAL);
+		error = loopback_acquire(conf, LOOPBACK_ACCEPT_LOCAL);
 	if (!error && conf->run.nat)
-		error = lo_on(conf, LO_FORWARDING);
+		error = loopback_acquire(conf, LOOPBACK_FORWARDING);
 	return error;
 }
 
 /* The settings of another shunt that needs it too; NULL and 0 in errno if map id has
  * none. */
-static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enum lo_setting which)
+static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own,
+				     enum loopback_setting which)
 {
 	_cleanup_fd_ int fd = bpf_map_get_fd_by_id(id);
 	struct bpf_map_info info = {};
@@ -114,7 +117,7 @@ static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enu
 	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (conf == MAP_FAILED)
 		return NULL;
-	if (conf->abi == SHUNT_ABI && conf->run.loaded && *field(conf, settings[which].needed) &&
+	if (conf->abi == SHUNT_ABI && conf->run.loaded && *field(conf, settings[which].wanted) &&
 	    conf->netns == own->netns)
 		return conf;
 	munmap(conf, sizeof(*conf));
@@ -124,7 +127,7 @@ static struct shunt_conf *other_conf(__u32 id, const struct shunt_conf *own, enu
 
 /* Our own conf has loaded unset by now, or does not need it. 1 if another one has the
  * task now, 0 if none needs it, or -errno. */
-static int hand_over(struct shunt_conf *own, enum lo_setting which)
+static int hand_over(struct shunt_conf *own, enum loopback_setting which)
 {
 	struct shunt_conf *conf = NULL;
 	__u32 id = 0;
@@ -136,23 +139,24 @@ static int hand_over(struct shunt_conf *own, enum lo_setting which)
 	}
 	if (!conf)
 		return 0;
-	*field(conf, settings[which].made) = *field(own, settings[which].made);
+	*field(conf, settings[which].previous_plus_1) = *field(own, settings[which].previous_plus_1);
 	munmap(conf, sizeof(*conf));
 	return 1;
 }
 
 /* Has somebody meanwhile switched it on for all interfaces? */
-static bool all_have(enum lo_setting which, __u32 made)
+static bool all_have(enum loopback_setting which, __u32 made)
 {
-	return which == LO_FORWARDING && made == 1 && sysctl_get("all", settings[which].name) == 1;
+	return which == LOOPBACK_FORWARDING && made == 1 &&
+	       sysctl_get("all", settings[which].name) == 1;
 }
 
-int lo_off(struct shunt_conf *conf, enum lo_setting which)
+int loopback_release(struct shunt_conf *conf, enum loopback_setting which)
 {
 	const char *setting = settings[which].name;
-	__u32 *made = field(conf, settings[which].made);
+	__u32 *made = field(conf, settings[which].previous_plus_1);
 	char name[IF_NAMESIZE];
-	const char *lo = lo_name(name);
+	const char *lo = loopback_name(name);
 	int other, error = 0;
 
 	if (!*made)

@@ -11,29 +11,27 @@
 
 #include <shunt/abi.h>
 
-#define LOOPBACK 1 /* LOOPBACK_IFINDEX, whatever its name: include/net/flow.h */
-
-enum lo_setting {
-	LO_ACCEPT_LOCAL, /* for conf->run.local */
-	LO_FORWARDING,   /* for conf->run.nat */
+enum loopback_setting {
+	LOOPBACK_ACCEPT_LOCAL, /* for conf->run.local */
+	LOOPBACK_FORWARDING,   /* for conf->run.nat */
 };
 
-const char *lo_name(char name[IF_NAMESIZE]);
+const char *loopback_name(char name[IF_NAMESIZE]);
 
 /* Switches it on unless it is; 0 or -errno, said. */
-int lo_on(struct shunt_conf *conf, enum lo_setting which);
+int loopback_acquire(struct shunt_conf *conf, enum loopback_setting which);
 
 /* Switches on again what conf needs: another shunt may have switched it off just
  * before this one said that it is loaded and needs it. 0 or -errno, said. */
-int lo_keep(struct shunt_conf *conf);
+int loopback_reassert(struct shunt_conf *conf);
 
 /* The name of a setting that conf needs and that somebody has switched off; NULL if there is
  * none. */
-const char *lo_lost(struct shunt_conf *conf);
+const char *loopback_lost_setting(struct shunt_conf *conf);
 
 /* Switches it off if this shunt switched it on and nobody needs it any more; the
  * conf no longer says that it is loaded, or that it needs it. 0 or -errno,
  * said. */
-int lo_off(struct shunt_conf *conf, enum lo_setting which);
+int loopback_release(struct shunt_conf *conf, enum loopback_setting which);
 
 #endif

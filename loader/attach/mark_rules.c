@@ -71,7 +71,7 @@ static int change(const struct mark_rule *r, int family, const struct shunt_conf
 		mnl_attr_put_u32(nlh, FRA_GOTO, preference + PLACE_END);
 	/* lo may have had another name when the rule was made */
 	if (r->lo && type == RTM_NEWRULE)
-		mnl_attr_put_strz(nlh, FRA_IIFNAME, lo_name(name));
+		mnl_attr_put_strz(nlh, FRA_IIFNAME, loopback_name(name));
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, ROUTE_PROTOCOL);
 	return rtnl_request(nlh, NULL, NULL);
 }
@@ -102,7 +102,7 @@ static bool has_lo(const struct nlmsghdr *nlh, const struct fib_rule_hdr *rule)
 	char name[IF_NAMESIZE];
 
 	return attr && !(rule->flags & FIB_RULE_IIF_DETACHED) &&
-	       !strcmp(mnl_attr_get_str(attr), lo_name(name));
+	       !strcmp(mnl_attr_get_str(attr), loopback_name(name));
 }
 
 static bool is_same(const struct nlmsghdr *nlh, const struct mark_rule *r,

@@ -38,7 +38,7 @@ static struct nlmsghdr *route_message(char *buf, const struct wanted *w)
 	route->rtm_type = RTN_LOCAL;
 	route->rtm_protocol = ROUTE_PROTOCOL;
 	mnl_attr_put_u32(nlh, RTA_TABLE, w->table);
-	mnl_attr_put_u32(nlh, RTA_OIF, LOOPBACK);
+	mnl_attr_put_u32(nlh, RTA_OIF, LOOPBACK_IFINDEX);
 	return nlh;
 }
 
@@ -59,10 +59,10 @@ static int match_route(const struct nlmsghdr *nlh, void *data)
 	const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
 	struct wanted *w = data;
 
-	if (route->rtm_family == w->family && !route->rtm_dst_len &&
-	    route->rtm_type == RTN_LOCAL && route->rtm_protocol == ROUTE_PROTOCOL &&
+	if (route->rtm_family == w->family && !route->rtm_dst_len && route->rtm_type == RTN_LOCAL &&
+	    route->rtm_protocol == ROUTE_PROTOCOL &&
 	    rtnl_u32(nlh, sizeof(*route), RTA_TABLE) == w->table &&
-	    rtnl_u32(nlh, sizeof(*route), RTA_OIF) == LOOPBACK)
+	    rtnl_u32(nlh, sizeof(*route), RTA_OIF) == LOOPBACK_IFINDEX)
 		w->found = true;
 	return MNL_CB_OK;
 }
@@ -142,7 +142,7 @@ static int check_loopback(void)
 	int error;
 
 	nlh->nlmsg_type = RTM_GETLINK;
-	link->ifi_index = LOOPBACK;
+	link->ifi_index = LOOPBACK_IFINDEX;
 	error = rtnl_request(nlh, link_flags, &flags);
 	if (error)
 		return fail(error, "can't look at interface 'lo'");
@@ -392,7 +392,7 @@ int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex)
 	if (error)
 		return error;
 	if (way.type == RTN_LOCAL)
-		way.ifindex = LOOPBACK;
+		way.ifindex = LOOPBACK_IFINDEX;
 	if (!way.ifindex)
 		return -ENETUNREACH;
 	*ret_ifindex = way.ifindex;

@@ -58,32 +58,31 @@ static const struct hook {
 	__u32 flags;    /* tcx */
 	__u16 priority; /* clsact: the first that may be ours */
 } hooks[] = {
-	[SHUNT_IFACE] = { "shunt_steer", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, 0, 0x5300 },
-	[SHUNT_LOCAL_OUT] = { "shunt_local", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
-			      TCX_FIRST, 0x5300 },
-	[SHUNT_LOCAL_IN] = { "shunt_arrive", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
-			     0, 0x5300 },
-	[SHUNT_MONITOR_IN] = { "shunt_count_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
-			       0, 0x5380 },
-	[SHUNT_MONITOR_OUT] = { "shunt_count_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
-				TCX_FIRST, 0x5200 },
-	[SHUNT_NAT_IN] = { "shunt_nat_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
-			   TCX_FIRST, 0x5280 },
-	[SHUNT_NAT_OUT] = { "shunt_nat_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, 0, 0x5380 },
-	[SHUNT_NAT_RAW_IN] = { "shunt_nat_raw_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
-			       TCX_FIRST, 0x5280 },
-	[SHUNT_NAT_RAW_OUT] = { "shunt_nat_raw_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
-				0, 0x5380 },
+	[ATTACH_IFACE] = { "shunt_steer", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, 0, 0x5300 },
+	[ATTACH_LOCAL_OUT] = { "shunt_local", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, TCX_FIRST,
+			       0x5300 },
+	[ATTACH_LOCAL_IN] = { "shunt_arrive", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, 0, 0x5300 },
+	[ATTACH_MONITOR_IN] = { "shunt_count_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, 0,
+				0x5380 },
+	[ATTACH_MONITOR_OUT] = { "shunt_count_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS,
+				 TCX_FIRST, 0x5200 },
+	[ATTACH_NAT_IN] = { "shunt_nat_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, TCX_FIRST,
+			    0x5280 },
+	[ATTACH_NAT_OUT] = { "shunt_nat_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, 0, 0x5380 },
+	[ATTACH_NAT_RAW_IN] = { "shunt_nat_raw_in", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS,
+				TCX_FIRST, 0x5280 },
+	[ATTACH_NAT_RAW_OUT] = { "shunt_nat_raw_out", TCX_EGRESS, BPF_TC_EGRESS, PARENT_EGRESS, 0,
+				 0x5380 },
 };
 
-static const struct hook *hook_of(const struct shunt_state *state)
+static const struct hook *hook_of(const struct shunt_attachment *a)
 {
-	return &hooks[state->kind];
+	return &hooks[a->kind];
 }
 
-const char *tc_program(const struct shunt_state *state)
+const char *tc_program(const struct shunt_attachment *a)
 {
-	return state->kind < sizeof(hooks) / sizeof(hooks[0]) ? hook_of(state)->program : NULL;
+	return a->kind < sizeof(hooks) / sizeof(hooks[0]) ? hook_of(a)->program : NULL;
 }
 
 /* The map must hold the value before the system call that follows. */
@@ -116,13 +115,13 @@ static int is_named(__u32 id, const char *name)
 }
 
 /* The same about the program of an attachment. */
-static int is_ours(const struct shunt_state *state, __u32 id, int prog_fd)
+static int is_ours(const struct shunt_attachment *a, __u32 id, int prog_fd)
 {
 	struct bpf_prog_info info;
 	int error;
 
 	if (prog_fd < 0)
-		return is_named(id, hook_of(state)->program);
+		return is_named(id, hook_of(a)->program);
 	error = program_info(prog_fd, &info);
 	return error ? error : info.id == id;
 }
@@ -234,186 +233,185 @@ static int read_qdisc(int ifindex, struct qdisc *qdisc)
 
 /* clsact */
 
-static int ifindex_of(const struct shunt_state *state)
+static int ifindex_of(const struct shunt_attachment *a)
 {
-	return (int)state->ifindex;
+	return (int)a->ifindex;
 }
 
-static __u32 handle_of(const struct shunt_state *state)
+static __u32 handle_of(const struct shunt_attachment *a)
 {
-	return (state->qdisc ? OWNER_HANDLE : FILTER_HANDLE) | state->owner << HANDLE_PID;
+	return (a->qdisc ? OWNER_HANDLE : FILTER_HANDLE) | a->owner << HANDLE_PID;
 }
 
 /* 1 if our filter is there, 0 if not, or -errno. */
-static int find_filter(const struct shunt_state *state, int prog_fd)
+static int find_filter(const struct shunt_attachment *a, int prog_fd)
 {
-	struct filters filters = { .priority = state->priority, .handle = handle_of(state) };
+	struct filters filters = { .priority = a->priority, .handle = handle_of(a) };
 	int error;
 
-	if (!state->priority)
+	if (!a->priority)
 		return 0;
-	error = read_filters(ifindex_of(state), hook_of(state)->parent, &filters);
+	error = read_filters(ifindex_of(a), hook_of(a)->parent, &filters);
 	if (error)
 		return error;
-	return filters.program ? is_ours(state, filters.program, prog_fd) : 0;
+	return filters.program ? is_ours(a, filters.program, prog_fd) : 0;
 }
 
-static int remove_filter(const struct shunt_state *state, int prog_fd)
+static int remove_filter(const struct shunt_attachment *a, int prog_fd)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
-			    .attach_point = hook_of(state)->point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(state),
-			    .priority = state->priority);
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(a),
+			    .attach_point = hook_of(a)->point);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(a), .priority = a->priority);
 	int found, error;
 
-	found = find_filter(state, prog_fd);
+	found = find_filter(a, prog_fd);
 	if (found < 0)
-		return fail(found, "can't read the filters of '%s'", state->name);
+		return fail(found, "can't read the filters of '%s'", a->name);
 	if (!found)
 		return 0;
 	error = bpf_tc_detach(&hook, &opts);
-	if (error && find_filter(state, prog_fd))
-		return fail(error, "can't detach from '%s'", state->name);
+	if (error && find_filter(a, prog_fd))
+		return fail(error, "can't detach from '%s'", a->name);
 	return 0;
 }
 
 /* 1 if the qdisc is there and nobody uses it, 0 if not, or -errno. */
-static int qdisc_is_idle(const struct shunt_state *state)
+static int qdisc_is_idle(const struct shunt_attachment *a)
 {
 	struct filters filters = { .priority = 0 };
 	struct qdisc qdisc;
 	int error;
 
-	error = read_qdisc(ifindex_of(state), &qdisc);
+	error = read_qdisc(ifindex_of(a), &qdisc);
 	if (!error)
-		error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters);
+		error = read_filters(ifindex_of(a), PARENT_INGRESS, &filters);
 	if (!error)
-		error = read_filters(ifindex_of(state), PARENT_EGRESS, &filters);
+		error = read_filters(ifindex_of(a), PARENT_EGRESS, &filters);
 	if (error)
 		return error;
 	return qdisc.clsact && !filters.any;
 }
 
-static int remove_qdisc(const struct shunt_state *state)
+static int remove_qdisc(const struct shunt_attachment *a)
 {
 	/* With both directions libbpf removes the qdisc, not just filters. */
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(a),
 			    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	int idle, error;
 
-	if (!state->qdisc)
+	if (!a->qdisc)
 		return 0;
-	idle = qdisc_is_idle(state);
+	idle = qdisc_is_idle(a);
 	if (idle < 0)
-		return fail(idle, "can't read the filters of '%s'", state->name);
+		return fail(idle, "can't read the filters of '%s'", a->name);
 	if (!idle)
 		return 0;
 	error = bpf_tc_hook_destroy(&hook);
-	if (error && qdisc_is_idle(state))
-		return fail(error, "can't remove the clsact qdisc of '%s'", state->name);
+	if (error && qdisc_is_idle(a))
+		return fail(error, "can't remove the clsact qdisc of '%s'", a->name);
 	return 0;
 }
 
-static int detach_clsact(const struct shunt_state *state, int prog_fd)
+static int detach_clsact(const struct shunt_attachment *a, int prog_fd)
 {
-	int filter = remove_filter(state, prog_fd), qdisc = remove_qdisc(state);
+	int filter = remove_filter(a, prog_fd), qdisc = remove_qdisc(a);
 
 	return filter ? filter : qdisc;
 }
 
-static int make_qdisc(struct shunt_state *state)
+static int make_qdisc(struct shunt_attachment *a)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(a),
 			    .attach_point = BPF_TC_INGRESS);
 	struct filters filters = { .priority = 0 };
 	struct qdisc qdisc;
 	int error;
 
 	/* Else, killed below, we would take another's idle qdisc for ours. */
-	error = read_qdisc(ifindex_of(state), &qdisc);
+	error = read_qdisc(ifindex_of(a), &qdisc);
 	if (!error && qdisc.found)
-		error = read_filters(ifindex_of(state), PARENT_INGRESS, &filters) ?:
-			read_filters(ifindex_of(state), PARENT_EGRESS, &filters);
+		error = read_filters(ifindex_of(a), PARENT_INGRESS, &filters) ?:
+				read_filters(ifindex_of(a), PARENT_EGRESS, &filters);
 	if (error)
-		return fail(error, "can't read the qdiscs of '%s'", state->name);
+		return fail(error, "can't read the qdiscs of '%s'", a->name);
 	if (qdisc.found) {
-		write_ahead(state->qdisc, filters.owner);
+		write_ahead(a->qdisc, filters.owner);
 		return 0;
 	}
-	write_ahead(state->qdisc, 1);
+	write_ahead(a->qdisc, 1);
 	error = bpf_tc_hook_create(&hook);
 	if (error)
-		write_ahead(state->qdisc, 0);
+		write_ahead(a->qdisc, 0);
 	if (error && error != -EEXIST)
-		return fail(error, "can't make a clsact qdisc on '%s'", state->name);
+		return fail(error, "can't make a clsact qdisc on '%s'", a->name);
 	return 0;
 }
 
-static int try_filter(const struct shunt_state *state, int prog_fd)
+static int try_filter(const struct shunt_attachment *a, int prog_fd)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(state),
-			    .attach_point = hook_of(state)->point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(state),
-			    .priority = state->priority, .prog_fd = prog_fd);
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(a),
+			    .attach_point = hook_of(a)->point);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(a), .priority = a->priority,
+			    .prog_fd = prog_fd);
 
 	return bpf_tc_attach(&hook, &opts);
 }
 
-static int make_filter(struct shunt_state *state, int prog_fd)
+static int make_filter(struct shunt_attachment *a, int prog_fd)
 {
-	const struct hook *hook = hook_of(state);
+	const struct hook *hook = hook_of(a);
 	struct filters filters = { .first = hook->priority };
 	int i, error;
 
-	error = read_filters(ifindex_of(state), hook->parent, &filters);
+	error = read_filters(ifindex_of(a), hook->parent, &filters);
 	if (error)
-		return fail(error, "can't read the filters of '%s'", state->name);
+		return fail(error, "can't read the filters of '%s'", a->name);
 	error = -EEXIST;
 	for (i = 0; i < PRIORITIES && error == -EEXIST; i++) {
 		if (filters.taken & 1ULL << i)
 			continue;
-		write_ahead(state->priority, (__u16)(hook->priority + i));
-		error = try_filter(state, prog_fd);
+		write_ahead(a->priority, (__u16)(hook->priority + i));
+		error = try_filter(a, prog_fd);
 	}
 	if (error)
-		return fail(error, "can't attach to '%s'", state->name);
-	debug("attached to '%s' by a clsact filter of priority %u", state->name, state->priority);
+		return fail(error, "can't attach to '%s'", a->name);
+	debug("attached to '%s' by a clsact filter of priority %u", a->name, a->priority);
 	return 0;
 }
 
-static int attach_clsact(struct shunt_state *state, int prog_fd)
+static int attach_clsact(struct shunt_attachment *a, int prog_fd)
 {
 	int error;
 
-	write_ahead(state->qdisc, 0);
-	write_ahead(state->priority, 0);
-	write_ahead(state->clsact, 1);
-	error = make_qdisc(state);
+	write_ahead(a->qdisc, 0);
+	write_ahead(a->priority, 0);
+	write_ahead(a->clsact, 1);
+	error = make_qdisc(a);
 	if (!error)
-		error = make_filter(state, prog_fd);
+		error = make_filter(a, prog_fd);
 	if (!error)
 		return 0;
-	if (detach_clsact(state, prog_fd))
-		return error; /* state says what is left */
-	write_ahead(state->qdisc, 0);
-	write_ahead(state->priority, 0);
-	write_ahead(state->clsact, 0);
+	if (detach_clsact(a, prog_fd))
+		return error; /* the entry says what is left */
+	write_ahead(a->qdisc, 0);
+	write_ahead(a->priority, 0);
+	write_ahead(a->clsact, 0);
 	return error;
 }
 
 /* tcx */
 
-static int detach_tcx(const struct shunt_state *state, const char *link_pin)
+static int detach_tcx(const struct shunt_attachment *a, const char *link_pin)
 {
 	_cleanup_fd_ int link = bpf_obj_get(link_pin);
 
 	if (link < 0 && link != -ENOENT)
-		return fail(link, "can't detach from '%s': %s", state->name, link_pin);
+		return fail(link, "can't detach from '%s': %s", a->name, link_pin);
 	/* Unlinking alone detaches some time later, from a work queue. */
 	if (link >= 0)
 		bpf_link_detach(link);
 	if (unlink(link_pin) && errno != ENOENT)
-		return fail(-errno, "can't detach from '%s': %s", state->name, link_pin);
+		return fail(-errno, "can't detach from '%s': %s", a->name, link_pin);
 	return 0;
 }
 
@@ -438,80 +436,80 @@ static int linked_to(const char *link_pin, __u32 *ret)
 
 /* Asked of the interface, too: a link goes with one that moves to another
  * namespace. */
-static int is_linked(const struct shunt_state *state, int prog_fd, const char *link_pin)
+static int is_linked(const struct shunt_attachment *a, int prog_fd, const char *link_pin)
 {
 	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS, ifindex;
 	int there = linked_to(link_pin, &ifindex);
 
-	if (there || ifindex != state->ifindex)
+	if (there || ifindex != a->ifindex)
 		return there;
-	if (bpf_prog_query(ifindex_of(state), hook_of(state)->tcx, 0, NULL, ids, &n))
+	if (bpf_prog_query(ifindex_of(a), hook_of(a)->tcx, 0, NULL, ids, &n))
 		return is_shortage(-errno) ? -errno : 0;
 	while (n-- && !there)
-		there = is_ours(state, ids[n], prog_fd);
+		there = is_ours(a, ids[n], prog_fd);
 	return there;
 }
 
 /* Both */
 
-int tc_attach_link(struct shunt_state *state, int prog_fd, int *ret_link)
+int tc_attach_link(struct shunt_attachment *a, int prog_fd, int *ret_link)
 {
-	const struct hook *hook = hook_of(state);
+	const struct hook *hook = hook_of(a);
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = hook->flags);
 	int link;
 
-	link = bpf_link_create(prog_fd, ifindex_of(state), hook->tcx, &opts);
+	link = bpf_link_create(prog_fd, ifindex_of(a), hook->tcx, &opts);
 	if (link < 0 && errno == EINVAL)
-		return attach_clsact(state, prog_fd);
+		return attach_clsact(a, prog_fd);
 	if (link < 0)
-		return fail(-errno, "can't attach to '%s'", state->name);
-	debug("attached to '%s' by a tcx link", state->name);
+		return fail(-errno, "can't attach to '%s'", a->name);
+	debug("attached to '%s' by a tcx link", a->name);
 	*ret_link = link;
 	return 0;
 }
 
-int tc_attach(struct shunt_state *state, int prog_fd, const char *link_pin)
+int tc_attach(struct shunt_attachment *a, int prog_fd, const char *link_pin)
 {
 	_cleanup_fd_ int link = -1;
-	int error = tc_attach_link(state, prog_fd, &link);
+	int error = tc_attach_link(a, prog_fd, &link);
 
 	if (!error && link >= 0 && bpf_obj_pin(link, link_pin))
-		return fail(-errno, "can't pin the link of '%s' at %s", state->name, link_pin);
+		return fail(-errno, "can't pin the link of '%s' at %s", a->name, link_pin);
 	return error;
 }
 
-int tc_detach_link(const struct shunt_state *state, int prog_fd, int *link)
+int tc_detach_link(const struct shunt_attachment *a, int prog_fd, int *link)
 {
 	/* Closing alone detaches some time later, from a work queue. */
 	if (*link >= 0) {
 		bpf_link_detach(*link);
 		close(take_fd(link));
 	}
-	return state->clsact ? detach_clsact(state, prog_fd) : 0;
+	return a->clsact ? detach_clsact(a, prog_fd) : 0;
 }
 
-int tc_detach(const struct shunt_state *state, int prog_fd, const char *link_pin)
+int tc_detach(const struct shunt_attachment *a, int prog_fd, const char *link_pin)
 {
-	int link = detach_tcx(state, link_pin);
-	int clsact = state->clsact ? detach_clsact(state, prog_fd) : 0;
+	int link = detach_tcx(a, link_pin);
+	int clsact = a->clsact ? detach_clsact(a, prog_fd) : 0;
 
 	return link ? link : clsact;
 }
 
-int tc_attached(const struct shunt_state *state, int prog_fd, const char *link_pin)
+int tc_attached(const struct shunt_attachment *a, int prog_fd, const char *link_pin)
 {
-	int found = state->clsact ? find_filter(state, prog_fd) : 0;
+	int found = a->clsact ? find_filter(a, prog_fd) : 0;
 
-	if (state->clsact)
+	if (a->clsact)
 		return found < 0 && !is_shortage(found) ? 0 : found;
-	return is_linked(state, prog_fd, link_pin);
+	return is_linked(a, prog_fd, link_pin);
 }
 
-bool tc_away(const struct shunt_state *state, const char *link_pin)
+bool tc_away(const struct shunt_attachment *a, const char *link_pin)
 {
 	__u32 ifindex;
 
-	return !state->clsact && !linked_to(link_pin, &ifindex) && ifindex;
+	return !a->clsact && !linked_to(link_pin, &ifindex) && ifindex;
 }
 
 static int count_foreign(const struct nlmsghdr *nlh, void *data)
@@ -566,7 +564,7 @@ static bool command_runs(__u32 pid)
 }
 
 struct orphan {
-	struct shunt_state state;
+	struct shunt_attachment attachment;
 	bool found;
 };
 
@@ -579,32 +577,32 @@ static int see_orphan(const struct nlmsghdr *nlh, void *data)
 
 	if (!owner || command_runs(owner))
 		return MNL_CB_OK;
-	ours = is_named(filter_program(nlh), hook_of(&orphan->state)->program);
+	ours = is_named(filter_program(nlh), hook_of(&orphan->attachment)->program);
 	if (ours <= 0)
 		return ours ? end_dump(ours) : MNL_CB_OK;
 	orphan->found = true;
-	orphan->state.owner = owner;
-	orphan->state.priority = TC_H_MAJ(tcm->tcm_info) >> 16;
-	orphan->state.qdisc = (tcm->tcm_handle & ((1 << HANDLE_PID) - 1)) == OWNER_HANDLE;
+	orphan->attachment.owner = owner;
+	orphan->attachment.priority = TC_H_MAJ(tcm->tcm_info) >> 16;
+	orphan->attachment.qdisc = (tcm->tcm_handle & ((1 << HANDLE_PID) - 1)) == OWNER_HANDLE;
 	return MNL_CB_OK;
 }
 
 /* Ends with the first that can't be removed: 0 or -errno, said. */
-static int sweep(int ifindex, const char *name, enum shunt_kind kind)
+static int sweep(int ifindex, const char *name, enum attachment_kind kind)
 {
 	int error = 0;
 
 	for (;;) {
 		struct orphan orphan = {
-			.state = { .kind = kind, .clsact = 1, .ifindex = ifindex },
+			.attachment = { .kind = kind, .clsact = 1, .ifindex = ifindex },
 		};
 
-		snprintf(orphan.state.name, sizeof(orphan.state.name), "%s", name);
-		error = dump(ifindex, RTM_GETTFILTER, hook_of(&orphan.state)->parent, see_orphan,
+		snprintf(orphan.attachment.name, sizeof(orphan.attachment.name), "%s", name);
+		error = dump(ifindex, RTM_GETTFILTER, hook_of(&orphan.attachment)->parent, see_orphan,
 			     &orphan);
 		if (error || !orphan.found)
 			return error;
-		error = detach_clsact(&orphan.state, -1);
+		error = detach_clsact(&orphan.attachment, -1);
 		if (error)
 			return error;
 		say("removed a filter from '%s' that a killed command had left", name);
@@ -617,6 +615,6 @@ int tc_sweep(int ifindex, const char *name)
 
 	if (tc_links(ifindex))
 		return 0; /* they die with their process */
-	error = sweep(ifindex, name, SHUNT_MONITOR_OUT);
-	return error ? error : sweep(ifindex, name, SHUNT_MONITOR_IN);
+	error = sweep(ifindex, name, ATTACH_MONITOR_OUT);
+	return error ? error : sweep(ifindex, name, ATTACH_MONITOR_IN);
 }

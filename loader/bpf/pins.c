@@ -195,7 +195,7 @@ int pins_lock(bool create)
 		error = check_version();
 		if (error)
 			return error;
-		error = create ? 0 : home_netns();
+		error = create ? 0 : netns_enter_loaded();
 		if (error && error != -ENOENT)
 			return fail(error, "can't look for the network namespace that shunt was "
 				    "loaded in");
@@ -218,7 +218,7 @@ int pins_trylock(void)
 /* Twentieths of a second that a look waits for a command to end. */
 #define LOOK_TRIES 40
 
-int pins_look(void)
+int pins_lock_or_continue(void)
 {
 	const struct timespec pause = { .tv_nsec = 50000000 };
 	int i, fd = pins_trylock();
@@ -231,14 +231,14 @@ int pins_look(void)
 		pins_unlock(&fd);
 		return pins_lock(false);
 	}
-	home_netns();
+	netns_enter_loaded();
 	fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)
 		output_hold();
 	return fd;
 }
 
-int home_netns(void)
+int netns_enter_loaded(void)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
 	__u64 own;
@@ -253,19 +253,19 @@ int home_netns(void)
 	return own == conf->netns ? 0 : enter_netns(conf->netns_inode, conf->netns);
 }
 
-int home_gone(void)
+int netns_report_gone(void)
 {
 	return deny(-ENOENT, "the network namespace that shunt was loaded in is gone, or can't be seen "
 		    "from here; 'shunt unload' removes what is left");
 }
 
-int at_home(void)
+int netns_require_loaded(void)
 {
-	int error = home_netns();
+	int error = netns_enter_loaded();
 
 	if (error && error != -ENOENT)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
-	return error ? home_gone() : 0;
+	return error ? netns_report_gone() : 0;
 }
 
 int not_loaded(void)

@@ -35,18 +35,18 @@ int pins_trylock(void);
 
 /* pins_lock() for those who only look: waits a moment, and goes on without the lock
  * if somebody keeps it, as an unload does that waits for readers. */
-int pins_look(void);
+int pins_lock_or_continue(void);
 
 /* Moves this process to the network namespace that load ran in, where the
  * interfaces and routes are. 0; -ENOENT, unsaid, if it is gone (and with it all
  * that was there). */
-int home_netns(void);
+int netns_enter_loaded(void);
 
 /* Says that it is gone; returns -ENOENT. */
-int home_gone(void);
+int netns_report_gone(void);
 
 /* Both: for what makes no sense elsewhere. */
-int at_home(void);
+int netns_require_loaded(void);
 
 /* 0, or -ENOENT, said, where what is pinned can't be seen. */
 int pins_reachable(void);

@@ -217,13 +217,13 @@ int programs_pin(struct shunt_bpf *skel)
 	if (!error)
 		error = pin(bpf_map__fd(skel->maps.shunt_conf), "maps", "shunt_conf");
 	if (!error)
-		error = pin(bpf_map__fd(skel->maps.shunt_state), "maps", "shunt_state");
+		error = pin(bpf_map__fd(skel->maps.shunt_attachment), "maps", "shunt_attachment");
 	/* Since libbpf 1.4 a map has a file descriptor before the kernel has the map. */
 	bpf_object__for_each_map(map, skel->obj) {
 		if (error)
 			return error;
 		if (bpf_map__is_internal(map) || map == skel->maps.shunt_conf ||
-		    map == skel->maps.shunt_state || !bpf_map__autocreate(map))
+		    map == skel->maps.shunt_attachment || !bpf_map__autocreate(map))
 			continue;
 		error = pin(bpf_map__fd(map), "maps", bpf_map__name(map));
 	}

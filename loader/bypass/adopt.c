@@ -142,16 +142,16 @@ static void clear_map(int map)
 
 void adopt_connections(void)
 {
-	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	_cleanup_fd_ int map = pin_open("maps", "shunt_adopted");
 	unsigned int n = 0;
 	int i, tries;
 
-	if (!states || map < 0)
+	if (!attachments || map < 0)
 		return;
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_CGROUP)
-			nftw(states[i].name, add_cgroup, 16, FTW_PHYS);
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_CGROUP)
+			nftw(attachments[i].name, add_cgroup, 16, FTW_PHYS);
 	for (tries = 0; tries < TRIES; tries++) {
 		found.n_conns = 0;
 		each_netns(collect_conns, NULL);

@@ -159,14 +159,14 @@ void report_rule_changes(const struct rule_changes *steer, const struct rule_cha
 /* Puts the rules of both kinds in force; an error with the second kind undoes the first. */
 static int apply(const struct rule_file *f, bool steer)
 {
-	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	struct rule_changes c = {}, nat = {};
 	int error = 0;
 
-	if (!states)
+	if (!attachments)
 		return fail(-errno, "can't map the settings");
 	if (rule_file_is_local(f))
-		error = local_begin();
+		error = local_origin_begin();
 	if (!error)
 		error = nat_replace(f->nat, f->nats, &nat);
 	if (error)
@@ -178,7 +178,7 @@ static int apply(const struct rule_file *f, bool steer)
 		return error;
 	}
 	if (!f->nats)
-		nat_detach_unused(states);
+		nat_detach_unused(attachments);
 	report_rule_changes(&c, &nat);
 	ifaces_warn(f->rule, f->count);
 	own_warn(f->rule, f->count);
@@ -198,7 +198,7 @@ int cmd_apply(int argc, char **argv)
 		return refuse("apply: '%s' is one word too many", argv[2]);
 	if (!strcmp(argv[1], "help"))
 		return apply_help();
-	home_netns(); /* interfaces of rules are looked up there */
+	netns_enter_loaded(); /* interfaces of rules are looked up there */
 	error = rule_file_read(argv[1], &f);
 	if (error)
 		return error;

@@ -246,12 +246,13 @@ static const struct link *first_port(const struct links *l, __u32 master)
 static const struct link *named_port(const struct links *l)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	const struct link *port;
 	int i;
 
-	for (i = 0; conf && states && conf->netns == own_netns() && i < SHUNT_STATES; i++) {
-		port = states[i].kind == SHUNT_IFACE ? links_at(l, states[i].ifindex) : NULL;
+	for (i = 0; conf && attachments && conf->netns == own_netns() && i < SHUNT_ATTACHMENTS; i++) {
+		port = attachments[i].kind == ATTACH_IFACE ? links_at(l, attachments[i].ifindex) :
+							     NULL;
 		if (port && link_master(l, port))
 			return port;
 	}
@@ -405,7 +406,7 @@ static void check_rule_store(void)
 	__u32 count;
 	int error;
 
-	if (steer < 0 || home_netns())
+	if (steer < 0 || netns_enter_loaded())
 		return;
 	error = look_at_rules(&count, fault);
 	if (!error)
@@ -423,7 +424,7 @@ static void check_ipv6_services(void)
 	_cleanup_lock_ int lock = -1;
 	__u32 i, count = 0, dead = 0;
 
-	if (steer < 0 || home_netns())
+	if (steer < 0 || netns_enter_loaded())
 		return;
 	lock = rules_lock();
 	if (lock < 0 || rules_sorted(&all, &count))

@@ -200,11 +200,11 @@ static int list(const struct diverter_words *w)
 
 static void say_without_lo(void)
 {
-	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	int i;
 
-	for (i = 0; states && i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_IFACE && states[i].ifindex == LOOPBACK)
+	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex == LOOPBACK_IFINDEX)
 			return;
 	say("steering is not on lo, so services are not there for this host itself ('shunt load "
 	    "--iface lo')");
@@ -219,7 +219,7 @@ static int show_version(void)
 
 	if (lock < 0)
 		return lock;
-	error = at_home();
+	error = netns_require_loaded();
 	if (error)
 		return error;
 	if (from != own_netns())
@@ -244,7 +244,7 @@ int cmd_diverter(int argc, char **argv)
 	if (must_ask())
 		return ask_rule_server("diverter", argc, argv);
 	if (w.action != 'V')
-		home_netns(); /* a rule's interface is looked up there */
+		netns_enter_loaded(); /* a rule's interface is looked up there */
 	switch (w.action) {
 	case 'I':
 		return insert(&w);

@@ -20,7 +20,6 @@
 #include "attach/own_addresses.h"
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
-#include "attach/tc.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
@@ -44,33 +43,33 @@
 /* A cgroup or an interface that was removed and made again lost its program, and
  * somebody may have removed what delivers steered packets. */
 static int attach_again(const struct load_config *config, struct shunt_conf *conf,
-			struct shunt_state *states)
+			struct shunt_attachment *attachments)
 {
-	const struct shunt_state *wanted;
-	struct shunt_state *s;
+	const struct shunt_attachment *wanted;
+	struct shunt_attachment *s;
 	unsigned int i, n = 0;
 	int error = route_restore(conf, &n), there;
 
-	if (!error && lo_lost(conf)) {
-		error = lo_keep(conf);
+	if (!error && loopback_lost_setting(conf)) {
+		error = loopback_reassert(conf);
 		n++;
 	}
 	for (i = 0; i < config->n && !error; i++) {
-		wanted = &config->states[i];
-		s = state_find(states, wanted->kind, wanted->name);
-		if (!s || s->kind == SHUNT_PATTERN)
+		wanted = &config->attachments[i];
+		s = attachment_find(attachments, wanted->kind, wanted->name);
+		if (!s || s->kind == ATTACH_PATTERN)
 			continue;
-		there = attached(states, s - states);
+		there = attached(attachments, s - attachments);
 		if (there < 0)
 			return fail(there, "can't look at what is attached to '%s'", s->name);
 		if (there && s->ifindex == wanted->ifindex)
 			continue;
-		error = tc_program(s) ? let_go(states, s - states) : 0;
+		error = attachment_is_iface(s) ? detach_keep_entry(attachments, s - attachments) : 0;
 		if (error)
 			break;
 		*s = *wanted;
-		error = tc_program(s) ? attach(states, s - states) :
-					cgroup_reattach(states, s - states);
+		error = attachment_is_iface(s) ? attach(attachments, s - attachments) :
+						 cgroup_reattach(attachments, s - attachments);
 		if (!error)
 			say("attached again to '%s'", s->name);
 		n++;
@@ -115,13 +114,13 @@ static int prepare_monitor(__u32 mark)
 static int attach_all(const struct load_config *config, struct rule_changes *ret_nat)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
 	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
 	unsigned int i;
 	int error = 0;
 
-	if (!conf || !states || !excludes || !nat)
+	if (!conf || !attachments || !excludes || !nat)
 		return fail(-errno, "can't map the settings");
 	memcpy(excludes, config->excludes, sizeof(config->excludes));
 	*conf = config->conf;
@@ -138,20 +137,20 @@ static int attach_all(const struct load_config *config, struct rule_changes *ret
 	if (!error && config->nat)
 		error = nat_allow_route_lookups(conf);
 	for (i = 0; i < config->n && !error; i++) {
-		states[i] = config->states[i];
-		error = attach(states, i);
+		attachments[i] = config->attachments[i];
+		error = attach(attachments, i);
 	}
 	if (!error && config->steer)
-		error = ifaces_sync(conf, states);
+		error = ifaces_sync(conf, attachments);
 	if (!error && rule_file_is_local(&config->file))
-		error = local_begin();
+		error = local_origin_begin();
 	if (!error && config->file.nats)
 		error = nat_store_open();
 	if (!error && config->file.nats)
 		error = nat_replace(config->file.nat, config->file.nats, ret_nat);
 	if (!error)
 		__atomic_store_n(&conf->run.loaded, 1, __ATOMIC_SEQ_CST);
-	return error ? error : lo_keep(conf);
+	return error ? error : loopback_reassert(conf);
 }
 
 static int name_router(const struct load_config *config, const struct shunt_bpf *skel)
@@ -229,7 +228,8 @@ static int load_fresh(const struct load_config *config)
 }
 
 /* The option that says something else than what is loaded, NULL if none does. */
-static const char *difference(const struct load_config *config, const struct shunt_state *states,
+static const char *difference(const struct load_config *config,
+			      const struct shunt_attachment *attachments,
 			      const struct shunt_conf *conf)
 {
 	_cleanup_free_ struct load_config *loaded = calloc(1, sizeof(*loaded));
@@ -238,7 +238,7 @@ static const char *difference(const struct load_config *config, const struct shu
 
 	if (!loaded || !excludes || !nat)
 		return "pinned maps";
-	memcpy(loaded->states, states, sizeof(loaded->states));
+	memcpy(loaded->attachments, attachments, sizeof(loaded->attachments));
 	memcpy(loaded->excludes, excludes, sizeof(loaded->excludes));
 	loaded->conf = *conf;
 	loaded->nat_conf = *nat;
@@ -251,28 +251,28 @@ static int load(struct load_config *config)
 	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	bool fionread = true;
 	struct shunt_conf *conf;
-	struct shunt_state *states;
+	struct shunt_attachment *attachments;
 	const char *other;
 	int error;
 
 	if (lock < 0)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);
-	states = pin_mmap("shunt_state", NULL);
-	if (conf && states && conf->run.loaded) {
+	attachments = pin_mmap("shunt_attachment", NULL);
+	if (conf && attachments && conf->run.loaded) {
 		if (conf->netns != own_netns())
-			return at_home() ?:
-			       deny(-EEXIST, "already loaded in another network namespace; "
-				    "unload first, or choose another --pin-dir");
-		other = difference(config, states, conf);
+			return netns_require_loaded() ?:
+				       deny(-EEXIST, "already loaded in another network namespace; "
+						     "unload first, or choose another --pin-dir");
+		other = difference(config, attachments, conf);
 		if (other)
 			return deny(-EEXIST, "already loaded with other options: %s differs ('shunt "
 				    "status' shows what is loaded); unload first", other);
 		if (config->file.count + config->file.nats)
 			say("rules are left as they are: 'shunt apply' changes them");
-		error = attach_again(config, conf, states);
-		if (!error && ifaces_wanted(states))
-			error = ifaces_sync(conf, states);
+		error = attach_again(config, conf, attachments);
+		if (!error && ifaces_wanted(attachments))
+			error = ifaces_sync(conf, attachments);
 		if (!error)
 			ifaces_warn_ports();
 		return error;

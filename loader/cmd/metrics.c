@@ -50,14 +50,14 @@ static void label(const char *name, const char *value)
 static const char *kind_text(unsigned int kind)
 {
 	switch (kind) {
-	case SHUNT_CGROUP:
+	case ATTACH_CGROUP:
 		return "cgroup";
-	case SHUNT_IFACE:
+	case ATTACH_IFACE:
 		return "iface";
-	case SHUNT_MONITOR_IN:
+	case ATTACH_MONITOR_IN:
 		return "monitor";
-	case SHUNT_NAT_OUT:
-	case SHUNT_NAT_RAW_OUT:
+	case ATTACH_NAT_OUT:
+	case ATTACH_NAT_RAW_OUT:
 		return "nat";
 	default:
 		return NULL; /* the other half of one of these */
@@ -69,16 +69,16 @@ static void print_attached(const struct status *s)
 	unsigned int i;
 
 	head("attached", "Is the program still attached where load put it?");
-	for (i = 0; i < SHUNT_STATES; i++) {
-		const char *kind = kind_text(s->states[i].kind);
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
+		const char *kind = kind_text(s->attachments[i].kind);
 
 		if (!kind)
 			continue;
 		fputs("shunt_attached{", stdout);
 		label("kind", kind);
 		putchar(',');
-		label("name", s->states[i].name);
-		printf("} %d\n", attached(s->states, i));
+		label("name", s->attachments[i].name);
+		printf("} %d\n", attached(s->attachments, i));
 	}
 }
 
@@ -167,16 +167,16 @@ static void print_all(const struct status *s)
 	label("kernel", s->host.release);
 	puts("} 1");
 	metric("loaded", s->conf && s->conf->run.loaded, "Is shunt loaded?");
-	if (!s->conf || !s->states)
+	if (!s->conf || !s->attachments)
 		return;
 	metric("draining", s->conf->run.drain_mode, "Does an unload wait for readers?");
 	print_attached(s);
-	if (status_has(s, SHUNT_CGROUP))
+	if (status_has(s, ATTACH_CGROUP))
 		print_bypass(s);
-	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN))
+	if (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN))
 		print_steer(s);
-	if (s->nat_rules || s->count.nat_made || status_has(s, SHUNT_NAT_OUT) ||
-	    status_has(s, SHUNT_NAT_RAW_OUT))
+	if (s->nat_rules || s->count.nat_made || status_has(s, ATTACH_NAT_OUT) ||
+	    status_has(s, ATTACH_NAT_RAW_OUT))
 		print_nat(s);
 }
 

@@ -345,7 +345,7 @@ int cmd_monitor(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return usage();
-	home_netns(); /* the filter looks up interfaces in load's namespace */
+	netns_enter_loaded(); /* the filter looks up interfaces in load's namespace */
 	error = parse(argc, argv, &m);
 	if (!error)
 		error = run(&m);

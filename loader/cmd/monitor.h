@@ -19,8 +19,8 @@
 struct watched_iface {
 	char name[IF_NAMESIZE];
 	unsigned int ifindex;
-	struct shunt_state in;
-	struct shunt_state out;
+	struct shunt_attachment in;
+	struct shunt_attachment out;
 	int in_link;
 	int out_link;
 };

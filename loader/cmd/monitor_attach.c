@@ -37,31 +37,31 @@ int monitor_add_iface(struct monitor *m, const char *name)
 	return 0;
 }
 
-static const struct shunt_state *loaded_states(const struct monitor *m)
+static const struct shunt_attachment *loaded_states(const struct monitor *m)
 {
-	return m->conf ? pin_mmap("shunt_state", NULL) : NULL;
+	return m->conf ? pin_mmap("shunt_attachment", NULL) : NULL;
 }
 
 /* Whether load's programs count at the interface; name NULL: at any interface. */
-static bool is_counted(const struct shunt_state *states, const char *name)
+static bool is_counted(const struct shunt_attachment *attachments, const char *name)
 {
 	int i;
 
-	for (i = 0; states && i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_MONITOR_IN && (!name || !strcmp(states[i].name, name)))
+	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_MONITOR_IN && (!name || !strcmp(attachments[i].name, name)))
 			return true;
 	return false;
 }
 
 static bool load_counts(const struct monitor *m)
 {
-	const struct shunt_state *states = loaded_states(m);
+	const struct shunt_attachment *attachments = loaded_states(m);
 	unsigned int i;
 
 	for (i = 0; i < m->n_ifaces; i++)
-		if (!is_counted(states, m->ifaces[i].name))
+		if (!is_counted(attachments, m->ifaces[i].name))
 			return false;
-	return is_counted(states, NULL);
+	return is_counted(attachments, NULL);
 }
 
 static bool is_up(const char *name)
@@ -105,12 +105,12 @@ static int attach_one(struct monitor *m, struct watched_iface *iface)
 
 	if (error)
 		return error;
-	iface->in = (struct shunt_state){
-		.kind = SHUNT_MONITOR_IN, .ifindex = iface->ifindex, .owner = getpid(),
+	iface->in = (struct shunt_attachment){
+		.kind = ATTACH_MONITOR_IN, .ifindex = iface->ifindex, .owner = getpid(),
 	};
 	strcpy(iface->in.name, iface->name);
 	iface->out = iface->in;
-	iface->out.kind = SHUNT_MONITOR_OUT;
+	iface->out.kind = ATTACH_MONITOR_OUT;
 	error = tc_attach_link(&iface->in, m->own.in, &iface->in_link);
 	return error ? error : tc_attach_link(&iface->out, m->own.out, &iface->out_link);
 }
@@ -135,18 +135,18 @@ static int attach_own(struct monitor *m)
 
 static int open_loaded(struct monitor *m)
 {
-	const struct shunt_state *states = loaded_states(m);
+	const struct shunt_attachment *attachments = loaded_states(m);
 	_cleanup_fd_ int monitor = pin_open("maps", "shunt_monitor");
 	_cleanup_fd_ int buckets = pin_open("maps", "shunt_buckets");
 	_cleanup_fd_ int ways = pin_open("maps", "shunt_ways");
 	const struct flow_maps maps = { monitor, buckets, ways };
 	int i, error = 0;
 
-	if (!states || monitor < 0 || buckets < 0 || ways < 0)
+	if (!attachments || monitor < 0 || buckets < 0 || ways < 0)
 		return deny(-ENOENT, "can't open the monitor's maps in '%s'", opt.pin_dir);
-	for (i = 0; m->all && i < SHUNT_STATES && !error; i++)
-		if (states[i].kind == SHUNT_MONITOR_IN)
-			error = monitor_add_iface(m, states[i].name);
+	for (i = 0; m->all && i < SHUNT_ATTACHMENTS && !error; i++)
+		if (attachments[i].kind == ATTACH_MONITOR_IN)
+			error = monitor_add_iface(m, attachments[i].name);
 	m->all = false;
 	return error ? error : flow_reader_open(&m->reader, &maps, true);
 }

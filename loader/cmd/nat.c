@@ -31,7 +31,7 @@ static int nat_add(int argc, char **argv)
 	char text[NAT_TEXT], old_text[NAT_TEXT];
 	int error;
 
-	home_netns();
+	netns_enter_loaded();
 	error = nat_rule_parse(argc - 1, argv + 1, false, &r);
 	if (error)
 		return error;
@@ -82,7 +82,7 @@ static int refuse_words(const char *verb, int argc, char **argv)
 
 static int nat_flush(int argc, char **argv)
 {
-	struct shunt_state *states;
+	struct shunt_attachment *attachments;
 	_cleanup_lock_ int lock = -1;
 	int error = refuse_words("flush", argc, argv);
 
@@ -91,12 +91,12 @@ static int nat_flush(int argc, char **argv)
 	lock = nat_lock();
 	if (lock < 0)
 		return lock;
-	states = pin_mmap("shunt_state", NULL);
-	if (!states)
+	attachments = pin_mmap("shunt_attachment", NULL);
+	if (!attachments)
 		return fail(-errno, "can't map the settings");
 	error = nat_store_flush();
 	if (!error)
-		error = nat_detach_unused(states);
+		error = nat_detach_unused(attachments);
 	if (error != -EBUSY)
 		return error;
 	say("flows are alive: NAT stays attached until they have ended");

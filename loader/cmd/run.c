@@ -50,7 +50,7 @@
 
 struct run {
 	struct shunt_conf *conf;
-	struct shunt_state *states;
+	struct shunt_attachment *attachments;
 	struct supervisor supervisor;
 	int rtnl_fd;       /* tells of interfaces, -1 if none are wanted */
 	bool links_changed;
@@ -83,7 +83,7 @@ static void follow_links(struct run *r)
 	r->links_changed = false;
 	error = route_restore(r->conf, &n);
 	if (!error)
-		error = ifaces_sync(r->conf, r->states);
+		error = ifaces_sync(r->conf, r->attachments);
 	if (!is_shortage(error))
 		return;
 	r->links_changed = true;
@@ -99,10 +99,10 @@ static void follow_cgroups(struct run *r)
 	if (r->stopping || monotonic_ns() - r->cgroups_checked_ns < CGROUPS_MS * NS_PER_MS)
 		return;
 	r->cgroups_checked_ns = monotonic_ns();
-	if (!cgroups_changed(&r->cgroups, r->states))
+	if (!cgroups_changed(&r->cgroups, r->attachments))
 		return;
 	lock = pins_trylock();
-	if (lock >= 0 && r->conf->run.loaded && cgroups_sync(&r->cgroups, r->states))
+	if (lock >= 0 && r->conf->run.loaded && cgroups_sync(&r->cgroups, r->attachments))
 		adopt_connections();
 }
 
@@ -130,11 +130,11 @@ static void detach_nat(struct run *r)
 	if (r->stopping || monotonic_ns() - r->nat_checked_ns < NAT_MS * NS_PER_MS)
 		return;
 	r->nat_checked_ns = monotonic_ns();
-	if (!nat_attached(r->states))
+	if (!nat_attached(r->attachments))
 		return;
 	lock = pins_trylock();
 	if (lock >= 0 && r->conf->run.loaded && !nat_store_open())
-		nat_detach_unused(r->states);
+		nat_detach_unused(r->attachments);
 }
 
 /* Nobody tells that a setting was changed, by 'sysctl --system', say. */
@@ -145,10 +145,10 @@ static void keep_lo(struct run *r)
 	if (r->rtnl_fd < 0 || r->stopping || monotonic_ns() - r->lo_checked_ns < LO_MS * NS_PER_MS)
 		return;
 	r->lo_checked_ns = monotonic_ns();
-	if (!lo_lost(r->conf))
+	if (!loopback_lost_setting(r->conf))
 		return;
 	lock = pins_trylock();
-	if (lock >= 0 && r->conf->run.loaded && !lo_keep(r->conf))
+	if (lock >= 0 && r->conf->run.loaded && !loopback_reassert(r->conf))
 		say("set again what somebody had changed in net.ipv4.conf.lo");
 }
 
@@ -319,8 +319,8 @@ int cmd_run(int argc, char **argv)
 		return lock == -ENOENT ? not_loaded() : fail(lock, "can't start the supervisor");
 	r.conf = pin_mmap("shunt_conf", NULL);
 	events = pin_open("maps", "shunt_events");
-	r.states = pin_mmap("shunt_state", NULL);
-	if (!r.conf || !r.states || events < 0)
+	r.attachments = pin_mmap("shunt_attachment", NULL);
+	if (!r.conf || !r.attachments || events < 0)
 		error = events < 0 ? events : -errno;
 	if (error && error != -ENOENT)
 		return fail(error, "can't open the settings in '%s'", opt.pin_dir);
@@ -329,8 +329,8 @@ int cmd_run(int argc, char **argv)
 	error = supervisor_open(&r.supervisor, r.conf);
 	if (error)
 		return error == -ENOENT ? not_loaded() : fail(error, "can't start the supervisor");
-	if (ifaces_wanted(r.states)) {
-		error = at_home();
+	if (ifaces_wanted(r.attachments)) {
+		error = netns_require_loaded();
 		if (error)
 			return error;
 		r.rtnl_fd = ifaces_watch();

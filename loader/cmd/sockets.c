@@ -217,7 +217,7 @@ int cmd_sockets(int argc, char **argv)
 	}
 	if (argc > 1)
 		return refuse("sockets: unknown word '%s'", argv[1]);
-	lock = pins_look();
+	lock = pins_lock_or_continue();
 	if (lock == -ENOENT)
 		return not_loaded();
 	if (lock < 0)

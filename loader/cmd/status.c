@@ -27,12 +27,12 @@
 
 #define ULL(x) ((unsigned long long)(x))
 
-bool status_has(const struct status *s, enum shunt_kind kind)
+bool status_has(const struct status *s, enum attachment_kind kind)
 {
 	int i;
 
-	for (i = 0; s->states && i < SHUNT_STATES; i++)
-		if (s->states[i].kind == kind)
+	for (i = 0; s->attachments && i < SHUNT_ATTACHMENTS; i++)
+		if (s->attachments[i].kind == kind)
 			return true;
 	return false;
 }
@@ -81,29 +81,30 @@ static int read_loaded(struct status *s)
 	int i, error;
 
 	s->conf = pin_mmap("shunt_conf", NULL);
-	s->states = pin_mmap("shunt_state", NULL);
-	if (!s->conf || !s->states)
+	s->attachments = pin_mmap("shunt_attachment", NULL);
+	if (!s->conf || !s->attachments)
 		return 0;
 	error = pins_count(&s->count);
 	if (error)
 		return fail(error, "can't read the counters");
 	s->count.promoted += s->conf->run.promoted;
 	s->count.demoted += s->conf->run.demoted;
-	for (i = 0; i < SHUNT_STATES; i++)
-		s->proven |= s->states[i].kind == SHUNT_CGROUP && s->states[i].admit == SHUNT_PROVEN;
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		s->proven |= s->attachments[i].kind == ATTACH_CGROUP &&
+			     s->attachments[i].admit == SHUNT_PROVEN;
 	s->stalled = supervisor_runs();
 	s->supervised = s->stalled && supervisor_beats(s->conf);
 	s->stalled &= !s->supervised;
-	error = home_netns();
+	error = netns_enter_loaded();
 	if (error && error != -ENOENT)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
 	s->netns_gone = error;
 	error = 0;
 	s->preceded = s->conf->run.loaded && !s->netns_gone &&
 		      route_preceded(s->conf, &s->preceded_by);
-	if (status_has(s, SHUNT_CGROUP))
+	if (status_has(s, ATTACH_CGROUP))
 		error = read_pairs(s);
-	if (!error && (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)))
+	if (!error && (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN)))
 		error = read_rules(s);
 	if (!error && !s->netns_gone)
 		error = links_read(&s->links);
@@ -112,7 +113,7 @@ static int read_loaded(struct status *s)
 
 int status_read(struct status *s, int *ret_lock)
 {
-	_cleanup_lock_ int lock = pins_look();
+	_cleanup_lock_ int lock = pins_lock_or_continue();
 	int error;
 
 	*s = (struct status){ .pairs = 0 };
@@ -130,23 +131,24 @@ static const char *admit_text(unsigned int admit)
 	return admit == SHUNT_EAGER ? "eager" : "proven";
 }
 
-static void json_attached(const struct status *s, const char *name, enum shunt_kind kind)
+static void json_attached(const struct status *s, const char *name, enum attachment_kind kind)
 {
 	unsigned int i;
 
 	json_open_in(&json_stdout, name, '[');
-	for (i = 0; s->states && i < SHUNT_STATES; i++) {
-		if (s->states[i].kind != kind)
+	for (i = 0; s->attachments && i < SHUNT_ATTACHMENTS; i++) {
+		if (s->attachments[i].kind != kind)
 			continue;
 		json_open(&json_stdout, '{');
-		json_string(&json_stdout, kind == SHUNT_CGROUP ? "path" : "name", s->states[i].name);
-		if (kind == SHUNT_CGROUP)
-			json_string(&json_stdout, "admit", admit_text(s->states[i].admit));
+		json_string(&json_stdout, kind == ATTACH_CGROUP ? "path" : "name",
+			    s->attachments[i].name);
+		if (kind == ATTACH_CGROUP)
+			json_string(&json_stdout, "admit", admit_text(s->attachments[i].admit));
 		else
-			json_string(&json_stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
-		json_bool(&json_stdout, "attached", attached(s->states, i));
-		if (kind == SHUNT_CGROUP)
-			json_bool(&json_stdout, "gone", !cgroup_id(s->states[i].name));
+			json_string(&json_stdout, "via", s->attachments[i].clsact ? "clsact" : "tcx");
+		json_bool(&json_stdout, "attached", attached(s->attachments, i));
+		if (kind == ATTACH_CGROUP)
+			json_bool(&json_stdout, "gone", !cgroup_id(s->attachments[i].name));
 		json_close(&json_stdout, '}');
 	}
 	json_close(&json_stdout, ']');
@@ -157,9 +159,9 @@ static void json_patterns(const struct status *s)
 	unsigned int i;
 
 	json_open_in(&json_stdout, "patterns", '[');
-	for (i = 0; s->states && i < SHUNT_STATES; i++)
-		if (s->states[i].kind == SHUNT_PATTERN)
-			json_string(&json_stdout, NULL, s->states[i].name);
+	for (i = 0; s->attachments && i < SHUNT_ATTACHMENTS; i++)
+		if (s->attachments[i].kind == ATTACH_PATTERN)
+			json_string(&json_stdout, NULL, s->attachments[i].name);
 	json_close(&json_stdout, ']');
 }
 
@@ -169,13 +171,14 @@ static void json_nat_ifaces(const struct status *s)
 	unsigned int i;
 
 	json_open_in(&json_stdout, "ifaces", '[');
-	for (i = 0; s->states && i < SHUNT_STATES; i++) {
-		if (s->states[i].kind != SHUNT_NAT_OUT && s->states[i].kind != SHUNT_NAT_RAW_OUT)
+	for (i = 0; s->attachments && i < SHUNT_ATTACHMENTS; i++) {
+		if (s->attachments[i].kind != ATTACH_NAT_OUT &&
+		    s->attachments[i].kind != ATTACH_NAT_RAW_OUT)
 			continue;
 		json_open(&json_stdout, '{');
-		json_string(&json_stdout, "name", s->states[i].name);
-		json_string(&json_stdout, "via", s->states[i].clsact ? "clsact" : "tcx");
-		json_bool(&json_stdout, "attached", attached(s->states, i));
+		json_string(&json_stdout, "name", s->attachments[i].name);
+		json_string(&json_stdout, "via", s->attachments[i].clsact ? "clsact" : "tcx");
+		json_bool(&json_stdout, "attached", attached(s->attachments, i));
 		json_close(&json_stdout, '}');
 	}
 	json_close(&json_stdout, ']');
@@ -250,7 +253,7 @@ static void print_json(const struct status *s)
 	json_bool(&json_stdout, "draining", s->conf && s->conf->run.drain_mode);
 	json_bool(&json_stdout, "trace", s->conf && s->conf->run.trace);
 	json_open_in(&json_stdout, "bypass", '{');
-	json_attached(s, "cgroups", SHUNT_CGROUP);
+	json_attached(s, "cgroups", ATTACH_CGROUP);
 	json_number(&json_stdout, "pairs", s->pairs);
 	json_number(&json_stdout, "active", s->active);
 	json_bool(&json_stdout, "supervised", s->supervised);
@@ -273,7 +276,7 @@ static void print_json(const struct status *s)
 	json_number(&json_stdout, "host_bytes", s->conf ? s->conf->max_pages * getpagesize() : 0);
 	json_close(&json_stdout, '}');
 	json_open_in(&json_stdout, "steer", '{');
-	json_attached(s, "ifaces", SHUNT_IFACE);
+	json_attached(s, "ifaces", ATTACH_IFACE);
 	json_patterns(s);
 	json_ports(s, &s->links);
 	json_number(&json_stdout, "mark", s->conf ? s->conf->mark : 0);
@@ -300,7 +303,7 @@ static void print_json(const struct status *s)
 	json_number(&json_stdout, "resets", c->resets);
 	json_close(&json_stdout, '}');
 	json_open_in(&json_stdout, "monitor", '{');
-	json_attached(s, "ifaces", SHUNT_MONITOR_IN);
+	json_attached(s, "ifaces", ATTACH_MONITOR_IN);
 	json_close(&json_stdout, '}');
 	json_open_in(&json_stdout, "nat", '{');
 	json_nat_ifaces(s);
@@ -324,12 +327,12 @@ static void print_json(const struct status *s)
 /* What is wrong with an attachment, "" if nothing. */
 static const char *why_not(const struct status *s, unsigned int i)
 {
-	if (!s->conf->run.loaded || s->netns_gone || attached(s->states, i))
+	if (!s->conf->run.loaded || s->netns_gone || attached(s->attachments, i))
 		return "";
-	if (attached_away(s->states, i))
+	if (attached_away(s->attachments, i))
 		return "  NOT ATTACHED: in another network namespace, and shunt's program still on it; "
 		       "'shunt run' or 'shunt unload' takes it off";
-	if (s->states[i].kind == SHUNT_CGROUP && !cgroup_id(s->states[i].name))
+	if (s->attachments[i].kind == ATTACH_CGROUP && !cgroup_id(s->attachments[i].name))
 		return s->supervised ? "  GONE: the supervisor attaches when it is made again" :
 		       "  GONE, and no supervisor that attaches when it is made again; start 'shunt run'";
 	return "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it";
@@ -343,33 +346,36 @@ static void print_attached(const struct status *s)
 	if (netns_moved())
 		printf("  in another network namespace than this command\n");
 
-	for (i = 0; i < SHUNT_STATES; i++) {
-		const struct shunt_state *a = &s->states[i];
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
+		const struct shunt_attachment *a = &s->attachments[i];
 
-		if (a->kind == SHUNT_CGROUP)
+		if (a->kind == ATTACH_CGROUP)
 			printf("  cgroup %s  %s", plain(a->name), admit_text(a->admit));
-		else if (a->kind == SHUNT_IFACE)
+		else if (a->kind == ATTACH_IFACE)
 			printf("  iface %s  %s", plain(a->name), a->clsact ? "clsact" : "tcx");
-		else if (a->kind == SHUNT_MONITOR_IN)
+		else if (a->kind == ATTACH_MONITOR_IN)
 			printf("  monitor %s  %s", plain(a->name), a->clsact ? "clsact" : "tcx");
-		else if (a->kind == SHUNT_PATTERN)
+		else if (a->kind == ATTACH_PATTERN)
 			printf("  iface '%s'%s\n", plain(a->name), s->supervised ? "" :
 			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
-		else if (state_is_nat(a))
+		else if (attachment_is_nat(a))
 			printf("  nat %s %s  %s", plain(a->name),
-			       a->kind == SHUNT_NAT_IN || a->kind == SHUNT_NAT_RAW_IN ? "in" : "out",
+			       a->kind == ATTACH_NAT_IN || a->kind == ATTACH_NAT_RAW_IN ? "in" : "out",
 			       a->clsact ? "clsact" : "tcx");
-		if (a->kind != SHUNT_CGROUP && a->kind != SHUNT_IFACE &&
-		    a->kind != SHUNT_MONITOR_IN && !state_is_nat(a))
+		if (a->kind != ATTACH_CGROUP && a->kind != ATTACH_IFACE &&
+		    a->kind != ATTACH_MONITOR_IN && !attachment_is_nat(a))
 			continue;
-		printf("%s%s\n", why_not(s, i), a->kind != SHUNT_IFACE ? "" :
-		       plain(port_note(note, sizeof(note), &s->links, a->ifindex)));
+		printf("%s%s\n", why_not(s, i),
+		       a->kind != ATTACH_IFACE ?
+			       "" :
+			       plain(port_note(note, sizeof(note), &s->links, a->ifindex)));
 	}
 }
 
 static void print_lost(const struct status *s)
 {
-	const char *setting = s->conf->run.loaded && !s->netns_gone ? lo_lost(s->conf) : NULL;
+	const char *setting = s->conf->run.loaded && !s->netns_gone ? loopback_lost_setting(s->conf) :
+								      NULL;
 
 	if (setting)
 		printf("  net.ipv4.conf.lo.%s was set to 0, and IPv4 packets that come in by lo are dropped; "
@@ -393,7 +399,7 @@ static void print_text(const struct status *s)
 	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
 	       !s->conf ? "not loaded" : s->conf->run.loaded ? "loaded" :
 	       s->conf->run.drain_mode ? "unloading, sockets still hold bytes" : "half loaded");
-	if (!s->conf || !s->states)
+	if (!s->conf || !s->attachments)
 		return;
 	if (s->netns_gone)
 		printf("  the network namespace that it was loaded in is gone, or can't be seen from here; "
@@ -401,7 +407,7 @@ static void print_text(const struct status *s)
 	print_attached(s);
 	print_ports(s, &s->links);
 	print_excludes();
-	if (status_has(s, SHUNT_CGROUP)) {
+	if (status_has(s, ATTACH_CGROUP)) {
 		printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
 		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
 		       ULL(c->demoted), ULL(c->map_full));
@@ -415,7 +421,7 @@ static void print_text(const struct status *s)
 		       ULL(c->passed_msgs));
 		printf("  queued     %llu bytes\n", ULL(s->queued));
 	}
-	if (status_has(s, SHUNT_IFACE) || status_has(s, SHUNT_PATTERN)) {
+	if (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN)) {
 		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
 		       s->conf->table);
 		if (s->conf->run.loaded && !s->netns_gone && !route_present(s->conf))

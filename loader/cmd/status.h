@@ -13,7 +13,7 @@
 struct status {
 	struct utsname host;
 	struct shunt_conf *conf; /* NULL: nothing is loaded */
-	struct shunt_state *states;
+	struct shunt_attachment *attachments;
 	struct shunt_count count;
 	size_t pairs;
 	size_t active;
@@ -35,6 +35,6 @@ struct status {
 int status_read(struct status *s, int *ret_lock);
 
 /* Is something of that kind attached? */
-bool status_has(const struct status *s, enum shunt_kind kind);
+bool status_has(const struct status *s, enum attachment_kind kind);
 
 #endif

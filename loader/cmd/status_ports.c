@@ -11,8 +11,8 @@ static bool is_attached(const struct status *s, __u32 ifindex)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (s->states[i].kind == SHUNT_IFACE && s->states[i].ifindex == ifindex)
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (s->attachments[i].kind == ATTACH_IFACE && s->attachments[i].ifindex == ifindex)
 			return true;
 	return false;
 }
@@ -20,7 +20,7 @@ static bool is_attached(const struct status *s, __u32 ifindex)
 /* What is attached was named, and so is not passed over. */
 static bool is_passed_over(const struct status *s, const struct links *l, const struct link *port)
 {
-	return link_master(l, port) && ifaces_match(s->states, port) &&
+	return link_master(l, port) && ifaces_match(s->attachments, port) &&
 	       !is_attached(s, port->ifindex);
 }
 
@@ -30,7 +30,7 @@ void json_ports(const struct status *s, const struct links *l)
 	size_t i;
 
 	json_open_in(&json_stdout, "passed_over", '[');
-	for (i = 0; s->states && i < l->count; i++) {
+	for (i = 0; s->attachments && i < l->count; i++) {
 		port = &l->all[i];
 		if (!is_passed_over(s, l, port))
 			continue;

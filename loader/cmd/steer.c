@@ -63,7 +63,7 @@ static int steer_add(int argc, char **argv)
 		return lock;
 	was = rules_find(&r);
 	same = was && rule_keep_router(was, &r);
-	error = rule_is_local(&r) ? local_begin() : 0;
+	error = rule_is_local(&r) ? local_origin_begin() : 0;
 	if (!error)
 		error = rules_add(&r, &added);
 	if (!error && !added)
@@ -365,6 +365,6 @@ int cmd_steer(int argc, char **argv)
 {
 	if (argc > 1 && steer_for_group(argv[1]) && must_ask())
 		return ask_rule_server("steer", argc, argv);
-	home_netns(); /* a rule's interface is looked up there */
+	netns_enter_loaded(); /* a rule's interface is looked up there */
 	return run_command("steer", verbs, argc - 1, argv + 1);
 }

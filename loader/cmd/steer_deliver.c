@@ -46,7 +46,7 @@ static void close_run(struct delivery_run *r)
 
 int delivery_check(const struct probe *f)
 {
-	const struct shunt_state *states = pin_mmap("shunt_state", NULL);
+	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	char name[IF_NAMESIZE];
 	int i;
 
@@ -56,11 +56,11 @@ int delivery_check(const struct probe *f)
 		return refuse("--deliver needs 'iface NAME', where the packet comes in");
 	if (probe_is_group(f))
 		return refuse("--deliver: the destination is multicast or broadcast, which can't be tried");
-	for (i = 0; states && i < SHUNT_STATES; i++)
-		if (states[i].kind == SHUNT_IFACE && states[i].ifindex == f->ifindex &&
-		    attached(states, i))
+	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
+		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex == f->ifindex &&
+		    attached(attachments, i))
 			return 0;
-	if (!states)
+	if (!attachments)
 		return not_loaded();
 	return deny(-ENODEV, "'%s': steering is not attached to it ('shunt status' tells more)",
 		    if_indextoname(f->ifindex, name) ? name : "?");

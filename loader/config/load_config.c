@@ -16,14 +16,14 @@
 static void monitors_last(struct load_config *config)
 {
 	unsigned int i, kept = 0;
-	struct shunt_state s;
+	struct shunt_attachment s;
 
 	for (i = 0; i < config->n; i++) {
-		if (state_is_monitor(&config->states[i]))
+		if (attachment_is_monitor(&config->attachments[i]))
 			continue;
-		s = config->states[i];
-		memmove(&config->states[kept + 1], &config->states[kept], (i - kept) * sizeof(s));
-		config->states[kept++] = s;
+		s = config->attachments[i];
+		memmove(&config->attachments[kept + 1], &config->attachments[kept], (i - kept) * sizeof(s));
+		config->attachments[kept++] = s;
 	}
 }
 
@@ -117,35 +117,35 @@ int load_config_parse(int argc, char **argv, struct load_config *config)
 }
 
 /* Whether the words of load asked for the attachment. If not, shunt found the interface itself. */
-static bool was_asked_for(const struct shunt_state *s)
+static bool was_asked_for(const struct shunt_attachment *s)
 {
-	return s->kind == SHUNT_CGROUP || s->kind == SHUNT_PATTERN || state_is_monitor(s) ||
-	       (s->kind == SHUNT_IFACE && !s->found) || (state_is_nat(s) && !s->admit);
+	return s->kind == ATTACH_CGROUP || s->kind == ATTACH_PATTERN || attachment_is_monitor(s) ||
+	       (s->kind == ATTACH_IFACE && !s->by_pattern) || (attachment_is_nat(s) && !s->auto_attached);
 }
 
-static const char *option_of(const struct shunt_state *s)
+static const char *option_of(const struct shunt_attachment *s)
 {
-	if (s->kind == SHUNT_CGROUP)
+	if (s->kind == ATTACH_CGROUP)
 		return "--cgroup";
-	if (state_is_monitor(s))
+	if (attachment_is_monitor(s))
 		return "--monitor";
-	return state_is_nat(s) ? "--nat" : "--iface";
+	return attachment_is_nat(s) ? "--nat" : "--iface";
 }
 
 static const char *attachment_difference(const struct load_config *wanted, const struct load_config *loaded)
 {
-	const struct shunt_state *s;
+	const struct shunt_attachment *s;
 	unsigned int i;
 
 	for (i = 0; i < wanted->n; i++) {
-		s = state_find(loaded->states, wanted->states[i].kind, wanted->states[i].name);
-		if (!s || s->admit != wanted->states[i].admit)
-			return option_of(&wanted->states[i]);
+		s = attachment_find(loaded->attachments, wanted->attachments[i].kind, wanted->attachments[i].name);
+		if (!s || s->admit != wanted->attachments[i].admit || s->auto_attached != wanted->attachments[i].auto_attached)
+			return option_of(&wanted->attachments[i]);
 	}
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (was_asked_for(&loaded->states[i]) &&
-		    !state_find(wanted->states, loaded->states[i].kind, loaded->states[i].name))
-			return option_of(&loaded->states[i]);
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (was_asked_for(&loaded->attachments[i]) &&
+		    !attachment_find(wanted->attachments, loaded->attachments[i].kind, loaded->attachments[i].name))
+			return option_of(&loaded->attachments[i]);
 	return NULL;
 }
 

@@ -9,13 +9,13 @@
 #include "config/rule_file.h"
 
 struct load_config {
-	struct shunt_state states[SHUNT_STATES]; /* to be attached: the first n */
+	struct shunt_attachment attachments[SHUNT_ATTACHMENTS]; /* to be attached: the first n */
 	unsigned int n;
 	struct shunt_exclude excludes[SHUNT_EXCLUDES];
 	struct shunt_conf conf;
 	struct shunt_nat nat_conf;
 	struct rule_file file;   /* of --config; without a name if there is none */
-	char router[SHUNT_NAME]; /* path of the router's cgroup, "" without --router-cgroup */
+	char router[ATTACHMENT_NAME_SIZE]; /* path of the router's cgroup, "" without --router-cgroup */
 	bool bypass;             /* the halves that are wanted */
 	bool steer;
 	bool monitor;

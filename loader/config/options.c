@@ -61,19 +61,20 @@ static int parse_u64(const char *option, const char *text, __u64 low, __u64 high
 
 /* Adds an attachment to those of load, unless it is already among them. */
 static int add_state(struct load_config *config, const char *option,
-		     const struct shunt_state *state)
+		     const struct shunt_attachment *state)
 {
-	if (state_find(config->states, state->kind, state->name))
+	if (attachment_find(config->attachments, state->kind, state->name))
 		return 0;
-	if (config->n == SHUNT_STATES)
-		return refuse("%s '%s': more than %d attachments", option, state->name, SHUNT_STATES);
-	config->states[config->n++] = *state;
+	if (config->n == SHUNT_ATTACHMENTS)
+		return refuse("%s '%s': more than %d attachments", option, state->name,
+			      SHUNT_ATTACHMENTS);
+	config->attachments[config->n++] = *state;
 	return 0;
 }
 
 static int add_cgroup(struct load_config *config, const char *option, char *value)
 {
-	struct shunt_state s = { .kind = SHUNT_CGROUP, .admit = SHUNT_PROVEN };
+	struct shunt_attachment s = { .kind = ATTACH_CGROUP, .admit = SHUNT_PROVEN };
 	char *mode = strrchr(value, '=');
 	int error;
 
@@ -96,7 +97,7 @@ static int add_cgroup(struct load_config *config, const char *option, char *valu
 static int add_iface(struct load_config *config, const char *option, char *value)
 {
 	bool pattern = is_pattern(value);
-	struct shunt_state s = { .kind = pattern ? SHUNT_PATTERN : SHUNT_IFACE };
+	struct shunt_attachment s = { .kind = pattern ? ATTACH_PATTERN : ATTACH_IFACE };
 	int error;
 
 	error = pattern ? 0 : iface_index(value, &s.ifindex);
@@ -111,7 +112,7 @@ static int add_iface(struct load_config *config, const char *option, char *value
 
 static int add_monitor(struct load_config *config, const char *option, char *value)
 {
-	struct shunt_state s = { .kind = SHUNT_MONITOR_IN };
+	struct shunt_attachment s = { .kind = ATTACH_MONITOR_IN };
 	int error = iface_index(value, &s.ifindex);
 
 	if (error)
@@ -123,14 +124,14 @@ static int add_monitor(struct load_config *config, const char *option, char *val
 	error = add_state(config, option, &s);
 	if (error)
 		return error;
-	s.kind = SHUNT_MONITOR_OUT;
+	s.kind = ATTACH_MONITOR_OUT;
 	return add_state(config, option, &s);
 }
 
 static int add_nat(struct load_config *config, const char *option, char *value)
 {
-	struct shunt_state both[2];
-	int error = nat_states(value, both);
+	struct shunt_attachment both[2];
+	int error = nat_attachments(value, both);
 
 	if (error)
 		return error;

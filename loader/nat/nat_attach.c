@@ -21,23 +21,23 @@
 #include "util/iface.h"
 #include "util/log.h"
 
-int nat_attach(struct shunt_state *states, unsigned int ifindex)
+int nat_attach(struct shunt_attachment *attachments, unsigned int ifindex)
 {
 	char name[IF_NAMESIZE];
-	struct shunt_state want[2], *s;
+	struct shunt_attachment want[2], *s;
 	int i, error;
 
 	if (!if_indextoname(ifindex, name))
 		return fail(-errno, "no interface with index %u", ifindex);
-	error = nat_states(name, want);
+	error = nat_attachments(name, want);
 	if (error)
 		return error;
 	for (i = 0; i < 2; i++) {
-		s = state_find(states, want[i].kind, name);
-		want[i].admit = !s || s->admit;
+		s = attachment_find(attachments, want[i].kind, name);
+		want[i].auto_attached = !s || s->auto_attached;
 		if (!s && !i)
 			say("NAT attached to '%s'", name);
-		error = attach_new(states, &want[i]);
+		error = attach_new(attachments, &want[i]);
 		if (error)
 			return error;
 	}
@@ -45,35 +45,35 @@ int nat_attach(struct shunt_state *states, unsigned int ifindex)
 }
 
 /* Detaches NAT where nat_attach() attached it. Goes on after an error; returns the first one. */
-static int detach_all(struct shunt_state *states)
+static int detach_all(struct shunt_attachment *attachments)
 {
 	int i, error, first = 0;
 
-	for (i = SHUNT_STATES - 1; i >= 0; i--) {
-		if (!state_is_nat(&states[i]) || !states[i].admit)
+	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--) {
+		if (!attachment_is_nat(&attachments[i]) || !attachments[i].auto_attached)
 			continue;
-		error = detach(states, i);
+		error = detach(attachments, i);
 		first = first ? first : error;
 	}
 	return first;
 }
 
-bool nat_attached(const struct shunt_state *states)
+bool nat_attached(const struct shunt_attachment *attachments)
 {
 	int i;
 
-	for (i = 0; i < SHUNT_STATES; i++)
-		if (state_is_nat(&states[i]) && states[i].admit)
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachment_is_nat(&attachments[i]) && attachments[i].auto_attached)
 			return true;
 	return false;
 }
 
-int nat_detach_unused(struct shunt_state *states)
+int nat_detach_unused(struct shunt_attachment *attachments)
 {
 	_cleanup_fd_ int flows = -1;
 	struct shunt_nat_key key;
 
-	if (!nat_attached(states) || !nat_store_empty())
+	if (!nat_attached(attachments) || !nat_store_empty())
 		return 0;
 	flows = pin_open("maps", "shunt_nat_flows");
 	if (flows < 0)
@@ -83,13 +83,13 @@ int nat_detach_unused(struct shunt_state *states)
 	if (errno != ENOENT)
 		return fail(-errno, "can't read the flows");
 	nat_store_forget();
-	return detach_all(states);
+	return detach_all(attachments);
 }
 
 int nat_allow_route_lookups(struct shunt_conf *conf)
 {
 	__atomic_store_n(&conf->run.nat, 1, __ATOMIC_SEQ_CST);
-	return lo_on(conf, LO_FORWARDING);
+	return loopback_acquire(conf, LOOPBACK_FORWARDING);
 }
 
 int nat_lock(void)
@@ -97,7 +97,7 @@ int nat_lock(void)
 	_cleanup_lock_ int lock = pins_lock(false);
 	_cleanup_fd_ int prog = -1;
 	const struct shunt_conf *conf;
-	struct shunt_state *states;
+	struct shunt_attachment *attachments;
 	int error;
 
 	if (lock == -ENOENT)
@@ -105,8 +105,8 @@ int nat_lock(void)
 	if (lock < 0)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);
-	states = pin_mmap("shunt_state", NULL);
-	if (!conf || !states || !conf->run.loaded)
+	attachments = pin_mmap("shunt_attachment", NULL);
+	if (!conf || !attachments || !conf->run.loaded)
 		return not_loaded();
 	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)
@@ -115,7 +115,7 @@ int nat_lock(void)
 	error = nat_store_open();
 	if (error)
 		return error;
-	nat_detach_unused(states);
+	nat_detach_unused(attachments);
 	return take_fd(&lock);
 }
 
@@ -125,9 +125,9 @@ int nat_lock(void)
 
 /* State of nat_attach_for_rules(). */
 struct attach_run {
-	struct shunt_state *states;
+	struct shunt_attachment *attachments;
 	struct shunt_conf *conf;
-	bool was_there[SHUNT_STATES];
+	bool was_there[SHUNT_ATTACHMENTS];
 	bool was_on;                   /* conf->run.nat */
 	unsigned int visited[VISITED]; /* interfaces that have NAT by now */
 	unsigned int n_visited;
@@ -149,7 +149,7 @@ static int attach_once(unsigned int ifindex)
 	for (i = 0; i < attach_run.n_visited; i++)
 		if (attach_run.visited[i] == ifindex)
 			return 0;
-	error = nat_attach(attach_run.states, ifindex);
+	error = nat_attach(attach_run.attachments, ifindex);
 	if (!error && attach_run.n_visited < VISITED)
 		attach_run.visited[attach_run.n_visited++] = ifindex;
 	return error;
@@ -239,7 +239,7 @@ static int attach_for_rule(struct shunt_nat_rule *r)
 		warn_later(&attach_run.no_route_to_target, r);
 		return 0;
 	}
-	if (is_loopback(r) && r->ifindex != LOOPBACK)
+	if (is_loopback(r) && r->ifindex != LOOPBACK_IFINDEX)
 		warn_later(&attach_run.loopback_to_other_host, r);
 	return attach_once(r->ifindex);
 }
@@ -248,12 +248,12 @@ static int attach_for_rule(struct shunt_nat_rule *r)
  * -errno. */
 static int attach_to_loaded(void)
 {
-	const struct shunt_state *s;
+	const struct shunt_attachment *s;
 	__u32 ifindex;
 	int error;
 
-	for (s = attach_run.states; s < attach_run.states + SHUNT_STATES; s++) {
-		if (s->kind != SHUNT_IFACE)
+	for (s = attach_run.attachments; s < attach_run.attachments + SHUNT_ATTACHMENTS; s++) {
+		if (s->kind != ATTACH_IFACE)
 			continue;
 		error = iface_index(s->name, &ifindex);
 		if (error)
@@ -269,7 +269,7 @@ static int attach_to_loaded(void)
 static int attach_to_all(struct shunt_nat_rule *rules, unsigned int n)
 {
 	unsigned int i;
-	int error = at_home();
+	int error = netns_require_loaded();
 
 	if (error)
 		return error;
@@ -288,14 +288,14 @@ int nat_attach_for_rules(struct shunt_nat_rule *rules, unsigned int n)
 	int error;
 
 	attach_run = (struct attach_run){
-		.states = pin_mmap("shunt_state", NULL),
+		.attachments = pin_mmap("shunt_attachment", NULL),
 		.conf = pin_mmap("shunt_conf", NULL),
 	};
-	if (!attach_run.states || !attach_run.conf)
+	if (!attach_run.attachments || !attach_run.conf)
 		return fail(-errno, "can't map the settings");
 	attach_run.was_on = attach_run.conf->run.nat;
-	for (i = 0; i < SHUNT_STATES; i++)
-		attach_run.was_there[i] = attach_run.states[i].kind != SHUNT_NONE;
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		attach_run.was_there[i] = attach_run.attachments[i].kind != ATTACH_NONE;
 	error = attach_to_all(rules, n);
 	if (error) {
 		nat_attach_undo();
@@ -311,13 +311,13 @@ void nat_attach_undo(void)
 {
 	int i;
 
-	for (i = SHUNT_STATES - 1; i >= 0; i--)
-		if (state_is_nat(&attach_run.states[i]) && !attach_run.was_there[i])
-			detach(attach_run.states, i);
+	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--)
+		if (attachment_is_nat(&attach_run.attachments[i]) && !attach_run.was_there[i])
+			detach(attach_run.attachments, i);
 	if (attach_run.was_on)
 		return;
 	attach_run.conf->run.nat = 0;
-	lo_off(attach_run.conf, LO_FORWARDING);
+	loopback_release(attach_run.conf, LOOPBACK_FORWARDING);
 }
 
 int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_changes *ret)
@@ -335,6 +335,6 @@ int nat_replace(struct shunt_nat_rule *rules, unsigned int n, struct rule_change
 void nat_replace_undo(void)
 {
 	nat_store_undo();
-	if (attach_run.states)
+	if (attach_run.attachments)
 		nat_attach_undo();
 }

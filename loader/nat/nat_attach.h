@@ -13,7 +13,7 @@
  * 'shunt load' did not ask for NAT on this interface. The caller holds the lock. Reports
  * errors and returns -errno.
  */
-int nat_attach(struct shunt_state *states, unsigned int ifindex);
+int nat_attach(struct shunt_attachment *attachments, unsigned int ifindex);
 
 /*
  * Attaches NAT to the interfaces of load, to those by which packets for the rules'
@@ -40,10 +40,10 @@ int nat_lock(void);
 /* Detaches NAT from the interfaces where nat_attach() attached it, if there are no rules and
  * no flows. The caller holds the lock and has opened the rules. Returns -EBUSY without a
  * message while there are flows; reports other errors and returns -errno. */
-int nat_detach_unused(struct shunt_state *states);
+int nat_detach_unused(struct shunt_attachment *attachments);
 
 /* Whether nat_attach() has attached NAT to any interface. */
-bool nat_attached(const struct shunt_state *states);
+bool nat_attached(const struct shunt_attachment *attachments);
 
 /* Switches lo's forwarding on, so that programs can look up IPv4 routes. conf must be in the
  * pinned map. Reports errors and returns -errno. */

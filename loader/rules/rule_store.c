@@ -267,7 +267,7 @@ static int enter(const struct shunt_rule *r, bool *ret_new)
 
 int rules_add(const struct shunt_rule *r, bool *ret_new)
 {
-	int error = at_home();
+	int error = netns_require_loaded();
 
 	return error ? error : enter(r, ret_new);
 }
@@ -290,7 +290,7 @@ int rules_replace(const struct shunt_rule *const *all, __u32 count)
 	_cleanup_free_ struct shunt_rule *copy = calloc(count + 1, sizeof(*copy));
 	_cleanup_free_ const struct shunt_rule **order = calloc(count + 1, sizeof(*order));
 	const struct shunt_rule *was;
-	int error = at_home();
+	int error = netns_require_loaded();
 	__u32 i;
 
 	if (!error)

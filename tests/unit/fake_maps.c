@@ -192,7 +192,7 @@ int __wrap_bpf_map_get_next_key(int fd, const void *key, void *next);
 int __wrap_bpf_map_get_fd_by_id(__u32 id);
 int __wrap_pin_open(const char *kind, const char *name);
 void *__wrap_pin_mmap(const char *name, size_t *ret_size);
-int __wrap_at_home(void);
+int __wrap_netns_require_loaded(void);
 
 int __wrap_bpf_map_create(enum bpf_map_type type, const char *name, __u32 key_size,
 			  __u32 value_size, __u32 entries, const void *opts)
@@ -312,7 +312,7 @@ void *__wrap_pin_mmap(const char *name, size_t *ret_size)
 	return m->memory;
 }
 
-int __wrap_at_home(void)
+int __wrap_netns_require_loaded(void)
 {
 	return 0;
 }

@@ -48,9 +48,9 @@ static void interfaces_are_loaded_once(void **unused)
 
 	(void)unused;
 	assert_int_equal(config->n, 1);
-	assert_int_equal(config->states[0].kind, SHUNT_IFACE);
-	assert_int_equal(config->states[0].ifindex, 1);
-	assert_string_equal(config->states[0].name, "lo");
+	assert_int_equal(config->attachments[0].kind, ATTACH_IFACE);
+	assert_int_equal(config->attachments[0].ifindex, 1);
+	assert_string_equal(config->attachments[0].name, "lo");
 	assert_true(config->steer);
 	assert_false(config->bypass || config->nat || config->monitor || config->force);
 	assert_int_equal(config->conf.mark, 0x1000000);
@@ -67,8 +67,8 @@ static void patterns_name_interfaces(void **unused)
 	struct load_config *config = accepted("--iface veth* --force");
 
 	(void)unused;
-	assert_int_equal(config->states[0].kind, SHUNT_PATTERN);
-	assert_int_equal(config->states[0].ifindex, 0);
+	assert_int_equal(config->attachments[0].kind, ATTACH_PATTERN);
+	assert_int_equal(config->attachments[0].ifindex, 0);
 	assert_true(config->force);
 	config_free(config);
 }
@@ -81,13 +81,13 @@ static void the_monitor_is_attached_last(void **unused)
 
 	(void)unused;
 	assert_int_equal(config->n, 5);
-	assert_int_equal(config->states[0].kind, SHUNT_IFACE);
+	assert_int_equal(config->attachments[0].kind, ATTACH_IFACE);
 	for (i = 0; i < 5; i++)
-		assert_string_equal(config->states[i].name, "lo");
-	assert_int_equal(config->states[1].kind, SHUNT_NAT_IN);
-	assert_int_equal(config->states[2].kind, SHUNT_NAT_OUT);
-	assert_int_equal(config->states[3].kind, SHUNT_MONITOR_IN);
-	assert_int_equal(config->states[4].kind, SHUNT_MONITOR_OUT);
+		assert_string_equal(config->attachments[i].name, "lo");
+	assert_int_equal(config->attachments[1].kind, ATTACH_NAT_IN);
+	assert_int_equal(config->attachments[2].kind, ATTACH_NAT_OUT);
+	assert_int_equal(config->attachments[3].kind, ATTACH_MONITOR_IN);
+	assert_int_equal(config->attachments[4].kind, ATTACH_MONITOR_OUT);
 	assert_true(config->nat && config->monitor && config->steer);
 	config_free(config);
 	/* without steering no mark is taken */
@@ -195,7 +195,7 @@ static void what_is_attached_has_a_bound(void **unused)
 	(void)unused;
 	assert_non_null(config);
 	messages_begin();
-	config->n = SHUNT_STATES;
+	config->n = SHUNT_ATTACHMENTS;
 	assert_int_equal(load_config_parse(3, words, config), -EINVAL);
 	assert_int_equal(load_config_parse(3, monitor, config), -EINVAL);
 	assert_int_equal(load_config_parse(3, nat, config), -EINVAL);
@@ -279,7 +279,7 @@ static void cgroups_are_admitted_as_told(void **unused)
 		 root);
 	config = accepted(words);
 	assert_true(config->bypass && config->proven && !config->eager);
-	assert_int_equal(config->states[0].admit, SHUNT_PROVEN);
+	assert_int_equal(config->attachments[0].admit, SHUNT_PROVEN);
 	assert_int_equal(config->conf.excludes, 3);
 	assert_int_equal(config->excludes[0].kind, EXCLUDE_PORT);
 	assert_int_equal(config->excludes[0].low, 80);
@@ -293,7 +293,7 @@ static void cgroups_are_admitted_as_told(void **unused)
 	config = accepted(words);
 	assert_int_equal(config->n, 1);
 	assert_true(config->eager && !config->proven);
-	assert_int_equal(config->states[0].admit, SHUNT_EAGER);
+	assert_int_equal(config->attachments[0].admit, SHUNT_EAGER);
 	assert_string_equal(config->router, root);
 	assert_int_equal(config->conf.router_cgroup, cgroup_id(root));
 	config_free(config);

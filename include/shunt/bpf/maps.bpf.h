@@ -26,14 +26,14 @@ struct shunt_conf_map {
 MAP(shunt_conf);
 
 /* What is attached. No program reads this map. */
-struct shunt_state_map {
+struct shunt_attachment_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SHUNT_STATES);
+	__uint(max_entries, SHUNT_ATTACHMENTS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct shunt_state);
+	__type(value, struct shunt_attachment);
 };
-MAP(shunt_state);
+MAP(shunt_attachment);
 
 /* Rules for the same packets as a newer rule. No program reads this map. */
 struct shunt_shadowed_map {
