@@ -218,6 +218,9 @@ NOT ATTACHED there: load '--iface brtest0' as well"
 	reload_steer --iface 'r*'
 	attached r0 r1 rport0
 	ip link del vrf0
+	# the kernel makes these with the first VRF, and keeps them
+	ip rule del pref 1000
+	ip -6 rule del pref 1000
 }
 
 @test "bond: a pattern passes over its members" {
