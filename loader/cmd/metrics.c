@@ -183,7 +183,7 @@ static void print_all(const struct status *s)
 int cmd_metrics(int argc, char **argv)
 {
 	_cleanup_lock_ int lock = -1;
-	struct status s;
+	_cleanup_(status_free) struct status s = {};
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {

@@ -469,10 +469,15 @@ static void print_text(const struct status *s)
 		printf("trace: on\n");
 }
 
+void status_free(struct status *s)
+{
+	links_free(&s->links);
+}
+
 int cmd_status(int argc, char **argv)
 {
 	_cleanup_lock_ int lock = -1;
-	struct status s;
+	_cleanup_(status_free) struct status s = {};
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {

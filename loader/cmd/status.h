@@ -27,12 +27,15 @@ struct status {
 	unsigned int rules;
 	const struct shunt_nat *nat;
 	unsigned int nat_rules;
-	struct links links; /* until the process ends */
+	struct links links; /* freed by status_free() */
 };
 
 /* Reads it all; *ret_lock is the lock on the pin directory, so that it stays so until the
  * caller lets go, or negative. 0 with nothing loaded too, or -errno, said. */
 int status_read(struct status *s, int *ret_lock);
+
+/* Frees what status_read() has read; *s may be all zero. */
+void status_free(struct status *s);
 
 /* Is something of that kind attached? */
 bool status_has(const struct status *s, enum attachment_kind kind);
