@@ -6,37 +6,39 @@
 
 #include "rules/rule_store.h"
 #include "rules/shadowed.h"
+#include "util/cleanup.h"
 #include "util/log.h"
 
 /* Puts copies of the shadowed rules behind the copy of each rule. */
 static int copy_shadows(const struct shunt_rule *const *rules, __u32 count, struct rule_copy **copy,
 			__u32 *ret_count)
 {
-	struct rule_copy *out = NULL;
+	_cleanup_free_ struct rule_copy *out = NULL;
 	__u32 i, j, n = 0, room = 0;
 	struct shunt_shadows s;
-	int error = 0;
+	void *more;
+	int error;
 
-	for (i = 0; i < count && !error; i++) {
+	for (i = 0; i < count; i++) {
 		error = shadows_get(rules[i], &s);
-		if (!error && n + 1 + s.count > room) {
-			void *more = realloc(out, (room = 2 * (n + 1 + s.count)) * sizeof(*out));
-
-			out = more ? more : out;
-			error = more ? 0 : fail(-ENOMEM, "the rules");
-		}
 		if (error)
-			break;
+			return error;
+		if (!out || n + 1 + s.count > room) {
+			room = 2 * (n + 1 + s.count);
+			more = realloc(out, room * sizeof(*out));
+			if (!more)
+				return fail(-ENOMEM, "the rules");
+			out = more;
+		}
 		out[n++] = (*copy)[i];
 		for (j = 0; j < s.count; j++) {
 			out[n] = (struct rule_copy){ .rule = shadow_rule(rules[i], &s.of[j]) };
 			out[n++].rule.shadowed = 1;
 		}
 	}
-	free(error ? out : *copy);
-	if (error)
-		return error;
+	free(*copy);
 	*copy = out;
+	out = NULL;
 	*ret_count = n;
 	return 0;
 }
