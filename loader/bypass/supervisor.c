@@ -402,11 +402,6 @@ int supervisor_scan(struct supervisor *s)
 	return at_least_ms(PAIRED_MS, scan_ns, SCAN_SHARE);
 }
 
-bool supervisor_at_rest(const struct supervisor *s)
-{
-	return !s->active && !s->in_transition;
-}
-
 /* What was opened last fails for the same reason as what was opened first: too few file
  * descriptors; or nothing is loaded any more. */
 static int why_not_open(const struct supervisor *s)

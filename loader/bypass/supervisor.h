@@ -43,6 +43,9 @@ void supervisor_close(struct supervisor *s);
 int supervisor_scan(struct supervisor *s);
 
 /* Whether no pair is on the fast path, or on its way there or back. */
-bool supervisor_at_rest(const struct supervisor *s);
+static inline bool supervisor_at_rest(const struct supervisor *s)
+{
+	return !s->active && !s->in_transition;
+}
 
 #endif

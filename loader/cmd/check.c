@@ -22,6 +22,7 @@
 #include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
+#include "cmd/check.h"
 #include "cmd/command.h"
 #include "cmd/steer.h"
 #include "cmd/trace.h"
@@ -34,17 +35,9 @@
 #include "util/text.h"
 #include "util/sysctl.h"
 
-enum result { OK, NOTE, WARN, FAIL };
-
-#define PORTS_SHOWN 8 /* of one bridge */
-
 static int worst;
 
-/* One finding. advice may be NULL. */
-static void found(enum result result, const char *name, const char *advice, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static void found(enum result result, const char *name, const char *advice, const char *fmt, ...)
+void check_found(enum check_result result, const char *name, const char *advice, const char *fmt, ...)
 {
 	static const char *const word[] = { "ok", "note", "warn", "FAIL" };
 	static const char *const json_word[] = { "ok", "note", "warn", "fail" };
@@ -79,18 +72,18 @@ static void check_kernel(void)
 	uname(&u);
 	if (sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
 	    (major > 6 || (major == 6 && minor >= 1)))
-		found(OK, "kernel", NULL, "Linux %s", u.release);
+		check_found(OK, "kernel", NULL, "Linux %s", u.release);
 	else
-		found(FAIL, "kernel", "use Linux 6.1 or later",
+		check_found(FAIL, "kernel", "use Linux 6.1 or later",
 		      "Linux %s: sockets closed with bytes on the fast path lose them", u.release);
 }
 
 static void check_btf(void)
 {
 	if (!access("/sys/kernel/btf/vmlinux", R_OK))
-		found(OK, "type info", NULL, "/sys/kernel/btf/vmlinux");
+		check_found(OK, "type info", NULL, "/sys/kernel/btf/vmlinux");
 	else
-		found(FAIL, "type info", "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+		check_found(FAIL, "type info", "use a kernel built with CONFIG_DEBUG_INFO_BTF",
 		      "no /sys/kernel/btf/vmlinux: the programs can't be fitted to this kernel");
 }
 
@@ -99,9 +92,9 @@ static void check_bpffs(void)
 	struct statfs fs;
 
 	if (!statfs("/sys/fs/bpf", &fs) && (unsigned int)fs.f_type == BPF_FS_MAGIC)
-		found(OK, "bpf file system", NULL, "mounted at /sys/fs/bpf");
+		check_found(OK, "bpf file system", NULL, "mounted at /sys/fs/bpf");
 	else
-		found(NOTE, "bpf file system", NULL, "not mounted at /sys/fs/bpf; load mounts it");
+		check_found(NOTE, "bpf file system", NULL, "not mounted at /sys/fs/bpf; load mounts it");
 }
 
 static void check_cgroup2(void)
@@ -109,9 +102,9 @@ static void check_cgroup2(void)
 	char root[4096];
 
 	if (!cgroup_root(root, sizeof(root)))
-		found(OK, "cgroup2", NULL, "mounted at %s", root);
+		check_found(OK, "cgroup2", NULL, "mounted at %s", root);
 	else
-		found(FAIL, "cgroup2", "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (or at /sys/fs/cgroup if that is empty)",
+		check_found(FAIL, "cgroup2", "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (or at /sys/fs/cgroup if that is empty)",
 		      "not mounted: the bypass has nothing to be scoped to");
 }
 
@@ -123,9 +116,9 @@ static void check_behaviour(void)
 		return;
 	for (t = selftests; t->name; t++) {
 		if (selftest_holds(t))
-			found(OK, t->name, NULL, "%s", t->good);
+			check_found(OK, t->name, NULL, "%s", t->good);
 		else
-			found(t->must ? FAIL : NOTE, t->name, t->advice, "%s", t->bad);
+			check_found(t->must ? FAIL : NOTE, t->name, t->advice, "%s", t->bad);
 	}
 	selftest_close();
 }
@@ -135,17 +128,17 @@ static void check_programs(void)
 	if (opt.json)
 		libbpf_set_print(NULL);
 	if (!programs_try(true, false)) {
-		found(OK, "bypass", NULL, "the kernel takes the programs (%s)",
+		check_found(OK, "bypass", NULL, "the kernel takes the programs (%s)",
 		      kernel_casts() ? "plain loads" : "probed loads: kernel before 6.2");
 		check_behaviour();
 	} else {
-		found(FAIL, "bypass", "run with -v for the kernel's words",
+		check_found(FAIL, "bypass", "run with -v for the kernel's words",
 		      "the kernel refuses the sock_ops, sk_msg or iterator programs");
 	}
 	if (!programs_try(false, true))
-		found(OK, "steering", NULL, "the kernel takes the programs");
+		check_found(OK, "steering", NULL, "the kernel takes the programs");
 	else
-		found(FAIL, "steering", "run with -v for the kernel's words",
+		check_found(FAIL, "steering", "run with -v for the kernel's words",
 		      "the kernel refuses the tc programs");
 }
 
@@ -155,13 +148,13 @@ static void check_features(void)
 	struct btf *btf = btf__load_vmlinux_btf();
 
 	if (btf && btf__find_by_name_kind(btf, "tcx_link", BTF_KIND_STRUCT) > 0)
-		found(OK, "tcx", NULL, "there: programs attach by links");
+		check_found(OK, "tcx", NULL, "there: programs attach by links");
 	else
-		found(OK, "tcx", NULL, "not in this kernel (6.6 and later): clsact filters are used");
+		check_found(OK, "tcx", NULL, "not in this kernel (6.6 and later): clsact filters are used");
 	if (btf && btf__find_by_name_kind(btf, "inet_lookup_reuseport", BTF_KIND_FUNC) > 0)
-		found(OK, "reuseport", NULL, "listeners with SO_REUSEPORT share their flows");
+		check_found(OK, "reuseport", NULL, "listeners with SO_REUSEPORT share their flows");
 	else
-		found(NOTE, "reuseport", "use Linux 6.6 or later, or one listener without it",
+		check_found(NOTE, "reuseport", "use Linux 6.6 or later, or one listener without it",
 		      "flows can't be steered to listeners with SO_REUSEPORT");
 	btf__free(btf);
 }
@@ -171,12 +164,12 @@ static void check_walks(void)
 	int walks = kernel_walks_maps();
 
 	if (walks < 0)
-		found(WARN, "map iterators", "run 'shunt check' again", "can't ask: %s",
+		check_found(WARN, "map iterators", "run 'shunt check' again", "can't ask: %s",
 		      strerror(-walks));
 	else if (walks)
-		found(OK, "map iterators", NULL, "programs walk over the paired sockets");
+		check_found(OK, "map iterators", NULL, "programs walk over the paired sockets");
 	else
-		found(NOTE, "map iterators", "run 'shunt run' in the PID namespace of the host",
+		check_found(NOTE, "map iterators", "run 'shunt run' in the PID namespace of the host",
 		      "this kernel refuses them: programs walk over the open files of all processes, "
 		      "which takes longer");
 }
@@ -188,7 +181,7 @@ static void check_rp_filter(const char *iface)
 	bool marked = sysctl_get(iface, "src_valid_mark") > 0 ||
 		      sysctl_get("all", "src_valid_mark") > 0;
 
-	found(OK, "rp_filter", NULL, "%s: rp_filter=%ld src_valid_mark=%d: sources are judged as "
+	check_found(OK, "rp_filter", NULL, "%s: rp_filter=%ld src_valid_mark=%d: sources are judged as "
 	      "without shunt", iface, rp > all ? rp : all, marked);
 }
 
@@ -198,7 +191,7 @@ static void check_ifaces(void)
 	int n;
 
 	if (!list) {
-		found(WARN, "interfaces", "run 'shunt check' again", "can't list them: %s",
+		check_found(WARN, "interfaces", "run 'shunt check' again", "can't list them: %s",
 		      strerror(errno));
 		return;
 	}
@@ -208,107 +201,12 @@ static void check_ifaces(void)
 		check_rp_filter(i->if_name);
 		n = tc_foreign(i->if_index);
 		if (n > 0)
-			found(NOTE, "tc", NULL, "%s: %d program%s or filter%s of others at ingress; they go on "
+			check_found(NOTE, "tc", NULL, "%s: %d program%s or filter%s of others at ingress; they go on "
 			      "seeing every packet", i->if_name, n, n == 1 ? "" : "s", n == 1 ? "" : "s");
 	}
 	if_freenameindex(list);
-	found(OK, "accept_local", NULL, "lo: accept_local=%ld (only steering of local traffic needs 1)",
+	check_found(OK, "accept_local", NULL, "lo: accept_local=%ld (only steering of local traffic needs 1)",
 	      sysctl_get("lo", "accept_local"));
-}
-
-static size_t list_ports(const struct links *l, __u32 master, char *text, size_t size)
-{
-	size_t i, n = 0, len = 0;
-
-	for (i = 0; i < l->count; i++) {
-		if (l->all[i].master != master || !link_master(l, &l->all[i]))
-			continue;
-		if (n++ < PORTS_SHOWN)
-			len += snprintf(text + len, size - len, "%s%s", n > 1 ? ", " : "",
-					l->all[i].name);
-		else if (n == PORTS_SHOWN + 1)
-			len += snprintf(text + len, size - len, ", ...");
-	}
-	return n;
-}
-
-static const struct link *first_port(const struct links *l, __u32 master)
-{
-	size_t i;
-
-	for (i = 0; i < l->count; i++)
-		if (l->all[i].master == master)
-			return &l->all[i];
-	return NULL;
-}
-
-/* A port that was named and not found by a pattern; NULL if there is none. */
-static const struct link *named_port(const struct links *l)
-{
-	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
-	const struct link *port;
-	int i;
-
-	for (i = 0; conf && attachments && conf->netns == own_netns() && i < SHUNT_ATTACHMENTS; i++) {
-		port = attachments[i].kind == ATTACH_IFACE ? links_at(l, attachments[i].ifindex) :
-							     NULL;
-		if (port && link_master(l, port))
-			return port;
-	}
-	return NULL;
-}
-
-static void check_master(const struct links *l, const struct link *master)
-{
-	const struct link *port = first_port(l, master->ifindex), *top;
-	char text[PORTS_SHOWN * (IF_NAMESIZE + 2) + 8], advice[64];
-	size_t n = list_ports(l, master->ifindex, text, sizeof(text));
-
-	if (!n)
-		return;
-	top = link_top(l, port);
-	snprintf(advice, sizeof(advice), "load '--iface %s'", top->name);
-	found(NOTE, "ports", advice, "%s: a %s with %zu port%s (%s): patterns of --iface pass over "
-	      "ports, whose packets come to it, too", master->name,
-	      *port->kind ? port->kind : "device", n, n == 1 ? "" : "s", text);
-}
-
-/* What a rule at this interface does not see. */
-static void check_unseen(const struct links *l, const struct link *iface)
-{
-	const struct link *vrf = link_vrf(l, iface), *below = links_at(l, iface->parent);
-	char advice[64];
-
-	if (vrf)
-		found(NOTE, "vrf", "use TPROXY there", "%s: in the VRF '%s', and the kernel shows tc no "
-		      "socket of a VRF: steering finds no listener", iface->name, vrf->name);
-	if (!iface->parent || !below)
-		return;
-	snprintf(advice, sizeof(advice), "load '--iface %s', too", iface->name);
-	found(NOTE, "macvlan", advice, "%s: what is sent to its MAC address meets no rule at %s below it",
-	      iface->name, below->name);
-}
-
-static void check_ports(void)
-{
-	_cleanup_(links_free) struct links l = { .all = NULL };
-	char text[PORT_TEXT], advice[64];
-	const struct link *port;
-	size_t i;
-
-	if (links_read(&l))
-		return;
-	port = named_port(&l);
-	if (port) {
-		snprintf(advice, sizeof(advice), "load '--iface %s' instead", link_top(&l, port)->name);
-		found(WARN, "ports", advice, "steering is attached to %s, %s, where its packets come as "
-		      "well", port->name, port_text(text, &l, port));
-	}
-	for (i = 0; i < l.count; i++) {
-		check_master(&l, &l.all[i]);
-		check_unseen(&l, &l.all[i]);
-	}
 }
 
 /* Chains of others that may take the mark from steered packets, if there are such packets. */
@@ -323,11 +221,11 @@ static void check_delivery(void)
 	    nft_markers_find(0, conf->mark, &m))
 		return;
 	for (i = 0; i < m.count; i++)
-		found(WARN, "delivery", "'shunt steer test --deliver' tries whether packets arrive",
+		check_found(WARN, "delivery", "'shunt steer test --deliver' tries whether packets arrive",
 		      "%s sets the mark: steered packets may lose theirs",
 		      nft_marker_text(text, &m.all[i]));
 	if (!m.count)
-		found(OK, "delivery", NULL, "no chain of nftables takes the mark 0x%x from steered packets",
+		check_found(OK, "delivery", NULL, "no chain of nftables takes the mark 0x%x from steered packets",
 		      conf->mark);
 }
 
@@ -350,7 +248,7 @@ static void check_foreign_prog(__u32 id, int *n)
 	       info.type == BPF_PROG_TYPE_SK_SKB ? "sk_skb" : NULL;
 	if (!kind)
 		return;
-	found(WARN, "other users", "keep the two to different cgroups, or unload one",
+	check_found(WARN, "other users", "keep the two to different cgroups, or unload one",
 	      "%s program '%s' (id %u): two sockmap users on one socket stall each other%s", kind,
 	      info.name, id, info.type != BPF_PROG_TYPE_SOCK_OPS ? "" :
 	      "; one that sets the callback flags without keeping others' leaves pairs on TCP");
@@ -365,12 +263,12 @@ static void check_foreign(void)
 	while (!bpf_prog_get_next_id(id, &id))
 		check_foreign_prog(id, &n);
 	if (!n)
-		found(OK, "other users", NULL, "no sock_ops, sk_msg or sk_skb programs but shunt's");
+		check_found(OK, "other users", NULL, "no sock_ops, sk_msg or sk_skb programs but shunt's");
 }
 
 static void check_memory(void)
 {
-	found(OK, "tcp_mem", NULL, "nothing is redirected while TCP uses over %llu MiB on this host",
+	check_found(OK, "tcp_mem", NULL, "nothing is redirected while TCP uses over %llu MiB on this host",
 	      (unsigned long long)(default_pages() * getpagesize() >> 20));
 }
 
@@ -379,11 +277,11 @@ static void check_tracing(void)
 	char path[4200], advice[4300];
 
 	if (!tracing_is_off(path, sizeof(path))) {
-		found(OK, "tracing", NULL, "not switched off");
+		check_found(OK, "tracing", NULL, "not switched off");
 		return;
 	}
 	snprintf(advice, sizeof(advice), "echo 1 >%s", path);
-	found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
+	check_found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
 }
 
 static int look_at_rules(__u32 *ret_count, char ret_fault[STORE_FAULT])
@@ -410,9 +308,9 @@ static void check_rule_store(void)
 		return;
 	error = look_at_rules(&count, fault);
 	if (!error)
-		found(OK, "rule store", NULL, "%u rule%s, all in order", count, count == 1 ? "" : "s");
+		check_found(OK, "rule store", NULL, "%u rule%s, all in order", count, count == 1 ? "" : "s");
 	else if (error == -EIO)
-		found(FAIL, "rule store", "unload, and load again with the rules of a file: 'shunt save' may miss some",
+		check_found(FAIL, "rule store", "unload, and load again with the rules of a file: 'shunt save' may miss some",
 		      "not in order: %s", fault);
 }
 
@@ -432,7 +330,7 @@ static void check_ipv6_services(void)
 	for (i = 0; i < count; i++)
 		dead += *all[i]->service && only_ipv4_listens(all[i]);
 	if (dead)
-		found(WARN, "IPv6 services", "give them IPv4 addresses or host names",
+		check_found(WARN, "IPv6 services", "give them IPv4 addresses or host names",
 		      "%u rule%s to [::1] of a router that listens on 127.0.0.1 only, as ziti-router "
 		      "does: it can't take IPv6, and the packets pass", dead, dead == 1 ? "" : "s");
 }

@@ -27,105 +27,6 @@
 
 #define ULL(x) ((unsigned long long)(x))
 
-bool status_has(const struct status *s, enum attachment_kind kind)
-{
-	int i;
-
-	for (i = 0; s->attachments && i < SHUNT_ATTACHMENTS; i++)
-		if (s->attachments[i].kind == kind)
-			return true;
-	return false;
-}
-
-static int read_pairs(struct status *s)
-{
-	_cleanup_free_ struct shunt_row *rows = NULL;
-	size_t i, n = 0;
-	int error = bypass_list(&rows, &n);
-
-	if (error)
-		return error;
-	for (i = 0; i < n; i++) {
-		s->queued += rows[i].queued;
-		s->pairs += !i || !bypass_same_pair(&rows[i - 1], &rows[i]);
-		s->active += i && bypass_same_pair(&rows[i - 1], &rows[i]) &&
-			     bypass_active(&rows[i - 1], &rows[i]);
-	}
-	return 0;
-}
-
-static int read_rules(struct status *s)
-{
-	int error = rules_open();
-
-	if (!error)
-		s->rules = rules_count();
-	return error;
-}
-
-static int read_nat(struct status *s)
-{
-	const struct shunt_nat_rule *rules = pin_mmap("shunt_nat_rules", NULL);
-	unsigned int i;
-
-	s->nat = pin_mmap("shunt_nat", NULL);
-	if (!rules || !s->nat)
-		return fail(-errno, "can't read the NAT rules");
-	for (i = 0; i < s->nat->rules; i++)
-		s->nat_rules += rules[i].used;
-	return 0;
-}
-
-static int read_loaded(struct status *s)
-{
-	int i, error;
-
-	s->conf = pin_mmap("shunt_conf", NULL);
-	s->attachments = pin_mmap("shunt_attachment", NULL);
-	if (!s->conf || !s->attachments)
-		return 0;
-	error = pins_count(&s->count);
-	if (error)
-		return fail(error, "can't read the counters");
-	s->count.promoted += s->conf->run.promoted;
-	s->count.demoted += s->conf->run.demoted;
-	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
-		s->proven |= s->attachments[i].kind == ATTACH_CGROUP &&
-			     s->attachments[i].admit == SHUNT_PROVEN;
-	s->stalled = supervisor_runs();
-	s->supervised = s->stalled && supervisor_beats(s->conf);
-	s->stalled &= !s->supervised;
-	error = netns_enter_loaded();
-	if (error && error != -ENOENT)
-		return fail(error, "can't look for the network namespace that shunt was loaded in");
-	s->netns_gone = error;
-	error = 0;
-	s->preceded = s->conf->run.loaded && !s->netns_gone &&
-		      route_preceded(s->conf, &s->preceded_by);
-	if (status_has(s, ATTACH_CGROUP))
-		error = read_pairs(s);
-	if (!error && (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN)))
-		error = read_rules(s);
-	if (!error && !s->netns_gone)
-		error = links_read(&s->links);
-	return error ? error : read_nat(s);
-}
-
-int status_read(struct status *s, int *ret_lock)
-{
-	_cleanup_lock_ int lock = pins_lock_or_continue();
-	int error;
-
-	*s = (struct status){ .pairs = 0 };
-	uname(&s->host);
-	if (lock == -ENOENT)
-		return pins_reachable();
-	error = lock < 0 ? lock : read_loaded(s);
-	if (!error)
-		*ret_lock = take_fd(&lock);
-	return error;
-}
-
 static const char *admit_text(unsigned int admit)
 {
 	return admit == SHUNT_EAGER ? "eager" : "proven";
@@ -241,17 +142,10 @@ static void print_supervisor(const struct status *s)
 		       "'shunt run'\n");
 }
 
-static void print_json(const struct status *s)
+static void json_bypass(const struct status *s)
 {
 	const struct shunt_count *c = &s->count;
 
-	json_open(&json_stdout, '{');
-	json_string(&json_stdout, "version", SHUNT_VERSION);
-	json_string(&json_stdout, "kernel", s->host.release);
-	json_bool(&json_stdout, "loaded", s->conf && s->conf->run.loaded);
-	json_bool(&json_stdout, "netns_gone", s->netns_gone);
-	json_bool(&json_stdout, "draining", s->conf && s->conf->run.drain_mode);
-	json_bool(&json_stdout, "trace", s->conf && s->conf->run.trace);
 	json_open_in(&json_stdout, "bypass", '{');
 	json_attached(s, "cgroups", ATTACH_CGROUP);
 	json_number(&json_stdout, "pairs", s->pairs);
@@ -275,6 +169,12 @@ static void print_json(const struct status *s)
 	json_number(&json_stdout, "max_messages", s->conf ? s->conf->max_msgs : 0);
 	json_number(&json_stdout, "host_bytes", s->conf ? s->conf->max_pages * getpagesize() : 0);
 	json_close(&json_stdout, '}');
+}
+
+static void json_steer(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
 	json_open_in(&json_stdout, "steer", '{');
 	json_attached(s, "ifaces", ATTACH_IFACE);
 	json_patterns(s);
@@ -302,9 +202,12 @@ static void print_json(const struct status *s)
 	json_number(&json_stdout, "own_services", c->own_services);
 	json_number(&json_stdout, "resets", c->resets);
 	json_close(&json_stdout, '}');
-	json_open_in(&json_stdout, "monitor", '{');
-	json_attached(s, "ifaces", ATTACH_MONITOR_IN);
-	json_close(&json_stdout, '}');
+}
+
+static void json_nat(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
 	json_open_in(&json_stdout, "nat", '{');
 	json_nat_ifaces(s);
 	json_number(&json_stdout, "rules", s->nat_rules);
@@ -321,6 +224,23 @@ static void print_json(const struct status *s)
 	json_number(&json_stdout, "fragments", c->nat_fragments);
 	json_number(&json_stdout, "unroutable", c->nat_unroutable);
 	json_close(&json_stdout, '}');
+}
+
+static void print_json(const struct status *s)
+{
+	json_open(&json_stdout, '{');
+	json_string(&json_stdout, "version", SHUNT_VERSION);
+	json_string(&json_stdout, "kernel", s->host.release);
+	json_bool(&json_stdout, "loaded", s->conf && s->conf->run.loaded);
+	json_bool(&json_stdout, "netns_gone", s->netns_gone);
+	json_bool(&json_stdout, "draining", s->conf && s->conf->run.drain_mode);
+	json_bool(&json_stdout, "trace", s->conf && s->conf->run.trace);
+	json_bypass(s);
+	json_steer(s);
+	json_open_in(&json_stdout, "monitor", '{');
+	json_attached(s, "ifaces", ATTACH_MONITOR_IN);
+	json_close(&json_stdout, '}');
+	json_nat(s);
 	json_close(&json_stdout, '}');
 }
 
@@ -392,10 +312,83 @@ static void print_preceded(const struct status *s)
 	       "no preference is left before it: give it a larger one");
 }
 
-static void print_text(const struct status *s)
+static void text_bypass(const struct status *s)
 {
 	const struct shunt_count *c = &s->count;
 
+	printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
+	       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
+	       ULL(c->demoted), ULL(c->map_full));
+	print_supervisor(s);
+	printf("  watched pairs %u of at most %d; taken from idle ones for others %llu, refused to "
+	       "busy ones %llu\n", s->conf->run.pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->run.reclaimed),
+	       ULL(s->conf->run.no_entry));
+	printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
+	       ULL(c->redirected_msgs));
+	printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),
+	       ULL(c->passed_msgs));
+	printf("  queued     %llu bytes\n", ULL(s->queued));
+}
+
+static void text_steer(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
+	       s->conf->table);
+	if (s->conf->run.loaded && !s->netns_gone && !route_present(s->conf))
+		printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
+		       "delivered; the same 'shunt load' again makes it\n");
+	print_preceded(s);
+	printf("  steered %llu packets, %llu flows, %llu ICMP errors\n",
+	       ULL(c->steered_packets), ULL(c->steered_flows), ULL(c->steered_errors));
+	printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
+	       "%llu malformed; %llu fragments seen\n", ULL(c->no_listener),
+	       ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));
+	if (c->own_services)
+		printf("  left to this host's own services: %llu connections and UDP flows\n",
+		       ULL(c->own_services));
+	if (c->resets)
+		printf("  connections that the router has forgotten: %llu segments for it to reset\n",
+		       ULL(c->resets));
+	if (c->reuseport)
+		printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
+		       ULL(c->reuseport));
+}
+
+static void text_local(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	if (s->conf->run.local)
+		printf("  what this host sends is looked at; first packets that were the router's own: "
+		       "%llu\n", ULL(c->routers_own));
+	if (c->translated)
+		printf("  left alone, as their source was translated before: %llu packets of this host; leave "
+		       "the destinations of rules out of SNAT and MASQUERADE\n", ULL(c->translated));
+	if (c->loops)
+		printf("  LOOPS ENDED: %llu connections of a router, after others had come back to that "
+		       "router; 'shunt steer list' shows the rules; tell who the router is by "
+		       "--router-cgroup or --router-mark at load\n", ULL(c->loops));
+}
+
+static void text_nat(const struct status *s)
+{
+	const struct shunt_count *c = &s->count;
+
+	printf("nat: %u rules, %llu flows, room for %u\n", s->nat_rules,
+	       ULL(c->nat_made - c->nat_ended), s->nat->flows);
+	printf("  made %llu flows (%llu by another source port, %llu straight to a target; "
+	       "%llu ended without an answer), rewrote %llu packets, %llu ICMP errors\n",
+	       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight),
+	       ULL(c->nat_unanswered), ULL(c->nat_packets), ULL(c->nat_errors));
+	printf("  gave way to new flows %llu; dropped for want of room %llu, of a route %llu; "
+	       "left alone %llu fragments that came before their first\n",
+	       ULL(c->nat_evicted), ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
+}
+
+static void print_text(const struct status *s)
+{
 	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
 	       !s->conf ? "not loaded" : s->conf->run.loaded ? "loaded" :
 	       s->conf->run.drain_mode ? "unloading, sockets still hold bytes" : "half loaded");
@@ -407,71 +400,16 @@ static void print_text(const struct status *s)
 	print_attached(s);
 	print_ports(s, &s->links);
 	print_excludes();
-	if (status_has(s, ATTACH_CGROUP)) {
-		printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
-		       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
-		       ULL(c->demoted), ULL(c->map_full));
-		print_supervisor(s);
-		printf("  watched pairs %u of at most %d; taken from idle ones for others %llu, refused to "
-		       "busy ones %llu\n", s->conf->run.pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->run.reclaimed),
-		       ULL(s->conf->run.no_entry));
-		printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
-		       ULL(c->redirected_msgs));
-		printf("  passed     %llu bytes in %llu messages\n", ULL(c->passed_bytes),
-		       ULL(c->passed_msgs));
-		printf("  queued     %llu bytes\n", ULL(s->queued));
-	}
-	if (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN)) {
-		printf("steering: %u rules, mark 0x%x, table %u\n", s->rules, s->conf->mark,
-		       s->conf->table);
-		if (s->conf->run.loaded && !s->netns_gone && !route_present(s->conf))
-			printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
-			       "delivered; the same 'shunt load' again makes it\n");
-		print_preceded(s);
-		printf("  steered %llu packets, %llu flows, %llu ICMP errors\n",
-		       ULL(c->steered_packets), ULL(c->steered_flows), ULL(c->steered_errors));
-		printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
-		       "%llu malformed; %llu fragments seen\n", ULL(c->no_listener),
-		       ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));
-		if (c->own_services)
-			printf("  left to this host's own services: %llu connections and UDP flows\n",
-			       ULL(c->own_services));
-		if (c->resets)
-			printf("  connections that the router has forgotten: %llu segments for it to reset\n",
-			       ULL(c->resets));
-		if (c->reuseport)
-			printf("  SO_REUSEPORT: before Linux 6.6 a listener that has it gets nothing: %llu packets\n",
-			       ULL(c->reuseport));
-	}
-	if (s->conf->run.local)
-		printf("  what this host sends is looked at; first packets that were the router's own: "
-		       "%llu\n", ULL(c->routers_own));
-	if (c->translated)
-		printf("  left alone, as their source was translated before: %llu packets of this host; leave "
-		       "the destinations of rules out of SNAT and MASQUERADE\n", ULL(c->translated));
-	if (c->loops)
-		printf("  LOOPS ENDED: %llu connections of a router, after others had come back to that "
-		       "router; 'shunt steer list' shows the rules; tell who the router is by "
-		       "--router-cgroup or --router-mark at load\n", ULL(c->loops));
+	if (status_has(s, ATTACH_CGROUP))
+		text_bypass(s);
+	if (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN))
+		text_steer(s);
+	text_local(s);
 	print_lost(s);
-	if (s->nat_rules || c->nat_made) {
-		printf("nat: %u rules, %llu flows, room for %u\n", s->nat_rules,
-		       ULL(c->nat_made - c->nat_ended), s->nat->flows);
-		printf("  made %llu flows (%llu by another source port, %llu straight to a target; "
-		       "%llu ended without an answer), rewrote %llu packets, %llu ICMP errors\n",
-		       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight),
-		       ULL(c->nat_unanswered), ULL(c->nat_packets), ULL(c->nat_errors));
-		printf("  gave way to new flows %llu; dropped for want of room %llu, of a route %llu; "
-		       "left alone %llu fragments that came before their first\n",
-		       ULL(c->nat_evicted), ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
-	}
+	if (s->nat_rules || s->count.nat_made)
+		text_nat(s);
 	if (s->conf->run.trace)
 		printf("trace: on\n");
-}
-
-void status_free(struct status *s)
-{
-	links_free(&s->links);
 }
 
 int cmd_status(int argc, char **argv)
