@@ -6,23 +6,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 
 #include "attach/attachments.h"
-#include "attach/loopback.h"
-#include "attach/policy_route.h"
 #include "attach/tc.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
-#include "bypass/drain.h"
-#include "bypass/pairs.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-#include "util/options.h"
 
-#define SUPERVISOR_WAITS 500 /* of 10 ms */
 
 const char *link_name(char name[32], unsigned int i)
 {
@@ -213,7 +206,7 @@ int attach_new(struct shunt_attachment *attachments, const struct shunt_attachme
 	return error;
 }
 
-static int detach_ifaces(struct shunt_attachment *attachments)
+int detach_ifaces(struct shunt_attachment *attachments)
 {
 	int i, error, first = 0;
 
@@ -238,7 +231,7 @@ static int detach_link(const char *pin)
 	return bpf_link_detach(link) ? -errno : 0;
 }
 
-static int detach_cgroups(struct shunt_attachment *attachments)
+int detach_cgroups(struct shunt_attachment *attachments)
 {
 	char pin[PIN_PATH];
 	int i, error;
@@ -253,98 +246,4 @@ static int detach_cgroups(struct shunt_attachment *attachments)
 			return fail(error, "can't detach from cgroup '%s'", attachments[i].name);
 	}
 	return 0;
-}
-
-static void list_left(const struct shunt_row *rows, size_t n)
-{
-	char a[ENDPOINT_TEXT], b[ENDPOINT_TEXT];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		fprintf(stderr, "  %s <- %s holds %llu bytes\n",
-			endpoint_text(a, rows[i].family, rows[i].local, rows[i].local_port),
-			endpoint_text(b, rows[i].family, rows[i].remote, rows[i].remote_port),
-			(unsigned long long)rows[i].queued);
-}
-
-static int drain(unsigned int timeout_ms)
-{
-	_cleanup_free_ struct shunt_row *left = NULL;
-	size_t n = 0;
-	int error = bypass_drain(timeout_ms, &left, &n);
-
-	if (error != -EBUSY)
-		return error;
-	if (!n)
-		return deny(error, "sockets that no process has open are still on the fast path; what they "
-			    "need stays pinned in '%s'; unload again later", opt.pin_dir);
-	deny(error, "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
-	     "stays pinned in '%s'; unload again later", n, n == 1 ? " is" : "s are", opt.pin_dir);
-	list_left(left, n);
-	return error;
-}
-
-/* The supervisor ends by itself once loaded is 0. */
-static void wait_supervisor(void)
-{
-	const struct timespec pause = { .tv_nsec = 10000000 };
-	int i;
-
-	for (i = 0; i < SUPERVISOR_WAITS && supervisor_runs(); i++)
-		nanosleep(&pause, NULL);
-}
-
-/* What says what there is to undo; NULL if that is not there any more. */
-static int map_settings(struct shunt_conf **ret_conf, struct shunt_attachment **ret_attachments)
-{
-	*ret_conf = pin_mmap("shunt_conf", NULL);
-	if (!*ret_conf && errno != ENOENT)
-		return fail(-errno, "can't map the settings");
-	*ret_attachments = pin_mmap("shunt_attachment", NULL);
-	if (!*ret_attachments && errno != ENOENT)
-		return fail(-errno, "can't map the settings");
-	return 0;
-}
-
-int teardown(unsigned int timeout_ms)
-{
-	struct shunt_conf *conf;
-	struct shunt_attachment *attachments;
-	int error = map_settings(&conf, &attachments), first = 0;
-	bool gone;
-
-	if (error)
-		return error;
-	/* If the namespace is gone, so is what was attached there. */
-	error = netns_enter_loaded();
-	gone = error == -ENOENT;
-	if (error && !gone)
-		return fail(error, "can't look for the network namespace that shunt was loaded in");
-	if (conf)
-		conf->run.loaded = 0;
-	if (attachments && !gone)
-		first = detach_ifaces(attachments);
-	if (conf && !gone) {
-		error = loopback_release(conf, LOOPBACK_ACCEPT_LOCAL);
-		first = first ? first : error;
-		error = loopback_release(conf, LOOPBACK_FORWARDING);
-		first = first ? first : error;
-	}
-	if (conf && conf->mark && !gone) {
-		error = route_del(conf);
-		first = first ? first : error;
-	}
-	if (first)
-		return first;
-	wait_supervisor();
-	error = detach_cgroups(attachments);
-	if (!error)
-		error = unpin_all("links");
-	if (!error)
-		error = drain(timeout_ms);
-	if (!error)
-		error = unpin_all("progs");
-	if (!error)
-		error = unpin_all("maps");
-	return error;
 }

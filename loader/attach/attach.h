@@ -40,12 +40,9 @@ bool attached_away(const struct shunt_attachment *attachments, unsigned int i);
 /* Name of the pinned link of attachments[i]. */
 const char *link_name(char name[32], unsigned int i);
 
-/*
- * Undoes everything below the pin directory, whatever state a load or unload
- * left it in, and drains within timeout_ms. The caller holds the lock. 0, or
- * the first error; -EBUSY when readers still hold bytes: the rest stays
- * pinned and a list was printed.
- */
-int teardown(unsigned int timeout_ms);
+/* Detaches from all interfaces, or from all cgroups. detach_ifaces() goes on after an error
+ * and returns the first; both report errors. */
+int detach_ifaces(struct shunt_attachment *attachments);
+int detach_cgroups(struct shunt_attachment *attachments);
 
 #endif

@@ -25,6 +25,7 @@
 #include "bpf/selftest.h"
 #include "cmd/apply.h"
 #include "cmd/command.h"
+#include "cmd/teardown.h"
 #include "config/load_config.h"
 #include "config/options.h"
 #include "flows/flow_counters.h"
@@ -111,46 +112,87 @@ static int prepare_monitor(__u32 mark)
 	return fd < 0 ? fail(fd, "can't set up the monitor") : monitor_prepare(fd, mark);
 }
 
-static int attach_all(const struct load_config *config, struct rule_changes *ret_nat)
+/* NULL, after a message, if the maps are not there. */
+static struct shunt_conf *write_settings(const struct load_config *config)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
 	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
-	unsigned int i;
-	int error = 0;
 
-	if (!conf || !attachments || !excludes || !nat)
-		return fail(-errno, "can't map the settings");
+	if (!conf || !excludes || !nat) {
+		fail(-errno, "can't map the settings");
+		return NULL;
+	}
 	memcpy(excludes, config->excludes, sizeof(config->excludes));
 	*conf = config->conf;
 	*nat = config->nat_conf;
 	conf->recv_flags_reported = kernel_sees_flags();
-	/* those that an earlier load steered may be on their way */
+	/* SYNs that an earlier load steered may be on their way. */
 	conf->run.syncookie_tick = ticks_now();
-	if (config->monitor)
-		error = prepare_monitor(conf->mark);
+	return conf;
+}
+
+static int make_routes(const struct load_config *config, struct shunt_conf *conf)
+{
+	int error = config->monitor ? prepare_monitor(conf->mark) : 0;
+
 	if (!error && config->steer)
 		error = route_add(conf);
 	if (error)
-		conf->mark = 0; /* whatever is there is not ours to remove */
+		conf->mark = 0; /* what is there is not ours to remove */
 	if (!error && config->nat)
 		error = nat_allow_route_lookups(conf);
-	for (i = 0; i < config->n && !error; i++) {
+	return error;
+}
+
+static int attach_entries(const struct load_config *config, struct shunt_conf *conf)
+{
+	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
+	unsigned int i;
+	int error;
+
+	if (!attachments)
+		return fail(-errno, "can't map the settings");
+	for (i = 0; i < config->n; i++) {
 		attachments[i] = config->attachments[i];
 		error = attach(attachments, i);
+		if (error)
+			return error;
 	}
-	if (!error && config->steer)
-		error = ifaces_sync(conf, attachments);
-	if (!error && rule_file_is_local(&config->file))
-		error = local_origin_begin();
-	if (!error && config->file.nats)
-		error = nat_store_open();
-	if (!error && config->file.nats)
-		error = nat_replace(config->file.nat, config->file.nats, ret_nat);
-	if (!error)
-		__atomic_store_n(&conf->run.loaded, 1, __ATOMIC_SEQ_CST);
-	return error ? error : loopback_reassert(conf);
+	return config->steer ? ifaces_sync(conf, attachments) : 0;
+}
+
+static int apply_nat_rules(const struct rule_file *file, struct rule_changes *ret)
+{
+	int error;
+
+	if (!file->nats)
+		return 0;
+	error = nat_store_open();
+	return error ? error : nat_replace(file->nat, file->nats, ret);
+}
+
+static int attach_all(const struct load_config *config, struct rule_changes *ret_nat)
+{
+	struct shunt_conf *conf = write_settings(config);
+	int error;
+
+	if (!conf)
+		return -EIO;
+	error = make_routes(config, conf);
+	if (error)
+		return error;
+	error = attach_entries(config, conf);
+	if (error)
+		return error;
+	error = rule_file_is_local(&config->file) ? local_origin_begin() : 0;
+	if (error)
+		return error;
+	error = apply_nat_rules(&config->file, ret_nat);
+	if (error)
+		return error;
+	__atomic_store_n(&conf->run.loaded, 1, __ATOMIC_SEQ_CST);
+	return loopback_reassert(conf);
 }
 
 static int name_router(const struct load_config *config, const struct shunt_bpf *skel)
@@ -245,56 +287,79 @@ static const char *difference(const struct load_config *config,
 	return load_config_difference(config, loaded);
 }
 
+/* What is loaded stays; what somebody took off is attached again. */
+static int load_again(const struct load_config *config, struct shunt_conf *conf,
+		      struct shunt_attachment *attachments)
+{
+	const char *other;
+	int error;
+
+	if (conf->netns != own_netns())
+		return netns_require_loaded() ?:
+			       deny(-EEXIST, "already loaded in another network namespace; "
+					     "unload first, or choose another --pin-dir");
+	other = difference(config, attachments, conf);
+	if (other)
+		return deny(-EEXIST, "already loaded with other options: %s differs ('shunt "
+			    "status' shows what is loaded); unload first", other);
+	if (config->file.count + config->file.nats)
+		say("rules are left as they are: 'shunt apply' changes them");
+	error = attach_again(config, conf, attachments);
+	if (!error && ifaces_wanted(attachments))
+		error = ifaces_sync(conf, attachments);
+	if (!error)
+		ifaces_warn_ports();
+	return error;
+}
+
+/* Removes what an interrupted load or unload left, maybe in another namespace. */
+static int remove_remains(void)
+{
+	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int error = teardown(DRAIN_MS);
+
+	if (error)
+		return error;
+	if (own >= 0 && setns(own, CLONE_NEWNET))
+		return fail(-errno, "can't go back to this network namespace");
+	return leftovers_remove();
+}
+
+static int load_first(struct load_config *config)
+{
+	bool fionread = true, eager = config->eager && !config->force;
+	int error = remove_remains();
+
+	if (error)
+		return error;
+	if (config->proven || eager)
+		error = selftest_load(eager, &fionread);
+	config->conf.fionread_faulty = !fionread;
+	if (!error)
+		error = load_fresh(config);
+	if (error) {
+		if (!teardown(DRAIN_MS))
+			pins_remove();
+		return error;
+	}
+	if (config->steer)
+		ifaces_warn_ports();
+	return 0;
+}
+
 static int load(struct load_config *config)
 {
 	_cleanup_lock_ int lock = pins_lock(true);
-	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	bool fionread = true;
 	struct shunt_conf *conf;
 	struct shunt_attachment *attachments;
-	const char *other;
-	int error;
 
 	if (lock < 0)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);
 	attachments = pin_mmap("shunt_attachment", NULL);
-	if (conf && attachments && conf->run.loaded) {
-		if (conf->netns != own_netns())
-			return netns_require_loaded() ?:
-				       deny(-EEXIST, "already loaded in another network namespace; "
-						     "unload first, or choose another --pin-dir");
-		other = difference(config, attachments, conf);
-		if (other)
-			return deny(-EEXIST, "already loaded with other options: %s differs ('shunt "
-				    "status' shows what is loaded); unload first", other);
-		if (config->file.count + config->file.nats)
-			say("rules are left as they are: 'shunt apply' changes them");
-		error = attach_again(config, conf, attachments);
-		if (!error && ifaces_wanted(attachments))
-			error = ifaces_sync(conf, attachments);
-		if (!error)
-			ifaces_warn_ports();
-		return error;
-	}
-	/* what an interrupted load or unload left, maybe in another namespace */
-	error = teardown(DRAIN_MS);
-	if (!error && own >= 0 && setns(own, CLONE_NEWNET))
-		error = fail(-errno, "can't go back to this network namespace");
-	if (!error)
-		error = leftovers_remove();
-	if (error)
-		return error;
-	if (config->proven || (config->eager && !config->force))
-		error = selftest_load(config->eager && !config->force, &fionread);
-	config->conf.fionread_faulty = !fionread;
-	if (!error)
-		error = load_fresh(config);
-	if (error && !teardown(DRAIN_MS))
-		pins_remove();
-	if (!error && config->steer)
-		ifaces_warn_ports();
-	return error;
+	if (conf && attachments && conf->run.loaded)
+		return load_again(config, conf, attachments);
+	return load_first(config);
 }
 
 static int load_help(void)

@@ -288,10 +288,69 @@ static void print_usage(void)
 	       "                ('" RULE_GROUP "', if the host has it; 'root': nobody else)\n");
 }
 
+/* Maps the settings and opens the ring buffer. Reports errors and returns -errno. */
+static int open_settings(struct run *r, int *ret_events)
+{
+	int error = 0;
+
+	r->conf = pin_mmap("shunt_conf", NULL);
+	*ret_events = pin_open("maps", "shunt_events");
+	r->attachments = pin_mmap("shunt_attachment", NULL);
+	if (!r->conf || !r->attachments || *ret_events < 0)
+		error = *ret_events < 0 ? *ret_events : -errno;
+	if (error && error != -ENOENT)
+		return fail(error, "can't open the settings in '%s'", opt.pin_dir);
+	return error || !r->conf->run.loaded ? not_loaded() : 0;
+}
+
+/* The lock that only one supervisor has: the fd, or -errno after a message. */
+static int lock_supervisor(void)
+{
+	int lock = supervisor_lock();
+
+	if (lock == -EWOULDBLOCK)
+		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
+	if (lock < 0)
+		return lock == -ENOENT ? not_loaded() : fail(lock, "can't start the supervisor");
+	return lock;
+}
+
+static int watch_ifaces(struct run *r)
+{
+	int error;
+
+	if (!ifaces_wanted(r->attachments))
+		return 0;
+	error = netns_require_loaded();
+	if (error)
+		return error;
+	r->rtnl_fd = ifaces_watch();
+	return r->rtnl_fd < 0 ? fail(r->rtnl_fd, "can't watch the interfaces") : 0;
+}
+
+/* Opens all that the supervisor needs, while the pin directory is locked. */
+static int open_run(struct run *r, int *ret_lock, int *ret_events)
+{
+	_cleanup_lock_ int pins = pins_lock(false);
+	int error;
+
+	if (pins < 0)
+		return pins == -ENOENT ? not_loaded() : pins;
+	*ret_lock = lock_supervisor();
+	if (*ret_lock < 0)
+		return *ret_lock;
+	error = open_settings(r, ret_events);
+	if (error)
+		return error;
+	error = supervisor_open(&r->supervisor, r->conf);
+	if (error)
+		return error == -ENOENT ? not_loaded() : fail(error, "can't start the supervisor");
+	return watch_ifaces(r);
+}
+
 int cmd_run(int argc, char **argv)
 {
 	_cleanup_fd_ int lock = -1, events = -1, signals = -1;
-	_cleanup_lock_ int pins = -1;
 	struct ring_buffer *ring;
 	_cleanup_(close_run) struct run r = {
 		.rtnl_fd = -1, .links_changed = true, .supervisor = SUPERVISOR_CLOSED,
@@ -306,38 +365,10 @@ int cmd_run(int argc, char **argv)
 	error = parse_run(argc, argv, &group);
 	if (error)
 		return error;
-	pins = pins_lock(false);
-	if (pins == -ENOENT)
-		return not_loaded();
-	if (pins < 0)
-		return pins;
 	signals = signal_fd();
-	lock = supervisor_lock();
-	if (lock == -EWOULDBLOCK)
-		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
-	if (lock < 0)
-		return lock == -ENOENT ? not_loaded() : fail(lock, "can't start the supervisor");
-	r.conf = pin_mmap("shunt_conf", NULL);
-	events = pin_open("maps", "shunt_events");
-	r.attachments = pin_mmap("shunt_attachment", NULL);
-	if (!r.conf || !r.attachments || events < 0)
-		error = events < 0 ? events : -errno;
-	if (error && error != -ENOENT)
-		return fail(error, "can't open the settings in '%s'", opt.pin_dir);
-	if (error || !r.conf->run.loaded)
-		return not_loaded();
-	error = supervisor_open(&r.supervisor, r.conf);
+	error = open_run(&r, &lock, &events);
 	if (error)
-		return error == -ENOENT ? not_loaded() : fail(error, "can't start the supervisor");
-	if (ifaces_wanted(r.attachments)) {
-		error = netns_require_loaded();
-		if (error)
-			return error;
-		r.rtnl_fd = ifaces_watch();
-		if (r.rtnl_fd < 0)
-			return fail(r.rtnl_fd, "can't watch the interfaces");
-	}
-	pins_unlock(&pins);
+		return error;
 	error = serve_rules(&r, group);
 	if (error)
 		return error;

@@ -10,6 +10,7 @@
 #include "attach/leftovers.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
+#include "cmd/teardown.h"
 #include "rules/rule.h"
 #include "util/cleanup.h"
 #include "util/log.h"
