@@ -70,7 +70,7 @@ start_supervisor() {
 	supervised && return
 	mkdir -p "${log%/*}"
 	setsid "$shunt" run </dev/null >"$log" 2>&1 &
-	wait_for 5 supervised || die "the supervisor does not start: $(cat "$log")"
+	wait_for 20 supervised || die "the supervisor does not start: $(cat "$log")"
 }
 
 verify=
