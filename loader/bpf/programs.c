@@ -252,18 +252,36 @@ static void reuse_maps(struct shunt_bpf *skel)
 	}
 }
 
+/* Opens the object with the pinned maps, and one or two programs to be loaded (the second may
+ * be NULL); NULL after a message. */
+static struct shunt_bpf *open_more(const char *first, const char *second)
+{
+	struct shunt_bpf *skel = shunt_bpf__open();
+	struct bpf_program *prog;
+	const char *name;
+
+	if (!skel) {
+		fail(-errno, "can't open the programs");
+		return NULL;
+	}
+	bpf_object__for_each_program(prog, skel->obj) {
+		name = bpf_program__name(prog);
+		bpf_program__set_autoload(prog, !strcmp(name, first) ||
+							(second && !strcmp(name, second)));
+	}
+	reuse_maps(skel);
+	return skel;
+}
+
 /* Loads one more program and pins it. */
 static int add_program(const char *name)
 {
-	struct shunt_bpf *skel = shunt_bpf__open();
+	struct shunt_bpf *skel = open_more(name, NULL);
 	struct bpf_program *prog;
 	int error;
 
 	if (!skel)
-		return fail(-errno, "can't open the programs");
-	bpf_object__for_each_program(prog, skel->obj)
-		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
-	reuse_maps(skel);
+		return -EIO;
 	error = shunt_bpf__load(skel);
 	if (error)
 		error = fail(error, "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
@@ -290,16 +308,11 @@ int program_open(const char *name)
 
 int private_probe_open(struct private_probe *ret)
 {
-	struct shunt_bpf *skel = shunt_bpf__open();
-	struct bpf_program *prog;
+	struct shunt_bpf *skel = open_more("shunt_inject", "shunt_drop");
 	int error;
 
 	if (!skel)
-		return fail(-errno, "can't open the programs");
-	bpf_object__for_each_program(prog, skel->obj)
-		bpf_program__set_autoload(prog, prog == skel->progs.shunt_inject ||
-					  prog == skel->progs.shunt_drop);
-	reuse_maps(skel);
+		return -EIO;
 	bpf_map__set_autocreate(skel->maps.shunt_dropped, true);
 	error = shunt_bpf__load(skel);
 	if (error) {
