@@ -583,7 +583,8 @@ static void join(const char *path)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: tcp rr|stream|crr|stall [-s BYTES] [-t SEC] [-w WARM_SEC] "
+	fprintf(stderr,
+		"usage: tcp rr|stream|crr|stall [-s BYTES] [-t SEC] [-w WARM_SEC] "
 		"[-c CPU[,CPU]]\n           [-b] [-y] [-u] [-p] [-n CONNECTIONS] [-i IDLE] [-m MAX_MIB]\n"
 		"           [-l PORT] [-d PORT] [-N NETNS] [-a ADDRESS] [-g CGROUP]\n");
 	return 2;
@@ -595,26 +596,57 @@ static bool parse(int argc, char **argv)
 
 	while ((c = getopt(argc, argv, "s:t:w:c:byupn:i:m:l:d:N:a:g:")) != -1) {
 		switch (c) {
-		case 's': size = strtoul(optarg, NULL, 10); break;
-		case 't': seconds = atof(optarg); break;
-		case 'w': warm = atof(optarg); break;
-		case 'b': blocking = true; break;
-		case 'y': spinning = true; break;
-		case 'u': unix_socket = true; break;
-		case 'p': pipes = true; break;
-		case 'n': connections = atoi(optarg); break;
-		case 'i': idle = atoi(optarg); break;
-		case 'm': max_mib = strtoul(optarg, NULL, 10); break;
-		case 'l': listen_port = atoi(optarg); break;
-		case 'd': dial_port = atoi(optarg); break;
-		case 'N': netns = optarg; break;
-		case 'a': address = optarg, given = true; break;
-		case 'g': cgroup = optarg; break;
+		case 's':
+			size = strtoul(optarg, NULL, 10);
+			break;
+		case 't':
+			seconds = atof(optarg);
+			break;
+		case 'w':
+			warm = atof(optarg);
+			break;
+		case 'b':
+			blocking = true;
+			break;
+		case 'y':
+			spinning = true;
+			break;
+		case 'u':
+			unix_socket = true;
+			break;
+		case 'p':
+			pipes = true;
+			break;
+		case 'n':
+			connections = atoi(optarg);
+			break;
+		case 'i':
+			idle = atoi(optarg);
+			break;
+		case 'm':
+			max_mib = strtoul(optarg, NULL, 10);
+			break;
+		case 'l':
+			listen_port = atoi(optarg);
+			break;
+		case 'd':
+			dial_port = atoi(optarg);
+			break;
+		case 'N':
+			netns = optarg;
+			break;
+		case 'a':
+			address = optarg, given = true;
+			break;
+		case 'g':
+			cgroup = optarg;
+			break;
 		case 'c':
 			if (sscanf(optarg, "%d,%d", &cpu[0], &cpu[1]) == 1)
 				cpu[1] = cpu[0];
 			break;
-		default: return false;
+		default:
+			return false;
 		}
 	}
 	return optind == argc && size && size <= MAX_SIZE && connections >= 1 && idle >= 0;

@@ -236,7 +236,7 @@ static void nft_one(FILE *f, int count)
 {
 	(void)count;
 	fprintf(f, HEAD CHAIN KNOWN "ip daddr 10.0.0.0/8 tcp dport 443 " TPROXY
-		"ip daddr 10.0.0.0/8 udp dport 443 " TPROXY "}\n}\n");
+				    "ip daddr 10.0.0.0/8 udp dport 443 " TPROXY "}\n}\n");
 }
 
 static void nft_set(FILE *f, int count)
@@ -247,7 +247,7 @@ static void nft_set(FILE *f, int count)
 	for (i = 0; i < count; i++)
 		fprintf(f, "%s10.%d.%d.0/24", i ? "," : "", i / 256, i % 256);
 	fprintf(f, "} }\n" CHAIN KNOWN "ip daddr @to tcp dport 443 " TPROXY
-		"ip daddr @to udp dport 443 " TPROXY "}\n}\n");
+		   "ip daddr @to udp dport 443 " TPROXY "}\n}\n");
 }
 
 /* Each protocol has a chain, so that a packet meets only so many rules. */
@@ -298,14 +298,16 @@ static void ipt_rules(FILE *f, int count)
 	static const char *const protos[] = { "tcp", "udp" };
 	int i, p;
 
-	fprintf(f, "*mangle\n:T -\n:U -\n:KNOWN -\n-A KNOWN -j MARK --set-mark 1\n-A KNOWN -j ACCEPT\n"
+	fprintf(f,
+		"*mangle\n:T -\n:U -\n:KNOWN -\n-A KNOWN -j MARK --set-mark 1\n-A KNOWN -j ACCEPT\n"
 		"-A PREROUTING -p tcp -m socket --transparent -j KNOWN\n"
 		"-A PREROUTING -p tcp -j T\n-A PREROUTING -p udp -j U\n");
 	for (p = 0; p < 2; p++)
 		for (i = 0; i < count; i++)
-			fprintf(f, "-A %c -d 10.%d.%d.0/%d -p %s --dport 443 -j TPROXY "
-				"--on-ip 127.0.0.1 --on-port 9999 --tproxy-mark 1\n", p ? 'U' : 'T',
-				i / 256, i % 256, count > 1 ? 24 : 8, protos[p]);
+			fprintf(f,
+				"-A %c -d 10.%d.%d.0/%d -p %s --dport 443 -j TPROXY "
+				"--on-ip 127.0.0.1 --on-port 9999 --tproxy-mark 1\n",
+				p ? 'U' : 'T', i / 256, i % 256, count > 1 ? 24 : 8, protos[p]);
 	fprintf(f, "COMMIT\n");
 }
 
@@ -398,9 +400,10 @@ static const struct contender {
 
 static bool works(const struct contender *c)
 {
-	return c->way != &iptables || !system("command -v iptables-restore >/dev/null && "
-		"iptables -t mangle -A PREROUTING -p tcp -m socket --transparent -j TPROXY "
-		"--on-port 1 2>/dev/null && iptables -t mangle -F");
+	return c->way != &iptables ||
+	       !system("command -v iptables-restore >/dev/null && "
+		       "iptables -t mangle -A PREROUTING -p tcp -m socket --transparent -j TPROXY "
+		       "--on-port 1 2>/dev/null && iptables -t mangle -F");
 }
 
 static void set_up(const struct contender *c)
@@ -441,7 +444,8 @@ static void make_place(void)
 	run("ip addr add 198.18.0.1/24 dev w1; ip link set w1 up");
 	run("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.w1.rp_filter=0");
 	run("nsenter -n -t %d sh -c 'ip addr add 198.18.0.2/24 dev w0; ip link set w0 up; "
-	    "ip link set lo up; ip route add default via 198.18.0.1'", child);
+	    "ip link set lo up; ip route add default via 198.18.0.1'",
+	    child);
 }
 
 static double measure(enum kind kind)
@@ -464,8 +468,8 @@ static void measure_all(const struct contender *c, int round)
 
 	set_up(c);
 	for (kind = 0; kind < KINDS; kind++)
-		printf("0,1\t%s\t%s\t1/s\t%s\t%d\t%.0f\n", c->workload, kinds[kind], c->name,
-		       round, measure(kind));
+		printf("0,1\t%s\t%s\t1/s\t%s\t%d\t%.0f\n", c->workload, kinds[kind], c->name, round,
+		       measure(kind));
 	fflush(stdout);
 	c->way->off();
 }
@@ -484,8 +488,8 @@ int main(int argc, char **argv)
 	shunt = argv[1];
 	rounds = argc > 2 ? atoi(argv[2]) : rounds;
 	seconds = argc > 3 ? atof(argv[3]) : seconds;
-	received = mmap(NULL, sizeof(*received), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	received = mmap(NULL, sizeof(*received), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
 	if (received == MAP_FAILED)
 		die("memory");
 	make_place();

@@ -28,7 +28,8 @@ static const struct command commands[] = {
 	  "attach the bypass to cgroups, steering and NAT to interfaces" },
 	{ "unload", cmd_unload, "[--timeout SEC]",
 	  "drain and remove everything; no queued byte is lost" },
-	{ "run", cmd_run, "", "the supervisor, in the foreground: promotes pairs, follows interfaces" },
+	{ "run", cmd_run, "",
+	  "the supervisor, in the foreground: promotes pairs, follows interfaces" },
 	{ "status", cmd_status, "", "what is attached where, rules, pairs, counters" },
 	{ "check", cmd_check, "", "can this kernel and host do it" },
 	{ "steer", cmd_steer, "add|del|list|flush|prune|test ...",
@@ -71,7 +72,8 @@ static int cmd_help(int argc, char **argv)
 	       "  --pin-dir DIR   where programs and maps are pinned (SHUNT_PIN_DIR in the\n"
 	       "                  environment, else %s)\n"
 	       "  --version       print the version\n\n"
-	       "'shunt COMMAND help' tells more.\n", PIN_DIR);
+	       "'shunt COMMAND help' tells more.\n",
+	       PIN_DIR);
 	return 0;
 }
 
@@ -110,8 +112,8 @@ int run_command(const char *object, const struct command *table, int argc, char 
 			      *object ? object : "", *object ? " " : "");
 	c = find(table, argv[0]);
 	if (!c)
-		return refuse("unknown %s '%s'; see 'shunt%s%s help'",
-			      *object ? "verb" : "command", argv[0], *object ? " " : "", object);
+		return refuse("unknown %s '%s'; see 'shunt%s%s help'", *object ? "verb" : "command",
+			      argv[0], *object ? " " : "", object);
 	if (*object && c->help && argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt %s %s %s\n\n%s\n", object, c->name, c->usage, c->help);
 		return 0;

@@ -18,7 +18,10 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 #define ARROW_3(p, a, b, c) ((p)->a->b->c)
 #define ARROW_N(_1, _2, _3, n, ...) ARROW_##n
 #define READ_BITS(p, field) \
-	({ const struct tcp_sock *tp_ = (p); BPF_CORE_READ_BITFIELD(tp_, field); })
+	({ \
+		const struct tcp_sock *tp_ = (p); \
+		BPF_CORE_READ_BITFIELD(tp_, field); \
+	})
 #define READ(p, ...) ARROW_N(__VA_ARGS__, 3, 2, 1)(p, __VA_ARGS__)
 
 #include "verdict.h"

@@ -54,7 +54,7 @@ static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
 
 	psock = PSOCK((__u64)READ_SK(p, sk_user_data) & SK_USER_DATA_PTRMASK);
 	return !psock || READ(psock, ingress_msg.next) ==
-			 __builtin_preserve_access_index(&psock->ingress_msg);
+				 __builtin_preserve_access_index(&psock->ingress_msg);
 }
 
 /*
@@ -242,8 +242,7 @@ static __always_inline enum shunt_why check_own(const struct shunt_conf *conf,
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
-	return pair && st->peer && peer_end(pair, st)->fault == WHY_SPLICE &&
-	       !peer_queue_empty(st);
+	return pair && st->peer && peer_end(pair, st)->fault == WHY_SPLICE && !peer_queue_empty(st);
 }
 
 /*
@@ -264,19 +263,18 @@ static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_
 
 enum decision {
 	DECIDE_REDIRECT,
-	DECIDE_PASS,      /* by TCP */
-	DECIDE_DROP,      /* the message must not go by TCP, and can't be redirected: the send
-			   * fails with EACCES */
+	DECIDE_PASS, /* by TCP */
+	DECIDE_DROP, /* the message must not go by TCP, and can't be redirected: the send
+		      * fails with EACCES */
 };
 
 /*
  * Decides by what is remembered of the peer. Its socket may be gone and the memory reused,
  * so what is read there counts only if verdict() finds the same socket in the map (I3).
  */
-static __always_inline enum decision decide(const struct shunt_conf *conf,
-					    const struct tcp_sock *s, struct shunt_sk *st,
-					    __u32 size, struct shunt_pair **ret_pair,
-					    enum shunt_why *ret_why)
+static __always_inline enum decision decide(const struct shunt_conf *conf, const struct tcp_sock *s,
+					    struct shunt_sk *st, __u32 size,
+					    struct shunt_pair **ret_pair, enum shunt_why *ret_why)
 {
 	enum shunt_why why = check_own(conf, s, st, size, ret_pair);
 	const struct tcp_sock *p;

@@ -106,7 +106,8 @@ static __always_inline int drain(struct seq_file *seq, struct sock *sk, __u64 co
 {
 	struct shunt_row row;
 
-	if (never_read_again(sk, st) ? !bpf_map_delete_elem(&shunt_socks, &cookie) : evict(sk, cookie, st))
+	if (never_read_again(sk, st) ? !bpf_map_delete_elem(&shunt_socks, &cookie)
+				     : evict(sk, cookie, st))
 		return 0;
 	fill_row(&row, sk, 0, true);
 	row.sk.cookie = cookie;
@@ -120,7 +121,8 @@ int shunt_drain(struct bpf_iter__sockmap *ctx)
 	struct sock *sk = ctx->sk;
 	__u64 *key = ctx->key;
 
-	return key && sk ? drain(ctx->meta->seq, sk, *key, bpf_sk_storage_get(&shunt_sk, sk, 0, 0)) : 0;
+	return key && sk ? drain(ctx->meta->seq, sk, *key, bpf_sk_storage_get(&shunt_sk, sk, 0, 0))
+			 : 0;
 }
 
 /* The same for kernels on which programs can't iterate over maps. */

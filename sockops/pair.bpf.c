@@ -63,7 +63,8 @@ static __always_inline struct shunt_handshake *handshake_slot(__u32 client_isn, 
  * stored one, the values belong to this handshake, and no other handshake overwrote them
  * halfway.
  */
-static __always_inline __u64 handshake_checksum(__u32 client_isn, __u32 server_isn, __u64 a, __u64 b)
+static __always_inline __u64 handshake_checksum(__u32 client_isn, __u32 server_isn, __u64 a,
+						__u64 b)
 {
 	return checksum((__u64)client_isn << 32 | server_isn, a, b, 0);
 }
@@ -128,7 +129,7 @@ static __always_inline void handshake_begin(struct bpf_sock_ops *ops, __u8 admit
 /* The client stores its cookie and reads the server's. False if no server on this host
  * takes part in the same handshake. */
 static __always_inline bool handshake_join(__u32 client_isn, __u32 server_isn, __u64 cookie,
-					__u64 sk, struct shunt_handshake *ret)
+					   __u64 sk, struct shunt_handshake *ret)
 {
 	volatile struct shunt_handshake *handshake = handshake_slot(client_isn, server_isn);
 
@@ -147,7 +148,7 @@ static __always_inline bool handshake_join(__u32 client_isn, __u32 server_isn, _
 
 /* The server reads the client's cookie and clears the slot. */
 static __always_inline bool handshake_finish(__u32 client_isn, __u32 server_isn, __u64 cookie,
-					struct shunt_handshake *ret)
+					     struct shunt_handshake *ret)
 {
 	volatile struct shunt_handshake *handshake = handshake_slot(client_isn, server_isn);
 
@@ -160,8 +161,8 @@ static __always_inline bool handshake_finish(__u32 client_isn, __u32 server_isn,
 	ret->client_sk = handshake->client_sk;
 	handshake->server = 0;
 	return ret->client &&
-	       handshake->client_check == handshake_checksum(client_isn, server_isn, ret->client,
-							     ret->client_sk);
+	       handshake->client_check ==
+		       handshake_checksum(client_isn, server_isn, ret->client, ret->client_sk);
 }
 
 static __noinline void trace_pair(const struct sock *sk, bool is_client)
@@ -173,8 +174,8 @@ static __noinline void trace_pair(const struct sock *sk, bool is_client)
 		bpf_printk("shunt: pair [%pI6]:%d <-> [%pI6]:%d op=%s", e.local, e.local_port,
 			   e.remote, e.remote_port, is_client ? "active" : "passive");
 	else
-		bpf_printk("shunt: pair %pI4:%d <-> %pI4:%d op=%s", e.local, e.local_port,
-			   e.remote, e.remote_port, is_client ? "active" : "passive");
+		bpf_printk("shunt: pair %pI4:%d <-> %pI4:%d op=%s", e.local, e.local_port, e.remote,
+			   e.remote_port, is_client ? "active" : "passive");
 }
 
 static __always_inline void trace_if_on(const struct sock *sk, bool is_client)
@@ -186,8 +187,7 @@ static __always_inline void trace_if_on(const struct sock *sk, bool is_client)
 }
 
 /* Puts an end of an eager pair into the map. */
-static __always_inline bool enter_fast_path(struct bpf_sock_ops *ops, __u64 cookie,
-						  bool is_client)
+static __always_inline bool enter_fast_path(struct bpf_sock_ops *ops, __u64 cookie, bool is_client)
 {
 	if (bpf_sock_hash_update(ops, &shunt_socks, &cookie, BPF_NOEXIST)) {
 		COUNT(map_full, 1);
@@ -251,7 +251,7 @@ static __always_inline bool still_established(__u64 address, __u64 cookie)
  * have asked for it meanwhile. False if the slot belongs to another open connection.
  */
 static __always_inline bool remember_pending_pair(struct bpf_sock_ops *ops, __u64 cookie,
-				       const struct shunt_handshake *handshake)
+						  const struct shunt_handshake *handshake)
 {
 	struct shunt_pending_pair *pending = pending_slot(cookie);
 	__u64 sk = (__u64)kernel_sk(ops);

@@ -12,7 +12,8 @@
 #define BUSY_SEGS 16
 #define BUSY_SCANS 8
 
-static __always_inline void print_row(struct seq_file *seq, const void *sk, const struct shunt_sk *st)
+static __always_inline void print_row(struct seq_file *seq, const void *sk,
+				      const struct shunt_sk *st)
 {
 	struct shunt_row row;
 
@@ -137,8 +138,8 @@ static __always_inline __u8 socket_fault(const struct tcp_sock *tp)
 
 /* I5: puts an end into the map when it has no unread bytes and both ends have been seen
  * without. So a stream, one end of which always has unread bytes, stays out. */
-static __always_inline void join(struct sock *sk, struct shunt_sk *st,
-				 struct shunt_pair *pair, struct shunt_end *end)
+static __always_inline void join(struct sock *sk, struct shunt_sk *st, struct shunt_pair *pair,
+				 struct shunt_end *end)
 {
 	struct shunt_end *other = peer_end(pair, st);
 	__u64 cookie = st->cookie;
@@ -169,7 +170,7 @@ static __always_inline void join(struct sock *sk, struct shunt_sk *st,
  * there the FIN itself counts as an unread byte.
  */
 static __always_inline void check_unread_tcp(struct sock *sk, const struct tcp_sock *tp,
-				  struct shunt_pair *pair, struct shunt_end *end)
+					     struct shunt_pair *pair, struct shunt_end *end)
 {
 	const struct shunt_conf *conf = conf_get();
 	__u32 copied = BPF_CORE_READ(tp, copied_seq);
@@ -186,7 +187,7 @@ static __always_inline void check_unread_tcp(struct sock *sk, const struct tcp_s
 		return;
 	}
 	if (conf && now - end->unread_since_ns >
-	    (conf->fionread_faulty ? SHUNT_UNREAD_FAULTY_NS : SHUNT_UNREAD_NS))
+			    (conf->fionread_faulty ? SHUNT_UNREAD_FAULTY_NS : SHUNT_UNREAD_NS))
 		pair_leave(pair, WHY_UNREAD);
 }
 
@@ -209,8 +210,8 @@ static __always_inline void update_queue_state(const struct sock *sk, struct shu
  * splices and has redirected bytes to read, this end stays, because what it sends has to
  * queue up behind them (must_queue_up()).
  */
-static __always_inline void leave(struct sock *sk, struct shunt_sk *st,
-				  struct shunt_pair *pair, struct shunt_end *end)
+static __always_inline void leave(struct sock *sk, struct shunt_sk *st, struct shunt_pair *pair,
+				  struct shunt_end *end)
 {
 	const struct shunt_end *other = peer_end(pair, st);
 	__u8 queued = end->queued;

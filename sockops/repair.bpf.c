@@ -35,7 +35,8 @@ static __always_inline bool wait_for_verdict(const struct shunt_sk *st)
 	const struct sock *sender = (const struct sock *)st->peer;
 	struct verdict_wait w = {};
 
-	if (sender && (__u64)BPF_CORE_READ(sender, __sk_common.skc_cookie.counter) == st->peer_cookie)
+	if (sender &&
+	    (__u64)BPF_CORE_READ(sender, __sk_common.skc_cookie.counter) == st->peer_cookie)
 		w.sender = sender;
 	bpf_loop(MAX_CHECKS, check_sender_lock, &w, 0);
 	return w.over || !w.sender;

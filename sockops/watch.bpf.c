@@ -118,7 +118,8 @@ static __always_inline enum read_kind current_read_kind(void)
 		if (nr == X86_64_READ || nr == X86_64_READV || nr == X86_64_RECVFROM ||
 		    nr == X86_64_RECVMSG || nr == X86_64_RECVMMSG)
 			return READ_TO_MEMORY;
-		return nr == X86_64_SPLICE || nr == X86_64_SENDFILE ? READ_BY_SPLICE : READ_OTHERWISE;
+		return nr == X86_64_SPLICE || nr == X86_64_SENDFILE ? READ_BY_SPLICE
+								    : READ_OTHERWISE;
 	}
 	if (bpf_core_field_exists(arm->syscallno)) {
 		nr = BPF_CORE_READ(arm, syscallno);
@@ -139,8 +140,8 @@ static __always_inline void note_splicer(struct shunt_conf *conf)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 now = bpf_ktime_get_ns(), *at = bpf_map_lookup_elem(&shunt_splicers, &tgid);
 
-	if (at ? now - *at > SPLICE_REPORT_NS :
-		 !bpf_map_update_elem(&shunt_splicers, &tgid, &now, BPF_ANY))
+	if (at ? now - *at > SPLICE_REPORT_NS
+	       : !bpf_map_update_elem(&shunt_splicers, &tgid, &now, BPF_ANY))
 		conf->run.splicer_seq++;
 	if (at)
 		*at = now;

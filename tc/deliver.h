@@ -21,7 +21,7 @@ struct work {
 	struct shunt_flow flow;
 	struct shunt_reassembled reassembled;
 	struct shunt_udp_flow udp_flow;
-	__u64 hash;             /* of the UDP flow, once udp_flow_find() has run */
+	__u64 hash; /* of the UDP flow, once udp_flow_find() has run */
 	struct rule_match rule;
 	__u32 tick;
 	struct packet answer __attribute__((aligned(8))); /* tc/errors.h */
@@ -42,17 +42,17 @@ static __always_inline struct work *work_get(void)
 	return bpf_map_lookup_elem(&shunt_work, &zero);
 }
 
-#define TRACE(pkt, rule)                                                              \
-	do {                                                                          \
-		const char *proto_ = (pkt)->proto == IPPROTO_TCP ? "tcp" : "udp";     \
-		if ((pkt)->family == AF_INET)                                         \
-			bpf_printk("shunt: steer %s %pI4:%d -> %pI4:%d to %pI4:%d",   \
-				   proto_, (pkt)->src, (pkt)->sport, (pkt)->dst,      \
-				   (pkt)->dport, (rule)->to, (rule)->to_port);        \
-		else                                                                  \
-			bpf_printk("shunt: steer %s [%pI6]:%d -> [%pI6]:%d to [%pI6]:%d", \
-				   proto_, (pkt)->src, (pkt)->sport, (pkt)->dst,      \
-				   (pkt)->dport, (rule)->to, (rule)->to_port);        \
+#define TRACE(pkt, rule) \
+	do { \
+		const char *proto_ = (pkt)->proto == IPPROTO_TCP ? "tcp" : "udp"; \
+		if ((pkt)->family == AF_INET) \
+			bpf_printk("shunt: steer %s %pI4:%d -> %pI4:%d to %pI4:%d", proto_, \
+				   (pkt)->src, (pkt)->sport, (pkt)->dst, (pkt)->dport, (rule)->to, \
+				   (rule)->to_port); \
+		else \
+			bpf_printk("shunt: steer %s [%pI6]:%d -> [%pI6]:%d to [%pI6]:%d", proto_, \
+				   (pkt)->src, (pkt)->sport, (pkt)->dst, (pkt)->dport, (rule)->to, \
+				   (rule)->to_port); \
 	} while (0)
 
 /* include/uapi/asm-generic/errno.h: a member of a reuseport group, before 6.6 */
@@ -62,10 +62,10 @@ static __always_inline struct work *work_get(void)
 #define INET_FLAGS_TRANSPARENT 15
 
 /* Whether the full socket at 'inet' has IP_TRANSPARENT. */
-#define TRANSPARENT(inet, read, read_bit)                                           \
-	(bpf_core_field_exists((inet)->inet_flags) ?                                \
-		 !!(read(inet, inet_flags) & (1UL << INET_FLAGS_TRANSPARENT)) :     \
-		 !!read_bit((const struct inet_sock___bits *)(inet), transparent))
+#define TRANSPARENT(inet, read, read_bit) \
+	(bpf_core_field_exists((inet)->inet_flags) \
+		 ? !!(read(inet, inet_flags) & (1UL << INET_FLAGS_TRANSPARENT)) \
+		 : !!read_bit((const struct inet_sock___bits *)(inet), transparent))
 
 #define LOAD_FIELD(p, f) ((p)->f)
 
@@ -169,12 +169,12 @@ static __always_inline bool is_own_service(struct __sk_buff *skb, const struct p
 		return false;
 	if (proto == IPPROTO_TCP ? tcp_transparent(sk, TCP_LISTEN) : udp_transparent(sk))
 		return false;
-	if (pkt->family == AF_INET ? sk->src_ip4 :
-	    sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3])
+	if (pkt->family == AF_INET
+		    ? sk->src_ip4
+		    : sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3])
 		return true;
 	address = address_of(sk);
-	return shunt_own_address(skb, pkt,
-				 (__u64)BPF_CORE_READ(address, __sk_common.skc_net.net));
+	return shunt_own_address(skb, pkt, (__u64)BPF_CORE_READ(address, __sk_common.skc_net.net));
 }
 
 /* Whether the rule leaves the packet to a service of this host. */
@@ -194,7 +194,8 @@ static __always_inline bool is_left_to_own_service(struct __sk_buff *skb, const 
 	return own;
 }
 
-static __always_inline void count_own_service(const struct shunt_conf *conf, struct shunt_rule_counters *t)
+static __always_inline void count_own_service(const struct shunt_conf *conf,
+					      struct shunt_rule_counters *t)
 {
 	COUNT_RULE(conf, t, own, 1);
 	COUNT(own_services, 1);
@@ -359,7 +360,9 @@ static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const stru
 	t = counters_at(conf, w->udp_flow.counters);
 	if (!t || t->generation != w->udp_flow.generation)
 		return false;
-	if (w->udp_flow.to_port ? !assign(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port) : !listens)
+	if (w->udp_flow.to_port
+		    ? !assign(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port)
+		    : !listens)
 		return false;
 	tick = now();
 	udp_flow_refresh(entry, tick);
@@ -380,7 +383,8 @@ static __always_inline void count_miss(const struct shunt_conf *conf, struct shu
 
 static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struct packet *pkt,
 					      int proto, struct work *w,
-					      struct shunt_rule_counters *t, const struct shunt_conf *conf)
+					      struct shunt_rule_counters *t,
+					      const struct shunt_conf *conf)
 {
 	const struct rule_match *rule = &w->rule;
 
@@ -399,7 +403,8 @@ static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struc
 	return true;
 }
 
-static __always_inline void leave_to_own_service(int proto, struct work *w, struct shunt_rule_counters *t,
+static __always_inline void leave_to_own_service(int proto, struct work *w,
+						 struct shunt_rule_counters *t,
 						 const struct shunt_conf *conf)
 {
 	count_own_service(conf, t);

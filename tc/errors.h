@@ -58,8 +58,8 @@ static __always_inline bool router_has_tcp(struct __sk_buff *skb, const struct p
 /* Records the listener for the error, if the router answers from the listener itself. If it
  * has a reply socket at the destination's address, the stack finds this socket by itself. */
 static __always_inline void remember_sender(struct __sk_buff *skb, const struct packet *answer,
-					    const struct shunt_rule_counters *t, struct shunt_conf *conf,
-					    struct work *w)
+					    const struct shunt_rule_counters *t,
+					    struct shunt_conf *conf, struct work *w)
 {
 	struct bpf_sock *sk = lookup(skb, answer, IPPROTO_UDP, answer->dst, answer->dport);
 	bool transparent = false;
@@ -100,8 +100,8 @@ __weak __attribute__((noinline)) int shunt_take_error(struct __sk_buff *skb,
 	if (!pkt || !conf || !w || !read_answer(skb, pkt, &w->answer))
 		return 0;
 	w->tick = now();
-	takes = w->answer.proto == IPPROTO_TCP ? router_has_tcp(skb, &w->answer) :
-						 router_has_udp(skb, &w->answer, conf, w);
+	takes = w->answer.proto == IPPROTO_TCP ? router_has_tcp(skb, &w->answer)
+					       : router_has_udp(skb, &w->answer, conf, w);
 	if (takes)
 		COUNT(steered_errors, 1);
 	return takes;

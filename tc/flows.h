@@ -22,7 +22,8 @@ struct shunt_udp_flows_map {
 MAP(shunt_udp_flows);
 
 /* This CPU's part of a rule's counters. */
-static __always_inline struct shunt_rule_counters *counters_at(const struct shunt_conf *conf, __u32 counters)
+static __always_inline struct shunt_rule_counters *counters_at(const struct shunt_conf *conf,
+							       __u32 counters)
 {
 	__u32 zero = 0, shard = bpf_get_smp_processor_id() & (conf->shards - 1);
 	void *parts = bpf_map_lookup_elem(&shunt_rule_counters, &zero);
@@ -31,12 +32,12 @@ static __always_inline struct shunt_rule_counters *counters_at(const struct shun
 	return parts ? bpf_map_lookup_elem(parts, &shard) : NULL;
 }
 
-#define COUNT_RULE(conf, t, field, n)                           \
-	do {                                                    \
-		if ((conf)->counters_shared)                    \
-			__sync_fetch_and_add(&(t)->field, n);   \
-		else                                            \
-			(t)->field += (n);                      \
+#define COUNT_RULE(conf, t, field, n) \
+	do { \
+		if ((conf)->counters_shared) \
+			__sync_fetch_and_add(&(t)->field, n); \
+		else \
+			(t)->field += (n); \
 	} while (0)
 
 static __always_inline __u32 now(void)
@@ -44,8 +45,8 @@ static __always_inline __u32 now(void)
 	return SHUNT_TICKS(bpf_ktime_get_coarse_ns());
 }
 
-static __always_inline void count_rule_packet(const struct shunt_conf *conf, struct shunt_rule_counters *t,
-					      __u32 len)
+static __always_inline void count_rule_packet(const struct shunt_conf *conf,
+					      struct shunt_rule_counters *t, __u32 len)
 {
 	COUNT_RULE(conf, t, packets, 1);
 	COUNT_RULE(conf, t, bytes, len);
@@ -70,7 +71,8 @@ static __always_inline __u64 flow_hash(const struct packet *pkt, const struct sh
 	__u64 a, b;
 	int i;
 
-#define ADD(key, word) (a += conf->flow_keys[0][key] * (word), b += conf->flow_keys[1][key] * (word))
+#define ADD(key, word) \
+	(a += conf->flow_keys[0][key] * (word), b += conf->flow_keys[1][key] * (word))
 	a = conf->flow_keys[0][SHUNT_FLOW_WORDS + (pkt->family == AF_INET6)];
 	b = conf->flow_keys[1][SHUNT_FLOW_WORDS + (pkt->family == AF_INET6)];
 	ADD(0, src[0]);
@@ -94,7 +96,8 @@ static __always_inline __u64 flow_hash(const struct packet *pkt, const struct sh
 }
 
 /* The only bucket that may have the flow. */
-static __always_inline struct shunt_udp_bucket *udp_bucket_of(__u64 hash, const struct shunt_conf *conf)
+static __always_inline struct shunt_udp_bucket *udp_bucket_of(__u64 hash,
+							      const struct shunt_conf *conf)
 {
 	__u32 i = (__u32)hash & (conf->flow_buckets - 1);
 
@@ -149,8 +152,8 @@ static __always_inline struct shunt_udp_flow *bucket_find(struct shunt_udp_bucke
 
 /* The entry that a new flow may replace: a free one, or that of the flow that has been idle
  * for longest. Among equals, the choice differs from flow to flow. */
-static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_udp_bucket *b, __u16 tag,
-								 __u32 tick)
+static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_udp_bucket *b,
+								 __u16 tag, __u32 tick)
 {
 	struct shunt_udp_flow *ret = &b->flow[0];
 	__u64 age, most = 0;
@@ -171,7 +174,8 @@ static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_ud
 /* Records that the flow belongs to the rule's listener. A rule that is being deleted, whose
  * counters have an even generation, gets no flow. */
 static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
-				     const struct rule_match *v, const struct shunt_rule_counters *t,
+				     const struct rule_match *v,
+				     const struct shunt_rule_counters *t,
 				     const struct shunt_conf *conf)
 {
 	struct shunt_udp_bucket *b = udp_bucket_of(hash, conf);
@@ -185,7 +189,8 @@ static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
 	if (!entry)
 		entry = bucket_replaceable(b, flow_tag(hash), tick);
 	__builtin_memcpy(to, v->to, 16);
-	entry->check = udp_flow_check(hash, (__u64)v->counters << 32 | generation, to[0], to[1], v->to_port);
+	entry->check = udp_flow_check(hash, (__u64)v->counters << 32 | generation, to[0], to[1],
+				      v->to_port);
 	entry->counters = v->counters;
 	entry->generation = generation;
 	__builtin_memcpy(entry->to, to, 16);

@@ -39,8 +39,9 @@ enum forgotten {
 };
 
 /* Tells whether the router had the connection. Sets w->rule to the rule that matches. */
-static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb, const struct packet *pkt,
-						       __u64 hash, struct work *w)
+static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb,
+						       const struct packet *pkt, __u64 hash,
+						       struct work *w)
 {
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER ||
 	    w->rule.unknown == SHUNT_UNKNOWN_PASS)
@@ -59,8 +60,7 @@ static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb, co
 
 /* Whether the segment, which belongs to no socket, is of a connection that the router has
  * forgotten. */
-static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb,
-						   const struct packet *pkt,
+static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb, const struct packet *pkt,
 						   const struct shunt_conf *conf)
 {
 	struct work *w = work_get();

@@ -70,8 +70,7 @@ static __always_inline bool is_collected(struct shunt_conf *conf, struct work *w
 /* Sets *ret to the address of the listener at 'to', if the listener may take the packet. */
 static __always_inline bool find_listener(struct __sk_buff *skb, const struct packet *pkt,
 					  const __u8 *to, __u16 to_port,
-					  const struct shunt_conf *conf,
-					  struct shunt_listener *ret)
+					  const struct shunt_conf *conf, struct shunt_listener *ret)
 {
 	struct bpf_sock *sk = lookup(skb, pkt, IPPROTO_UDP, to, to_port);
 	bool found;
@@ -89,8 +88,8 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 /* Records the listener of w->rule for the datagram. Returns false if the map does not have
  * the listener yet. */
 static __always_inline bool remember_listener(struct __sk_buff *skb, const struct packet *pkt,
-					      const struct shunt_rule_counters *t, struct shunt_conf *conf,
-					      struct work *w)
+					      const struct shunt_rule_counters *t,
+					      struct shunt_conf *conf, struct work *w)
 {
 	w->reassembled.counters = w->rule.counters;
 	w->reassembled.generation = t->generation;
@@ -126,10 +125,9 @@ static __always_inline bool is_connected(struct __sk_buff *skb, const struct pac
 /* Finds the listener of a UDP flow and sets w->rule to its address; port 0 means a service
  * of this host. Sets *ret_entry to the flow's entry, or to NULL if the flow is new. Returns
  * the rule's counters, NULL if there is no rule. */
-static __always_inline struct shunt_rule_counters *find_udp_target(struct __sk_buff *skb,
-								   const struct packet *pkt,
-								   const struct shunt_conf *conf,
-						      struct work *w, struct shunt_udp_flow **ret_entry)
+static __always_inline struct shunt_rule_counters *find_udp_target(
+	struct __sk_buff *skb, const struct packet *pkt, const struct shunt_conf *conf,
+	struct work *w, struct shunt_udp_flow **ret_entry)
 {
 	struct shunt_udp_flow *entry = udp_flow_find(pkt, conf, &w->hash, &w->udp_flow);
 	struct shunt_rule_counters *t = entry ? counters_at(conf, w->udp_flow.counters) : NULL;
@@ -150,8 +148,10 @@ static __always_inline struct shunt_rule_counters *find_udp_target(struct __sk_b
 }
 
 /* Counts a datagram for a service of this host. entry is the flow's, NULL for a new flow. */
-static __always_inline void count_own_packet(const struct __sk_buff *skb, const struct shunt_conf *conf,
-					     struct shunt_rule_counters *t, const struct shunt_udp_flow *entry)
+static __always_inline void count_own_packet(const struct __sk_buff *skb,
+					     const struct shunt_conf *conf,
+					     struct shunt_rule_counters *t,
+					     const struct shunt_udp_flow *entry)
 {
 	count_rule_packet(conf, t, skb->len);
 	if (!entry)

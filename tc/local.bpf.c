@@ -35,7 +35,7 @@ static __always_inline bool sent_by_router(struct __sk_buff *skb, struct bpf_soc
 }
 
 enum taken {
-	TAKEN_NO,       /* no router has the flow */
+	TAKEN_NO, /* no router has the flow */
 	TAKEN_YES,
 	TAKEN_BY_OTHER, /* a socket has the flow that is no router's, or the router sends it */
 	TAKEN_IN_LOOP,  /* the router sends it, and earlier flows of its were steered to it */
@@ -53,8 +53,9 @@ static __always_inline enum taken taken_by_socket(struct __sk_buff *skb, const s
 		return TAKEN_NO;
 	state = sk->state;
 	if (has_flow(proto, state))
-		taken = (proto == IPPROTO_TCP ? tcp_transparent(sk, state) : udp_transparent(sk)) ?
-			TAKEN_YES : TAKEN_BY_OTHER;
+		taken = (proto == IPPROTO_TCP ? tcp_transparent(sk, state) : udp_transparent(sk))
+				? TAKEN_YES
+				: TAKEN_BY_OTHER;
 	bpf_sk_release(sk);
 	return taken;
 }
@@ -77,14 +78,16 @@ static __always_inline enum taken taken_by_listener(struct __sk_buff *skb, const
 			by = shunt_sent_by(skb, pkt, (__u64)address_of(sk));
 		else if (sent_by_known(skb, sk, conf))
 			by = SENT_BY_ROUTER;
-		taken = by == SENT_BY_OTHERS ? TAKEN_YES :
-			by == SENT_IN_LOOP ? TAKEN_IN_LOOP : TAKEN_BY_OTHER;
+		taken = by == SENT_BY_OTHERS ? TAKEN_YES
+			: by == SENT_IN_LOOP ? TAKEN_IN_LOOP
+					     : TAKEN_BY_OTHER;
 	}
 	bpf_sk_release(sk);
 	return taken;
 }
 
-static __always_inline enum taken taken_by_tracked_flow(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum taken taken_by_tracked_flow(struct __sk_buff *skb,
+							const struct packet *pkt,
 							const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
@@ -141,7 +144,8 @@ static __always_inline enum taken taken_by_rule(struct __sk_buff *skb, const str
 
 /* Whether the router has forgotten the connection. If a rule has all unknown segments
  * reset, segments that the router itself sends are left alone. */
-static __always_inline enum taken taken_as_forgotten(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline enum taken taken_as_forgotten(struct __sk_buff *skb,
+						     const struct packet *pkt,
 						     const struct shunt_conf *conf)
 {
 	enum forgotten forgotten = is_forgotten(skb, pkt, conf);
@@ -154,8 +158,8 @@ static __always_inline enum taken taken_as_forgotten(struct __sk_buff *skb, cons
 	sk = lookup(skb, pkt, IPPROTO_TCP, w->rule.to, w->rule.to_port);
 	if (!sk)
 		return TAKEN_NO;
-	taken = sent_by_its_router(skb, sk, conf) || sent_by_known(skb, sk, conf) ?
-		TAKEN_BY_OTHER : TAKEN_YES;
+	taken = sent_by_its_router(skb, sk, conf) || sent_by_known(skb, sk, conf) ? TAKEN_BY_OTHER
+										  : TAKEN_YES;
 	bpf_sk_release(sk);
 	return taken;
 }
@@ -192,8 +196,8 @@ __weak __attribute__((noinline)) int shunt_take_flow(struct __sk_buff *skb,
 
 	if (!pkt || !conf || !sk)
 		return 0;
-	return pkt->proto == IPPROTO_TCP ? take_flow(skb, sk, pkt, IPPROTO_TCP, conf) :
-					   take_flow(skb, sk, pkt, IPPROTO_UDP, conf);
+	return pkt->proto == IPPROTO_TCP ? take_flow(skb, sk, pkt, IPPROTO_TCP, conf)
+					 : take_flow(skb, sk, pkt, IPPROTO_UDP, conf);
 }
 
 /* Not inlined: the caller's stack is full. */
@@ -248,7 +252,8 @@ int shunt_local(struct __sk_buff *skb)
 		return -1;
 	skb->mark |= conf->local_mark;
 	/* A packet that is sent on lo comes to lo's ingress anyway. */
-	return skb->ifindex == LOOPBACK_IFINDEX ? -1 : bpf_redirect(LOOPBACK_IFINDEX, BPF_F_INGRESS);
+	return skb->ifindex == LOOPBACK_IFINDEX ? -1
+						: bpf_redirect(LOOPBACK_IFINDEX, BPF_F_INGRESS);
 }
 
 SEC("tc")

@@ -158,7 +158,8 @@ static __always_inline bool admits(const struct shunt_bucket *b, __u32 heat,
 {
 	__u64 packets = sample->packets;
 
-	return heat <= 1 || pseudo_random(b, sample->hash) * (heat + PRICE * packets) >> 32 < packets;
+	return heat <= 1 ||
+	       pseudo_random(b, sample->hash) * (heat + PRICE * packets) >> 32 < packets;
 }
 
 /* Gives the coldest flow's way to the packet's flow, or counts the packet as missed. */
@@ -232,7 +233,7 @@ static __always_inline void count_in(struct shunt_bucket *b, __u32 bucket,
 }
 
 static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
-				 const struct shunt_monitor *m, struct sample *sample)
+					const struct shunt_monitor *m, struct sample *sample)
 {
 	union flow_key *k = &sample->flow;
 	struct packet pkt = {};
@@ -241,7 +242,7 @@ static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
 	parse(skb, &pkt);
 	if (!pkt.family)
 		pkt.dport = bpf_ntohs(skb->protocol);
-	/* The key is written in whole words: a CPU stalls when it reads a word whose parts it
+		/* The key is written in whole words: a CPU stalls when it reads a word whose parts it
 	 * has just written. */
 #pragma unroll
 	for (i = 0; i < 4; i++) {

@@ -20,7 +20,8 @@
 
 /* --- flows ------------------------------------------------------------------ */
 
-static __always_inline void key_of(struct shunt_nat_key *key, const struct packet *pkt, __u8 direction)
+static __always_inline void key_of(struct shunt_nat_key *key, const struct packet *pkt,
+				   __u8 direction)
 {
 	__builtin_memcpy(key->src, pkt->src, 16);
 	__builtin_memcpy(key->dst, pkt->dst, 16);
@@ -160,7 +161,8 @@ static __noinline bool socket_has(struct __sk_buff *skb, const struct shunt_nat_
  * socket would get the flow's replies; or, for a forwarded flow to a target on this
  * host, the flow's packets. */
 static __always_inline bool reply_tuple_in_use(struct __sk_buff *skb,
-					       const struct shunt_nat_key *reply_key, bool forwarded)
+					       const struct shunt_nat_key *reply_key,
+					       bool forwarded)
 {
 	struct shunt_nat_key sent = {
 		.sport = reply_key->dport,
@@ -217,9 +219,9 @@ static __always_inline void fill_reply_key(struct shunt_nat_key *reply_key,
 	for (i = 0; i < 4; i++)
 		bits[i] = (old[i] ^ bits[i]) | to[i];
 	__builtin_memcpy(reply_key->dst, key->src, 16);
-	reply_key->sport = t->shift  ? key->dport - t->dport_low + t->to_low :
-			   t->to_low ? t->to_low :
-				       key->dport;
+	reply_key->sport = t->shift    ? key->dport - t->dport_low + t->to_low
+			   : t->to_low ? t->to_low
+				       : key->dport;
 	reply_key->dport = key->sport;
 	reply_key->family = key->family;
 	reply_key->proto = key->proto;
@@ -239,7 +241,8 @@ static __always_inline void set_orig_iface(struct __sk_buff *skb, struct shunt_n
 
 /* The route to the old destination leads to another interface now. The route to the target
  * may have changed too, so it is looked up again. */
-static __noinline void update_orig_iface(struct __sk_buff *skb, struct shunt_nat_flow *orig, bool raw)
+static __noinline void update_orig_iface(struct __sk_buff *skb, struct shunt_nat_flow *orig,
+					 bool raw)
 {
 	struct shunt_nat_flow *reply = flow_get(&orig->other);
 
@@ -285,8 +288,9 @@ static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_
  * Makes the two entries of a flow from key to d->target. The flow gets another source port
  * if its own is in use, or for DISP_CHANGE_PORT. Returns NULL if there is no room.
  */
-static __noinline struct shunt_nat_flow *
-make_flow(struct __sk_buff *skb, const struct shunt_nat_key *key, struct scratch *d, bool raw)
+static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
+						   const struct shunt_nat_key *key,
+						   struct scratch *d, bool raw)
 {
 	enum disposition disposition = d->disposition;
 	struct shunt_nat_flow *flow = &d->flow, *orig;

@@ -231,8 +231,8 @@ static __noinline int translate_fragment(struct __sk_buff *skb, struct packet *p
 	scratch->datagram.sport = pkt->fragment >> 16;
 	scratch->datagram.dport = pkt->fragment;
 	if (pkt->first)
-		return egress ? translate_original(skb, pkt, l2, true) :
-				translate_reply(skb, pkt, l2, true);
+		return egress ? translate_original(skb, pkt, l2, true)
+			      : translate_reply(skb, pkt, l2, true);
 	flow_key = bpf_map_lookup_elem(&shunt_nat_fragments, &scratch->datagram);
 	flow = flow_key ? flow_get(flow_key) : NULL;
 	if (!flow) {

@@ -38,7 +38,8 @@ static __always_inline bool is_near(__u32 a, __u32 b)
 }
 
 /* Whether the packet's numbers are near those seen before in this direction. */
-static __always_inline bool tcp_in_window(const struct shunt_nat_flow *flow, const struct packet *pkt)
+static __always_inline bool tcp_in_window(const struct shunt_nat_flow *flow,
+					  const struct packet *pkt)
 {
 	if (!is_near(seq_of(pkt), flow->seq_end))
 		return false;
@@ -59,7 +60,8 @@ static __always_inline void tcp_advance(struct shunt_nat_flow *flow, const struc
 
 	if ((__s32)(end - flow->seq_end) > 0)
 		flow->seq_end = end;
-	if (pkt->tcp_flags & TCP_ACK && (!(flow->tcp_flags & TCP_ACK) || (__s32)(ack - flow->ack) > 0))
+	if (pkt->tcp_flags & TCP_ACK &&
+	    (!(flow->tcp_flags & TCP_ACK) || (__s32)(ack - flow->ack) > 0))
 		flow->ack = ack;
 	if (flow->tcp_flags != (flow->tcp_flags | pkt->tcp_flags))
 		flow->tcp_flags |= pkt->tcp_flags;
@@ -67,7 +69,8 @@ static __always_inline void tcp_advance(struct shunt_nat_flow *flow, const struc
 
 /* Whether the packet has the next sequence number, according to either direction. */
 static __always_inline bool tcp_is_next(const struct shunt_nat_flow *flow,
-					const struct shunt_nat_flow *other, const struct packet *pkt)
+					const struct shunt_nat_flow *other,
+					const struct packet *pkt)
 {
 	__u32 seq = seq_of(pkt);
 
@@ -82,7 +85,8 @@ static __always_inline bool tcp_is_next(const struct shunt_nat_flow *flow,
 
 /* Remembers a FIN that comes behind lost packets. It counts once the other end has acknowledged
  * exactly the number behind it. */
-static __always_inline void remember_early_fin(struct shunt_nat_flow *flow, const struct packet *pkt)
+static __always_inline void remember_early_fin(struct shunt_nat_flow *flow,
+					       const struct packet *pkt)
 {
 	if (pkt->tcp_flags & TCP_FIN && seq_of(pkt) - flow->seq_end < TCP_GAP &&
 	    tcp_in_window(flow, pkt))

@@ -9,7 +9,6 @@
 
 #include "packet.h"
 
-
 /* Interfaces and addresses in sum: enough for a host with many containers. */
 #define OWN_STEPS 16384
 
@@ -18,8 +17,8 @@ struct own_walk {
 	__u32 dst[4];
 	const struct list_head *devices; /* head of the list */
 	const struct list_head *device;
-	const void *at;   /* the present address; NULL: go to the next interface */
-	const void *end;  /* IPv6: head of the interface's list of addresses */
+	const void *at;  /* the present address; NULL: go to the next interface */
+	const void *end; /* IPv6: head of the interface's list of addresses */
 	__u32 found;
 };
 
@@ -80,7 +79,8 @@ static long own_step6(__u32 i, void *data)
 	if (!w->at || w->at == w->end) {
 		dev = own_device(w);
 		in = dev ? BPF_CORE_READ(dev, ip6_ptr) : NULL;
-		w->end = in ? (const void *)in + bpf_core_field_offset(struct inet6_dev, addr_list) : NULL;
+		w->end = in ? (const void *)in + bpf_core_field_offset(struct inet6_dev, addr_list)
+			    : NULL;
 		w->at = in ? BPF_CORE_READ(in, addr_list.next) : NULL;
 		return !dev;
 	}
@@ -100,8 +100,8 @@ static __noinline int look_up_route(struct __sk_buff *skb, const struct packet *
 		.l4_protocol = pkt->proto,
 		.sport = bpf_htons(pkt->sport),
 		.dport = bpf_htons(pkt->dport),
-		.ifindex = pkt->ifindex && pkt->ifindex != SHUNT_LOCAL_IFINDEX ? pkt->ifindex :
-										 LOOPBACK_IFINDEX,
+		.ifindex = pkt->ifindex && pkt->ifindex != SHUNT_LOCAL_IFINDEX ? pkt->ifindex
+									       : LOOPBACK_IFINDEX,
 	};
 
 	__builtin_memcpy(fib.ipv6_src, pkt->src, 16);

@@ -42,14 +42,14 @@ enum parsed {
 };
 
 struct packet {
-	__u8 src[16];     /* network byte order; IPv4 in the first four bytes */
+	__u8 src[16]; /* network byte order; IPv4 in the first four bytes */
 	__u8 dst[16];
-	__u16 sport;      /* host byte order */
+	__u16 sport; /* host byte order */
 	__u16 dport;
 	__u8 family;
 	__u8 proto;
 	__u8 tcp_flags;
-	__u8 first;       /* this is the first fragment */
+	__u8 first; /* this is the first fragment */
 	__u32 ifindex;
 	__u32 fragment;   /* identification of the datagram */
 	__u8 tcp_seqs[8]; /* sequence and acknowledgement number, as in the header */
@@ -86,7 +86,7 @@ struct tcp_header {
 	__be16 sport;
 	__be16 dport;
 	__u8 seqs[8];
-	__u8 doff;        /* upper half: length in units of four bytes */
+	__u8 doff; /* upper half: length in units of four bytes */
 	__u8 flags;
 	__be16 window;
 	__be16 check;
@@ -102,7 +102,7 @@ struct udp_header {
 
 struct extension_header {
 	__u8 next;
-	__u8 len;         /* beyond the first eight bytes, in units of eight (AUTH: four) */
+	__u8 len; /* beyond the first eight bytes, in units of eight (AUTH: four) */
 	__u8 type;
 	__u8 segments_left;
 };
@@ -136,7 +136,7 @@ static __noinline int load_outside(struct __sk_buff *skb, __u32 at, void *to, __
 }
 
 /* Offsets count from the network header, which every device has. */
-#define LOAD(skb, at, to)                                                                      \
+#define LOAD(skb, at, to) \
 	(!bpf_skb_load_bytes_relative(skb, at, to, sizeof(*(to)), BPF_HDR_START_NET) || \
 	 !load_outside(skb, at, to, sizeof(*(to))))
 
@@ -242,8 +242,8 @@ static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, __u32 at, s
 		return PARSED_OTHER;
 	if (h.frag_off & bpf_htons(IP_OFFSET | IP_MF)) {
 		pkt->fragment = h.id;
-		return h.frag_off & bpf_htons(IP_OFFSET) ? PARSED_FRAGMENT :
-							   parse_first(skb, at + ihl, pkt);
+		return h.frag_off & bpf_htons(IP_OFFSET) ? PARSED_FRAGMENT
+							 : parse_first(skb, at + ihl, pkt);
 	}
 	return parse_ports(skb, at + ihl, end, pkt);
 }

@@ -40,7 +40,8 @@ static __always_inline bool is_error(struct __sk_buff *skb, const struct packet 
 	if (!is_icmp(pkt) || !LOAD(skb, pkt->at, &type) || !is_error_type(pkt->family, type))
 		return false;
 	return pkt->family == AF_INET6 ||
-	       (LOAD(skb, pkt->tags + __builtin_offsetof(struct ipv4_header, frag_off), &fragment) &&
+	       (LOAD(skb, pkt->tags + __builtin_offsetof(struct ipv4_header, frag_off),
+		     &fragment) &&
 		!(fragment & bpf_htons(IP_OFFSET | IP_MF)));
 }
 
@@ -110,8 +111,8 @@ __weak __attribute__((noinline)) int shunt_read_quote(struct __sk_buff *skb,
 		return 0;
 	base = pkt->at + ICMP_HEADER;
 	quote->family = pkt->family;
-	if (pkt->family == AF_INET ? !read_quoted_ipv4(skb, base, quote) :
-				     !read_quoted_ipv6(skb, base, quote))
+	if (pkt->family == AF_INET ? !read_quoted_ipv4(skb, base, quote)
+				   : !read_quoted_ipv6(skb, base, quote))
 		return 0;
 	if ((quote->proto != IPPROTO_TCP && quote->proto != IPPROTO_UDP) ||
 	    !LOAD(skb, quote->at, &ports))

@@ -29,7 +29,8 @@ int shunt_reassembled(struct bpf_sk_lookup *ctx)
 	__u32 *addr;
 
 	/* While no fragments come, a look-up costs no more than these comparisons. */
-	if (ctx->protocol != IPPROTO_UDP || !conf || now() - conf->reassembled_tick > SHUNT_FRAGMENT_IDLE)
+	if (ctx->protocol != IPPROTO_UDP || !conf ||
+	    now() - conf->reassembled_tick > SHUNT_FRAGMENT_IDLE)
 		return SK_PASS;
 	flow.family = ctx->family;
 	flow.sport = bpf_ntohs(ctx->remote_port);

@@ -39,10 +39,10 @@ struct sender {
 };
 
 struct sender_state {
-	__u32 tick;     /* when the count of flows began */
-	__u32 flows;    /* connections for the listener since then */
-	__u32 router;   /* the listener's router runs in this cgroup */
-	__u32 loops;    /* connections that came back to their sender */
+	__u32 tick;   /* when the count of flows began */
+	__u32 flows;  /* connections for the listener since then */
+	__u32 router; /* the listener's router runs in this cgroup */
+	__u32 loops;  /* connections that came back to their sender */
 };
 
 struct shunt_senders_map {
@@ -72,12 +72,12 @@ enum file_wanted {
 
 /* A walk over the open files of a process. */
 struct file_walk {
-	const void *fd;        /* the kernel's array of files */
+	const void *fd; /* the kernel's array of files */
 	const void *listener;
 	const void *sender;
-	const void *sockets;   /* f_op of all sockets */
-	__u64 inode;           /* of the listener */
-	__u32 wanted;          /* enum file_wanted: the walk ends when all of these are found */
+	const void *sockets; /* f_op of all sockets */
+	__u64 inode;         /* of the listener */
+	__u32 wanted;        /* enum file_wanted: the walk ends when all of these are found */
 	__u32 found;
 	struct shunt_flow flow;
 	__u32 pad;

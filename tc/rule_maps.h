@@ -60,26 +60,26 @@ struct search {
 	__u16 sport;
 	__u16 dport;
 	__u8 family;
-	__u8 try_len0;        /* length 0 is still to be tried */
-	__u8 group;           /* the link layer sends the packet to many hosts */
+	__u8 try_len0; /* length 0 is still to be tried */
+	__u8 group;    /* the link layer sends the packet to many hosts */
 	__u8 pad;
 	__u32 table;
-	__u32 id;             /* of the destination's node */
-	__u32 iface_below;    /* ifindex if the node has nodes for single interfaces, else 0 */
+	__u32 id;          /* of the destination's node */
+	__u32 iface_below; /* ifindex if the node has nodes for single interfaces, else 0 */
 	__u32 src_levels;
-	__u32 parent;         /* table or node whose prefix lengths find_lengths() collects, */
-	__u32 levels;         /* the levels that have prefixes there, */
-	__u32 known;          /* and the lengths in eight of these levels */
-	__u32 node_unit;      /* unit of the node that find_node() found last */
-	__u32 waiting;        /* unit of the destination's node, until its source prefixes are tried */
+	__u32 parent;    /* table or node whose prefix lengths find_lengths() collects, */
+	__u32 levels;    /* the levels that have prefixes there, */
+	__u32 known;     /* and the lengths in eight of these levels */
+	__u32 node_unit; /* unit of the node that find_node() found last */
+	__u32 waiting;   /* unit of the destination's node, until its source prefixes are tried */
 	__u32 found;
 	/* For the list of rules, or the port steps, that are searched now. */
-	__u32 node;           /* id */
+	__u32 node; /* id */
 	__u32 unit;
 	__u32 count;
-	__u32 max_width;      /* a match has no more ports than this + 1 */
-	__u32 low;            /* the port step is this one or a later one, */
-	__u32 high;           /* and comes before this one */
+	__u32 max_width; /* a match has no more ports than this + 1 */
+	__u32 low;       /* the port step is this one or a later one, */
+	__u32 high;      /* and comes before this one */
 	__u32 match;
 };
 

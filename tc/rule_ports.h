@@ -14,8 +14,8 @@
 
 static __always_inline bool ports_match(const struct shunt_rule *r, const struct search *s)
 {
-	return s->dport >= r->dport_low && s->dport <= r->dport_high &&
-	       s->sport >= r->sport_low && s->sport <= r->sport_high;
+	return s->dport >= r->dport_low && s->dport <= r->dport_high && s->sport >= r->sport_low &&
+	       s->sport <= r->sport_high;
 }
 
 static long list_cb(__u32 i, void *data)
@@ -155,7 +155,8 @@ static __always_inline __u32 rule_in_node(struct search_ctx *ctx, const struct s
 	for (i = 0; i < SHUNT_INLINE_RULES; i++) {
 		if (!node->inline_rules[i].rule)
 			return 0;
-		if (ctx->s->dport < node->inline_rules[i].low || ctx->s->dport > node->inline_rules[i].high)
+		if (ctx->s->dport < node->inline_rules[i].low ||
+		    ctx->s->dport > node->inline_rules[i].high)
 			continue;
 		rule = rule_at(ctx->store, node->inline_rules[i].rule);
 		if (rule && ports_match(rule, ctx->s))

@@ -19,8 +19,7 @@ static __always_inline __u32 covering(__u32 bitmap, __u32 nibble)
 static __always_inline __u32 filter_entry(void *store, const struct search *s, __u32 parent,
 					  __u32 level, struct bits p)
 {
-	return find_slot(store, s->filter, s->filter_mask,
-			 filter_hash(s->seed, parent, level, p));
+	return find_slot(store, s->filter, s->filter_mask, filter_hash(s->seed, parent, level, p));
 }
 
 /* Adds the lengths of eight levels. IPv4 has only these eight. IPv6 has more if the entry
@@ -42,7 +41,8 @@ static long lengths_cb(__u32 i, void *data)
 	for (j = 0; j < 8; j++)
 		if (s->levels >> (level + j) & 1)
 			s->known |= covering(filter_entry(ctx->store, s, s->parent, level + j, p),
-					     nibble_of(p, level + j)) << (4 * j);
+					     nibble_of(p, level + j))
+				    << (4 * j);
 	if (i < 2)
 		lens->hi |= (__u64)s->known << (32 * i);
 	else

@@ -27,8 +27,10 @@ static __always_inline __u32 narrower(void *store, __u32 any, __u32 iface)
 	b = rule_at(store, iface);
 	if (!a || !b)
 		return iface;
-	width_a = (__u32)(a->dport_high - a->dport_low) << 16 | (__u16)(a->sport_high - a->sport_low);
-	width_b = (__u32)(b->dport_high - b->dport_low) << 16 | (__u16)(b->sport_high - b->sport_low);
+	width_a = (__u32)(a->dport_high - a->dport_low) << 16 |
+		  (__u16)(a->sport_high - a->sport_low);
+	width_b = (__u32)(b->dport_high - b->dport_low) << 16 |
+		  (__u16)(b->sport_high - b->sport_low);
 	return width_a < width_b ? any : iface;
 }
 
@@ -87,13 +89,13 @@ static long nodes_cb(__u32 i, void *data)
 }
 
 struct rule_match {
-	__u32 rule;       /* unit, 0: no rule matches */
+	__u32 rule; /* unit, 0: no rule matches */
 	__u32 counters;
 	__u8 action;
-	__u8 own;         /* enum shunt_own */
+	__u8 own; /* enum shunt_own */
 	__u16 to_port;
 	__u8 to[16];
-	__u32 unknown;    /* enum shunt_unknown */
+	__u32 unknown; /* enum shunt_unknown */
 };
 
 static __always_inline void search(struct search_ctx *ctx, const struct packet *pkt)

@@ -104,8 +104,8 @@ static __always_inline bool is_for_own_service(struct __sk_buff *skb, const stru
 {
 	const struct rule_match keep = { .own = SHUNT_OWN_KEEP };
 
-	return pkt->proto == IPPROTO_TCP ? is_left_to_own_service(skb, pkt, IPPROTO_TCP, &keep) :
-					   is_left_to_own_service(skb, pkt, IPPROTO_UDP, &keep);
+	return pkt->proto == IPPROTO_TCP ? is_left_to_own_service(skb, pkt, IPPROTO_TCP, &keep)
+					 : is_left_to_own_service(skb, pkt, IPPROTO_UDP, &keep);
 }
 
 /*
@@ -124,8 +124,8 @@ int shunt_test(struct __sk_buff *skb)
 		return shunt_find(&pkt, &rule);
 	if (skb->cb[1] == ASK_OWN)
 		return is_for_own_service(skb, &pkt);
-	return pkt.proto == IPPROTO_TCP ? listens(skb, &pkt, IPPROTO_TCP) :
-					  listens(skb, &pkt, IPPROTO_UDP);
+	return pkt.proto == IPPROTO_TCP ? listens(skb, &pkt, IPPROTO_TCP)
+					: listens(skb, &pkt, IPPROTO_UDP);
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

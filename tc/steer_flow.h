@@ -28,16 +28,15 @@ static __always_inline bool steer_by_rule(struct __sk_buff *skb, const struct pa
 		leave_to_own_service(proto, w, t, conf);
 		return false;
 	}
-	if (w->rule.action != SHUNT_STEER ||
-	    !assign(skb, pkt, proto, w->rule.to, w->rule.to_port))
+	if (w->rule.action != SHUNT_STEER || !assign(skb, pkt, proto, w->rule.to, w->rule.to_port))
 		return false;
 	count_rule_packet(conf, t, skb->len);
 	deliver(skb, conf);
 	return true;
 }
 
-static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt,
-				       int proto, const struct shunt_conf *conf)
+static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt, int proto,
+				       const struct shunt_conf *conf)
 {
 	bool listens, given = false;
 

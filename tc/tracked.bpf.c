@@ -27,7 +27,8 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 __attribute__((noinline)) int shunt_is_tracked(struct __sk_buff *skb, const struct packet *pkt)
 {
 	struct bpf_ct_opts___shunt opts = {
-		.netns_id = BPF_F_CURRENT_NETNS, .l4proto = IPPROTO_TCP,
+		.netns_id = BPF_F_CURRENT_NETNS,
+		.l4proto = IPPROTO_TCP,
 	};
 	struct bpf_sock_tuple t = {};
 	struct nf_conn *ct;

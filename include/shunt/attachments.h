@@ -28,15 +28,15 @@ enum attachment_kind {
 
 /* One entry of the table. It is written before its attachment is made. */
 struct shunt_attachment {
-	__u16 kind;     /* enum attachment_kind */
-	__u8 admit;     /* cgroup: enum shunt_admit; else 0 */
-	__u8 clsact;    /* interface: a clsact filter, not a tcx link */
-	__u32 ifindex;  /* interface; 0: shunt waits for an interface of that name */
-	__u16 priority; /* clsact: of the filter */
-	__u8 qdisc;     /* clsact: shunt made the qdisc */
+	__u16 kind;             /* enum attachment_kind */
+	__u8 admit;             /* cgroup: enum shunt_admit; else 0 */
+	__u8 clsact;            /* interface: a clsact filter, not a tcx link */
+	__u32 ifindex;          /* interface; 0: shunt waits for an interface of that name */
+	__u16 priority;         /* clsact: of the filter */
+	__u8 qdisc;             /* clsact: shunt made the qdisc */
 	__u8 by_pattern : 1;    /* interface: a pattern named it */
 	__u8 auto_attached : 1; /* NAT: 'shunt nat add' found the interface, not 'shunt load' */
-	__u32 owner; /* clsact: pid of the one command that the filter is for; 0: all */
+	__u32 owner;            /* clsact: pid of the one command that the filter is for; 0: all */
 	char name[ATTACHMENT_NAME_SIZE]; /* path of the cgroup, name of the interface, pattern */
 };
 

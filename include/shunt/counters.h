@@ -9,11 +9,11 @@
 struct shunt_count {
 	__u64 redirected_bytes;
 	__u64 redirected_msgs;
-	__u64 passed_bytes;   /* by members, through TCP */
+	__u64 passed_bytes; /* by members, through TCP */
 	__u64 passed_msgs;
-	__u64 promoted;       /* pairs that entered the map */
-	__u64 demoted;        /* pairs that left it alive */
-	__u64 map_full;       /* pairs left to TCP for want of room */
+	__u64 promoted; /* pairs that entered the map */
+	__u64 demoted;  /* pairs that left it alive */
+	__u64 map_full; /* pairs left to TCP for want of room */
 	__u64 steered_packets;
 	__u64 steered_flows;
 	__u64 no_listener;
@@ -22,7 +22,7 @@ struct shunt_count {
 	__u64 fragments;
 	__u64 steered_errors; /* ICMP errors about what a router has sent */
 	__u64 malformed;
-	__u64 nat_made;       /* flows */
+	__u64 nat_made; /* flows */
 	__u64 nat_ended;
 	__u64 nat_unanswered; /* of the flows ended, those that nobody answered */
 	__u64 nat_evicted;    /* of the flows ended, those that gave way to new ones */

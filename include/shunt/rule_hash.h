@@ -93,7 +93,7 @@ static __always_inline __u64 filter_hash(__u64 seed, __u32 parent, __u32 level, 
 }
 
 static __always_inline __u64 node_hash(__u64 seed, __u32 parent, __u32 len, __u32 ifindex,
-				      struct bits p)
+				       struct bits p)
 {
 	return mix(seed ^ ifindex * 0xd6e8feb86659fd93ULL, parent, len | 0x100, p);
 }

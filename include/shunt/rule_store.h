@@ -26,16 +26,16 @@ _Static_assert(sizeof(struct shunt_unit) == SHUNT_UNIT, "shunt_unit");
 
 struct shunt_store_header {
 	__u64 seed;
-	__u32 levels[SHUNT_TABLES]; /* of each table (table_of()): bit k is set if it has
-				     * prefixes of 4k + 1 to 4k + 4 bits */
-	__u8 has_len0[SHUNT_TABLES]; /* the table has prefixes of length 0 */
+	__u32 levels[SHUNT_TABLES];         /* of each table (table_of()): bit k is set if it has
+					     * prefixes of 4k + 1 to 4k + 4 bits */
+	__u8 has_len0[SHUNT_TABLES];        /* the table has prefixes of length 0 */
 	__u8 try_all_lengths[SHUNT_TABLES]; /* the prefixes have few lengths: a search tries all
 					     * of them and asks no filter */
-	__u32 filter;               /* first unit of the prefix filter */
-	__u32 filter_mask;          /* its units - 1 */
-	__u32 index;                /* first unit of the index */
+	__u32 filter;                       /* first unit of the prefix filter */
+	__u32 filter_mask;                  /* its units - 1 */
+	__u32 index;                        /* first unit of the index */
 	__u32 index_mask;
-	__u32 ifaces;               /* first unit of an array of struct shunt_rule_iface */
+	__u32 ifaces; /* first unit of an array of struct shunt_rule_iface */
 	__u32 iface_count;
 	__u32 pad[2];
 };
@@ -62,16 +62,16 @@ struct shunt_rule_iface {
 
 /* Unit 2, which only the loader uses. */
 struct shunt_store_journal {
-	__u32 units;       /* in all */
+	__u32 units;          /* in all */
 	__u32 next_free_unit; /* this unit and those after it were never used */
-	__u32 filter_used; /* slots */
+	__u32 filter_used;    /* slots */
 	__u32 index_used;
 	__u32 rules;
 	__u32 free_counters; /* first unit of the stack of numbers of free counters */
-	__u32 free_count;  /* numbers on the stack */
+	__u32 free_count;    /* numbers on the stack */
 	__u32 free_room;
 	__u32 counters_top; /* counters of this number and those after it were never used */
-	__u32 must_close;  /* free counters may still count as in use: they have to be closed */
+	__u32 must_close;   /* free counters may still count as in use: they have to be closed */
 	/* A change that may be under way, for recovery after a kill. If slot change_slot - 1
 	 * holds change_value, the change took place: there are change_rules rules, and the
 	 * counters of number change_counters - 1 are free. Otherwise the change is dropped. */
@@ -89,7 +89,7 @@ _Static_assert(sizeof(struct shunt_store_journal) == SHUNT_UNIT, "shunt_store_jo
  * and its kind. A slot of 0 ends a chain; a slot with a tag and the value 0 was deleted. */
 #define SHUNT_CHAIN 4 /* units in a chain, at most */
 #define SLOT_KIND_MASK 0xc0000000
-#define SLOT_NODE 0x40000000  /* struct shunt_node */
+#define SLOT_NODE 0x40000000 /* struct shunt_node */
 #define SLOT_RULE 0x80000000 /* struct shunt_rule, the only rule for its port */
 #define SLOT_LIST 0xc0000000 /* struct shunt_rule_list, the rules for one port */
 
@@ -104,15 +104,15 @@ struct shunt_range {
 #define SHUNT_INLINE_RULES 3
 
 struct shunt_node {
-	__u32 id;          /* stays the same when the node is copied */
-	__u32 parent;     /* of a destination: the table; of a source: id of its destination */
-	__u64 hi;          /* the prefix, of the destination or of the source */
+	__u32 id;     /* stays the same when the node is copied */
+	__u32 parent; /* of a destination: the table; of a source: id of its destination */
+	__u64 hi;     /* the prefix, of the destination or of the source */
 	__u64 lo;
 	__u8 len;
 	__u8 has_iface_nodes; /* of a destination: nodes for single interfaces are below */
 	__u8 pad[2];
-	__u32 ifindex;     /* 0: any */
-	__u32 src_levels;  /* of a destination: levels of the source prefixes below */
+	__u32 ifindex;       /* 0: any */
+	__u32 src_levels;    /* of a destination: levels of the source prefixes below */
 	__u32 port_index_id; /* names its single ports in the index; 0: all rules are in
 			      * inline_rules[], in order of precedence */
 	union {
@@ -142,7 +142,7 @@ _Static_assert(sizeof(struct shunt_rule_list) == SHUNT_UNIT, "shunt_rule_list");
 struct shunt_port_table {
 	__u32 steps;
 	__u32 shift;
-	__u32 first_hint;  /* unit */
+	__u32 first_hint; /* unit */
 	__u32 ranges;
 	__u32 first_range; /* unit */
 	__u32 pad[11];
@@ -159,7 +159,7 @@ struct shunt_port_hint {
 /* The rule for the ports from this one up to the next step. */
 struct shunt_port_step {
 	__u32 port;
-	__u32 rule;        /* 0: none */
+	__u32 rule; /* 0: none */
 };
 
 enum shunt_action {
@@ -183,26 +183,26 @@ enum shunt_unknown {
 
 /* Two units, which never change once something leads to them. */
 struct shunt_rule {
-	__u32 node;         /* id */
-	__u32 counters;     /* number: its parts begin at counters * conf.shards in
-			     * shunt_rule_counters[0] */
+	__u32 node;     /* id */
+	__u32 counters; /* number: its parts begin at counters * conf.shards in
+			 * shunt_rule_counters[0] */
 	__u16 dport_low;
 	__u16 dport_high;
-	__u16 sport_low;    /* 0 to 65535: any */
+	__u16 sport_low; /* 0 to 65535: any */
 	__u16 sport_high;
-	__u32 ifindex;      /* 0: any; SHUNT_NO_IFINDEX: the interface is not there yet */
-	__u8 action;        /* enum shunt_action */
-	__u8 family;        /* AF_INET, AF_INET6 */
-	__u8 proto;         /* IPPROTO_TCP, IPPROTO_UDP */
-	__u8 old;           /* made by map_update */
-	__u8 dst_len;       /* prefix lengths, in bits */
+	__u32 ifindex; /* 0: any; SHUNT_NO_IFINDEX: the interface is not there yet */
+	__u8 action;   /* enum shunt_action */
+	__u8 family;   /* AF_INET, AF_INET6 */
+	__u8 proto;    /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 old;      /* made by map_update */
+	__u8 dst_len;  /* prefix lengths, in bits */
 	__u8 src_len;
 	__u16 to_port;
-	__u8 own;           /* enum shunt_own */
-	__u8 router;        /* the process that made the rule: index in shunt_routers + 1; 0: none */
-	__u8 shadowed;      /* only in rules read from words: see struct shunt_shadows */
-	__u8 unknown;       /* enum shunt_unknown */
-	__u8 to[16];        /* the listener's address, same family */
+	__u8 own;      /* enum shunt_own */
+	__u8 router;   /* the process that made the rule: index in shunt_routers + 1; 0: none */
+	__u8 shadowed; /* only in rules read from words: see struct shunt_shadows */
+	__u8 unknown;  /* enum shunt_unknown */
+	__u8 to[16];   /* the listener's address, same family */
 	__u8 dst[16];
 	__u8 src[16];
 	char ifname[SHUNT_IFNAME];
@@ -225,17 +225,17 @@ _Static_assert(sizeof(struct shunt_rule) == 2 * SHUNT_UNIT, "shunt_rule");
 struct shunt_rule_counters {
 	__u64 packets;
 	__u64 bytes;
-	__u64 flows;        /* TCP connection requests, and UDP flows */
-	__u64 misses;       /* packets that found no listener */
-	__u32 hit;          /* tick of the last packet for the listener; before the first
-			     * packet, of the time when the rule was made */
-	__u32 miss;         /* tick of the last packet that found no listener */
-	__u32 generation;   /* grows when a rule takes these counters and when it releases
-			     * them: odd while a rule has them */
+	__u64 flows;      /* TCP connection requests, and UDP flows */
+	__u64 misses;     /* packets that found no listener */
+	__u32 hit;        /* tick of the last packet for the listener; before the first
+			   * packet, of the time when the rule was made */
+	__u32 miss;       /* tick of the last packet that found no listener */
+	__u32 generation; /* grows when a rule takes these counters and when it releases
+			   * them: odd while a rule has them */
 	__u32 pad;
-	__u64 own;          /* first packets of flows that were left to services of this host */
-	__u32 loops;        /* connections of the router that came back to the router */
-	__u32 resets;       /* TCP segments of connections that the router has forgotten */
+	__u64 own;    /* first packets of flows that were left to services of this host */
+	__u32 loops;  /* connections of the router that came back to the router */
+	__u32 resets; /* TCP segments of connections that the router has forgotten */
 };
 
 _Static_assert(sizeof(struct shunt_rule_counters) == 64, "shunt_rule_counters");

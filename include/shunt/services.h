@@ -57,9 +57,9 @@ _Static_assert(sizeof(struct shunt_shadows) == 1744, "shunt_shadows");
 #define SHUNT_ROUTERS 255
 
 struct shunt_router {
-	__u64 started;      /* ticks of the clock since boot, as in /proc/PID/stat */
-	__u32 pid;          /* 0: this entry is free */
-	__u32 pid_ns;       /* inode numbers */
+	__u64 started; /* ticks of the clock since boot, as in /proc/PID/stat */
+	__u32 pid;     /* 0: this entry is free */
+	__u32 pid_ns;  /* inode numbers */
 	__u32 time_ns;
 	__u32 pad;
 };

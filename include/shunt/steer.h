@@ -9,14 +9,14 @@
 
 /* The questions to the program shunt_test, in cb[1] of its packet. */
 enum shunt_question {
-	ASK_RULE = 0,       /* returns the unit of the rule for the packet, 0: none */
-	ASK_LISTENER,       /* returns who listens at its destination: enum shunt_answer */
-	ASK_OWN,            /* returns 1 if it is for a service of this host, else 0 */
+	ASK_RULE = 0, /* returns the unit of the rule for the packet, 0: none */
+	ASK_LISTENER, /* returns who listens at its destination: enum shunt_answer */
+	ASK_OWN,      /* returns 1 if it is for a service of this host, else 0 */
 };
 
 enum shunt_answer {
 	LISTENER_NONE = 0,
-	LISTENER_OPAQUE,    /* without IP_TRANSPARENT */
+	LISTENER_OPAQUE, /* without IP_TRANSPARENT */
 	LISTENER_THERE,
 };
 
@@ -41,12 +41,12 @@ _Static_assert(sizeof(struct shunt_flow) == 44, "shunt_flow");
  * being written. */
 struct shunt_udp_flow {
 	__u64 check;
-	__u32 counters;     /* of the rule, as in struct shunt_rule */
-	__u32 generation;   /* of these counters: the flow ends with its rule */
+	__u32 counters;   /* of the rule, as in struct shunt_rule */
+	__u32 generation; /* of these counters: the flow ends with its rule */
 	__u8 to[16];
-	__u16 to_port;      /* 0: the flow belongs to a service of this host, while that listens */
-	__u16 tag;          /* part of the flow's hash; 0: free */
-	__u32 last_used;        /* tick */
+	__u16 to_port;   /* 0: the flow belongs to a service of this host, while that listens */
+	__u16 tag;       /* part of the flow's hash; 0: free */
+	__u32 last_used; /* tick */
 };
 
 _Static_assert(sizeof(struct shunt_udp_flow) == 40, "shunt_udp_flow");
@@ -84,21 +84,21 @@ struct shunt_let_pass {
 };
 
 /* Fragmented UDP. */
-#define SHUNT_FRAGMENTS 4096    /* datagrams that are remembered */
-#define SHUNT_FRAGMENT_IDLE 30  /* ticks for which the kernel waits for the other fragments */
+#define SHUNT_FRAGMENTS 4096   /* datagrams that are remembered */
+#define SHUNT_FRAGMENT_IDLE 30 /* ticks for which the kernel waits for the other fragments */
 #define SHUNT_LISTENERS 4096
 
 /* Why listeners are to be put into shunt_listeners. */
 enum shunt_collecting {
 	COLLECT_NOT = 0,
-	COLLECT_WANTED,     /* a datagram's listener was not there */
-	COLLECT_BOUND,      /* a wanted listener was bound: collect at once */
+	COLLECT_WANTED, /* a datagram's listener was not there */
+	COLLECT_BOUND,  /* a wanted listener was bound: collect at once */
 };
 
 struct shunt_fragment {
 	__u8 src[16];
 	__u8 dst[16];
-	__u32 id;           /* in network byte order */
+	__u32 id; /* in network byte order */
 	__u16 family;
 	__u16 pad;
 };
@@ -117,8 +117,8 @@ _Static_assert(sizeof(struct shunt_listener) == 20, "shunt_listener");
 /* The listener of a datagram that came in fragments. */
 struct shunt_reassembled {
 	struct shunt_listener listener;
-	__u32 tick;         /* when the first fragment came */
-	__u32 counters;     /* of the rule, and their generation, as in struct shunt_udp_flow */
+	__u32 tick;     /* when the first fragment came */
+	__u32 counters; /* of the rule, and their generation, as in struct shunt_udp_flow */
 	__u32 generation;
 };
 

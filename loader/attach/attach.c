@@ -16,7 +16,6 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-
 const char *link_name(char name[32], unsigned int i)
 {
 	snprintf(name, 32, "attached_%u", i);

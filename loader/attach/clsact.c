@@ -69,8 +69,7 @@ static __u32 filter_program(const struct nlmsghdr *nlh)
 	if (!options || !has_kind(nlh, "bpf"))
 		return 0;
 	mnl_attr_for_each_nested(attr, options)
-		if (mnl_attr_get_type(attr) == TCA_BPF_ID &&
-		    !mnl_attr_validate(attr, MNL_TYPE_U32))
+		if (mnl_attr_get_type(attr) == TCA_BPF_ID && !mnl_attr_validate(attr, MNL_TYPE_U32))
 			return mnl_attr_get_u32(attr);
 	return 0;
 }
@@ -78,10 +77,10 @@ static __u32 filter_program(const struct nlmsghdr *nlh)
 struct filters {
 	__u32 priority; /* that we look for, with this handle */
 	__u32 handle;
-	__u32 program;  /* of the filter that is there, 0 if none */
-	bool owner;     /* some filter says that shunt made the qdisc */
-	__u32 first;    /* of PRIORITIES */
-	__u64 taken;    /* a bit for each */
+	__u32 program; /* of the filter that is there, 0 if none */
+	bool owner;    /* some filter says that shunt made the qdisc */
+	__u32 first;   /* of PRIORITIES */
+	__u64 taken;   /* a bit for each */
 	bool any;
 };
 
@@ -113,7 +112,7 @@ static int read_filters(int ifindex, __u32 parent, struct filters *filters)
 
 struct qdisc {
 	int ifindex;
-	bool found;  /* clsact or ingress: they share one place */
+	bool found; /* clsact or ingress: they share one place */
 	bool clsact;
 };
 
@@ -226,8 +225,8 @@ static int make_qdisc(struct shunt_attachment *a)
 	/* Else, killed below, we would take another's idle qdisc for ours. */
 	error = read_qdisc(ifindex_of(a), &qdisc);
 	if (!error && qdisc.found)
-		error = read_filters(ifindex_of(a), PARENT_INGRESS, &filters) ?:
-				read_filters(ifindex_of(a), PARENT_EGRESS, &filters);
+		error = read_filters(ifindex_of(a), PARENT_INGRESS, &filters)
+				?: read_filters(ifindex_of(a), PARENT_EGRESS, &filters);
 	if (error)
 		return fail(error, "can't read the qdiscs of '%s'", a->name);
 	if (qdisc.found) {
@@ -362,8 +361,8 @@ int clsact_sweep(int ifindex, const char *name, enum attachment_kind kind)
 		};
 
 		snprintf(orphan.attachment.name, sizeof(orphan.attachment.name), "%s", name);
-		error = dump(ifindex, RTM_GETTFILTER, hook_of(&orphan.attachment)->parent, see_orphan,
-			     &orphan);
+		error = dump(ifindex, RTM_GETTFILTER, hook_of(&orphan.attachment)->parent,
+			     see_orphan, &orphan);
 		if (error || !orphan.found)
 			return error;
 		error = clsact_detach(&orphan.attachment, -1);

@@ -53,7 +53,8 @@ static bool became_port(const struct links *links, const struct shunt_attachment
 	return s->by_pattern && port && link_master(links, port);
 }
 
-static void leave_port(const struct links *links, struct shunt_attachment *attachments, unsigned int i)
+static void leave_port(const struct links *links, struct shunt_attachment *attachments,
+		       unsigned int i)
 {
 	char text[PORT_TEXT];
 
@@ -81,7 +82,8 @@ static int restore_filter(struct shunt_attachment *attachments, unsigned int i)
 /* An interface that the user named keeps that name here, and is waited for
  * when it is gone. It may have moved to another namespace, with the program. 0 or
  * -errno, reported. */
-static int track_iface(const struct links *links, struct shunt_attachment *attachments, unsigned int i)
+static int track_iface(const struct links *links, struct shunt_attachment *attachments,
+		       unsigned int i)
 {
 	struct shunt_attachment *s = &attachments[i];
 	char name[IF_NAMESIZE];
@@ -99,8 +101,8 @@ static int track_iface(const struct links *links, struct shunt_attachment *attac
 		return 0;
 	}
 	debug("'%s' is gone", s->name);
-	return s->by_pattern || s->kind == ATTACH_LOCAL_OUT ? detach(attachments, i) :
-							      detach_keep_entry(attachments, i);
+	return s->by_pattern || s->kind == ATTACH_LOCAL_OUT ? detach(attachments, i)
+							    : detach_keep_entry(attachments, i);
 }
 
 static int track_ifaces(const struct links *links, struct shunt_attachment *attachments)
@@ -186,7 +188,8 @@ static int attach_found_iface(struct shunt_attachment *attachments, const struct
 	int error = reattach_waiting(attachments, iface);
 
 	strcpy(wanted.name, iface->name);
-	if (!error && is_wanted(attachments, links, iface) && !at_index(attachments, iface->ifindex) &&
+	if (!error && is_wanted(attachments, links, iface) &&
+	    !at_index(attachments, iface->ifindex) &&
 	    !attachment_find(attachments, ATTACH_IFACE, iface->name)) {
 		error = attach_new(attachments, &wanted);
 		if (!error)
@@ -231,7 +234,8 @@ static void warn_macvlans(const struct shunt_attachment *attachments, const stru
 		l = &links->all[i];
 		if (l->parent == below->ifindex && !at_index(attachments, l->ifindex))
 			warn("what is sent to the MAC address of '%s' meets no rule at '%s' below it: "
-			     "name '%s', too", l->name, below->name, l->name);
+			     "name '%s', too",
+			     l->name, below->name, l->name);
 	}
 }
 
@@ -241,7 +245,8 @@ static void warn_vrf(const struct links *links, const struct link *member)
 
 	if (vrf)
 		warn("'%s' is in the VRF '%s', and the kernel shows tc no socket of a VRF: its packets "
-		     "find no listener, and pass; use TPROXY there", member->name, vrf->name);
+		     "find no listener, and pass; use TPROXY there",
+		     member->name, vrf->name);
 }
 
 void ifaces_warn_ports(void)
@@ -255,9 +260,9 @@ void ifaces_warn_ports(void)
 	if (!attachments || links_read(&links))
 		return;
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
-		port = attachments[i].kind == ATTACH_IFACE ?
-			       links_at(&links, attachments[i].ifindex) :
-			       NULL;
+		port = attachments[i].kind == ATTACH_IFACE
+			       ? links_at(&links, attachments[i].ifindex)
+			       : NULL;
 		top = port ? link_top(&links, port) : NULL;
 		if (top)
 			warn("'%s' is %s, where its packets come as well: name '%s' instead",
@@ -342,7 +347,8 @@ void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
 		warn_idle(&links, first);
 	else if (idle)
 		warn("%u rules have no effect until shunt is attached to their interfaces, such "
-		     "as %s", idle, rule_is_local(first) ? "any for 'origin local'" : first->ifname);
+		     "as %s",
+		     idle, rule_is_local(first) ? "any for 'origin local'" : first->ifname);
 }
 
 #define TYPE_IS(type, then, otherwise) \
@@ -353,8 +359,10 @@ void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
  * filters in that of the network. */
 static int filter_messages(int fd)
 {
-	enum { TYPE = offsetof(struct nlmsghdr, nlmsg_type),
-	       PROTOCOL = sizeof(struct nlmsghdr) + offsetof(struct rtmsg, rtm_protocol) };
+	enum {
+		TYPE = offsetof(struct nlmsghdr, nlmsg_type),
+		PROTOCOL = sizeof(struct nlmsghdr) + offsetof(struct rtmsg, rtm_protocol)
+	};
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, TYPE),
 		TYPE_IS(RTM_NEWROUTE, 5, 0),

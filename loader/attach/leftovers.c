@@ -149,7 +149,8 @@ static bool is_needed(const struct live *live, enum loopback_setting which)
 	unsigned int i;
 
 	for (i = 0; i < live->n; i++)
-		if (which == LOOPBACK_ACCEPT_LOCAL ? live->conf[i].run.local : live->conf[i].run.nat)
+		if (which == LOOPBACK_ACCEPT_LOCAL ? live->conf[i].run.local
+						   : live->conf[i].run.nat)
 			return true;
 	return false;
 }

@@ -137,7 +137,7 @@ const char *port_text(char text[PORT_TEXT], const struct links *l, const struct 
 {
 	const struct link *master = link_master(l, port);
 
-	snprintf(text, PORT_TEXT, "a port of %s%s%s'%s'", *port->kind ? "the " : "",
-		 port->kind, *port->kind ? " " : "", master ? master->name : "?");
+	snprintf(text, PORT_TEXT, "a port of %s%s%s'%s'", *port->kind ? "the " : "", port->kind,
+		 *port->kind ? " " : "", master ? master->name : "?");
 	return text;
 }

@@ -10,10 +10,10 @@
 
 struct link {
 	__u32 ifindex;
-	__u32 master;         /* index of the interface that has this one as a port; 0: none */
+	__u32 master; /* index of the interface that has this one as a port; 0: none */
 	char name[IF_NAMESIZE];
 	char kind[IF_NAMESIZE]; /* of the master: "bridge", "bond"; "" if it has no name */
-	__u32 parent;         /* of a macvlan: index of the interface that it is on; else 0 */
+	__u32 parent;           /* of a macvlan: index of the interface that it is on; else 0 */
 };
 
 struct links {

@@ -41,7 +41,8 @@ static void local_origin_undo(struct shunt_conf *conf, struct shunt_attachment *
 	int i;
 
 	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--)
-		if (attachments[i].kind == ATTACH_LOCAL_IN || attachments[i].kind == ATTACH_LOCAL_OUT)
+		if (attachments[i].kind == ATTACH_LOCAL_IN ||
+		    attachments[i].kind == ATTACH_LOCAL_OUT)
 			detach(attachments, i);
 	route_del_local(conf);
 	loopback_release(conf, LOOPBACK_ACCEPT_LOCAL);

@@ -139,7 +139,8 @@ static int hand_over(struct shunt_conf *own, enum loopback_setting which)
 	}
 	if (!conf)
 		return 0;
-	*field(conf, settings[which].previous_plus_1) = *field(own, settings[which].previous_plus_1);
+	*field(conf, settings[which].previous_plus_1) = *field(own,
+							       settings[which].previous_plus_1);
 	munmap(conf, sizeof(*conf));
 	return 1;
 }

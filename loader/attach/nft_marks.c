@@ -17,17 +17,17 @@
 #include "util/cleanup.h"
 #include "util/rtnl.h"
 
-#define MANGLE (-150)  /* NF_IP_PRI_MANGLE */
-#define LATER 10       /* after the chain that is last now */
-#define JUMPS_MAX 16   /* NFT_JUMP_STACK_SIZE */
+#define MANGLE (-150) /* NF_IP_PRI_MANGLE */
+#define LATER 10      /* after the chain that is last now */
+#define JUMPS_MAX 16  /* NFT_JUMP_STACK_SIZE */
 
 struct chain {
 	__u8 family;
 	char table[NFT_NAME];
 	char name[NFT_NAME];
-	const char *hook;  /* before routing; NULL if it is not there */
+	const char *hook; /* before routing; NULL if it is not there */
 	int priority;
-	bool marks;        /* a rule sets the mark */
+	bool marks; /* a rule sets the mark */
 };
 
 struct jump {
@@ -114,8 +114,7 @@ static int see_chain(const struct nlmsghdr *nlh, void *data)
 }
 
 /* The place of a chain; chain_count if it is not there. */
-static size_t find_chain(const struct ruleset *r, __u8 family, const char *table,
-			 const char *name)
+static size_t find_chain(const struct ruleset *r, __u8 family, const char *table, const char *name)
 {
 	size_t i;
 
@@ -193,8 +192,10 @@ static size_t base_of(const struct ruleset *r, size_t chain, int depth)
 
 static const char *family_name(__u8 family)
 {
-	return family == NFPROTO_INET ? "inet" : family == NFPROTO_IPV4 ? "ip" :
-	       family == NFPROTO_IPV6 ? "ip6" : "netdev";
+	return family == NFPROTO_INET   ? "inet"
+	       : family == NFPROTO_IPV4 ? "ip"
+	       : family == NFPROTO_IPV6 ? "ip6"
+					: "netdev";
 }
 
 static bool sees_family(const struct chain *c, int family)
@@ -267,9 +268,10 @@ const char *nft_marks_advice(char text[NFT_MARKER_TEXT], const struct nft_marker
 	for (i = 0; i < m->count; i++)
 		if (!strcmp(m->all[i].hook, "prerouting") && m->all[i].priority > priority)
 			priority = m->all[i].priority;
-	snprintf(text, NFT_MARKER_TEXT, "nft 'add table inet shunt_mark; add chain inet shunt_mark "
+	snprintf(text, NFT_MARKER_TEXT,
+		 "nft 'add table inet shunt_mark; add chain inet shunt_mark "
 		 "prerouting { type filter hook prerouting priority %d; }; add rule inet shunt_mark "
-		 "prerouting socket transparent 1 meta mark set meta mark or 0x%x'", priority + LATER,
-		 bit);
+		 "prerouting socket transparent 1 meta mark set meta mark or 0x%x'",
+		 priority + LATER, bit);
 	return text;
 }

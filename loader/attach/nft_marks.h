@@ -15,12 +15,12 @@
 
 /* A chain whose rules set the mark, of packets of either family. */
 struct nft_marker {
-	char family[8];       /* as nft says it: "inet" */
+	char family[8]; /* as nft says it: "inet" */
 	char table[NFT_NAME];
 	char chain[NFT_NAME];
-	char base[NFT_NAME];  /* the chain at the hook from which the other is reached */
-	const char *hook;     /* "prerouting" or "ingress" */
-	int priority;         /* of base */
+	char base[NFT_NAME]; /* the chain at the hook from which the other is reached */
+	const char *hook;    /* "prerouting" or "ingress" */
+	int priority;        /* of base */
 };
 
 struct nft_markers {

@@ -94,7 +94,7 @@ static bool restores(const struct nlattr *info, __u32 revision, __u32 bit)
 
 	if (revision >= 2 && len >= sizeof(new)) {
 		memcpy(&new, mnl_attr_get_payload(info), sizeof(new));
-		return new.mode == XT_CONNMARK_RESTORE && new.nfmask & bit;
+		return new.mode == XT_CONNMARK_RESTORE &&new.nfmask &bit;
 	}
 	if (len < sizeof(old))
 		return false;
@@ -129,10 +129,9 @@ static void read_target(const struct nlattr *in[ATTRS], __u32 bit, struct nft_ru
 /* Those that put nothing into a register. */
 static bool only_reads(const char *name)
 {
-	static const char *const names[] = {
-		"cmp", "counter", "limit", "quota", "log", "range", "objref", "notrack", "last",
-		"connlimit", "match", NULL
-	};
+	static const char *const names[] = { "cmp",  "counter",   "limit",  "quota",
+					     "log",  "range",     "objref", "notrack",
+					     "last", "connlimit", "match",  NULL };
 	int i = 0;
 
 	while (names[i] && strcmp(names[i], name))

@@ -64,10 +64,12 @@ static void say_own(const struct shunt_rule *r, const struct ifaddrs *a, __u32 o
 		snprintf(more, sizeof(more), " (and so do %u other rules)", others);
 	if (r->own == SHUNT_OWN_TAKE)
 		warn("'%s' takes packets for %s, an address of this host, also those for its own "
-		     "services such as ssh%s", rule, text, more);
+		     "services such as ssh%s",
+		     rule, text, more);
 	else
 		say("'%s' covers %s, an address of this host: its own services there keep their "
-		    "packets; 'own take' takes these, too%s", rule, text, more);
+		    "packets; 'own take' takes these, too%s",
+		    rule, text, more);
 }
 
 static void warn_of(const struct shunt_rule *const *rules, __u32 count, __u8 own,

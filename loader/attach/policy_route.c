@@ -179,7 +179,8 @@ static int add_family(int family, const struct shunt_conf *conf)
 
 	error = change_route(&w, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 	if (error == -EEXIST)
-		return deny(error, "routing table %u (%s) is in use, perhaps by another shunt; "
+		return deny(error,
+			    "routing table %u (%s) is in use, perhaps by another shunt; "
 			    "choose another with --table, or 'ip %s route flush table %u'",
 			    conf->table, family_name(family), family == AF_INET6 ? "-6" : "-4",
 			    conf->table);
@@ -190,8 +191,10 @@ static int add_family(int family, const struct shunt_conf *conf)
 		return 0;
 	change_route(&w, RTM_DELROUTE, 0);
 	if (error == -EEXIST)
-		return deny(error, "mark 0x%x is in use by another shunt; "
-			    "choose another with --mark", conf->mark);
+		return deny(error,
+			    "mark 0x%x is in use by another shunt; "
+			    "choose another with --mark",
+			    conf->mark);
 	return explain_add(family, conf->mark, error);
 }
 
@@ -288,8 +291,10 @@ int route_add_local(const struct shunt_conf *conf)
 /* All that conf->run.routed names, or none and -errno. */
 static int move_rules(const struct shunt_conf *conf, __u32 preference)
 {
-	struct shunt_conf moved = { .mark = conf->mark, .local_mark = conf->local_mark,
-				    .run.local = conf->run.local, .table = conf->table,
+	struct shunt_conf moved = { .mark = conf->mark,
+				    .local_mark = conf->local_mark,
+				    .run.local = conf->run.local,
+				    .table = conf->table,
 				    .preference = preference };
 	int i, error = 0;
 

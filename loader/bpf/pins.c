@@ -81,7 +81,7 @@ int pins_reachable(void)
 	if (on_bpffs(parent) || !by_ip_netns_exec())
 		return 0;
 	return deny(-ENOENT, "'ip netns exec' hides the bpf file system; use 'nsenter "
-		    "--net=/run/netns/NAME'");
+			     "--net=/run/netns/NAME'");
 }
 
 static int ensure_bpffs(void)
@@ -93,7 +93,8 @@ static int ensure_bpffs(void)
 	if (on_bpffs(parent))
 		return 0;
 	if (strcmp(parent, BPFFS))
-		return deny(-EINVAL, "'%s' is not on a bpf file system; mount one or choose another --pin-dir",
+		return deny(-EINVAL,
+			    "'%s' is not on a bpf file system; mount one or choose another --pin-dir",
 			    opt.pin_dir);
 	error = pins_reachable();
 	if (error)
@@ -120,8 +121,8 @@ static bool still_there(int fd)
 {
 	struct stat locked, now;
 
-	return !fstat(fd, &locked) && !stat(opt.pin_dir, &now) &&
-	       locked.st_ino == now.st_ino && locked.st_dev == now.st_dev;
+	return !fstat(fd, &locked) && !stat(opt.pin_dir, &now) && locked.st_ino == now.st_ino &&
+	       locked.st_dev == now.st_dev;
 }
 
 /* Structs of another version would be read wrongly, by unload too. */
@@ -140,12 +141,15 @@ static int check_version(void)
 		return fail(-errno, "can't read the settings in '%s'", opt.pin_dir);
 	conf = calloc(1, info.value_size + sizeof(*conf));
 	if (!conf || bpf_map_lookup_elem(fd, &zero, conf))
-		return fail(conf ? -errno : -ENOMEM, "can't read the settings in '%s'", opt.pin_dir);
+		return fail(conf ? -errno : -ENOMEM, "can't read the settings in '%s'",
+			    opt.pin_dir);
 	/* 0: load was killed before it could write it */
 	if (info.value_size == sizeof(*conf) && (conf->abi == SHUNT_ABI || !conf->abi))
 		return 0;
-	return deny(-EPROTO, "'%s' was loaded by another version of shunt (maps of kind %u, here %u); "
-		    "unload with that one", opt.pin_dir, conf->abi, SHUNT_ABI);
+	return deny(-EPROTO,
+		    "'%s' was loaded by another version of shunt (maps of kind %u, here %u); "
+		    "unload with that one",
+		    opt.pin_dir, conf->abi, SHUNT_ABI);
 }
 
 void pins_unlock(int *lock)
@@ -198,7 +202,7 @@ int pins_lock(bool create)
 		error = create ? 0 : netns_enter_loaded();
 		if (error && error != -ENOENT)
 			return fail(error, "can't look for the network namespace that shunt was "
-				    "loaded in");
+					   "loaded in");
 		return take_fd(&fd);
 	}
 }
@@ -255,7 +259,8 @@ int netns_enter_loaded(void)
 
 int netns_report_gone(void)
 {
-	return deny(-ENOENT, "the network namespace that shunt was loaded in is gone, or can't be seen "
+	return deny(-ENOENT,
+		    "the network namespace that shunt was loaded in is gone, or can't be seen "
 		    "from here; 'shunt unload' removes what is left");
 }
 
@@ -272,8 +277,11 @@ int not_loaded(void)
 {
 	int error = pins_reachable();
 
-	return error ? error : deny(-ENOENT, "not loaded (nothing is pinned in '%s'); 'shunt load' "
-				    "loads", opt.pin_dir);
+	return error ? error
+		     : deny(-ENOENT,
+			    "not loaded (nothing is pinned in '%s'); 'shunt load' "
+			    "loads",
+			    opt.pin_dir);
 }
 
 int pin_open(const char *kind, const char *name)
@@ -355,7 +363,8 @@ bool supervisor_beats(const struct shunt_conf *conf)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (__s64)(t.tv_sec * 1000000000ULL + t.tv_nsec - conf->run.beat_ns) <= SHUNT_BEAT_LIMIT_NS;
+	return (__s64)(t.tv_sec * 1000000000ULL + t.tv_nsec - conf->run.beat_ns) <=
+	       SHUNT_BEAT_LIMIT_NS;
 }
 
 int unpin(const char *kind, const char *name)

@@ -101,8 +101,10 @@ static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
 				 set->steer && set->flow_buckets ? set->flow_buckets : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_shadowed, set->steer ? SHUNT_MATCHES : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_steered, set->steer ? SHUNT_STEERED_BUCKETS : 1);
-	bpf_map__set_max_entries(skel->maps.shunt_nat_flows, set->nat_flows ? 2 * set->nat_flows : 1);
-	bpf_map__set_max_entries(skel->maps.shunt_nat_queue, nat && set->nat_flows ? set->nat_flows : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_flows,
+				 set->nat_flows ? 2 * set->nat_flows : 1);
+	bpf_map__set_max_entries(skel->maps.shunt_nat_queue,
+				 nat && set->nat_flows ? set->nat_flows : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_buckets, monitor_buckets());
 	bpf_map__set_max_entries(skel->maps.shunt_ways, monitor_buckets() * SHUNT_WAYS);
 }
@@ -122,7 +124,8 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_read, bypass },
 		{ skel->progs.shunt_ioctl, bypass },
 		{ skel->progs.shunt_list_pending, bypass },
-		{ skel->progs.shunt_reset, bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC) },
+		{ skel->progs.shunt_reset,
+		  bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC) },
 		{ skel->progs.shunt_recv, bypass && flags },
 		{ skel->progs.shunt_send, bypass && flags },
 		{ skel->progs.shunt_scan, bypass && walks },
@@ -168,7 +171,8 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 	if (walks < 0)
 		return fail(walks, "can't ask what this kernel can do");
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return deny(-ENOENT, "this kernel has no type information (/sys/kernel/btf/vmlinux); "
+		return deny(-ENOENT,
+			    "this kernel has no type information (/sys/kernel/btf/vmlinux); "
 			    "shunt needs CONFIG_DEBUG_INFO_BTF");
 	skel = shunt_bpf__open();
 	if (!skel)
@@ -179,7 +183,8 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 	error = shunt_bpf__load(skel);
 	if (error) {
 		shunt_bpf__destroy(skel);
-		return fail(error, "the kernel refuses the programs ('shunt check' and -v tell more)");
+		return fail(error,
+			    "the kernel refuses the programs ('shunt check' and -v tell more)");
 	}
 	*ret = skel;
 	return 0;
@@ -284,7 +289,8 @@ static int add_program(const char *name)
 		return -EIO;
 	error = shunt_bpf__load(skel);
 	if (error)
-		error = fail(error, "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
+		error = fail(error,
+			     "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
 			     name);
 	prog = bpf_object__find_program_by_name(skel->obj, name);
 	if (!error)
@@ -341,7 +347,8 @@ int attach_verdict(struct shunt_bpf *skel)
 
 	if (!bpf_program__autoload(prog))
 		prog = skel->progs.shunt_verdict61;
-	if (bpf_prog_attach(bpf_program__fd(prog), bpf_map__fd(skel->maps.shunt_socks), BPF_SK_MSG_VERDICT, 0))
+	if (bpf_prog_attach(bpf_program__fd(prog), bpf_map__fd(skel->maps.shunt_socks),
+			    BPF_SK_MSG_VERDICT, 0))
 		return fail(-errno, "can't attach the verdict to the map of sockets");
 	return 0;
 }
@@ -349,7 +356,10 @@ int attach_verdict(struct shunt_bpf *skel)
 int programs_try(bool bypass, bool steer)
 {
 	const struct program_set set = {
-		.bypass = bypass, .steer = steer, .on_demand_too = steer, .nat_flows = 1,
+		.bypass = bypass,
+		.steer = steer,
+		.on_demand_too = steer,
+		.nat_flows = 1,
 	};
 	struct shunt_bpf *skel = NULL;
 	int error = programs_open(&set, &skel);

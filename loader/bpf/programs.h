@@ -15,9 +15,9 @@ struct program_set {
 	bool steer;
 	bool monitor;
 	bool nat;
-	bool monitor_only;   /* no other maps are made */
-	bool on_demand_too;  /* those that program_open() loads later, too */
-	__u32 flow_buckets;  /* of shunt_udp_flows: a power of two; 0: one */
+	bool monitor_only;  /* no other maps are made */
+	bool on_demand_too; /* those that program_open() loads later, too */
+	__u32 flow_buckets; /* of shunt_udp_flows: a power of two; 0: one */
 	__u32 nat_flows;
 };
 
@@ -58,9 +58,9 @@ void private_bypass_close(struct private_bypass *b);
 /* Monitor programs and their maps of our own: fds, which go with it. */
 struct private_monitor {
 	struct shunt_bpf *skel;
-	int in;   /* programs */
+	int in; /* programs */
 	int out;
-	int monitor;  /* maps */
+	int monitor; /* maps */
 	int buckets;
 	int ways;
 };
@@ -76,7 +76,7 @@ unsigned int monitor_buckets(void);
  * fds, which go with it. */
 struct private_probe {
 	struct shunt_bpf *skel;
-	int inject;  /* programs */
+	int inject; /* programs */
 	int drop;
 	int dropped; /* map */
 };

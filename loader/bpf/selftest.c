@@ -194,8 +194,8 @@ static bool fionread_tcp(void)
 {
 	_cleanup_pair_ struct pair p = connected();
 
-	return p.b >= 0 && members(&p) && (bypass.conf->run.drain_mode = DRAIN_ALL) && sends(p.a, "four") &&
-	       readable(p.b) && unread(p.b) == 4;
+	return p.b >= 0 && members(&p) && (bypass.conf->run.drain_mode = DRAIN_ALL) &&
+	       sends(p.a, "four") && readable(p.b) && unread(p.b) == 4;
 }
 
 static bool blocking_eof(void)
@@ -241,7 +241,8 @@ bool selftest_holds(const struct selftest *t)
 
 const struct selftest selftests[] = {
 	{ "order", false, true, "bytes sent by TCP before are read before redirected ones",
-	  "redirected bytes overtake bytes sent by TCP", "do not load the bypass on this kernel", order },
+	  "redirected bytes overtake bytes sent by TCP", "do not load the bypass on this kernel",
+	  order },
 	{ "close", false, true, "bytes redirected right before a close arrive",
 	  "bytes redirected right before a close are lost", "use Linux 6.1 or later", close_keeps },
 	{ "half-close", false, true, "a half-closed connection goes on the other way",
@@ -254,17 +255,21 @@ const struct selftest selftests[] = {
 	  "do not load the bypass on this kernel", epoll_tells },
 	{ "FIONREAD", true, false, "counts redirected bytes", "does not count redirected bytes",
 	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
-	  "Java, .NET", fionread_redirected },
+	  "Java, .NET",
+	  fionread_redirected },
 	{ "FIONREAD by TCP", true, false, "counts bytes that reach a member by TCP",
 	  "does not count bytes that reach a member by TCP: a fault of this kernel",
 	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
-	  "Java, .NET", fionread_tcp },
+	  "Java, .NET",
+	  fionread_tcp },
 	{ "blocking recv", false, false, "sees the end of the stream",
 	  "gives EAGAIN instead of the end of the stream",
-	  "'proven' takes no blocking readers; vouch (eager) only for programs that poll", blocking_eof },
+	  "'proven' takes no blocking readers; vouch (eager) only for programs that poll",
+	  blocking_eof },
 	{ "splice", false, false, "reads redirected bytes", "does not see redirected bytes",
 	  "'proven' takes no readers that splice; do not vouch (eager) for them: io.Copy of Go, "
-	  "docker-proxy", splice_reads },
+	  "docker-proxy",
+	  splice_reads },
 	{ NULL, false, false, NULL, NULL, NULL, NULL },
 };
 
@@ -290,7 +295,8 @@ int selftest_load(bool must, bool *ret_fionread)
 		if (t->fionread && !selftest_holds(t))
 			fionread = false;
 		if (must && t->must && !selftest_holds(t))
-			error = deny(-ENOTSUP, "this kernel would lose data: %s; --force overrules", t->bad);
+			error = deny(-ENOTSUP, "this kernel would lose data: %s; --force overrules",
+				     t->bad);
 	}
 	selftest_close();
 	if (!error)

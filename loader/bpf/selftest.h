@@ -7,10 +7,10 @@
 
 struct selftest {
 	const char *name;
-	bool fionread;        /* it is about FIONREAD */
-	bool must;            /* data would be lost or reordered otherwise */
-	const char *good;     /* what is said when it holds */
-	const char *bad;      /* and when it does not */
+	bool fionread;    /* it is about FIONREAD */
+	bool must;        /* data would be lost or reordered otherwise */
+	const char *good; /* what is said when it holds */
+	const char *bad;  /* and when it does not */
 	const char *advice;
 	bool (*holds)(void);
 };

@@ -70,7 +70,8 @@ void pair_start_wait(struct shunt_pair *p, enum shunt_why why, __u64 now_ns)
 /* Whether the sender only sends, and the reader was never seen without bytes to read. */
 static bool is_stream(const struct shunt_end *reader, const struct shunt_end *sender)
 {
-	return reader->clean_recvs >= SHUNT_CLEAN_RECVS && !sender->clean_recvs && !reader->was_quiet;
+	return reader->clean_recvs >= SHUNT_CLEAN_RECVS && !sender->clean_recvs &&
+	       !reader->was_quiet;
 }
 
 /* Whether the end's receive calls qualify it. An end that receives nothing needs none. */

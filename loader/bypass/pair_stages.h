@@ -37,9 +37,9 @@ void pair_start_wait(struct shunt_pair *p, enum shunt_why why, __u64 now_ns);
 /* WATCHED: the result so far. */
 enum watch_result {
 	WATCH_GOES_ON,
-	WATCH_CLEAN,     /* both readers may be bypassed */
-	WATCH_OVER,      /* too few receive calls were seen in time */
-	WATCH_STREAM,    /* one end only sends, and the other one is never quiet */
+	WATCH_CLEAN,  /* both readers may be bypassed */
+	WATCH_OVER,   /* too few receive calls were seen in time */
+	WATCH_STREAM, /* one end only sends, and the other one is never quiet */
 };
 
 enum watch_result pair_watch_result(const struct shunt_pair *p, __u64 now_ns);

@@ -10,11 +10,11 @@
 struct pair_table {
 	struct shunt_conf *conf;
 	struct shunt_pair *pairs;
-	int slot_map;      /* shunt_slot */
-	__u32 pairs_end;   /* no entry with this index or a higher one is in use */
-	__u32 first_free;  /* no entry with a lower index is free */
-	__u32 searches;    /* searches for an entry to take away, since this scan began */
-	__u64 refused_ns;  /* when a pair last found no entry */
+	int slot_map;     /* shunt_slot */
+	__u32 pairs_end;  /* no entry with this index or a higher one is in use */
+	__u32 first_free; /* no entry with a lower index is free */
+	__u32 searches;   /* searches for an entry to take away, since this scan began */
+	__u64 refused_ns; /* when a pair last found no entry */
 };
 
 /* To be called before each scan, because the searches of a scan are limited. */

@@ -99,12 +99,8 @@ enum pair_state bypass_state(const struct shunt_row *a, const struct shunt_row *
 const char *pair_state_name(enum pair_state state)
 {
 	static const char *const names[] = {
-		[PAIR_PLAIN] = "plain",
-		[PAIR_WATCHED] = "watched",
-		[PAIR_JOINING] = "joining",
-		[PAIR_ACTIVE] = "active",
-		[PAIR_LEAVING] = "leaving",
-		[PAIR_CLOSING] = "closing",
+		[PAIR_PLAIN] = "plain",   [PAIR_WATCHED] = "watched", [PAIR_JOINING] = "joining",
+		[PAIR_ACTIVE] = "active", [PAIR_LEAVING] = "leaving", [PAIR_CLOSING] = "closing",
 	};
 
 	return names[state];

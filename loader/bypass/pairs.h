@@ -31,12 +31,12 @@ const struct shunt_pair *bypass_pair(const struct shunt_row *r);
 
 /* What a pair does, as 'shunt sockets' prints it. */
 enum pair_state {
-	PAIR_PLAIN,        /* by TCP */
+	PAIR_PLAIN, /* by TCP */
 	PAIR_WATCHED,
 	PAIR_JOINING,
-	PAIR_ACTIVE,       /* on the fast path */
+	PAIR_ACTIVE, /* on the fast path */
 	PAIR_LEAVING,
-	PAIR_CLOSING,      /* at least one end is closed */
+	PAIR_CLOSING, /* at least one end is closed */
 };
 
 /* The name of a state in lower case. */

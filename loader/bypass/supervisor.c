@@ -65,8 +65,10 @@ static void set_tracepoints(struct supervisor *s)
 	if (s->watched)
 		s->tracepoints_needed_ns = now;
 	watching = now - s->tracepoints_needed_ns < LINGER_MS * NS_PER_MS;
-	tracepoint_set_attached(&s->tp_recv, "shunt_recv", watching && s->conf->recv_flags_reported);
-	tracepoint_set_attached(&s->tp_send, "shunt_send", watching && s->conf->recv_flags_reported);
+	tracepoint_set_attached(&s->tp_recv, "shunt_recv",
+				watching && s->conf->recv_flags_reported);
+	tracepoint_set_attached(&s->tp_send, "shunt_send",
+				watching && s->conf->recv_flags_reported);
 	tracepoint_set_attached(&s->tp_ioctl, "shunt_ioctl", watching && s->conf->fionread_faulty);
 	tracepoint_set_pinned(&s->tp_read, "shunt_read", watching || s->active || s->in_transition);
 }

@@ -15,24 +15,27 @@ struct supervisor {
 	struct shunt_conf *conf;
 	const struct shunt_exclude *excludes;
 	struct pair_table table;
-	int scan_link;     /* iterator over the paired sockets; -1: no bypass is loaded */
-	int fionread_map;  /* processes that use FIONREAD */
-	int splicer_map;   /* processes that splice */
+	int scan_link;    /* iterator over the paired sockets; -1: no bypass is loaded */
+	int fionread_map; /* processes that use FIONREAD */
+	int splicer_map;  /* processes that splice */
 	int tp_recv, tp_send, tp_read, tp_ioctl; /* tracepoint links, -1 when not attached */
 	__u64 tracepoints_needed_ns;
 	/* how many pairs, counted at each scan */
-	__u32 used;        /* in any stage */
-	__u32 watched;     /* WATCHED */
-	__u32 in_transition; /* JOINING, LEAVING or EMPTYING */
-	__u32 stuck;       /* of these, the ones that wait for their readers */
-	__u32 active;      /* ACTIVE */
-	__u32 splicer_seq; /* conf->run.splicer_seq at the last scan */
+	__u32 used;            /* in any stage */
+	__u32 watched;         /* WATCHED */
+	__u32 in_transition;   /* JOINING, LEAVING or EMPTYING */
+	__u32 stuck;           /* of these, the ones that wait for their readers */
+	__u32 active;          /* ACTIVE */
+	__u32 splicer_seq;     /* conf->run.splicer_seq at the last scan */
 	bool splicers_changed; /* it has changed since the scan before */
-	bool stopping;     /* all pairs leave */
+	bool stopping;         /* all pairs leave */
 };
 
-#define SUPERVISOR_CLOSED { .table = { .slot_map = -1 }, .scan_link = -1, .fionread_map = -1, \
-			    .splicer_map = -1, .tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1 }
+#define SUPERVISOR_CLOSED \
+	{ \
+		.table = { .slot_map = -1 }, .scan_link = -1, .fionread_map = -1, \
+		.splicer_map = -1, .tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1 \
+	}
 
 /* Opens the pinned maps and programs. 0 or -ENOENT; does not report errors. */
 int supervisor_open(struct supervisor *s, struct shunt_conf *conf);

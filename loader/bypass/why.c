@@ -32,12 +32,14 @@ const char *why_text(unsigned int why)
 		[WHY_PROCESS_SPLICES] = "the reading process spliced recently",
 		[WHY_EXCLUDED] = "the operator excluded the process",
 		[WHY_OPTION] = "an end set time stamps, SO_PEEK_OFF, a filter or a pacing rate",
-		[WHY_FIONREAD] = "the reading process uses FIONREAD, which this kernel answers wrongly",
+		[WHY_FIONREAD] =
+			"the reading process uses FIONREAD, which this kernel answers wrongly",
 		[WHY_MEMCG] = "the reader's control group is near its memory limit",
 		[WHY_CORK] = "the sender corked the socket",
 		[WHY_BURST_TOO_LARGE] = "more bytes without an answer than ever before",
-		[WHY_TOO_FEW_EXCHANGES] = ("one way so far, or hardly used: the accepting end has not "
-					  "answered twice"),
+		[WHY_TOO_FEW_EXCHANGES] =
+			("one way so far, or hardly used: the accepting end has not "
+			 "answered twice"),
 		[WHY_POLLS] = "the reader polls without waiting, as fast by TCP",
 		[WHY_REPAIR] = "an end was put into repair mode (TCP_REPAIR: a checkpoint)",
 		[WHY_UNSUPERVISED] = "no heartbeat of 'shunt run': it ended, or is stopped",

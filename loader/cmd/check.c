@@ -37,7 +37,8 @@
 
 static int worst;
 
-void check_found(enum check_result result, const char *name, const char *advice, const char *fmt, ...)
+void check_found(enum check_result result, const char *name, const char *advice, const char *fmt,
+		 ...)
 {
 	static const char *const word[] = { "ok", "note", "warn", "FAIL" };
 	static const char *const json_word[] = { "ok", "note", "warn", "fail" };
@@ -75,7 +76,8 @@ static void check_kernel(void)
 		check_found(OK, "kernel", NULL, "Linux %s", u.release);
 	else
 		check_found(FAIL, "kernel", "use Linux 6.1 or later",
-		      "Linux %s: sockets closed with bytes on the fast path lose them", u.release);
+			    "Linux %s: sockets closed with bytes on the fast path lose them",
+			    u.release);
 }
 
 static void check_btf(void)
@@ -84,7 +86,7 @@ static void check_btf(void)
 		check_found(OK, "type info", NULL, "/sys/kernel/btf/vmlinux");
 	else
 		check_found(FAIL, "type info", "use a kernel built with CONFIG_DEBUG_INFO_BTF",
-		      "no /sys/kernel/btf/vmlinux: the programs can't be fitted to this kernel");
+			    "no /sys/kernel/btf/vmlinux: the programs can't be fitted to this kernel");
 }
 
 static void check_bpffs(void)
@@ -94,7 +96,8 @@ static void check_bpffs(void)
 	if (!statfs("/sys/fs/bpf", &fs) && (unsigned int)fs.f_type == BPF_FS_MAGIC)
 		check_found(OK, "bpf file system", NULL, "mounted at /sys/fs/bpf");
 	else
-		check_found(NOTE, "bpf file system", NULL, "not mounted at /sys/fs/bpf; load mounts it");
+		check_found(NOTE, "bpf file system", NULL,
+			    "not mounted at /sys/fs/bpf; load mounts it");
 }
 
 static void check_cgroup2(void)
@@ -104,8 +107,9 @@ static void check_cgroup2(void)
 	if (!cgroup_root(root, sizeof(root)))
 		check_found(OK, "cgroup2", NULL, "mounted at %s", root);
 	else
-		check_found(FAIL, "cgroup2", "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (or at /sys/fs/cgroup if that is empty)",
-		      "not mounted: the bypass has nothing to be scoped to");
+		check_found(FAIL, "cgroup2",
+			    "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (or at /sys/fs/cgroup if that is empty)",
+			    "not mounted: the bypass has nothing to be scoped to");
 }
 
 static void check_behaviour(void)
@@ -129,17 +133,17 @@ static void check_programs(void)
 		libbpf_set_print(NULL);
 	if (!programs_try(true, false)) {
 		check_found(OK, "bypass", NULL, "the kernel takes the programs (%s)",
-		      kernel_casts() ? "plain loads" : "probed loads: kernel before 6.2");
+			    kernel_casts() ? "plain loads" : "probed loads: kernel before 6.2");
 		check_behaviour();
 	} else {
 		check_found(FAIL, "bypass", "run with -v for the kernel's words",
-		      "the kernel refuses the sock_ops, sk_msg or iterator programs");
+			    "the kernel refuses the sock_ops, sk_msg or iterator programs");
 	}
 	if (!programs_try(false, true))
 		check_found(OK, "steering", NULL, "the kernel takes the programs");
 	else
 		check_found(FAIL, "steering", "run with -v for the kernel's words",
-		      "the kernel refuses the tc programs");
+			    "the kernel refuses the tc programs");
 }
 
 /* What came with Linux 6.6. */
@@ -150,12 +154,13 @@ static void check_features(void)
 	if (btf && btf__find_by_name_kind(btf, "tcx_link", BTF_KIND_STRUCT) > 0)
 		check_found(OK, "tcx", NULL, "there: programs attach by links");
 	else
-		check_found(OK, "tcx", NULL, "not in this kernel (6.6 and later): clsact filters are used");
+		check_found(OK, "tcx", NULL,
+			    "not in this kernel (6.6 and later): clsact filters are used");
 	if (btf && btf__find_by_name_kind(btf, "inet_lookup_reuseport", BTF_KIND_FUNC) > 0)
 		check_found(OK, "reuseport", NULL, "listeners with SO_REUSEPORT share their flows");
 	else
 		check_found(NOTE, "reuseport", "use Linux 6.6 or later, or one listener without it",
-		      "flows can't be steered to listeners with SO_REUSEPORT");
+			    "flows can't be steered to listeners with SO_REUSEPORT");
 	btf__free(btf);
 }
 
@@ -165,13 +170,14 @@ static void check_walks(void)
 
 	if (walks < 0)
 		check_found(WARN, "map iterators", "run 'shunt check' again", "can't ask: %s",
-		      strerror(-walks));
+			    strerror(-walks));
 	else if (walks)
 		check_found(OK, "map iterators", NULL, "programs walk over the paired sockets");
 	else
-		check_found(NOTE, "map iterators", "run 'shunt run' in the PID namespace of the host",
-		      "this kernel refuses them: programs walk over the open files of all processes, "
-		      "which takes longer");
+		check_found(NOTE, "map iterators",
+			    "run 'shunt run' in the PID namespace of the host",
+			    "this kernel refuses them: programs walk over the open files of all processes, "
+			    "which takes longer");
 }
 
 /* What shunt's routing rules leave out: see loader/attach/mark_rules.h. */
@@ -181,8 +187,10 @@ static void check_rp_filter(const char *iface)
 	bool marked = sysctl_get(iface, "src_valid_mark") > 0 ||
 		      sysctl_get("all", "src_valid_mark") > 0;
 
-	check_found(OK, "rp_filter", NULL, "%s: rp_filter=%ld src_valid_mark=%d: sources are judged as "
-	      "without shunt", iface, rp > all ? rp : all, marked);
+	check_found(OK, "rp_filter", NULL,
+		    "%s: rp_filter=%ld src_valid_mark=%d: sources are judged as "
+		    "without shunt",
+		    iface, rp > all ? rp : all, marked);
 }
 
 static void check_ifaces(void)
@@ -192,7 +200,7 @@ static void check_ifaces(void)
 
 	if (!list) {
 		check_found(WARN, "interfaces", "run 'shunt check' again", "can't list them: %s",
-		      strerror(errno));
+			    strerror(errno));
 		return;
 	}
 	for (i = list; i->if_index; i++) {
@@ -201,12 +209,15 @@ static void check_ifaces(void)
 		check_rp_filter(i->if_name);
 		n = tc_foreign(i->if_index);
 		if (n > 0)
-			check_found(NOTE, "tc", NULL, "%s: %d program%s or filter%s of others at ingress; they go on "
-			      "seeing every packet", i->if_name, n, n == 1 ? "" : "s", n == 1 ? "" : "s");
+			check_found(NOTE, "tc", NULL,
+				    "%s: %d program%s or filter%s of others at ingress; they go on "
+				    "seeing every packet",
+				    i->if_name, n, n == 1 ? "" : "s", n == 1 ? "" : "s");
 	}
 	if_freenameindex(list);
-	check_found(OK, "accept_local", NULL, "lo: accept_local=%ld (only steering of local traffic needs 1)",
-	      sysctl_get("lo", "accept_local"));
+	check_found(OK, "accept_local", NULL,
+		    "lo: accept_local=%ld (only steering of local traffic needs 1)",
+		    sysctl_get("lo", "accept_local"));
 }
 
 /* Chains of others that may take the mark from steered packets, if there are such packets. */
@@ -221,12 +232,14 @@ static void check_delivery(void)
 	    nft_markers_find(0, conf->mark, &m))
 		return;
 	for (i = 0; i < m.count; i++)
-		check_found(WARN, "delivery", "'shunt steer test --deliver' tries whether packets arrive",
-		      "%s sets the mark: steered packets may lose theirs",
-		      nft_marker_text(text, &m.all[i]));
+		check_found(WARN, "delivery",
+			    "'shunt steer test --deliver' tries whether packets arrive",
+			    "%s sets the mark: steered packets may lose theirs",
+			    nft_marker_text(text, &m.all[i]));
 	if (!m.count)
-		check_found(OK, "delivery", NULL, "no chain of nftables takes the mark 0x%x from steered packets",
-		      conf->mark);
+		check_found(OK, "delivery", NULL,
+			    "no chain of nftables takes the mark 0x%x from steered packets",
+			    conf->mark);
 }
 
 static bool ours(const char *name)
@@ -243,15 +256,18 @@ static void check_foreign_prog(__u32 id, int *n)
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || ours(info.name))
 		return;
-	kind = info.type == BPF_PROG_TYPE_SOCK_OPS ? "sock_ops" :
-	       info.type == BPF_PROG_TYPE_SK_MSG ? "sk_msg" :
-	       info.type == BPF_PROG_TYPE_SK_SKB ? "sk_skb" : NULL;
+	kind = info.type == BPF_PROG_TYPE_SOCK_OPS ? "sock_ops"
+	       : info.type == BPF_PROG_TYPE_SK_MSG ? "sk_msg"
+	       : info.type == BPF_PROG_TYPE_SK_SKB ? "sk_skb"
+						   : NULL;
 	if (!kind)
 		return;
 	check_found(WARN, "other users", "keep the two to different cgroups, or unload one",
-	      "%s program '%s' (id %u): two sockmap users on one socket stall each other%s", kind,
-	      info.name, id, info.type != BPF_PROG_TYPE_SOCK_OPS ? "" :
-	      "; one that sets the callback flags without keeping others' leaves pairs on TCP");
+		    "%s program '%s' (id %u): two sockmap users on one socket stall each other%s",
+		    kind, info.name, id,
+		    info.type != BPF_PROG_TYPE_SOCK_OPS
+			    ? ""
+			    : "; one that sets the callback flags without keeping others' leaves pairs on TCP");
 	(*n)++;
 }
 
@@ -263,13 +279,15 @@ static void check_foreign(void)
 	while (!bpf_prog_get_next_id(id, &id))
 		check_foreign_prog(id, &n);
 	if (!n)
-		check_found(OK, "other users", NULL, "no sock_ops, sk_msg or sk_skb programs but shunt's");
+		check_found(OK, "other users", NULL,
+			    "no sock_ops, sk_msg or sk_skb programs but shunt's");
 }
 
 static void check_memory(void)
 {
-	check_found(OK, "tcp_mem", NULL, "nothing is redirected while TCP uses over %llu MiB on this host",
-	      (unsigned long long)(default_pages() * getpagesize() >> 20));
+	check_found(OK, "tcp_mem", NULL,
+		    "nothing is redirected while TCP uses over %llu MiB on this host",
+		    (unsigned long long)(default_pages() * getpagesize() >> 20));
 }
 
 static void check_tracing(void)
@@ -281,7 +299,8 @@ static void check_tracing(void)
 		return;
 	}
 	snprintf(advice, sizeof(advice), "echo 1 >%s", path);
-	check_found(WARN, "tracing", advice, "switched off in the kernel: 'shunt trace' shows nothing");
+	check_found(WARN, "tracing", advice,
+		    "switched off in the kernel: 'shunt trace' shows nothing");
 }
 
 static int look_at_rules(__u32 *ret_count, char ret_fault[STORE_FAULT])
@@ -308,10 +327,12 @@ static void check_rule_store(void)
 		return;
 	error = look_at_rules(&count, fault);
 	if (!error)
-		check_found(OK, "rule store", NULL, "%u rule%s, all in order", count, count == 1 ? "" : "s");
+		check_found(OK, "rule store", NULL, "%u rule%s, all in order", count,
+			    count == 1 ? "" : "s");
 	else if (error == -EIO)
-		check_found(FAIL, "rule store", "unload, and load again with the rules of a file: 'shunt save' may miss some",
-		      "not in order: %s", fault);
+		check_found(FAIL, "rule store",
+			    "unload, and load again with the rules of a file: 'shunt save' may miss some",
+			    "not in order: %s", fault);
 }
 
 /* ziti-router opens its listeners on 127.0.0.1 only, whatever its services are. */
@@ -331,8 +352,9 @@ static void check_ipv6_services(void)
 		dead += *all[i]->service && only_ipv4_listens(all[i]);
 	if (dead)
 		check_found(WARN, "IPv6 services", "give them IPv4 addresses or host names",
-		      "%u rule%s to [::1] of a router that listens on 127.0.0.1 only, as ziti-router "
-		      "does: it can't take IPv6, and the packets pass", dead, dead == 1 ? "" : "s");
+			    "%u rule%s to [::1] of a router that listens on 127.0.0.1 only, as ziti-router "
+			    "does: it can't take IPv6, and the packets pass",
+			    dead, dead == 1 ? "" : "s");
 }
 
 int cmd_check(int argc, char **argv)

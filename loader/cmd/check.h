@@ -6,8 +6,8 @@
 enum check_result { OK, NOTE, WARN, FAIL };
 
 /* Prints one finding; advice may be NULL. The worst result of all is the command's. */
-void check_found(enum check_result result, const char *name, const char *advice, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+void check_found(enum check_result result, const char *name, const char *advice, const char *fmt,
+		 ...) __attribute__((format(printf, 4, 5)));
 
 /* Interfaces that are ports of others, in a VRF, or below a macvlan. */
 void check_ports(void);

@@ -49,9 +49,10 @@ static const struct link *named_port(const struct links *l)
 	const struct link *port;
 	int i;
 
-	for (i = 0; conf && attachments && conf->netns == own_netns() && i < SHUNT_ATTACHMENTS; i++) {
-		port = attachments[i].kind == ATTACH_IFACE ? links_at(l, attachments[i].ifindex) :
-							     NULL;
+	for (i = 0; conf && attachments && conf->netns == own_netns() && i < SHUNT_ATTACHMENTS;
+	     i++) {
+		port = attachments[i].kind == ATTACH_IFACE ? links_at(l, attachments[i].ifindex)
+							   : NULL;
 		if (port && link_master(l, port))
 			return port;
 	}
@@ -68,9 +69,10 @@ static void check_master(const struct links *l, const struct link *master)
 		return;
 	top = link_top(l, port);
 	snprintf(advice, sizeof(advice), "load '--iface %s'", top->name);
-	check_found(NOTE, "ports", advice, "%s: a %s with %zu port%s (%s): patterns of --iface pass over "
-	      "ports, whose packets come to it, too", master->name,
-	      *port->kind ? port->kind : "device", n, n == 1 ? "" : "s", text);
+	check_found(NOTE, "ports", advice,
+		    "%s: a %s with %zu port%s (%s): patterns of --iface pass over "
+		    "ports, whose packets come to it, too",
+		    master->name, *port->kind ? port->kind : "device", n, n == 1 ? "" : "s", text);
 }
 
 /* What a rule at this interface does not see. */
@@ -80,13 +82,16 @@ static void check_unseen(const struct links *l, const struct link *iface)
 	char advice[64];
 
 	if (vrf)
-		check_found(NOTE, "vrf", "use TPROXY there", "%s: in the VRF '%s', and the kernel shows tc no "
-		      "socket of a VRF: steering finds no listener", iface->name, vrf->name);
+		check_found(NOTE, "vrf", "use TPROXY there",
+			    "%s: in the VRF '%s', and the kernel shows tc no "
+			    "socket of a VRF: steering finds no listener",
+			    iface->name, vrf->name);
 	if (!iface->parent || !below)
 		return;
 	snprintf(advice, sizeof(advice), "load '--iface %s', too", iface->name);
-	check_found(NOTE, "macvlan", advice, "%s: what is sent to its MAC address meets no rule at %s below it",
-	      iface->name, below->name);
+	check_found(NOTE, "macvlan", advice,
+		    "%s: what is sent to its MAC address meets no rule at %s below it", iface->name,
+		    below->name);
 }
 
 void check_ports(void)
@@ -100,9 +105,12 @@ void check_ports(void)
 		return;
 	port = named_port(&l);
 	if (port) {
-		snprintf(advice, sizeof(advice), "load '--iface %s' instead", link_top(&l, port)->name);
-		check_found(WARN, "ports", advice, "steering is attached to %s, %s, where its packets come as "
-		      "well", port->name, port_text(text, &l, port));
+		snprintf(advice, sizeof(advice), "load '--iface %s' instead",
+			 link_top(&l, port)->name);
+		check_found(WARN, "ports", advice,
+			    "steering is attached to %s, %s, where its packets come as "
+			    "well",
+			    port->name, port_text(text, &l, port));
 	}
 	for (i = 0; i < l.count; i++) {
 		check_master(&l, &l.all[i]);

@@ -91,7 +91,8 @@ static int insert(const struct diverter_words *w)
 		listeners_want(&new, 1);
 	if (!error && only_ipv4_listens(&r))
 		say("nobody listens at [::1]:%u, only at 127.0.0.1, as ziti-router does: it can't take "
-		    "IPv6, and the packets pass", r.to_port);
+		    "IPv6, and the packets pass",
+		    r.to_port);
 	return error;
 }
 
@@ -101,8 +102,8 @@ static bool meant(const struct diverter_words *w, const struct shunt_rule *r,
 {
 	return r->family == like->family && r->dst_len == like->dst_len &&
 	       r->src_len == like->src_len && !memcmp(r->dst, like->dst, sizeof(r->dst)) &&
-	       !memcmp(r->src, like->src, sizeof(r->src)) &&
-	       !strcmp(r->ifname, like->ifname) && (!like->proto || r->proto == like->proto) &&
+	       !memcmp(r->src, like->src, sizeof(r->src)) && !strcmp(r->ifname, like->ifname) &&
+	       (!like->proto || r->proto == like->proto) &&
 	       ((!diverter_word(w, 'l') && !diverter_word(w, 'h')) ||
 		(r->dport_low == like->dport_low && r->dport_high == like->dport_high));
 }
@@ -129,7 +130,7 @@ static int delete_meant(const struct diverter_words *w, const struct shunt_rule 
 	return error || found ? error : -ENOENT;
 }
 
-static int delete(const struct diverter_words *w, int argc, char **argv)
+static int delete (const struct diverter_words *w, int argc, char **argv)
 {
 	_cleanup_lock_ int lock = -1;
 	struct shunt_rule r = {};
@@ -157,8 +158,9 @@ static bool listed(const struct diverter_words *w, const struct shunt_rule *r,
 {
 	if (like->proto && r->proto != like->proto)
 		return false;
-	return !diverter_word(w, 'c') || (r->family == like->family && r->dst_len == like->dst_len &&
-				 !memcmp(r->dst, like->dst, sizeof(r->dst)));
+	return !diverter_word(w, 'c') ||
+	       (r->family == like->family && r->dst_len == like->dst_len &&
+		!memcmp(r->dst, like->dst, sizeof(r->dst)));
 }
 
 static int copy_listed(const struct diverter_words *w, const struct shunt_rule *like,
@@ -204,7 +206,8 @@ static void say_without_lo(void)
 	int i;
 
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
-		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex == LOOPBACK_IFINDEX)
+		if (attachments[i].kind == ATTACH_IFACE &&
+		    attachments[i].ifindex == LOOPBACK_IFINDEX)
 			return;
 	say("steering is not on lo, so services are not there for this host itself ('shunt load "
 	    "--iface lo')");
@@ -223,7 +226,8 @@ static int show_version(void)
 	if (error)
 		return error;
 	if (from != own_netns())
-		return deny(-EXDEV, "shunt is loaded in another network namespace than this one, and can't "
+		return deny(-EXDEV,
+			    "shunt is loaded in another network namespace than this one, and can't "
 			    "reach listeners here");
 	puts(SHUNT_VERSION);
 	say_without_lo();
@@ -249,7 +253,7 @@ int cmd_diverter(int argc, char **argv)
 	case 'I':
 		return insert(&w);
 	case 'D':
-		return delete(&w, argc, argv);
+		return delete (&w, argc, argv);
 	case 'L':
 		return list(&w);
 	default:

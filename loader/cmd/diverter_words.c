@@ -115,8 +115,8 @@ static int read_src(const struct diverter_words *w, struct shunt_rule *r, bool *
 	error = read_prefix(w, 'o', 'n', &family, r->src, &r->src_len);
 	if (error || family == r->family || !r->src_len)
 		return error;
-	say("-o '%s' and -c '%s': one is IPv4, the other IPv6; nothing to do", diverter_word(w, 'o'),
-	    diverter_word(w, 'c'));
+	say("-o '%s' and -c '%s': one is IPv4, the other IPv6; nothing to do",
+	    diverter_word(w, 'o'), diverter_word(w, 'c'));
 	*ret_never = true;
 	return 0;
 }
@@ -146,7 +146,8 @@ static int read_ports(const struct diverter_words *w, struct shunt_rule *r)
 	if (!diverter_word(w, 'l'))
 		low = high;
 	if (low > high)
-		return refuse("-l '%s' -h '%s': the range is reversed", diverter_word(w, 'l'), diverter_word(w, 'h'));
+		return refuse("-l '%s' -h '%s': the range is reversed", diverter_word(w, 'l'),
+			      diverter_word(w, 'h'));
 	r->dport_low = low ? low : 1;
 	r->dport_high = high ? high : 65535;
 	r->sport_high = 65535;

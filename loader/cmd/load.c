@@ -65,12 +65,13 @@ static int attach_again(const struct load_config *config, struct shunt_conf *con
 			return fail(there, "can't look at what is attached to '%s'", s->name);
 		if (there && s->ifindex == wanted->ifindex)
 			continue;
-		error = attachment_is_iface(s) ? detach_keep_entry(attachments, s - attachments) : 0;
+		error = attachment_is_iface(s) ? detach_keep_entry(attachments, s - attachments)
+					       : 0;
 		if (error)
 			break;
 		*s = *wanted;
-		error = attachment_is_iface(s) ? attach(attachments, s - attachments) :
-						 cgroup_reattach(attachments, s - attachments);
+		error = attachment_is_iface(s) ? attach(attachments, s - attachments)
+					       : cgroup_reattach(attachments, s - attachments);
 		if (!error)
 			say("attached again to '%s'", s->name);
 		n++;
@@ -295,13 +296,15 @@ static int load_again(const struct load_config *config, struct shunt_conf *conf,
 	int error;
 
 	if (conf->netns != own_netns())
-		return netns_require_loaded() ?:
-			       deny(-EEXIST, "already loaded in another network namespace; "
-					     "unload first, or choose another --pin-dir");
+		return netns_require_loaded()
+			       ?: deny(-EEXIST, "already loaded in another network namespace; "
+						"unload first, or choose another --pin-dir");
 	other = difference(config, attachments, conf);
 	if (other)
-		return deny(-EEXIST, "already loaded with other options: %s differs ('shunt "
-			    "status' shows what is loaded); unload first", other);
+		return deny(-EEXIST,
+			    "already loaded with other options: %s differs ('shunt "
+			    "status' shows what is loaded); unload first",
+			    other);
 	if (config->file.count + config->file.nats)
 		say("rules are left as they are: 'shunt apply' changes them");
 	error = attach_again(config, conf, attachments);
@@ -386,4 +389,3 @@ int cmd_load(int argc, char **argv)
 	rule_file_free(&config->file);
 	return error;
 }
-

@@ -88,7 +88,8 @@ int cmd_map_update(int argc, char **argv)
 
 	if (argc != 6)
 		return refuse("Usage: %s <ip dest address or prefix> <prefix length> <dst_port> "
-			      "<src_port> <tproxy_port>", argv[0]);
+			      "<src_port> <tproxy_port>",
+			      argv[0]);
 	error = parse_update("tcp", argv, &tcp);
 	if (!error)
 		error = parse_update("udp", argv, &udp);

@@ -90,18 +90,24 @@ static void print_bypass(const struct status *s)
 	metric("bypass_active_pairs", s->active, "Pairs on the fast path.");
 	metric("bypass_supervised", s->supervised, "Does the supervisor run?");
 	metric("bypass_redirected_bytes_total", c->redirected_bytes, "Bytes on the fast path.");
-	metric("bypass_redirected_messages_total", c->redirected_msgs, "Messages on the fast path.");
+	metric("bypass_redirected_messages_total", c->redirected_msgs,
+	       "Messages on the fast path.");
 	metric("bypass_passed_bytes_total", c->passed_bytes, "Bytes that members sent by TCP.");
-	metric("bypass_passed_messages_total", c->passed_msgs, "Messages that members sent by TCP.");
+	metric("bypass_passed_messages_total", c->passed_msgs,
+	       "Messages that members sent by TCP.");
 	metric("bypass_promoted_total", c->promoted, "Pairs that entered the fast path.");
 	metric("bypass_demoted_total", c->demoted, "Pairs that left the fast path alive.");
 	metric("bypass_map_full_total", c->map_full, "Pairs left to TCP for want of room.");
-	metric("bypass_entries", s->conf->run.pair_entries, "Pairs that are or were watched: entries in use.");
+	metric("bypass_entries", s->conf->run.pair_entries,
+	       "Pairs that are or were watched: entries in use.");
 	metric("bypass_max_entries", SHUNT_PAIRS - 1, "Room for such pairs.");
-	metric("bypass_reclaimed_total", s->conf->run.reclaimed, "Entries taken from idle pairs for others.");
-	metric("bypass_no_entry_total", s->conf->run.no_entry, "Times that a busy pair found no entry.");
+	metric("bypass_reclaimed_total", s->conf->run.reclaimed,
+	       "Entries taken from idle pairs for others.");
+	metric("bypass_no_entry_total", s->conf->run.no_entry,
+	       "Times that a busy pair found no entry.");
 	metric("bypass_queued_bytes", s->queued, "Bytes on the fast path that wait to be read.");
-	metric("bypass_max_bytes", s->conf->max_bytes, "Bound of the bytes queued in one direction.");
+	metric("bypass_max_bytes", s->conf->max_bytes,
+	       "Bound of the bytes queued in one direction.");
 	metric("bypass_max_messages", s->conf->max_msgs, "The same for messages.");
 	metric("bypass_host_bytes", s->conf->max_pages * getpagesize(),
 	       "TCP memory in use above which nothing is redirected.");
@@ -128,7 +134,8 @@ static void print_steer(const struct status *s)
 	metric("steer_fragments_total", c->fragments, "Fragments seen, steered or not.");
 	metric("steer_malformed_total", c->malformed, "Malformed packets, left alone.");
 	metric("steer_local", s->conf->run.local, "Is what this host sends steered, too?");
-	metric("steer_routers_own_total", c->routers_own, "Packets of the router itself, left alone.");
+	metric("steer_routers_own_total", c->routers_own,
+	       "Packets of the router itself, left alone.");
 	metric("steer_loops_total", c->loops,
 	       "Of those, connections that were left alone after others had come back to the router.");
 	metric("steer_translated_total", c->translated,
@@ -147,7 +154,8 @@ static void print_nat(const struct status *s)
 	metric("nat_evicted_total", c->nat_evicted, "Flows that gave way to new ones.");
 	metric("nat_straight_total", c->nat_straight,
 	       "Of those made, flows that go straight to a rule's target.");
-	metric("nat_other_ports_total", c->nat_ports, "Of those made, flows that got another source port.");
+	metric("nat_other_ports_total", c->nat_ports,
+	       "Of those made, flows that got another source port.");
 	metric("nat_packets_total", c->nat_packets, "Packets rewritten, both ways.");
 	metric("nat_errors_total", c->nat_errors, "ICMP errors rewritten.");
 	metric("nat_refused_total", c->nat_refused,
@@ -196,7 +204,8 @@ int cmd_metrics(int argc, char **argv)
 	if (argc > 1)
 		return refuse("metrics: unknown word '%s'", argv[1]);
 	if (opt.json)
-		return refuse("metrics: -j: it is Prometheus' text format; 'shunt -j status' has the same");
+		return refuse(
+			"metrics: -j: it is Prometheus' text format; 'shunt -j status' has the same");
 	error = status_read(&s, &lock);
 	if (!error)
 		print_all(&s);

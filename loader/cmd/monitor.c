@@ -43,7 +43,8 @@ static int usage(void)
 	       "                  and brackets, as in 'tcp and (port 80 or port 443)'\n\n"
 	       "Labels: S steered, B bypassed, N translated. Counting begins with the command, or with\n"
 	       "'shunt load --monitor NAME'. Memory is bounded, so packets may be missed; -j prints\n"
-	       "for each flow how many of its packets and bytes were missed at most.\n", DEFAULT_TOP);
+	       "for each flow how many of its packets and bytes were missed at most.\n",
+	       DEFAULT_TOP);
 	return 0;
 }
 

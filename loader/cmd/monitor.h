@@ -39,13 +39,13 @@ struct monitor {
 	char filter_text[FILTER_TEXT]; /* the filter as it was typed */
 	struct filter *filter;
 
-	struct private_monitor own; /* skel is NULL if load's programs count */
+	struct private_monitor own;    /* skel is NULL if load's programs count */
 	const struct shunt_conf *conf; /* settings of what is loaded; NULL if nothing is loaded */
 	struct flow_reader reader;
 	struct flow_labels *labels;
 	struct flows flows;
-	size_t counted;          /* flows of the watched interfaces */
-	size_t matching;       /* flows that the filter lets pass; they come first */
+	size_t counted;  /* flows of the watched interfaces */
+	size_t matching; /* flows that the filter lets pass; they come first */
 };
 
 /* The words of --sort, by enum order. */

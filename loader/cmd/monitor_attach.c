@@ -48,7 +48,8 @@ static bool is_counted(const struct shunt_attachment *attachments, const char *n
 	int i;
 
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
-		if (attachments[i].kind == ATTACH_MONITOR_IN && (!name || !strcmp(attachments[i].name, name)))
+		if (attachments[i].kind == ATTACH_MONITOR_IN &&
+		    (!name || !strcmp(attachments[i].name, name)))
 			return true;
 	return false;
 }
@@ -106,7 +107,9 @@ static int attach_one(struct monitor *m, struct watched_iface *iface)
 	if (error)
 		return error;
 	iface->in = (struct shunt_attachment){
-		.kind = ATTACH_MONITOR_IN, .ifindex = iface->ifindex, .owner = getpid(),
+		.kind = ATTACH_MONITOR_IN,
+		.ifindex = iface->ifindex,
+		.owner = getpid(),
 	};
 	strcpy(iface->in.name, iface->name);
 	iface->out = iface->in;

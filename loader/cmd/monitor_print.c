@@ -41,11 +41,16 @@ static void proto_text(char text[8], const struct shunt_flow_counter *s)
 		unsigned int number;
 		const char *name;
 	} names[] = {
-		{ AF_INET, IPPROTO_TCP, "tcp" }, { AF_INET, IPPROTO_UDP, "udp" },
-		{ AF_INET, IPPROTO_ICMP, "icmp" }, { AF_INET, IPPROTO_ICMPV6, "icmp6" },
-		{ AF_INET, IPPROTO_SCTP, "sctp" }, { AF_INET, IPPROTO_GRE, "gre" },
-		{ AF_INET, IPPROTO_ESP, "esp" }, { AF_INET, IPPROTO_IGMP, "igmp" },
-		{ 0, 0x806, "arp" }, { 0, 0x88cc, "lldp" },
+		{ AF_INET, IPPROTO_TCP, "tcp" },
+		{ AF_INET, IPPROTO_UDP, "udp" },
+		{ AF_INET, IPPROTO_ICMP, "icmp" },
+		{ AF_INET, IPPROTO_ICMPV6, "icmp6" },
+		{ AF_INET, IPPROTO_SCTP, "sctp" },
+		{ AF_INET, IPPROTO_GRE, "gre" },
+		{ AF_INET, IPPROTO_ESP, "esp" },
+		{ AF_INET, IPPROTO_IGMP, "igmp" },
+		{ 0, 0x806, "arp" },
+		{ 0, 0x88cc, "lldp" },
 	};
 	unsigned int number = s->family ? s->proto : s->dport, family = s->family ? AF_INET : 0;
 	size_t i;
@@ -86,8 +91,8 @@ static const char *direction_text(const struct shunt_flow_counter *s)
 
 static void labels_text(char text[4], unsigned int labels)
 {
-	snprintf(text, 4, "%s%s%s", labels & LABEL_STEERED ? "S" : "", labels & LABEL_BYPASSED ? "B" : "",
-		 labels & LABEL_NAT ? "N" : "");
+	snprintf(text, 4, "%s%s%s", labels & LABEL_STEERED ? "S" : "",
+		 labels & LABEL_BYPASSED ? "B" : "", labels & LABEL_NAT ? "N" : "");
 }
 
 static void print_flow(FILE *out, const struct flow *f, int width)
@@ -100,9 +105,9 @@ static void print_flow(FILE *out, const struct flow *f, int width)
 	shorten(src, width);
 	shorten(dst, width);
 	labels_text(labels, f->labels);
-	fprintf(out, "%-7.7s %-3s %-4.4s %-*s %-*s %4s %4s %4s%s%s\n", f->iface[0] ? plain(f->iface) : "-",
-		direction_text(&f->counter), proto, width, src, width, dst,
-		short_number(bps, f->byte_rate), short_number(pps, f->packet_rate),
+	fprintf(out, "%-7.7s %-3s %-4.4s %-*s %-*s %4s %4s %4s%s%s\n",
+		f->iface[0] ? plain(f->iface) : "-", direction_text(&f->counter), proto, width, src,
+		width, dst, short_number(bps, f->byte_rate), short_number(pps, f->packet_rate),
 		short_number(bytes, f->counter.bytes), *labels ? " " : "", labels);
 }
 
@@ -122,8 +127,8 @@ static int address_width(const struct monitor *m, size_t n, unsigned int columns
 		}
 	}
 	if (m->screen && OTHER_COLUMNS + 2 * width > columns)
-		width = columns > OTHER_COLUMNS + 2 * LEAST_WIDTH ? (columns - OTHER_COLUMNS) / 2 :
-								    LEAST_WIDTH;
+		width = columns > OTHER_COLUMNS + 2 * LEAST_WIDTH ? (columns - OTHER_COLUMNS) / 2
+								  : LEAST_WIDTH;
 	return width;
 }
 
@@ -154,8 +159,8 @@ static void print_head(FILE *out, const struct monitor *m)
 		bytes += m->flows.list[i].byte_rate;
 		packets += m->flows.list[i].packet_rate;
 	}
-	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", plain(m->filter_text), m->matching,
-		short_number(bps, bytes), short_number(pps, packets));
+	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", plain(m->filter_text),
+		m->matching, short_number(bps, bytes), short_number(pps, packets));
 }
 
 static void print_table(FILE *out, const struct monitor *m, size_t n, unsigned int columns)
@@ -189,7 +194,8 @@ int monitor_draw(const struct monitor *m)
 	screen_size(&lines, &columns);
 	print_head(out, m);
 	print_table(out, m, shown(m, lines > used ? lines - used : 0), columns);
-	fputs("sort: b/s p/s Bytes Packets, q ends   labels: S steered B bypassed N translated", out);
+	fputs("sort: b/s p/s Bytes Packets, q ends   labels: S steered B bypassed N translated",
+	      out);
 	fclose(out);
 	screen_show(text);
 	return 0;

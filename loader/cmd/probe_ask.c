@@ -18,12 +18,10 @@ int probe_ask(const struct probe *f, enum shunt_question question, __u32 *ret)
 	static const __u8 one[ETH_ALEN], many[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct __sk_buff skb = { .cb = { f->ifindex, question } };
 	__u8 packet[PACKET_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, o,
-		.data_in = packet,
-		.data_size_in = probe_packet(f, PART_FIRST, probe_is_group(f) ? many : one, packet),
-		.ctx_in = &skb,
-		.ctx_size_in = sizeof(skb),
-	);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet,
+		    .data_size_in = probe_packet(f, PART_FIRST, probe_is_group(f) ? many : one,
+						 packet),
+		    .ctx_in = &skb, .ctx_size_in = sizeof(skb), );
 
 	if (prog < 0)
 		return prog;

@@ -56,8 +56,12 @@ static size_t put_tcp(__u8 *at, const struct probe *f, enum probe_part part)
 	struct tcphdr h = {
 		.source = htons(f->src.port),
 		.dest = htons(f->dst.port),
-		.seq = htonl(reply ? REPLY_SEQ : part == PART_FIRST ? FIRST_SEQ : FIRST_SEQ + 1),
-		.ack_seq = htonl(reply ? FIRST_SEQ + 1 : part == PART_FIRST ? 0 : REPLY_SEQ + 1),
+		.seq = htonl(reply                ? REPLY_SEQ
+			     : part == PART_FIRST ? FIRST_SEQ
+						  : FIRST_SEQ + 1),
+		.ack_seq = htonl(reply                ? FIRST_SEQ + 1
+				 : part == PART_FIRST ? 0
+						      : REPLY_SEQ + 1),
 		.doff = sizeof(h) / 4,
 		.syn = part == PART_FIRST || reply,
 		.ack = part != PART_FIRST,

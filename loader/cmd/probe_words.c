@@ -51,15 +51,17 @@ static int flow_iface(const char *word, struct probe *f)
 	f->ifindex = if_nametoindex(word);
 	if (!f->ifindex)
 		return deny(-ENODEV, "'%s': no such interface%s", word,
-			    netns_moved() ? " in the network namespace that shunt is loaded in" : "");
+			    netns_moved() ? " in the network namespace that shunt is loaded in"
+					  : "");
 	return 0;
 }
 
 /* Reads one keyword of a test and its value, which is NULL if the keyword is the last word. */
 static int flow_word(const char *name, const char *word, struct probe *f)
 {
-	static const char *const names[] = { "src", "dst", "sport", "dport", "iface", "origin",
-					     NULL };
+	static const char *const names[] = {
+		"src", "dst", "sport", "dport", "iface", "origin", NULL
+	};
 	int i = 0;
 
 	while (names[i] && strcmp(names[i], name))

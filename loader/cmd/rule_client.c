@@ -35,8 +35,8 @@ int rule_socket_address(struct sockaddr_un *ret)
 		if (*p == '/' && (p[1] == '/' || !p[1]))
 			continue;
 		if (len + 1 >= sizeof(a.sun_path))
-			return deny(-ENAMETOOLONG, "'%s': the path is too long for the name of a socket",
-				    dir);
+			return deny(-ENAMETOOLONG,
+				    "'%s': the path is too long for the name of a socket", dir);
 		a.sun_path[len++] = *p == '/' ? '-' : *p;
 	}
 	*ret = a;
@@ -70,10 +70,13 @@ static int try_connect(const struct sockaddr_un *a)
 static int no_server(const struct sockaddr_un *a, int error)
 {
 	if (error == -EACCES || error == -EPERM)
-		return deny(error, "only root and the group of '%s' may change rules, and this process is "
-			    "neither", a->sun_path);
+		return deny(error,
+			    "only root and the group of '%s' may change rules, and this process is "
+			    "neither",
+			    a->sun_path);
 	if (error == -ENOENT || error == -ECONNREFUSED)
-		return deny(error, "this needs root, or 'shunt run' with a group: nobody answers at '%s'",
+		return deny(error,
+			    "this needs root, or 'shunt run' with a group: nobody answers at '%s'",
 			    a->sun_path);
 	return fail(error, "'%s'", a->sun_path);
 }

@@ -32,9 +32,9 @@
 
 /* At most this many calls run at the same time; others wait. */
 #define MAX_CALLS 8
-#define REQUEST_SEC 2  /* for the caller to send its request */
-#define CALL_SEC 60    /* for the command, which may wait for the lock */
-#define READ_SEC 5     /* for the caller to read a packet of the answer */
+#define REQUEST_SEC 2 /* for the caller to send its request */
+#define CALL_SEC 60   /* for the command, which may wait for the lock */
+#define READ_SEC 5    /* for the caller to read a packet of the answer */
 #define MAX_OUTPUT (64 << 20)
 
 static const char *const commands[] = { "diverter", "steer", "map_update", "map_delete_elem" };
@@ -136,7 +136,8 @@ static int handle(struct rule_request *r, ssize_t len)
 
 	if (len <= (ssize_t)sizeof(*r) || len > RULE_REQUEST_MAX || ((char *)r)[len - 1] ||
 	    r->version != RULE_REQUEST_VERSION)
-		return deny(-EPROTO, "'shunt run' is of another version than this program; restart it");
+		return deny(-EPROTO,
+			    "'shunt run' is of another version than this program; restart it");
 	opt.json = r->json;
 	serving = true;
 	caller = r->netns;

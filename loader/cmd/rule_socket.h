@@ -27,9 +27,9 @@
 #define RULE_REQUEST_WORDS 64
 
 struct rule_request {
-	__u32 version;    /* RULE_REQUEST_VERSION */
-	__u32 json;       /* -j was given */
-	__u64 netns;      /* cookie of the caller's network namespace */
+	__u32 version; /* RULE_REQUEST_VERSION */
+	__u32 json;    /* -j was given */
+	__u64 netns;   /* cookie of the caller's network namespace */
 	char words[];
 };
 
@@ -66,7 +66,7 @@ __u64 caller_netns(void);
 pid_t caller_parent(void);
 
 struct rule_server {
-	pid_t pid;        /* 0: none */
+	pid_t pid; /* 0: none */
 	gid_t group;
 };
 

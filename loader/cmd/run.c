@@ -52,11 +52,11 @@ struct run {
 	struct shunt_conf *conf;
 	struct shunt_attachment *attachments;
 	struct supervisor supervisor;
-	int rtnl_fd;       /* tells of interfaces, -1 if none are wanted */
+	int rtnl_fd; /* tells of interfaces, -1 if none are wanted */
 	bool links_changed;
 	__u64 links_retry_ns; /* not before, for lack of something */
 	bool stopping;
-	__u64 stop_ns;     /* it ends then at the latest */
+	__u64 stop_ns; /* it ends then at the latest */
 	__u64 listeners_searched_ns;
 	__u64 nat_checked_ns;
 	__u64 lo_checked_ns;
@@ -204,8 +204,7 @@ static void stop(struct run *r)
 
 static bool is_over(const struct run *r)
 {
-	return r->stopping &&
-	       (supervisor_at_rest(&r->supervisor) || monotonic_ns() > r->stop_ns);
+	return r->stopping && (supervisor_at_rest(&r->supervisor) || monotonic_ns() > r->stop_ns);
 }
 
 static int loop(struct run *r, struct ring_buffer *ring, int signals)
@@ -353,7 +352,9 @@ int cmd_run(int argc, char **argv)
 	_cleanup_fd_ int lock = -1, events = -1, signals = -1;
 	struct ring_buffer *ring;
 	_cleanup_(close_run) struct run r = {
-		.rtnl_fd = -1, .links_changed = true, .supervisor = SUPERVISOR_CLOSED,
+		.rtnl_fd = -1,
+		.links_changed = true,
+		.supervisor = SUPERVISOR_CLOSED,
 	};
 	const char *group = NULL;
 	int error;

@@ -237,7 +237,7 @@ int services_sweep(void)
 	if (!error)
 		routers_forget();
 	if (deleted)
-		say("%u rule%s of a router that has ended %s deleted", deleted, deleted == 1 ? "" : "s",
-		    deleted == 1 ? "is" : "are");
+		say("%u rule%s of a router that has ended %s deleted", deleted,
+		    deleted == 1 ? "" : "s", deleted == 1 ? "is" : "are");
 	return error;
 }

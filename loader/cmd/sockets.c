@@ -223,7 +223,8 @@ int cmd_sockets(int argc, char **argv)
 	if (lock < 0)
 		return lock;
 	if (!bypass_is_loaded())
-		return deny(-ENOENT, "the bypass is not loaded; unload, and give 'shunt load' --cgroup, too");
+		return deny(-ENOENT,
+			    "the bypass is not loaded; unload, and give 'shunt load' --cgroup, too");
 	error = bypass_list_all(&rows, &n);
 	if (error)
 		return error;

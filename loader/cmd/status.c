@@ -46,7 +46,8 @@ static void json_attached(const struct status *s, const char *name, enum attachm
 		if (kind == ATTACH_CGROUP)
 			json_string(&json_stdout, "admit", admit_text(s->attachments[i].admit));
 		else
-			json_string(&json_stdout, "via", s->attachments[i].clsact ? "clsact" : "tcx");
+			json_string(&json_stdout, "via",
+				    s->attachments[i].clsact ? "clsact" : "tcx");
 		json_bool(&json_stdout, "attached", attached(s->attachments, i));
 		if (kind == ATTACH_CGROUP)
 			json_bool(&json_stdout, "gone", !cgroup_id(s->attachments[i].name));
@@ -96,7 +97,8 @@ static void exclude_text(const struct shunt_exclude *x, char *text, size_t size)
 	else if (x->kind == EXCLUDE_PROCESS)
 		snprintf(text, size, "process:%s", x->comm);
 	else
-		snprintf(text, size, "%s/%u", inet_ntop(x->family, x->addr, addr, sizeof(addr)), x->len);
+		snprintf(text, size, "%s/%u", inet_ntop(x->family, x->addr, addr, sizeof(addr)),
+			 x->len);
 }
 
 static void json_excludes(void)
@@ -181,7 +183,8 @@ static void json_steer(const struct status *s)
 	json_ports(s, &s->links);
 	json_number(&json_stdout, "mark", s->conf ? s->conf->mark : 0);
 	json_number(&json_stdout, "table", s->conf ? s->conf->table : 0);
-	json_bool(&json_stdout, "routed", s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
+	json_bool(&json_stdout, "routed",
+		  s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf));
 	if (s->preceded)
 		json_number(&json_stdout, "preceded_by", s->preceded_by);
 	json_number(&json_stdout, "rules", s->rules);
@@ -253,8 +256,9 @@ static const char *why_not(const struct status *s, unsigned int i)
 		return "  NOT ATTACHED: in another network namespace, and shunt's program still on it; "
 		       "'shunt run' or 'shunt unload' takes it off";
 	if (s->attachments[i].kind == ATTACH_CGROUP && !cgroup_id(s->attachments[i].name))
-		return s->supervised ? "  GONE: the supervisor attaches when it is made again" :
-		       "  GONE, and no supervisor that attaches when it is made again; start 'shunt run'";
+		return s->supervised
+			       ? "  GONE: the supervisor attaches when it is made again"
+			       : "  GONE, and no supervisor that attaches when it is made again; start 'shunt run'";
 	return "  NOT ATTACHED: it was removed; the same 'shunt load' again attaches it";
 }
 
@@ -276,30 +280,34 @@ static void print_attached(const struct status *s)
 		else if (a->kind == ATTACH_MONITOR_IN)
 			printf("  monitor %s  %s", plain(a->name), a->clsact ? "clsact" : "tcx");
 		else if (a->kind == ATTACH_PATTERN)
-			printf("  iface '%s'%s\n", plain(a->name), s->supervised ? "" :
-			       "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
+			printf("  iface '%s'%s\n", plain(a->name),
+			       s->supervised
+				       ? ""
+				       : "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
 		else if (attachment_is_nat(a))
 			printf("  nat %s %s  %s", plain(a->name),
-			       a->kind == ATTACH_NAT_IN || a->kind == ATTACH_NAT_RAW_IN ? "in" : "out",
+			       a->kind == ATTACH_NAT_IN || a->kind == ATTACH_NAT_RAW_IN ? "in"
+											: "out",
 			       a->clsact ? "clsact" : "tcx");
 		if (a->kind != ATTACH_CGROUP && a->kind != ATTACH_IFACE &&
 		    a->kind != ATTACH_MONITOR_IN && !attachment_is_nat(a))
 			continue;
 		printf("%s%s\n", why_not(s, i),
-		       a->kind != ATTACH_IFACE ?
-			       "" :
-			       plain(port_note(note, sizeof(note), &s->links, a->ifindex)));
+		       a->kind != ATTACH_IFACE
+			       ? ""
+			       : plain(port_note(note, sizeof(note), &s->links, a->ifindex)));
 	}
 }
 
 static void print_lost(const struct status *s)
 {
-	const char *setting = s->conf->run.loaded && !s->netns_gone ? loopback_lost_setting(s->conf) :
-								      NULL;
+	const char *setting = s->conf->run.loaded && !s->netns_gone ? loopback_lost_setting(s->conf)
+								    : NULL;
 
 	if (setting)
 		printf("  net.ipv4.conf.lo.%s was set to 0, and IPv4 packets that come in by lo are dropped; "
-		       "'shunt run', or the same 'shunt load' again, sets it\n", setting);
+		       "'shunt run', or the same 'shunt load' again, sets it\n",
+		       setting);
 }
 
 static void print_preceded(const struct status *s)
@@ -307,9 +315,11 @@ static void print_preceded(const struct status *s)
 	if (!s->preceded)
 		return;
 	printf("  ip rule %u of another program comes before those of shunt, and may take what is "
-	       "steered; %s\n", s->preceded_by, s->preceded_by > MARK_RULES_ROOM ?
-	       "'shunt run', or the same 'shunt load' again, goes before it" :
-	       "no preference is left before it: give it a larger one");
+	       "steered; %s\n",
+	       s->preceded_by,
+	       s->preceded_by > MARK_RULES_ROOM
+		       ? "'shunt run', or the same 'shunt load' again, goes before it"
+		       : "no preference is left before it: give it a larger one");
 }
 
 static void text_bypass(const struct status *s)
@@ -317,11 +327,12 @@ static void text_bypass(const struct status *s)
 	const struct shunt_count *c = &s->count;
 
 	printf("bypass: pairs %zu, active %zu; promoted so far %llu, demoted %llu, "
-	       "refused for want of room %llu\n", s->pairs, s->active, ULL(c->promoted),
-	       ULL(c->demoted), ULL(c->map_full));
+	       "refused for want of room %llu\n",
+	       s->pairs, s->active, ULL(c->promoted), ULL(c->demoted), ULL(c->map_full));
 	print_supervisor(s);
 	printf("  watched pairs %u of at most %d; taken from idle ones for others %llu, refused to "
-	       "busy ones %llu\n", s->conf->run.pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->run.reclaimed),
+	       "busy ones %llu\n",
+	       s->conf->run.pair_entries, SHUNT_PAIRS - 1, ULL(s->conf->run.reclaimed),
 	       ULL(s->conf->run.no_entry));
 	printf("  redirected %llu bytes in %llu messages\n", ULL(c->redirected_bytes),
 	       ULL(c->redirected_msgs));
@@ -340,11 +351,11 @@ static void text_steer(const struct status *s)
 		printf("  NO ROUTE: the rule or the route of that mark was removed, and nothing is "
 		       "delivered; the same 'shunt load' again makes it\n");
 	print_preceded(s);
-	printf("  steered %llu packets, %llu flows, %llu ICMP errors\n",
-	       ULL(c->steered_packets), ULL(c->steered_flows), ULL(c->steered_errors));
+	printf("  steered %llu packets, %llu flows, %llu ICMP errors\n", ULL(c->steered_packets),
+	       ULL(c->steered_flows), ULL(c->steered_errors));
 	printf("  left alone: %llu without a listener (%llu of them: it lacks IP_TRANSPARENT), "
-	       "%llu malformed; %llu fragments seen\n", ULL(c->no_listener),
-	       ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));
+	       "%llu malformed; %llu fragments seen\n",
+	       ULL(c->no_listener), ULL(c->not_transparent), ULL(c->malformed), ULL(c->fragments));
 	if (c->own_services)
 		printf("  left to this host's own services: %llu connections and UDP flows\n",
 		       ULL(c->own_services));
@@ -362,14 +373,17 @@ static void text_local(const struct status *s)
 
 	if (s->conf->run.local)
 		printf("  what this host sends is looked at; first packets that were the router's own: "
-		       "%llu\n", ULL(c->routers_own));
+		       "%llu\n",
+		       ULL(c->routers_own));
 	if (c->translated)
 		printf("  left alone, as their source was translated before: %llu packets of this host; leave "
-		       "the destinations of rules out of SNAT and MASQUERADE\n", ULL(c->translated));
+		       "the destinations of rules out of SNAT and MASQUERADE\n",
+		       ULL(c->translated));
 	if (c->loops)
 		printf("  LOOPS ENDED: %llu connections of a router, after others had come back to that "
 		       "router; 'shunt steer list' shows the rules; tell who the router is by "
-		       "--router-cgroup or --router-mark at load\n", ULL(c->loops));
+		       "--router-cgroup or --router-mark at load\n",
+		       ULL(c->loops));
 }
 
 static void text_nat(const struct status *s)
@@ -380,18 +394,21 @@ static void text_nat(const struct status *s)
 	       ULL(c->nat_made - c->nat_ended), s->nat->flows);
 	printf("  made %llu flows (%llu by another source port, %llu straight to a target; "
 	       "%llu ended without an answer), rewrote %llu packets, %llu ICMP errors\n",
-	       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight),
-	       ULL(c->nat_unanswered), ULL(c->nat_packets), ULL(c->nat_errors));
+	       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight), ULL(c->nat_unanswered),
+	       ULL(c->nat_packets), ULL(c->nat_errors));
 	printf("  gave way to new flows %llu; dropped for want of room %llu, of a route %llu; "
 	       "left alone %llu fragments that came before their first\n",
-	       ULL(c->nat_evicted), ULL(c->nat_refused), ULL(c->nat_unroutable), ULL(c->nat_fragments));
+	       ULL(c->nat_evicted), ULL(c->nat_refused), ULL(c->nat_unroutable),
+	       ULL(c->nat_fragments));
 }
 
 static void print_text(const struct status *s)
 {
 	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
-	       !s->conf ? "not loaded" : s->conf->run.loaded ? "loaded" :
-	       s->conf->run.drain_mode ? "unloading, sockets still hold bytes" : "half loaded");
+	       !s->conf                  ? "not loaded"
+	       : s->conf->run.loaded     ? "loaded"
+	       : s->conf->run.drain_mode ? "unloading, sockets still hold bytes"
+					 : "half loaded");
 	if (!s->conf || !s->attachments)
 		return;
 	if (s->netns_gone)

@@ -17,9 +17,9 @@ struct status {
 	struct shunt_count count;
 	size_t pairs;
 	size_t active;
-	bool proven;      /* some cgroup is */
-	bool supervised;  /* the supervisor runs and gives heartbeats */
-	bool stalled;     /* it is there, but gives none */
+	bool proven;     /* some cgroup is */
+	bool supervised; /* the supervisor runs and gives heartbeats */
+	bool stalled;    /* it is there, but gives none */
 	bool netns_gone; /* that of load */
 	bool preceded;   /* another program has a routing rule before ours: preceded_by */
 	__u32 preceded_by;

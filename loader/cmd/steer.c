@@ -114,8 +114,9 @@ static const char *iface_trouble(const struct shunt_rule *r)
 	if (*r->ifname && !rule_is_local(r) && iface_index(r->ifname, &now))
 		return " (the interface can't be looked at)";
 
-	return now == r->ifindex ? "" : now ? " (the interface came later)" :
-					      " (no such interface)";
+	return now == r->ifindex ? ""
+	       : now             ? " (the interface came later)"
+				 : " (no such interface)";
 }
 
 static int widest(const struct rule_copy *all, __u32 count)
@@ -156,8 +157,8 @@ void find_listeners(struct rule_copy *all, __u32 count)
 /* The reason why no packet meets the rule, "" if none is known. */
 static const char *trouble(const struct rule_copy *c)
 {
-	return c->only_ipv4 ? " (the router listens on 127.0.0.1 only: it can't take IPv6)" :
-			      iface_trouble(&c->rule);
+	return c->only_ipv4 ? " (the router listens on 127.0.0.1 only: it can't take IPv6)"
+			    : iface_trouble(&c->rule);
 }
 
 static void list_text(const struct rule_copy *all, __u32 count)
@@ -255,8 +256,8 @@ static int parse_age(int argc, char **argv, __u32 *ret_ticks)
 	if (argc > 3)
 		return refuse("steer prune: '%s' is one word too many", argv[3]);
 	if (argc == 3 && !parse_number(argv[2], MAX_PRUNE_SEC, &sec))
-		return refuse("--older-than '%s': not a number of seconds from 0 to %u (a year)", argv[2],
-			      MAX_PRUNE_SEC);
+		return refuse("--older-than '%s': not a number of seconds from 0 to %u (a year)",
+			      argv[2], MAX_PRUNE_SEC);
 	*ret_ticks = SHUNT_TICKS(sec * 1000000000ULL);
 	return 0;
 }
@@ -325,7 +326,8 @@ static const struct command verbs[] = {
 	{ "flush", steer_flush, "", "delete all rules" },
 	{ "prune", steer_prune, "[--older-than SEC]",
 	  "delete rules whose listener is gone, and was not seen for so long (3600)" },
-	{ "test", steer_test, "[--deliver] tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME|origin local]",
+	{ "test", steer_test,
+	  "[--deliver] tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME|origin local]",
 	  "which rule such a packet meets, and why; sport and dport may be words too;\n"
 	  "        'test -' reads many from standard input and prints just the rules;\n"
 	  "        --deliver sends such packets from 'iface NAME' to a socket of its own in the\n"
@@ -357,7 +359,8 @@ static int steer_help(int argc, char **argv)
 	       "that single address takes them, and so does any with 'own take'. A TCP segment of\n"
 	       "a connection that no socket has is reset by the listener if only the router can\n"
 	       "have had it; 'unknown reset' says so of all, 'unknown pass' of none.\n"
-	       "A test takes source port %d unless told, with --deliver any.\n", TEST_SPORT);
+	       "A test takes source port %d unless told, with --deliver any.\n",
+	       TEST_SPORT);
 	return 0;
 }
 

@@ -25,14 +25,14 @@
 #include "util/log.h"
 #include "util/options.h"
 
-#define ARRIVAL_MS 1000 /* wait this long for a packet to arrive */
+#define ARRIVAL_MS 1000  /* wait this long for a packet to arrive */
 #define AFTER_DROP_MS 20 /* and this long after a drop, which may be of a copy for a capture */
 
 struct delivery_run {
 	const struct probe *f;
 	struct private_probe programs;
-	int fd;        /* the socket in the place of the router's */
-	int tracing;   /* link of the program that sees drops; -1: none */
+	int fd;      /* the socket in the place of the router's */
+	int tracing; /* link of the program that sees drops; -1: none */
 	__u32 token;
 	__u8 mac[ETH_ALEN];
 };
@@ -51,11 +51,13 @@ int delivery_check(const struct probe *f)
 	int i;
 
 	if (f->ifindex == SHUNT_LOCAL_IFINDEX)
-		return refuse("--deliver: 'origin local' can't be tried; name an interface with 'iface'");
+		return refuse(
+			"--deliver: 'origin local' can't be tried; name an interface with 'iface'");
 	if (!f->ifindex)
 		return refuse("--deliver needs 'iface NAME', where the packet comes in");
 	if (probe_is_group(f))
-		return refuse("--deliver: the destination is multicast or broadcast, which can't be tried");
+		return refuse(
+			"--deliver: the destination is multicast or broadcast, which can't be tried");
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
 		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex == f->ifindex &&
 		    attached(attachments, i))
@@ -76,19 +78,20 @@ static int drop_all(int fd)
 
 static int bind_loopback(int fd, int family)
 {
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in v4 = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 
-	return family == AF_INET ? bind(fd, (struct sockaddr *)&v4, sizeof(v4)) :
-				   bind(fd, (struct sockaddr *)&v6, sizeof(v6));
+	return family == AF_INET ? bind(fd, (struct sockaddr *)&v4, sizeof(v4))
+				 : bind(fd, (struct sockaddr *)&v6, sizeof(v6));
 }
 
 /* Opens a socket that rules of nftables can't distinguish from a router's listener. */
 static int open_socket(const struct probe *f)
 {
 	bool v4 = f->dst.family == AF_INET, tcp = f->proto == IPPROTO_TCP;
-	_cleanup_fd_ int fd = socket(f->dst.family,
-				     (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	_cleanup_fd_ int fd = socket(f->dst.family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC,
+				     0);
 	int on = 1;
 
 	if (fd < 0 || drop_all(fd) ||
@@ -130,8 +133,9 @@ static int set_dropped(const struct delivery_run *r)
 	struct shunt_dropped d = { .token = r->token };
 	__u32 zero = 0;
 
-	return bpf_map_update_elem(r->programs.dropped, &zero, &d, BPF_ANY) ?
-	       fail(-errno, "can't set up --deliver") : 0;
+	return bpf_map_update_elem(r->programs.dropped, &zero, &d, BPF_ANY)
+		       ? fail(-errno, "can't set up --deliver")
+		       : 0;
 }
 
 static int open_run(const struct probe *f, struct delivery_run *r)
@@ -187,12 +191,9 @@ static int inject(const struct delivery_run *r, enum probe_part part)
 {
 	struct __sk_buff skb = { .cb = { r->f->ifindex, r->token } };
 	__u8 packet[PACKET_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, o,
-		.data_in = packet,
-		.data_size_in = probe_packet(r->f, part, r->mac, packet),
-		.ctx_in = &skb,
-		.ctx_size_in = sizeof(skb),
-	);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet,
+		    .data_size_in = probe_packet(r->f, part, r->mac, packet), .ctx_in = &skb,
+		    .ctx_size_in = sizeof(skb), );
 
 	if (bpf_prog_test_run_opts(r->programs.inject, &o))
 		return fail(-errno, "can't run the program of --deliver");
@@ -323,12 +324,15 @@ static bool mark_is_lost(const struct delivery *d)
 static void cause_text(const struct delivery *d, char *text, size_t size)
 {
 	if (!d->steered)
-		snprintf(text, size, "steering did not see the packet: another program or filter at the "
+		snprintf(text, size,
+			 "steering did not see the packet: another program or filter at the "
 			 "interface took or dropped the packet first (%s)",
 			 d->dropped ? d->reason : "unseen");
 	else if (mark_is_lost(d))
-		snprintf(text, size, "the mark of steered packets, 0x%x, was overwritten (0x%x) before "
-			 "routing", d->bit, d->mark);
+		snprintf(text, size,
+			 "the mark of steered packets, 0x%x, was overwritten (0x%x) before "
+			 "routing",
+			 d->bit, d->mark);
 	else if (d->dropped)
 		snprintf(text, size, "the kernel dropped the packet, with its mark: %s", d->reason);
 	else
@@ -343,7 +347,8 @@ static void print_markers(const struct delivery *d)
 	for (i = 0; i < d->markers.count; i++)
 		printf("    %s sets the mark\n", nft_marker_text(text, &d->markers.all[i]));
 	if (d->markers.count)
-		printf("    to set the bit again: %s\n", nft_marks_advice(text, &d->markers, d->bit));
+		printf("    to set the bit again: %s\n",
+		       nft_marks_advice(text, &d->markers, d->bit));
 	else if (d->steered && mark_is_lost(d))
 		puts("    no chain of nftables is known to set the mark; see iptables-legacy -t mangle -S "
 		     "PREROUTING, and programs of others at the interface");
@@ -358,8 +363,11 @@ void delivery_text(const struct delivery *d)
 		return;
 	}
 	cause_text(d, text, sizeof(text));
-	printf("    LOST: %s: %s\n", d->first == FATE_LOST ? "the first packet of the flow" :
-	       "the first packet is delivered, later ones of the flow are not", text);
+	printf("    LOST: %s: %s\n",
+	       d->first == FATE_LOST
+		       ? "the first packet of the flow"
+		       : "the first packet is delivered, later ones of the flow are not",
+	       text);
 	print_markers(d);
 }
 
@@ -401,7 +409,8 @@ void delivery_json(const struct delivery *d)
 			json_string(&json_stdout, "reason", d->reason);
 		json_markers(&d->markers);
 		if (d->markers.count)
-			json_string(&json_stdout, "advice", nft_marks_advice(text, &d->markers, d->bit));
+			json_string(&json_stdout, "advice",
+				    nft_marks_advice(text, &d->markers, d->bit));
 	}
 	json_close(&json_stdout, '}');
 }

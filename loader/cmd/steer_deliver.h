@@ -23,11 +23,11 @@ struct delivery {
 	enum delivery_fate first; /* the first packet of the flow */
 	enum delivery_fate later; /* a packet that follows an answer */
 	/* about the packet that was lost: */
-	bool steered;             /* the program at the interface saw it */
-	bool dropped;             /* the kernel told that it dropped the packet */
-	__u32 mark;               /* the mark that the packet had then */
-	char reason[48];          /* why the kernel dropped the packet */
-	__u32 bit;                /* the mark of steered packets */
+	bool steered;    /* the program at the interface saw it */
+	bool dropped;    /* the kernel told that it dropped the packet */
+	__u32 mark;      /* the mark that the packet had then */
+	char reason[48]; /* why the kernel dropped the packet */
+	__u32 bit;       /* the mark of steered packets */
 	struct nft_markers markers;
 };
 

@@ -35,9 +35,9 @@ static bool matches(const struct shunt_rule *r, const struct probe *f)
 {
 	return r->family == f->dst.family && r->proto == f->proto &&
 	       in_prefix(f->dst.addr, r->dst, r->dst_len) &&
-	       in_prefix(f->src.addr, r->src, r->src_len) &&
-	       f->dst.port >= r->dport_low && f->dst.port <= r->dport_high &&
-	       f->src.port >= r->sport_low && f->src.port <= r->sport_high &&
+	       in_prefix(f->src.addr, r->src, r->src_len) && f->dst.port >= r->dport_low &&
+	       f->dst.port <= r->dport_high && f->src.port >= r->sport_low &&
+	       f->src.port <= r->sport_high &&
 	       (r->ifindex == f->ifindex || (!r->ifindex && f->ifindex != SHUNT_LOCAL_IFINDEX)) &&
 	       is_meant(r, f);
 }
@@ -56,11 +56,12 @@ static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struc
 
 /* The answer to a test, with copies of the rules, so that it can be printed without the lock. */
 struct answer {
-	struct rule_copy *rules; /* first the rule that the packet meets, if any; then others that match */
+	struct rule_copy
+		*rules; /* first the rule that the packet meets, if any; then others that match */
 	bool hit;
 	__u32 others;
 	enum shunt_answer listener;
-	__u32 own;               /* the rule leaves the packet to a service of this host */
+	__u32 own; /* the rule leaves the packet to a service of this host */
 };
 
 static void free_answer(struct answer *a)
@@ -165,8 +166,8 @@ static void listener_text(const struct answer *a)
 
 static const char *why_lost(const struct shunt_rule *hit, const struct shunt_rule *r)
 {
-	return r->shadowed && rule_same_match(hit, r) ? "older than the rule for the same packets" :
-							 rule_lost(hit, r);
+	return r->shadowed && rule_same_match(hit, r) ? "older than the rule for the same packets"
+						      : rule_lost(hit, r);
 }
 
 static void test_text(const struct probe *f, const struct answer *a, const struct delivery *d)

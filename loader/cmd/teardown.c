@@ -39,10 +39,14 @@ static int drain(unsigned int timeout_ms)
 	if (error != -EBUSY)
 		return error;
 	if (!n)
-		return deny(error, "sockets that no process has open are still on the fast path; what they "
-			    "need stays pinned in '%s'; unload again later", opt.pin_dir);
-	deny(error, "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
-	     "stays pinned in '%s'; unload again later", n, n == 1 ? " is" : "s are", opt.pin_dir);
+		return deny(error,
+			    "sockets that no process has open are still on the fast path; what they "
+			    "need stays pinned in '%s'; unload again later",
+			    opt.pin_dir);
+	deny(error,
+	     "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
+	     "stays pinned in '%s'; unload again later",
+	     n, n == 1 ? " is" : "s are", opt.pin_dir);
 	list_left(left, n);
 	return error;
 }

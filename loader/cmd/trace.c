@@ -62,7 +62,8 @@ static void warn_if_off(void)
 
 	if (tracing_is_off(path, sizeof(path)))
 		warn("tracing is switched off in the kernel, and no line will come; "
-		     "'echo 1 >%s' switches it on", path);
+		     "'echo 1 >%s' switches it on",
+		     path);
 }
 
 static int set(bool on)

@@ -31,7 +31,8 @@ static int parse_timeout(int argc, char **argv, unsigned int *ret_ms)
 	if (argc > 3)
 		return refuse("unload: unknown word '%s'", argv[3]);
 	if (argc == 3 && !parse_number(argv[2], MAX_SEC, &sec))
-		return refuse("--timeout '%s': not a number of seconds from 0 to %d", argv[2], MAX_SEC);
+		return refuse("--timeout '%s': not a number of seconds from 0 to %d", argv[2],
+			      MAX_SEC);
 	*ret_ms = sec * 1000;
 	return 0;
 }
@@ -46,7 +47,8 @@ int cmd_unload(int argc, char **argv)
 		printf("usage: shunt unload [--timeout SEC]\n\n"
 		       "Takes everything off the host. Bytes that wait on the fast path are read first;\n"
 		       "after SEC seconds (%d) the sockets that still hold some are listed, exit 1, and\n"
-		       "stay usable; unload again when they are read.\n", DEFAULT_SEC);
+		       "stay usable; unload again when they are read.\n",
+		       DEFAULT_SEC);
 		return 0;
 	}
 	error = parse_timeout(argc, argv, &timeout_ms);

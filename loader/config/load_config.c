@@ -22,7 +22,8 @@ static void monitors_last(struct load_config *config)
 		if (attachment_is_monitor(&config->attachments[i]))
 			continue;
 		s = config->attachments[i];
-		memmove(&config->attachments[kept + 1], &config->attachments[kept], (i - kept) * sizeof(s));
+		memmove(&config->attachments[kept + 1], &config->attachments[kept],
+			(i - kept) * sizeof(s));
 		config->attachments[kept++] = s;
 	}
 }
@@ -59,8 +60,8 @@ static int read_words(int argc, char **argv, struct load_config *config)
 		if (i + 1 == argc)
 			return refuse("load: %s: a value is missing", argv[i]);
 		i++;
-		error = !strcmp(argv[i - 1], "--config") ? read_file(config, argv[i]) :
-							    load_option_set(option, config, argv[i]);
+		error = !strcmp(argv[i - 1], "--config") ? read_file(config, argv[i])
+							 : load_option_set(option, config, argv[i]);
 	}
 	return error;
 }
@@ -86,10 +87,12 @@ static int check_combination(const struct load_config *config)
 		return refuse("load: '%s' has NAT rules, but there is no --nat and no --iface",
 			      config->file.name);
 	if (config->conf.excludes && !config->bypass)
-		return refuse("load: --exclude keeps pairs off the fast path, but there is no --cgroup");
+		return refuse(
+			"load: --exclude keeps pairs off the fast path, but there is no --cgroup");
 	if (process && !config->proven)
 		return refuse("--exclude 'process:%s': is for 'proven', and 'eager' vouches for all "
-			      "programs in a cgroup", process);
+			      "programs in a cgroup",
+			      process);
 	if (!config->n)
 		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");
 	return 0;
@@ -120,7 +123,8 @@ int load_config_parse(int argc, char **argv, struct load_config *config)
 static bool was_asked_for(const struct shunt_attachment *s)
 {
 	return s->kind == ATTACH_CGROUP || s->kind == ATTACH_PATTERN || attachment_is_monitor(s) ||
-	       (s->kind == ATTACH_IFACE && !s->by_pattern) || (attachment_is_nat(s) && !s->auto_attached);
+	       (s->kind == ATTACH_IFACE && !s->by_pattern) ||
+	       (attachment_is_nat(s) && !s->auto_attached);
 }
 
 static const char *option_of(const struct shunt_attachment *s)
@@ -132,19 +136,23 @@ static const char *option_of(const struct shunt_attachment *s)
 	return attachment_is_nat(s) ? "--nat" : "--iface";
 }
 
-static const char *attachment_difference(const struct load_config *wanted, const struct load_config *loaded)
+static const char *attachment_difference(const struct load_config *wanted,
+					 const struct load_config *loaded)
 {
 	const struct shunt_attachment *s;
 	unsigned int i;
 
 	for (i = 0; i < wanted->n; i++) {
-		s = attachment_find(loaded->attachments, wanted->attachments[i].kind, wanted->attachments[i].name);
-		if (!s || s->admit != wanted->attachments[i].admit || s->auto_attached != wanted->attachments[i].auto_attached)
+		s = attachment_find(loaded->attachments, wanted->attachments[i].kind,
+				    wanted->attachments[i].name);
+		if (!s || s->admit != wanted->attachments[i].admit ||
+		    s->auto_attached != wanted->attachments[i].auto_attached)
 			return option_of(&wanted->attachments[i]);
 	}
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
 		if (was_asked_for(&loaded->attachments[i]) &&
-		    !attachment_find(wanted->attachments, loaded->attachments[i].kind, loaded->attachments[i].name))
+		    !attachment_find(wanted->attachments, loaded->attachments[i].kind,
+				     loaded->attachments[i].name))
 			return option_of(&loaded->attachments[i]);
 	return NULL;
 }
@@ -155,7 +163,8 @@ static bool same_excludes(const struct load_config *a, const struct load_config 
 	       !memcmp(a->excludes, b->excludes, a->conf.excludes * sizeof(*a->excludes));
 }
 
-const char *load_config_difference(const struct load_config *wanted, const struct load_config *loaded)
+const char *load_config_difference(const struct load_config *wanted,
+				   const struct load_config *loaded)
 {
 	const char *option = attachment_difference(wanted, loaded);
 

@@ -14,15 +14,16 @@ struct load_config {
 	struct shunt_exclude excludes[SHUNT_EXCLUDES];
 	struct shunt_conf conf;
 	struct shunt_nat nat_conf;
-	struct rule_file file;   /* of --config; without a name if there is none */
-	char router[ATTACHMENT_NAME_SIZE]; /* path of the router's cgroup, "" without --router-cgroup */
-	bool bypass;             /* the halves that are wanted */
+	struct rule_file file; /* of --config; without a name if there is none */
+	char router
+		[ATTACHMENT_NAME_SIZE]; /* path of the router's cgroup, "" without --router-cgroup */
+	bool bypass;                    /* the halves that are wanted */
 	bool steer;
 	bool monitor;
 	bool nat;
-	bool eager;              /* some cgroup is attached under this admission */
+	bool eager; /* some cgroup is attached under this admission */
 	bool proven;
-	bool force;              /* attach 'eager' even where the kernel would lose data */
+	bool force; /* attach 'eager' even where the kernel would lose data */
 };
 
 /*

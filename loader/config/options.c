@@ -19,6 +19,8 @@
 #include "util/parse.h"
 
 #define TEXT(macro) TEXT_OF(macro)
+#define MAX_RULES_TEXT TEXT(DEFAULT_MAX_RULES)
+#define MAX_FLOWS_TEXT TEXT(DEFAULT_MAX_FLOWS)
 #define TEXT_OF(text) #text
 
 struct load_option {
@@ -26,7 +28,7 @@ struct load_option {
 	const char *value; /* what the help calls the value; NULL if there is none */
 	const char *help;  /* each line but the first begins after a '\n' */
 	void (*more_help)(void);
-	bool words_only;   /* not in files */
+	bool words_only; /* not in files */
 	/* Reads the value; NULL: a number from low to high is stored as it is. */
 	int (*set)(struct load_config *config, const char *option, char *value);
 	__u64 low;
@@ -53,8 +55,8 @@ static int parse_u64(const char *option, const char *text, __u64 low, __u64 high
 	errno = 0;
 	n = strtoull(text, &end, 0);
 	if (!is_number(text) || *end || errno || n < low || n > high)
-		return refuse("%s '%s': not a number from %llu to %llu, without leading zeros", option,
-			      text, (unsigned long long)low, (unsigned long long)high);
+		return refuse("%s '%s': not a number from %llu to %llu, without leading zeros",
+			      option, text, (unsigned long long)low, (unsigned long long)high);
 	*ret = n;
 	return 0;
 }
@@ -156,7 +158,8 @@ static int parse_exclude(const char *option, const char *text, struct shunt_excl
 		return 0;
 	}
 	if (!strchr(text, '/'))
-		return refuse("%s '%s': neither port:N[-N], ADDR/LEN nor process:NAME", option, text);
+		return refuse("%s '%s': neither port:N[-N], ADDR/LEN nor process:NAME", option,
+			      text);
 	ret->kind = EXCLUDE_PREFIX;
 	return parse_prefix(text, &ret->family, ret->addr, &ret->len);
 }
@@ -248,58 +251,57 @@ static int set_nat_idle(struct load_config *config, const char *option, char *va
 	.size = sizeof(((struct load_config *)0)->member)
 
 static const struct load_option options[] = {
-	{ "--cgroup", "PATH", .set = add_cgroup, .help =
-		"bypass for sockets made in this cgroup (a path, or a name\n"
-		"below the cgroup2 mount) and the ones below it. A pair moves\n"
-		"to the fast path once it is busy and its readers do not block\n"
-		"('shunt run' decides). PATH=eager: you vouch for the programs,\n"
-		"and every pair takes the fast path at once" },
-	{ "--exclude", "WHAT", .set = add_exclude, .help =
-		"keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
-		"process:NAME (of the reader; not with 'eager')" },
-	{ "--config", "FILE", .words_only = true, .help =
-		"options, a line for each ('iface eth0'), and rules as for\n"
-		"'shunt apply', which are in force from the first packet" },
-	{ "--iface", "NAME", .set = add_iface, .help =
-		"steering of what arrives on this interface; with a pattern\n"
-		"('veth*'), on all of that name but ports of bridges, bonds and\n"
-		"teams, and with 'shunt run' also on those that come later" },
-	{ "--monitor", "NAME", .set = add_monitor, .help =
-		"counts the flows of this interface from now on; otherwise\n"
-		"'shunt monitor' counts only while it runs" },
-	{ "--max-bytes", "N", AT(conf.max_bytes), .low = 1, .high = 1ULL << 30, .help =
-		"bound of the bytes queued in one direction (" TEXT(DEFAULT_MAX_BYTES) ")" },
-	{ "--max-messages", "N", AT(conf.max_msgs), .low = 1, .high = 1U << 20, .help =
-		"the same for messages (" TEXT(DEFAULT_MAX_MESSAGES) ")" },
-	{ "--host-bytes", "N", AT(conf.max_pages), .set = set_host_bytes, .help =
-		"TCP memory in use on the host above which nothing is\n"
-		"redirected (a quarter of net.ipv4.tcp_mem)" },
-	{ "--mark", "BIT", AT(conf.mark), .set = set_mark, .help =
-		"bit set in the mark of steered packets (" TEXT(DEFAULT_MARK) ")" },
-	{ "--force", NULL, .words_only = true, .help =
-		"'eager' even where this kernel would lose data" },
-	{ "--table", "N", AT(conf.table), .set = set_table, .help =
-		"routing table that delivers them (" TEXT(DEFAULT_TABLE) ")" },
-	{ "--router-cgroup", "PATH", AT(conf.router_cgroup), .set = set_router, .help =
-		"programs in this cgroup and below are the router: rules with\n"
-		"'origin local' let pass what they send" },
-	{ "--router-mark", "N", AT(conf.router_mark), .low = 1, .high = 0xffffffff, .help =
-		"the router sets these bits in the mark of what it sends\n"
-		"(with neither option: programs in the listener's cgroup are\n"
-		"the router)" },
-	{ "--max-rules", "N", AT(conf.max_rules), .low = 1, .high = 1U << 24, .help =
-		"more rules are refused (" TEXT(DEFAULT_MAX_RULES) "); a rule takes about\n"
-		"300 bytes, and 64 for each CPU up to 4" },
-	{ "--max-flows", "N", AT(conf.flow_buckets), .set = set_flows, .help =
-		"UDP flows that are remembered with their listener (" TEXT(DEFAULT_MAX_FLOWS) "),\n"
-		"rounded up to a power of two, 128 bytes for each" },
-	{ "--nat", "NAME", .set = add_nat, .help =
-		"NAT of what leaves by this interface ('shunt nat' adds others)" },
-	{ "--nat-flows", "N", AT(nat_conf.flows), .low = 1, .high = 1U << 22, .help =
-		"flows at a time (" TEXT(DEFAULT_NAT_FLOWS) ")" },
+	{ "--cgroup", "PATH", .set = add_cgroup,
+	  .help = "bypass for sockets made in this cgroup (a path, or a name\n"
+		  "below the cgroup2 mount) and the ones below it. A pair moves\n"
+		  "to the fast path once it is busy and its readers do not block\n"
+		  "('shunt run' decides). PATH=eager: you vouch for the programs,\n"
+		  "and every pair takes the fast path at once" },
+	{ "--exclude", "WHAT", .set = add_exclude,
+	  .help = "keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
+		  "process:NAME (of the reader; not with 'eager')" },
+	{ "--config", "FILE", .words_only = true,
+	  .help = "options, a line for each ('iface eth0'), and rules as for\n"
+		  "'shunt apply', which are in force from the first packet" },
+	{ "--iface", "NAME", .set = add_iface,
+	  .help = "steering of what arrives on this interface; with a pattern\n"
+		  "('veth*'), on all of that name but ports of bridges, bonds and\n"
+		  "teams, and with 'shunt run' also on those that come later" },
+	{ "--monitor", "NAME", .set = add_monitor,
+	  .help = "counts the flows of this interface from now on; otherwise\n"
+		  "'shunt monitor' counts only while it runs" },
+	{ "--max-bytes", "N", AT(conf.max_bytes), .low = 1, .high = 1ULL << 30,
+	  .help = "bound of the bytes queued in one direction (" TEXT(DEFAULT_MAX_BYTES) ")" },
+	{ "--max-messages", "N", AT(conf.max_msgs), .low = 1, .high = 1U << 20,
+	  .help = "the same for messages (" TEXT(DEFAULT_MAX_MESSAGES) ")" },
+	{ "--host-bytes", "N", AT(conf.max_pages), .set = set_host_bytes,
+	  .help = "TCP memory in use on the host above which nothing is\n"
+		  "redirected (a quarter of net.ipv4.tcp_mem)" },
+	{ "--mark", "BIT", AT(conf.mark), .set = set_mark,
+	  .help = "bit set in the mark of steered packets (" TEXT(DEFAULT_MARK) ")" },
+	{ "--force", NULL, .words_only = true,
+	  .help = "'eager' even where this kernel would lose data" },
+	{ "--table", "N", AT(conf.table), .set = set_table,
+	  .help = "routing table that delivers them (" TEXT(DEFAULT_TABLE) ")" },
+	{ "--router-cgroup", "PATH", AT(conf.router_cgroup), .set = set_router,
+	  .help = "programs in this cgroup and below are the router: rules with\n"
+		  "'origin local' let pass what they send" },
+	{ "--router-mark", "N", AT(conf.router_mark), .low = 1, .high = 0xffffffff,
+	  .help = "the router sets these bits in the mark of what it sends\n"
+		  "(with neither option: programs in the listener's cgroup are\n"
+		  "the router)" },
+	{ "--max-rules", "N", AT(conf.max_rules), .low = 1, .high = 1U << 24,
+	  .help = "more rules are refused (" MAX_RULES_TEXT "); a rule takes about\n"
+		  "300 bytes, and 64 for each CPU up to 4" },
+	{ "--max-flows", "N", AT(conf.flow_buckets), .set = set_flows,
+	  .help = "UDP flows that are remembered with their listener (" MAX_FLOWS_TEXT "),\n"
+		  "rounded up to a power of two, 128 bytes for each" },
+	{ "--nat", "NAME", .set = add_nat,
+	  .help = "NAT of what leaves by this interface ('shunt nat' adds others)" },
+	{ "--nat-flows", "N", AT(nat_conf.flows), .low = 1, .high = 1U << 22,
+	  .help = "flows at a time (" TEXT(DEFAULT_NAT_FLOWS) ")" },
 	{ "--nat-idle", "KIND=SEC", AT(nat_conf.idle_ns), .set = set_nat_idle,
-	  .more_help = nat_idle_help, .help =
-		"seconds without packets after which a flow ends:" },
+	  .more_help = nat_idle_help, .help = "seconds without packets after which a flow ends:" },
 	{}
 };
 

@@ -136,7 +136,8 @@ static int read_line(struct rule_file *f, unsigned int number, char *line, size_
 		return read_option(f, number, count, word);
 	if (strcmp(word[0], "tcp") && strcmp(word[0], "udp"))
 		return refuse("'%s': neither an option of 'shunt load' nor a rule, which begins with "
-			      "tcp or udp", word[0]);
+			      "tcp or udp",
+			      word[0]);
 	return read_rule(f, number, count, word);
 }
 
@@ -176,8 +177,8 @@ static int by_match(const void *a, const void *b)
 {
 	const struct rule_line *const *x = a, *const *y = b;
 
-	return rule_order(&(*x)->rule, &(*y)->rule) ?:
-	       ((*x)->number < (*y)->number ? -1 : (*x)->number > (*y)->number);
+	return rule_order(&(*x)->rule, &(*y)->rule)
+		       ?: ((*x)->number < (*y)->number ? -1 : (*x)->number > (*y)->number);
 }
 
 static int refuse_double(const struct rule_file *f, const char *text, unsigned int first,
@@ -208,7 +209,8 @@ static int check_shadows(const struct rule_file *f, const struct rule_line **ord
 			continue;
 		rule_format(&f->shadow[i].rule, text, sizeof(text));
 		message_place(f->name, f->shadow[i].number);
-		refuse("'%s': no line has the rule for the same packets that shadows this one", text);
+		refuse("'%s': no line has the rule for the same packets that shadows this one",
+		       text);
 		message_place(NULL, 0);
 		return -EINVAL;
 	}

@@ -36,12 +36,12 @@ enum kind {
 
 struct condition {
 	enum kind kind;
-	unsigned int sides;   /* SRC, DST: one of them must match */
-	unsigned int number;  /* family, protocol, direction, label */
-	__u8 family;          /* prefix */
+	unsigned int sides;  /* SRC, DST: one of them must match */
+	unsigned int number; /* family, protocol, direction, label */
+	__u8 family;         /* prefix */
 	__u8 len;
 	__u8 addr[16];
-	__u16 low;            /* port */
+	__u16 low; /* port */
 	__u16 high;
 	char iface[SHUNT_IFNAME];
 };
@@ -58,18 +58,12 @@ static const struct name {
 	enum kind kind;
 	unsigned int number;
 } names[] = {
-	{ "tcp", COND_PROTO, IPPROTO_TCP },
-	{ "udp", COND_PROTO, IPPROTO_UDP },
-	{ "icmp", COND_PROTO, IPPROTO_ICMP },
-	{ "icmp6", COND_PROTO, IPPROTO_ICMPV6 },
-	{ "ip", COND_FAMILY, AF_INET },
-	{ "ip6", COND_FAMILY, AF_INET6 },
-	{ "in", COND_DIRECTION, SHUNT_IN },
-	{ "out", COND_DIRECTION, SHUNT_OUT },
-	{ "steered", COND_LABEL, LABEL_STEERED },
-	{ "bypassed", COND_LABEL, LABEL_BYPASSED },
-	{ "nat", COND_LABEL, LABEL_NAT },
-	{ NULL, 0, 0 },
+	{ "tcp", COND_PROTO, IPPROTO_TCP },       { "udp", COND_PROTO, IPPROTO_UDP },
+	{ "icmp", COND_PROTO, IPPROTO_ICMP },     { "icmp6", COND_PROTO, IPPROTO_ICMPV6 },
+	{ "ip", COND_FAMILY, AF_INET },           { "ip6", COND_FAMILY, AF_INET6 },
+	{ "in", COND_DIRECTION, SHUNT_IN },       { "out", COND_DIRECTION, SHUNT_OUT },
+	{ "steered", COND_LABEL, LABEL_STEERED }, { "bypassed", COND_LABEL, LABEL_BYPASSED },
+	{ "nat", COND_LABEL, LABEL_NAT },         { NULL, 0, 0 },
 };
 
 struct parser {
@@ -272,7 +266,7 @@ static int parse_or(struct parser *p)
 static int split(struct parser *p, const char *text)
 {
 	static char brackets[][2] = { "(", ")" };
-	static char not[] = "not";
+	static char not [] = "not";
 	unsigned int n = 0;
 	char *s;
 
@@ -329,7 +323,8 @@ int filter_parse(const char *text, struct filter **ret)
 	return error;
 }
 
-static bool inside(const struct condition *t, const struct shunt_flow_counter *s, const __u8 addr[16])
+static bool inside(const struct condition *t, const struct shunt_flow_counter *s,
+		   const __u8 addr[16])
 {
 	__u8 masked[16];
 
@@ -387,8 +382,8 @@ bool filter_matches(const struct filter *filter, const struct flow *flow)
 			stack[top] = !stack[top];
 		} else if (top && (t->kind == AND || t->kind == OR)) {
 			top--;
-			stack[top] = t->kind == AND ? stack[top] && stack[top + 1] :
-						      stack[top] || stack[top + 1];
+			stack[top] = t->kind == AND ? stack[top] && stack[top + 1]
+						    : stack[top] || stack[top + 1];
 		} else {
 			stack[++top] = passes(t, flow);
 		}

@@ -147,7 +147,7 @@ static bool same_flow(const struct shunt_flow_counter *a, const struct shunt_flo
 }
 
 static const struct shunt_flow_counter *find(const struct reading *r, unsigned int bucket,
-				     const struct shunt_flow_counter *flow)
+					     const struct shunt_flow_counter *flow)
 {
 	unsigned int i, at = bucket * SHUNT_WAYS;
 
@@ -175,7 +175,8 @@ static void name_iface(struct flow *f)
 
 /* The flow of a way, which is added if it is new. The flows from first on are those of this
  * bucket, so they contain the flow if another CPU has counted it. */
-static struct flow *find_or_add(struct flows *flows, size_t first, const struct shunt_flow_counter *way)
+static struct flow *find_or_add(struct flows *flows, size_t first,
+				const struct shunt_flow_counter *way)
 {
 	struct flow *f;
 
@@ -191,8 +192,8 @@ static struct flow *find_or_add(struct flows *flows, size_t first, const struct 
 }
 
 /* Adds one CPU's counts to a flow. old is the way in the previous reading, or NULL. */
-static void add_way(struct flow *f, const struct shunt_flow_counter *way, const struct shunt_flow_counter *old,
-		    double seconds)
+static void add_way(struct flow *f, const struct shunt_flow_counter *way,
+		    const struct shunt_flow_counter *old, double seconds)
 {
 	__u64 packets = way->packets, bytes = way->bytes;
 
@@ -210,7 +211,8 @@ static void add_way(struct flow *f, const struct shunt_flow_counter *way, const 
 }
 
 /* Adds the flows of one bucket of one CPU. */
-static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first, unsigned int bucket)
+static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first,
+			unsigned int bucket)
 {
 	const struct shunt_bucket *b = &s->now.buckets[bucket];
 	double seconds = s->now.at - s->before.at;
@@ -271,7 +273,7 @@ static double rate(__u64 new, __u64 old, const struct flow_reader *s)
 {
 	double seconds = s->now.at - s->before.at;
 
-	return new > old && seconds > 0 ? (new - old) / seconds : 0;
+	return new > old &&seconds > 0 ? (new - old) / seconds : 0;
 }
 
 double flow_reader_byte_rate(const struct flow_reader *s)

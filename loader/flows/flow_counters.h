@@ -16,11 +16,11 @@ enum flow_label {
 
 struct flow {
 	struct shunt_flow_counter counter; /* counted by all CPUs */
-	char iface[SHUNT_IFNAME]; /* "" if no interface saw it: a bypassed pair */
-	unsigned int labels;    /* enum flow_label */
-	__u64 missed_packets;   /* upper bound of its packets that were not counted */
+	char iface[SHUNT_IFNAME];          /* "" if no interface saw it: a bypassed pair */
+	unsigned int labels;               /* enum flow_label */
+	__u64 missed_packets;              /* upper bound of its packets that were not counted */
 	__u64 missed_bytes;
-	double packet_rate;     /* per second, since the last reading */
+	double packet_rate; /* per second, since the last reading */
 	double byte_rate;
 };
 
@@ -45,14 +45,14 @@ struct reading {
 	struct shunt_bucket *buckets;
 	struct shunt_flow_counter *ways;
 	struct shunt_flow_counter sum; /* of all packets, missed ones too */
-	double at;             /* seconds, CLOCK_MONOTONIC */
+	double at;                     /* seconds, CLOCK_MONOTONIC */
 };
 
 /* The counters and the last two readings. */
 struct flow_reader {
 	const struct shunt_bucket *buckets;
 	const struct shunt_flow_counter *ways;
-	unsigned int n;        /* buckets of all CPUs */
+	unsigned int n; /* buckets of all CPUs */
 	struct reading now;
 	struct reading before;
 };

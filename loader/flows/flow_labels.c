@@ -57,7 +57,8 @@ void flow_labels_free(struct flow_labels *l)
 }
 
 /* Adds the flow's tuple; with back, the tuple of the other direction. */
-static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *s, bool back, unsigned int labels)
+static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *s, bool back,
+		     unsigned int labels)
 {
 	size_t room = l->room ? l->room * 2 : 256;
 	struct tuple *t;
@@ -181,7 +182,10 @@ static void sort_tuples(struct flow_labels *l)
 static unsigned int labels_of(const struct flow_labels *l, const struct shunt_flow_counter *s)
 {
 	struct tuple key = {
-		.sport = s->sport, .dport = s->dport, .family = s->family, .proto = s->proto,
+		.sport = s->sport,
+		.dport = s->dport,
+		.family = s->family,
+		.proto = s->proto,
 	};
 	const struct tuple *t;
 
@@ -197,8 +201,11 @@ static bool is_translated(int nat, const struct shunt_flow_counter *s)
 {
 	bool in = s->direction == SHUNT_IN;
 	struct shunt_nat_key key = {
-		.sport = in ? s->dport : s->sport, .dport = in ? s->sport : s->dport,
-		.family = s->family, .proto = s->proto, .direction = NAT_DIR_ORIGINAL,
+		.sport = in ? s->dport : s->sport,
+		.dport = in ? s->sport : s->dport,
+		.family = s->family,
+		.proto = s->proto,
+		.direction = NAT_DIR_ORIGINAL,
 	};
 	struct shunt_nat_flow flow;
 

@@ -50,10 +50,10 @@ static int find_words(int argc, char **argv, struct words *w)
 	int i;
 
 	for (i = 1; i < argc; i += 2) {
-		value = !strcmp(argv[i], "dst")	  ? &w->dst :
-			!strcmp(argv[i], "dport") ? &w->dport :
-			!strcmp(argv[i], "to")	  ? &w->to :
-						    NULL;
+		value = !strcmp(argv[i], "dst")     ? &w->dst
+			: !strcmp(argv[i], "dport") ? &w->dport
+			: !strcmp(argv[i], "to")    ? &w->to
+						    : NULL;
 		if (!value)
 			return refuse("'%s': no word of a NAT rule; see 'shunt nat help'", argv[i]);
 		if (*value)
@@ -87,7 +87,8 @@ static bool is_zero(const __u8 addr[16])
 }
 
 /* Refuses addresses and prefixes that no packet can be translated from or to. */
-static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr, __u8 len)
+static int check_address(const char *name, const char *word, __u8 family, const __u8 *addr,
+			 __u8 len)
 {
 	if (len == address_bits(family) && is_zero(addr))
 		return refuse("'%s %s': no host has this address", name, word);
@@ -111,7 +112,8 @@ static int check_sense(const struct shunt_nat_rule *r, const struct words *w)
 	if (!error)
 		error = check_address("to", w->to, r->family, r->to, r->to_len);
 	if (!error && changes_nothing(r))
-		error = refuse("'to %s': that is 'dst %s', and nothing would change", w->to, w->dst);
+		error = refuse("'to %s': that is 'dst %s', and nothing would change", w->to,
+			       w->dst);
 	return error;
 }
 

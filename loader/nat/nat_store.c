@@ -78,7 +78,8 @@ static int add_shape(struct shunt_nat_shapes *s, const struct shunt_nat_match *k
 		if (s->shape[i].dst_len == key->dst_len && s->shape[i].port_len == key->port_len)
 			return 0;
 	if (s->count == SHUNT_NAT_SHAPES)
-		return deny(-ENOSPC, "no room for more than %d pairs of prefix length and port block",
+		return deny(-ENOSPC,
+			    "no room for more than %d pairs of prefix length and port block",
 			    SHUNT_NAT_SHAPES);
 	s->shape[s->count].dst_len = key->dst_len;
 	s->shape[s->count++].port_len = key->port_len;
@@ -385,7 +386,8 @@ static int put_table(const struct table *t)
 	return repair();
 }
 
-int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count, struct rule_changes *ret)
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret)
 {
 	_cleanup_free_ struct shunt_nat_rule *wanted = calloc(count + 1, sizeof(*wanted));
 	_cleanup_free_ struct table *t = malloc(sizeof(*t));

@@ -29,7 +29,8 @@ int nat_store_flush(void);
 
 /* Replaces all rules by these, no two of which may have the same match. Rules that stay keep
  * their counters. Reports errors and returns -errno; then nothing has changed. */
-int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count, struct rule_changes *ret);
+int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret);
 
 /* Undoes the last nat_store_replace(). */
 void nat_store_undo(void);

@@ -27,7 +27,8 @@ __u32 ticks_now(void)
 
 int counters_make(int outer, __u32 parts)
 {
-	_cleanup_fd_ int inner = inner_create("shunt_rule_counters", sizeof(struct shunt_rule_counters),
+	_cleanup_fd_ int inner = inner_create("shunt_rule_counters",
+					      sizeof(struct shunt_rule_counters),
 					      FIRST_COUNTERS * parts);
 
 	return inner < 0 ? inner : inner_install(outer, inner);

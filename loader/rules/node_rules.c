@@ -19,7 +19,8 @@ __u32 inline_count(const struct shunt_node *node)
 	return i;
 }
 
-int port_slot_find(struct store *s, __u32 port_index_id, __u32 node_id, __u16 port, struct index_ref *ret)
+int port_slot_find(struct store *s, __u32 port_index_id, __u32 node_id, __u16 port,
+		   struct index_ref *ret)
 {
 	struct index_ref p = index_find(s, port_hash(s->header->seed, port_index_id, port));
 	__u32 count, unit = p.value & ~SLOT_KIND_MASK;
@@ -52,7 +53,7 @@ static __u32 port_slot_value(struct store *s, const struct rule_set *set)
 }
 
 static int port_slots_write(struct store *s, const struct shunt_node *node, const __u32 *rule,
-		       __u32 count)
+			    __u32 count)
 {
 	struct rule_set set;
 	struct index_ref p;
@@ -87,8 +88,7 @@ static int by_port(const void *a, const void *b)
 	return r->dport_low - q->dport_low ?: rule_compare(r, q);
 }
 
-int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
-	     __u32 count)
+int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule, __u32 count)
 {
 	_cleanup_free_ __u32 *single = NULL, *range = NULL, *port_pairs = NULL;
 	__u32 i, singles = 0, ranges = 0, pairs = 0;
@@ -125,7 +125,7 @@ int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 
 }
 
 static int change_inline(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
-			__u32 del, const struct journal_entry *e)
+			 __u32 del, const struct journal_entry *e)
 {
 	__u32 i, unit, now[SHUNT_INLINE_RULES], rule[SHUNT_INLINE_RULES + 1];
 	struct rule_set set = { .rule = rule };
@@ -144,7 +144,7 @@ static int change_inline(struct store *s, struct shunt_node *node, struct index_
 }
 
 static int change_port_slot(struct store *s, const struct shunt_node *node, __u16 port, __u32 add,
-		       __u32 del, const struct journal_entry *e)
+			    __u32 del, const struct journal_entry *e)
 {
 	_cleanup_free_ __u32 *rule = NULL;
 	__u32 one, value = 0, count = 0;
@@ -173,8 +173,8 @@ static int change_port_slot(struct store *s, const struct shunt_node *node, __u1
 	return 0;
 }
 
-static int change_ranges(struct store *s, struct shunt_node *node, struct index_ref *p, bool port_pairs,
-			 __u32 add, __u32 del, const struct journal_entry *e)
+static int change_ranges(struct store *s, struct shunt_node *node, struct index_ref *p,
+			 bool port_pairs, __u32 add, __u32 del, const struct journal_entry *e)
 {
 	_cleanup_free_ __u32 *now = NULL, *rule = NULL;
 	const struct shunt_range *range;
@@ -198,15 +198,16 @@ static int change_ranges(struct store *s, struct shunt_node *node, struct index_
 	copy->ranges = node->ranges;
 	copy->port_pair_rules = node->port_pair_rules;
 	to = port_pairs ? &copy->port_pair_rules : &copy->ranges;
-	*to = port_pairs ? list_write(s, set.rule, set.count) : ranges_write(s, set.rule, set.count);
+	*to = port_pairs ? list_write(s, set.rule, set.count)
+			 : ranges_write(s, set.rule, set.count);
 	if (set.count && !*to)
 		return -EAGAIN;
 	journal_publish(s, p->slot, p->hash, SLOT_NODE | unit, e);
 	return 0;
 }
 
-int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
-	       __u32 del, const struct journal_entry *e)
+int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add, __u32 del,
+		const struct journal_entry *e)
 {
 	const struct shunt_rule *r = rule_in(s, add ? add : del);
 

@@ -15,12 +15,11 @@ int port_slot_find(struct store *s, __u32 port_index_id, __u32 node_id, __u16 po
 		   struct index_ref *ret);
 
 /* Gives a copy of node_copy_empty(), at that unit, its rules, in order of precedence. */
-int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule,
-	      __u32 count);
+int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 *rule, __u32 count);
 
 /* Adds the rule at unit add, and removes the rule at unit del; 0 stands for none. With both,
  * they have the same match, and add takes the place of del. */
-int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
-		__u32 del, const struct journal_entry *e);
+int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add, __u32 del,
+		const struct journal_entry *e);
 
 #endif

@@ -131,7 +131,8 @@ int check_rules(struct check *c, const __u32 *rule, __u32 count, const struct sh
 
 bool check_list_is_inside(struct check *c, __u32 unit)
 {
-	const struct shunt_rule_list *list = check_is_inside(c, unit, 1) ? store_at(c->s, unit, 1) : NULL;
+	const struct shunt_rule_list *list = check_is_inside(c, unit, 1) ? store_at(c->s, unit, 1)
+									 : NULL;
 
 	return list && list->count && list->count < 16 * c->top &&
 	       check_is_inside(c, unit, units_for(list->count + 1, 16));
@@ -161,7 +162,8 @@ static int check_range(struct check *c, const struct shunt_range *range,
 	if (r->dport_low != range->low || r->dport_high != range->high)
 		return check_wrong(c, "a range of ports differs from its rule's", range->rule);
 	if (before && rule_compare(rule_in(c->s, before->rule), r) >= 0)
-		return check_wrong(c, "a range of ports is not in order of precedence", range->rule);
+		return check_wrong(c, "a range of ports is not in order of precedence",
+				   range->rule);
 	return 0;
 }
 
@@ -181,13 +183,15 @@ static int check_ranges(struct check *c, const struct shunt_node *node)
 	if (error)
 		return error;
 	if (!ranges_are_compiled(c->s, node->ranges))
-		return check_wrong(c, "a table of port ranges differs from its rules", node->ranges);
+		return check_wrong(c, "a table of port ranges differs from its rules",
+				   node->ranges);
 	range = ranges_read(c->s, node->ranges, &count);
 	for (i = 0; i < count && !error; i++) {
 		error = check_range(c, &range[i], i ? &range[i - 1] : NULL, node);
 		if (!error && (has_single_dport(rule_in(c->s, range[i].rule)) ||
 			       has_port_pair(rule_in(c->s, range[i].rule))))
-			error = check_wrong(c, "a rule is in the wrong table of its node", range[i].rule);
+			error = check_wrong(c, "a rule is in the wrong table of its node",
+					    range[i].rule);
 	}
 	return error;
 }
@@ -210,10 +214,12 @@ static int check_inline(struct check *c, const struct shunt_node *node, __u32 un
 	int error = 0;
 
 	for (i = count; i < SHUNT_INLINE_RULES; i++)
-		if (node->inline_rules[i].rule || node->inline_rules[i].low || node->inline_rules[i].high)
+		if (node->inline_rules[i].rule || node->inline_rules[i].low ||
+		    node->inline_rules[i].high)
 			return check_wrong(c, "a node has rules behind its last one", unit);
 	for (i = 0; i < count && !error; i++)
-		error = check_range(c, &node->inline_rules[i], i ? &node->inline_rules[i - 1] : NULL, node);
+		error = check_range(c, &node->inline_rules[i],
+				    i ? &node->inline_rules[i - 1] : NULL, node);
 	return error;
 }
 
@@ -221,8 +227,8 @@ static int check_inline(struct check *c, const struct shunt_node *node, __u32 un
 
 static __u32 filter_value(struct store *s, __u32 parent, __u32 level, struct bits p)
 {
-	__u32 room, slot = slot_find(s, SLOTS_FILTER, filter_hash(s->header->seed, parent, level, p),
-				     &room);
+	__u32 room, slot = slot_find(s, SLOTS_FILTER,
+				     filter_hash(s->header->seed, parent, level, p), &room);
 
 	return slot == NO_SLOT ? 0 : slot_get(s, SLOTS_FILTER, slot);
 }
@@ -247,7 +253,8 @@ static bool in_filter(struct store *s, const struct shunt_node *node, bool v6, _
 
 static bool has_length(const struct store *s, const struct shunt_node *node)
 {
-	const __u64 hi = s->lengths->by_table[node->parent].hi, lo = s->lengths->by_table[node->parent].lo;
+	const __u64 hi = s->lengths->by_table[node->parent].hi,
+		    lo = s->lengths->by_table[node->parent].lo;
 
 	if (!node->len)
 		return s->header->has_len0[node->parent];
@@ -265,8 +272,8 @@ static int check_prefix(struct check *c, const struct shunt_node *node, __u32 un
 	v6 = dst->parent >= 2;
 	if (node->len > (v6 ? 128 : 32) || !same_bits(first_bits(p, node->len), node))
 		return check_wrong(c, "a node has no valid prefix", unit);
-	if (!in_filter(c->s, node, v6, node == dst ? c->s->header->levels[node->parent] :
-						     dst->src_levels))
+	if (!in_filter(c->s, node, v6,
+		       node == dst ? c->s->header->levels[node->parent] : dst->src_levels))
 		return check_wrong(c, "the prefix of a node is not in the filter", unit);
 	if (node == dst && !has_length(c->s, node))
 		return check_wrong(c, "the prefix length of a node is not listed", unit);
@@ -283,8 +290,9 @@ int check_node(struct check *c, __u32 slot, __u32 unit)
 
 	if (error)
 		return error;
-	if (index_find(c->s, node_hash(c->s->header->seed, node->parent, node->len, node->ifindex, p)).slot !=
-	    slot)
+	if (index_find(c->s,
+		       node_hash(c->s->header->seed, node->parent, node->len, node->ifindex, p))
+		    .slot != slot)
 		return check_wrong(c, "no search comes to the node", unit);
 	error = check_prefix(c, node, unit);
 	if (!error && !node->port_index_id)

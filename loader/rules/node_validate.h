@@ -11,13 +11,13 @@
 /* What was found so far. */
 struct check {
 	struct store *s;
-	__u32 first;     /* the first unit behind filter and index */
-	__u32 top;       /* the first unit that was never used */
-	__u8 *claimed;   /* by unit: an object has the unit */
-	__u32 *node;     /* by id of a node: its unit; 0: no such node */
-	__u8 *counters;  /* by number of counters: 1 a rule has them, 2 they are free */
+	__u32 first;    /* the first unit behind filter and index */
+	__u32 top;      /* the first unit that was never used */
+	__u8 *claimed;  /* by unit: an object has the unit */
+	__u32 *node;    /* by id of a node: its unit; 0: no such node */
+	__u8 *counters; /* by number of counters: 1 a rule has them, 2 they are free */
 	__u32 rules;
-	char *fault;     /* text of the fault */
+	char *fault; /* text of the fault */
 };
 
 /* Both set the text of the fault and return -EIO. */

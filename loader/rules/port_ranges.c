@@ -23,7 +23,7 @@ bool has_port_pair(const struct shunt_rule *r)
 }
 
 void rule_set_change(struct store *s, const __u32 *old, __u32 count, __u32 add, __u32 del,
-		struct rule_set *to)
+		     struct rule_set *to)
 {
 	__u32 i;
 
@@ -212,7 +212,8 @@ __u32 ranges_units(struct store *s, __u32 unit)
 	const struct shunt_port_table *ranges = store_at(s, unit, 1);
 
 	return 1 + units_for(ranges->steps, PER_UNIT) +
-	       units_for(PORTS >> (ranges->shift & 31), PER_UNIT) + units_for(ranges->ranges, PER_UNIT);
+	       units_for(PORTS >> (ranges->shift & 31), PER_UNIT) +
+	       units_for(ranges->ranges, PER_UNIT);
 }
 
 bool ranges_are_compiled(struct store *s, __u32 unit)

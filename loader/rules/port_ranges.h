@@ -41,7 +41,7 @@ bool has_port_pair(const struct shunt_rule *r);
 /* Copies the rules of old[] to to, without del, and with add where it belongs in the order of
  * precedence; 0 stands for none. to has room for one rule more. */
 void rule_set_change(struct store *s, const __u32 *old, __u32 count, __u32 add, __u32 del,
-		struct rule_set *to);
+		     struct rule_set *to);
 
 /* Writes a struct shunt_rule_list and returns its unit; or 0 without rules, or if the store is full. */
 __u32 list_write(struct store *s, const __u32 *rule, __u32 count);

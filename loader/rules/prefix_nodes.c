@@ -34,7 +34,8 @@ static void register_length(struct store *s, __u32 table, __u32 len)
 		__atomic_store_n(hi, *hi | 1ULL << (len - 1), __ATOMIC_RELEASE);
 	else
 		s->header->has_len0[table] = 1;
-	s->header->try_all_lengths[table] = ones(*hi) + ones(*lo) <= ones(s->header->levels[table]) + 1;
+	s->header->try_all_lengths[table] = ones(*hi) + ones(*lo) <=
+					    ones(s->header->levels[table]) + 1;
 }
 
 struct node_key dst_key(const struct shunt_rule *r)
@@ -153,7 +154,7 @@ static struct shunt_node *node_new(struct store *s, const struct node_key *k)
 
 /* Finds the node of r's destination, or makes one that is not yet in the index. */
 static int dst_node(struct store *s, const struct shunt_rule *r, struct index_ref *ret_ref,
-		   struct shunt_node **ret)
+		    struct shunt_node **ret)
 {
 	struct node_key k = dst_key(r);
 	int error = node_find(s, &k, ret_ref, ret);
@@ -169,7 +170,7 @@ static int dst_node(struct store *s, const struct shunt_rule *r, struct index_re
 }
 
 int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref *ret_ref,
-	     struct shunt_node **ret)
+		  struct shunt_node **ret)
 {
 	static const struct journal_entry no_rule;
 	struct shunt_node *dst, *node;
@@ -183,7 +184,8 @@ int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref 
 		return 0;
 	}
 	if (!ret_ref->value)
-		journal_publish(s, ret_ref->free_slot, ret_ref->hash, SLOT_NODE | dst->id, &no_rule);
+		journal_publish(s, ret_ref->free_slot, ret_ref->hash, SLOT_NODE | dst->id,
+				&no_rule);
 	k = src_key(r, dst->id, r->ifindex);
 	error = node_find(s, &k, ret_ref, &node);
 	if (error)
@@ -198,8 +200,8 @@ int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref 
 	return node ? 0 : -EAGAIN;
 }
 
-struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node, const struct index_ref *p,
-			   __u32 *ret_unit)
+struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node,
+				   const struct index_ref *p, __u32 *ret_unit)
 {
 	struct shunt_node *copy;
 	__u32 unit;

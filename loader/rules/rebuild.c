@@ -60,7 +60,8 @@ static bool port_slot_is_linked(struct store *s, __u32 slot, const struct shunt_
 	struct index_ref p;
 
 	return store_find_rule(s, r, r->ifindex, &f) && f.node->port_index_id &&
-	       !port_slot_find(s, f.node->port_index_id, f.node->id, r->dport_low, &p) && p.slot == slot;
+	       !port_slot_find(s, f.node->port_index_id, f.node->id, r->dport_low, &p) &&
+	       p.slot == slot;
 }
 
 static void collect_port_slot(struct store *s, struct rule_list *all, __u32 slot, __u32 value)

@@ -45,8 +45,10 @@ static bool read_process(pid_t pid, struct process *ret)
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	fclose(f);
 	p = strrchr(text, ')');
-	return p && sscanf(p, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-			   "%*d %*d %llu", &ret->state, &ret->parent, &ret->started) == 3;
+	return p && sscanf(p,
+			   ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+			   "%*d %*d %llu",
+			   &ret->state, &ret->parent, &ret->started) == 3;
 }
 
 static __u32 own_namespace(const char *kind)
@@ -112,9 +114,9 @@ static unsigned long listener_inode(__u8 proto, __u16 port)
 	if (!f)
 		return 0;
 	while (!found && getline(&line, &size, f) >= 0)
-		if (sscanf(line, " %*d: %x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu", &addr, &at,
-			   &state, &inode) == 4 && addr == htonl(INADDR_LOOPBACK) && at == port &&
-		    state == want)
+		if (sscanf(line, " %*d: %x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu", &addr,
+			   &at, &state, &inode) == 4 &&
+		    addr == htonl(INADDR_LOOPBACK) && at == port && state == want)
 			found = inode;
 	fclose(f);
 	return found;

@@ -55,8 +55,7 @@ static void format_to(const struct shunt_rule *r, char text[TO_TEXT])
 	char address[ADDRESS_TEXT];
 
 	format_address(r->family, r->to, address);
-	snprintf(text, TO_TEXT, r->family == AF_INET6 ? "[%s]:%u" : "%s:%u", address,
-		 r->to_port);
+	snprintf(text, TO_TEXT, r->family == AF_INET6 ? "[%s]:%u" : "%s:%u", address, r->to_port);
 }
 
 static bool any_sport(const struct shunt_rule *r)
@@ -69,8 +68,8 @@ static bool any_dport(const struct shunt_rule *r)
 	return r->dport_low <= 1 && r->dport_high == 65535;
 }
 
-static void __attribute__((format(printf, 3, 4))) append(char *text, size_t size,
-							 const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4)))
+append(char *text, size_t size, const char *fmt, ...)
 {
 	size_t len = strlen(text);
 	va_list args;
@@ -80,8 +79,8 @@ static void __attribute__((format(printf, 3, 4))) append(char *text, size_t size
 	va_end(args);
 }
 
-static void append_prefix(char *text, size_t size, const char *name, __u8 family,
-			  const __u8 *addr, __u8 len)
+static void append_prefix(char *text, size_t size, const char *name, __u8 family, const __u8 *addr,
+			  __u8 len)
 {
 	char prefix[PREFIX_TEXT];
 
@@ -129,7 +128,8 @@ void rule_format(const struct shunt_rule *r, char *text, size_t size)
 		append(text, size, " shadowed");
 }
 
-void rule_json_fields(struct json_writer *w, const struct shunt_rule *r, const struct rule_counts *c)
+void rule_json_fields(struct json_writer *w, const struct shunt_rule *r,
+		      const struct rule_counts *c)
 {
 	char prefix[PREFIX_TEXT], range[RANGE_TEXT], to[TO_TEXT];
 

@@ -38,7 +38,7 @@ struct rule_counts {
 	__u64 own;
 	__u64 loops;
 	__u64 resets;
-	__u32 hit;  /* ticks (SHUNT_TICKS) */
+	__u32 hit; /* ticks (SHUNT_TICKS) */
 	__u32 miss;
 };
 
@@ -90,6 +90,7 @@ const char *rule_won(const struct shunt_rule *winner, const struct shunt_rule *l
 
 /* Writes a JSON object, or only its members into an object that is open. */
 void rule_json(struct json_writer *w, const struct shunt_rule *r, const struct rule_counts *c);
-void rule_json_fields(struct json_writer *w, const struct shunt_rule *r, const struct rule_counts *c);
+void rule_json_fields(struct json_writer *w, const struct shunt_rule *r,
+		      const struct rule_counts *c);
 
 #endif

@@ -40,7 +40,8 @@ int register_rule_iface(struct store *s, const struct shunt_rule *r)
 		return -EAGAIN;
 	to = store_at(s, unit, units_for(count + 1, 2));
 	if (count)
-		memcpy(to, store_at(s, s->header->ifaces, units_for(count, 2)), count * sizeof(*to));
+		memcpy(to, store_at(s, s->header->ifaces, units_for(count, 2)),
+		       count * sizeof(*to));
 	to[count].ifindex = r->ifindex;
 	strcpy(to[count].ifname, r->ifname);
 	/* First the longer array, which begins like the shorter one; then its length. */
@@ -73,7 +74,7 @@ static __u32 find_in_ranges(struct store *s, const struct shunt_range *range, __
 }
 
 static __u32 find_in_node(struct store *s, const struct shunt_node *node,
-			 const struct shunt_rule *match)
+			  const struct shunt_rule *match)
 {
 	const struct shunt_range *range;
 	const __u32 *list;
@@ -110,7 +111,7 @@ static bool find_at(struct store *s, const struct node_key *k, const struct shun
 }
 
 bool store_find_rule(struct store *s, const struct shunt_rule *match, __u32 ifindex,
-		struct rule_ref *ret)
+		     struct rule_ref *ret)
 {
 	struct node_key k = dst_key(match);
 	const struct shunt_rule_iface *iface;
@@ -128,8 +129,7 @@ bool store_find_rule(struct store *s, const struct shunt_rule *match, __u32 ifin
 	}
 	for (i = 0; i < s->header->iface_count; i++) {
 		iface = rule_iface_at(s, i);
-		if (strcmp(iface->ifname, match->ifname) ||
-		    (ifindex && iface->ifindex != ifindex))
+		if (strcmp(iface->ifname, match->ifname) || (ifindex && iface->ifindex != ifindex))
 			continue;
 		k = src_key(match, dst->id, iface->ifindex);
 		if (find_at(s, &k, match, ret))

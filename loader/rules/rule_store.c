@@ -103,8 +103,9 @@ static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
 	while (error == -EAGAIN && tries--)
 		error = store_build(all, count, top, &s);
 	if (error)
-		return error == -ENOMEM || error == -EAGAIN ?
-		       fail(error, "can't arrange %u rules", count) : error;
+		return error == -ENOMEM || error == -EAGAIN
+			       ? fail(error, "can't arrange %u rules", count)
+			       : error;
 	error = store_install(&s);
 	if (error) {
 		store_close(&s);
@@ -200,8 +201,7 @@ static int try_put(const struct shunt_rule *r, __u32 counters)
 	__u32 was = store_find_rule(&store, r, r->ifindex, &f) ? f.rule : 0;
 	int error;
 
-	if (!slots_have_room(&store, SLOTS_INDEX, 16) ||
-	    !slots_have_room(&store, SLOTS_FILTER, 16))
+	if (!slots_have_room(&store, SLOTS_INDEX, 16) || !slots_have_room(&store, SLOTS_FILTER, 16))
 		return -EAGAIN;
 	if (new) {
 		error = counters_take(&store, &counters);
@@ -405,7 +405,8 @@ int rules_lock(void)
 		return lock == -ENOENT ? not_loaded() : lock;
 	prog = pin_open("progs", "shunt_steer");
 	if (prog == -ENOENT)
-		return deny(prog, "steering is not loaded; unload, and give 'shunt load' --iface, too");
+		return deny(prog,
+			    "steering is not loaded; unload, and give 'shunt load' --iface, too");
 	if (prog < 0)
 		return fail(prog, "can't open the steering program in '%s'", opt.pin_dir);
 	error = rules_open();

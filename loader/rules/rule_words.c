@@ -78,12 +78,14 @@ static const char *no_listener_at(__u8 family, const __u8 addr[16])
 	if (is_multicast(family, addr))
 		return "a multicast address";
 	if (family == AF_INET)
-		return !addr[0] ? "no host has this address" :
-		       !memcmp(addr, "\xff\xff\xff\xff", 4) ? "the broadcast address" : NULL;
+		return !addr[0]                               ? "no host has this address"
+		       : !memcmp(addr, "\xff\xff\xff\xff", 4) ? "the broadcast address"
+							      : NULL;
 	if (!memcmp(addr, none, sizeof(none)))
 		return "no host has this address";
-	return memcmp(addr, mapped, sizeof(mapped)) ? NULL :
-	       "an IPv4 address, which no IPv6 packet is sent to";
+	return memcmp(addr, mapped, sizeof(mapped))
+		       ? NULL
+		       : "an IPv4 address, which no IPv6 packet is sent to";
 }
 
 static int set_to(struct draft *d, const char *word)
@@ -216,7 +218,8 @@ static int check_draft(const struct draft *d, bool match_only)
 		return error;
 	if (d->given[WORD_IFACE] && d->given[WORD_ORIGIN])
 		return refuse("'iface %s' and 'origin local': a rule has either; what this host "
-			      "sends is steered on all interfaces", d->given[WORD_IFACE]);
+			      "sends is steered on all interfaces",
+			      d->given[WORD_IFACE]);
 	if (d->given[WORD_TO] && d->given[WORD_PASS])
 		return refuse("a rule has either 'to %s' or 'pass'", d->given[WORD_TO]);
 	if (d->given[WORD_OWN] && d->given[WORD_PASS])

@@ -64,9 +64,11 @@ int shadows_put(const struct shunt_rule *match, const struct shunt_shadows *s)
 	if (fd < 0)
 		return fd == -ENOENT && !s->count ? 0 : fail(fd, "can't keep a shadowed rule");
 	if (!s->count)
-		return bpf_map_delete_elem(fd, &m) && errno != ENOENT ?
-		       fail(-errno, "can't delete shadowed rules") : 0;
-	return bpf_map_update_elem(fd, &m, s, BPF_ANY) ? fail(-errno, "can't keep a shadowed rule") : 0;
+		return bpf_map_delete_elem(fd, &m) && errno != ENOENT
+			       ? fail(-errno, "can't delete shadowed rules")
+			       : 0;
+	return bpf_map_update_elem(fd, &m, s, BPF_ANY) ? fail(-errno, "can't keep a shadowed rule")
+						       : 0;
 }
 
 struct shunt_shadow shadow_of(const struct shunt_rule *r)

@@ -24,8 +24,10 @@ static const struct shunt_node *port_owner(struct check *c, __u32 slot, const st
 	node = unit ? store_at(c->s, unit, 1) : NULL;
 	if (!node || !node->port_index_id)
 		return NULL;
-	return index_find(c->s, port_hash(c->s->header->seed, node->port_index_id, r->dport_low)).slot == slot ?
-	       node : NULL;
+	return index_find(c->s, port_hash(c->s->header->seed, node->port_index_id, r->dport_low))
+				       .slot == slot
+		       ? node
+		       : NULL;
 }
 
 static int check_port(struct check *c, __u32 slot, __u32 value)
@@ -40,7 +42,8 @@ static int check_port(struct check *c, __u32 slot, __u32 value)
 	if ((value & SLOT_KIND_MASK) == SLOT_LIST)
 		rule = list_read(c->s, unit, &count);
 	if (!check_is_inside(c, rule[0], 2))
-		return check_wrong(c, "a slot of the index leads outside of the units in use", unit);
+		return check_wrong(c, "a slot of the index leads outside of the units in use",
+				   unit);
 	node = port_owner(c, slot, rule_in(c->s, rule[0]));
 	if (!node)
 		return 0; /* what a killed command left */
@@ -50,7 +53,8 @@ static int check_port(struct check *c, __u32 slot, __u32 value)
 	else
 		error = check_rules(c, rule, 1, node);
 	for (i = 0; i < count && !error; i++)
-		if (!has_single_dport(rule_in(c->s, rule[i])) || rule_in(c->s, rule[i])->dport_low != port)
+		if (!has_single_dport(rule_in(c->s, rule[i])) ||
+		    rule_in(c->s, rule[i])->dport_low != port)
 			error = check_wrong(c, "a rule is in the list of another port", rule[i]);
 	return error;
 }
@@ -61,8 +65,9 @@ static int check_used(struct check *c, enum slots table, __u32 used, const char 
 
 	for (i = 0; i < slots_count(c->s, table); i++)
 		count += !!slot_get(c->s, table, i);
-	return count == used ? 0 : store_fault(c, "%u slots of the %s are taken, not %u",
-					count, name, used);
+	return count == used
+		       ? 0
+		       : store_fault(c, "%u slots of the %s are taken, not %u", count, name, used);
 }
 
 static bool is_node(__u32 value)
@@ -82,7 +87,9 @@ static int list_nodes(struct check *c)
 		if (!is_node(value))
 			continue;
 		if (!check_is_inside(c, unit, 1))
-			return check_wrong(c, "a slot of the index leads outside of the units in use", unit);
+			return check_wrong(c,
+					   "a slot of the index leads outside of the units in use",
+					   unit);
 		node = store_at(c->s, unit, 1);
 		if (!check_is_inside(c, node->id, 1) || c->node[node->id])
 			return check_wrong(c, "a node has no name of its own", unit);
@@ -105,7 +112,7 @@ static int check_index(struct check *c)
 	}
 	if (!error && c->rules != c->s->journal->rules)
 		error = store_fault(c, "%u rules are found, not %u", c->rules,
-			     c->s->journal->rules);
+				    c->s->journal->rules);
 	return error;
 }
 
@@ -132,7 +139,8 @@ static int check_header(struct check *c)
 		return store_fault(c, "its header is not in order");
 	if (b->next_free_unit < c->first || b->next_free_unit > b->units ||
 	    (size_t)b->units * SHUNT_UNIT > c->s->array.size || b->free_count > b->free_room ||
-	    b->free_room > 16 * b->units || b->counters_top > b->free_room + b->units || b->change_slot)
+	    b->free_room > 16 * b->units || b->counters_top > b->free_room + b->units ||
+	    b->change_slot)
 		return store_fault(c, "its journal is not in order");
 	return 0;
 }
@@ -147,7 +155,8 @@ static int check_all(struct check *c)
 	if (!error && b->free_room)
 		error = check_claim(c, b->free_counters, b->free_room / 16);
 	if (!error && c->s->header->iface_count)
-		error = check_claim(c, c->s->header->ifaces, units_for(c->s->header->iface_count, 2));
+		error = check_claim(c, c->s->header->ifaces,
+				    units_for(c->s->header->iface_count, 2));
 	if (!error)
 		error = check_index(c);
 	return error ? error : check_free_counters(c);
@@ -155,8 +164,10 @@ static int check_all(struct check *c)
 
 int store_validate(struct store *s, char ret_fault[STORE_FAULT])
 {
-	struct check c = { .s = s, .first = s->header->index + s->header->index_mask + 1,
-			   .top = s->journal->next_free_unit, .fault = ret_fault };
+	struct check c = { .s = s,
+			   .first = s->header->index + s->header->index_mask + 1,
+			   .top = s->journal->next_free_unit,
+			   .fault = ret_fault };
 	int error = check_header(&c);
 
 	if (error)

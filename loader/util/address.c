@@ -18,8 +18,7 @@ bool mask_address(__u8 addr[16], unsigned int len)
 	__u8 keep; /* the bits of byte i that stay */
 
 	for (i = 0; i < 16; i++) {
-		keep = len >= 8 * (i + 1) ? 0xff :
-		       len <= 8 * i ? 0 : 0xff << (8 - len % 8);
+		keep = len >= 8 * (i + 1) ? 0xff : len <= 8 * i ? 0 : 0xff << (8 - len % 8);
 		any |= addr[i] & ~keep;
 		addr[i] &= keep;
 	}

@@ -23,8 +23,10 @@ static void quoted(FILE *f, const char *s)
 		} else if (*s == '"' || *s == '\\') {
 			fprintf(f, "\\%c", *s);
 		} else if (is_control(s, length)) {
-			fprintf(f, "\\u%04x", length == 1 ? c[0] : length == 2 ? c[1] :
-				0x2000 | (c[1] & 0x3f) << 6 | (c[2] & 0x3f));
+			fprintf(f, "\\u%04x",
+				length == 1   ? c[0]
+				: length == 2 ? c[1]
+					      : 0x2000 | (c[1] & 0x3f) << 6 | (c[2] & 0x3f));
 		} else {
 			fwrite(s, 1, length, f);
 		}

@@ -51,7 +51,8 @@ int parse_range(const char *word, __u16 *ret_low, __u16 *ret_high)
 	if (!read_number(word, len, 65535, &low) || !low ||
 	    !parse_number(dash ? dash + 1 : word, 65535, &high) || !high)
 		return refuse("'%s': not a port or a range of ports (1 to 65535, without leading "
-			      "zeros)", word);
+			      "zeros)",
+			      word);
 	if (low > high)
 		return refuse("'%s': the range is reversed; did you mean %u-%u?", word, high, low);
 	*ret_low = low;
@@ -99,7 +100,8 @@ int parse_endpoint(const char *word, struct endpoint *ret)
 	if (*end) {
 		if (!parse_number(end + 1, 65535, &port) || !port)
 			return refuse("'%s': the port is not a number from 1 to 65535, without leading "
-				      "zeros", word);
+				      "zeros",
+				      word);
 		e.port = port;
 	}
 	*ret = e;
@@ -119,7 +121,8 @@ int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *re
 	bits = len = address_bits(family);
 	if (slash && !parse_number(slash + 1, bits, &len))
 		return refuse("'%s': the prefix length is not a number from 0 to %u, without leading "
-			      "zeros", word, bits);
+			      "zeros",
+			      word, bits);
 	if (mask_address(addr, len)) {
 		format_address(family, addr, text);
 		return refuse("'%s': bits are set beyond the prefix length; did you mean %s/%u?",
@@ -134,7 +137,8 @@ int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *re
 int parse_ifname(const char *word, char ret[SHUNT_IFNAME])
 {
 	if (strpbrk(word, "*?["))
-		return refuse("'%s': a pattern; a rule names one interface, or none and is for all", word);
+		return refuse("'%s': a pattern; a rule names one interface, or none and is for all",
+			      word);
 	if (!*word || strlen(word) >= SHUNT_IFNAME || strpbrk(word, "/: \t\r\n\v\f") ||
 	    !strcmp(word, ".") || !strcmp(word, "..") || strcmp(plain(word), word))
 		return refuse("'%s': not the name of an interface", word);

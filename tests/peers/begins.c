@@ -28,7 +28,8 @@ static void begin_splice(void)
 		send_all(server, bytes, sizeof(bytes));
 		until(splice(client, NULL, pipes[1], NULL, sizeof(bytes), SPLICE_F_NONBLOCK) ==
 		      sizeof(bytes));
-		if (read(pipes[0], got, sizeof(got)) != sizeof(got) || memcmp(got, bytes, sizeof(got)))
+		if (read(pipes[0], got, sizeof(got)) != sizeof(got) ||
+		    memcmp(got, bytes, sizeof(got)))
 			leave(FAIL, "wrong bytes in turn %d", i);
 	}
 }
@@ -110,7 +111,8 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} manners[] = { { "splice", begin_splice }, { "poll", begin_poll },
+	} manners[] = { { "splice", begin_splice },
+			{ "poll", begin_poll },
 			{ "repair", begin_repair } };
 	size_t i;
 

@@ -106,8 +106,12 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } ways[] = {
-	{ "half-client", half_client }, { "half-server", half_server }, { "hasty", hasty },
-	{ "unaccepted", unaccepted },   { "exit", exiting },            { NULL, NULL },
+	{ "half-client", half_client },
+	{ "half-server", half_server },
+	{ "hasty", hasty },
+	{ "unaccepted", unaccepted },
+	{ "exit", exiting },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

@@ -93,7 +93,9 @@ static void inq(void)
 {
 	char got[2], control[64];
 	struct iovec iov = { got, sizeof(got) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
 			    .msg_controllen = sizeof(control) };
 
 	set_option(client, IPPROTO_TCP, TCP_INQ, 1);
@@ -395,12 +397,22 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} cases[] = { { "cork", cork }, { "peek", peek }, { "inq", inq }, { "burst", burst },
-		      { "hangup", hangup }, { "stall", stall }, { "late-splice", late_splice },
-		      { "hoard", hoard }, { "block-splice", block_splice },
-		      { "grow", grow }, { "urgent", urgent }, { "urgent32", urgent32 },
+	} cases[] = { { "cork", cork },
+		      { "peek", peek },
+		      { "inq", inq },
+		      { "burst", burst },
+		      { "hangup", hangup },
+		      { "stall", stall },
+		      { "late-splice", late_splice },
+		      { "hoard", hoard },
+		      { "block-splice", block_splice },
+		      { "grow", grow },
+		      { "urgent", urgent },
+		      { "urgent32", urgent32 },
 		      { "listen", listen_again },
-		      { "reset", reset }, { "forget", forget }, { "half", half },
+		      { "reset", reset },
+		      { "forget", forget },
+		      { "half", half },
 		      { "splice", splice_elsewhere },
 		      { "adopt", nothing },
 		      { "reconnect", nothing } };
@@ -421,6 +433,7 @@ int main(int argc, char **argv)
 			cases[i].run();
 			return PASS;
 		}
-	leave(2, "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|grow|"
-		 "urgent|urgent32|listen|reset|forget|half|splice|adopt|thread|reconnect");
+	leave(2,
+	      "usage: corner cork|peek|inq|burst|hangup|stall|late-splice|hoard|block-splice|grow|"
+	      "urgent|urgent32|listen|reset|forget|half|splice|adopt|thread|reconnect");
 }

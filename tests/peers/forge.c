@@ -43,12 +43,20 @@ static uint16_t checksum(const void *l4, size_t size, int proto)
 static size_t put_header(unsigned char *packet, size_t size, int proto)
 {
 	struct iphdr v4 = {
-		.version = 4, .ihl = 5, .ttl = 64, .protocol = proto,
-		.saddr = from.in.sin_addr.s_addr, .daddr = to.in.sin_addr.s_addr,
+		.version = 4,
+		.ihl = 5,
+		.ttl = 64,
+		.protocol = proto,
+		.saddr = from.in.sin_addr.s_addr,
+		.daddr = to.in.sin_addr.s_addr,
 	};
 	struct ip6_hdr v6 = {
-		.ip6_flow = htonl(6U << 28), .ip6_plen = htons(size), .ip6_nxt = proto,
-		.ip6_hlim = 64, .ip6_src = from.in6.sin6_addr, .ip6_dst = to.in6.sin6_addr,
+		.ip6_flow = htonl(6U << 28),
+		.ip6_plen = htons(size),
+		.ip6_nxt = proto,
+		.ip6_hlim = 64,
+		.ip6_src = from.in6.sin6_addr,
+		.ip6_dst = to.in6.sin6_addr,
 	};
 
 	if (from.sa.sa_family == AF_INET)
@@ -87,10 +95,16 @@ static void send_udp(const char *text)
 static void send_tcp(const char *flags, uint32_t seq, uint32_t ack)
 {
 	struct tcphdr h = {
-		.source = from.in.sin_port, .dest = to.in.sin_port, .seq = htonl(seq),
-		.ack_seq = htonl(ack), .doff = 5, .window = htons(1024),
-		.fin = !!strchr(flags, 'F'), .syn = !!strchr(flags, 'S'),
-		.rst = !!strchr(flags, 'R'), .psh = !!strchr(flags, 'P'),
+		.source = from.in.sin_port,
+		.dest = to.in.sin_port,
+		.seq = htonl(seq),
+		.ack_seq = htonl(ack),
+		.doff = 5,
+		.window = htons(1024),
+		.fin = !!strchr(flags, 'F'),
+		.syn = !!strchr(flags, 'S'),
+		.rst = !!strchr(flags, 'R'),
+		.psh = !!strchr(flags, 'P'),
 		.ack = !!strchr(flags, 'A'),
 	};
 

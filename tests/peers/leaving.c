@@ -16,7 +16,8 @@ static struct shunt_conf *map_conf(const char *path)
 {
 	union bpf_attr attr = { .pathname = (uintptr_t)path };
 	int fd = syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr));
-	void *conf = mmap(NULL, sizeof(struct shunt_conf), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *conf = mmap(NULL, sizeof(struct shunt_conf), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			  0);
 
 	if (conf == MAP_FAILED)
 		die(path);

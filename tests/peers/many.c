@@ -119,7 +119,8 @@ static bool send_to_all(size_t size)
 	int i;
 
 	for (i = 0; i < n_pairs; i++)
-		while ((n = send(pairs[i].sender, stream_at(i, pairs[i].sent), size, MSG_NOSIGNAL)) > 0) {
+		while ((n = send(pairs[i].sender, stream_at(i, pairs[i].sent), size,
+				 MSG_NOSIGNAL)) > 0) {
 			pairs[i].sent += n;
 			taken = true;
 		}

@@ -36,14 +36,14 @@ struct shape {
 	int family;
 	int proto;
 	int tags;
-	int options;               /* IPv4: bytes */
-	unsigned char chain[12];   /* IPv6: extension headers, 1 ends them (0 is HOP) */
+	int options;             /* IPv4: bytes */
+	unsigned char chain[12]; /* IPv6: extension headers, 1 ends them (0 is HOP) */
 };
 
 struct frame {
 	unsigned char at[ROOM];
 	size_t len;
-	size_t ip, transport;      /* offsets */
+	size_t ip, transport; /* offsets */
 };
 
 /* What a run did to the counters. */
@@ -204,11 +204,12 @@ static bool run(const struct frame *f, struct effect *ret)
 		return true;
 	}
 	/* Fragments of a datagram that a rule matches are marked and counted. */
-	if (opts.retval != UNSPEC || opts.data_size_out != f->len ||
-	    memcmp(out, f->at, f->len) || (!ret->fragments && (ctx.mark || ret->other)) ||
+	if (opts.retval != UNSPEC || opts.data_size_out != f->len || memcmp(out, f->at, f->len) ||
+	    (!ret->fragments && (ctx.mark || ret->other)) ||
 	    ret->malformed + ret->fragments + ret->missed > 1) {
 		dump(f);
-		leave(FAIL, "more than a counter: returned %d, mark %u", (int)opts.retval, ctx.mark);
+		leave(FAIL, "more than a counter: returned %d, mark %u", (int)opts.retval,
+		      ctx.mark);
 	}
 	return true;
 }
@@ -374,8 +375,9 @@ static void try_all(void)
 				try_shape(&s);
 			}
 		}
-	s = (struct shape){ .family = 6, .proto = TCP, .chain = { DEST, DEST, DEST, DEST, DEST,
-		DEST, DEST, DEST, DEST, 1 } };
+	s = (struct shape){ .family = 6,
+			    .proto = TCP,
+			    .chain = { DEST, DEST, DEST, DEST, DEST, DEST, DEST, DEST, DEST, 1 } };
 	try_chain(&s, "malformed");
 	s = (struct shape){ .family = 4, .proto = UDP, .tags = 3 };
 	try_chain(&s, "nothing");
@@ -394,8 +396,10 @@ static void try_random(long count)
 	unsigned int i;
 
 	while (count--) {
-		s = (struct shape){ .family = chance(2) ? 4 : 6, .proto = chance(2) ? TCP : UDP,
-				    .tags = chance(3), .options = 4 * chance(11) };
+		s = (struct shape){ .family = chance(2) ? 4 : 6,
+				    .proto = chance(2) ? TCP : UDP,
+				    .tags = chance(3),
+				    .options = 4 * chance(11) };
 		memcpy(s.chain, chains[chance(CHAINS)], sizeof(s.chain));
 		make(&f, &s);
 		for (i = chance(6); i; i--)

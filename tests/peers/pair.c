@@ -90,13 +90,13 @@ int main(int argc, char **argv)
 	int listener, client, server, i;
 
 	address = address_of("127.0.0.1", 0);
-	listener = open_listener(!strcmp(kind, "mptcp-listener") || !strcmp(kind, "mptcp") ?
-					 MPTCP : 0);
+	listener = open_listener(!strcmp(kind, "mptcp-listener") || !strcmp(kind, "mptcp") ? MPTCP
+											   : 0);
 	if (!strcmp(kind, "fast-open"))
 		client = open_fast(listener);
 	else
-		client = open_client(!strcmp(kind, "mptcp-client") || !strcmp(kind, "mptcp") ?
-					     MPTCP : 0);
+		client = open_client(!strcmp(kind, "mptcp-client") || !strcmp(kind, "mptcp") ? MPTCP
+											     : 0);
 	if (!strcmp(kind, "disconnected"))
 		client = reconnect(client, listener);
 	server = accept_from(listener);

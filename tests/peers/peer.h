@@ -67,14 +67,14 @@ static inline void await_line(void)
 }
 
 /* Waits for a condition; fails when it does not come about. */
-#define until(condition)                                              \
-	do {                                                          \
-		int tries_ = PATIENCE;                                \
-		while (!(condition)) {                                \
-			if (!tries_--)                                \
+#define until(condition) \
+	do { \
+		int tries_ = PATIENCE; \
+		while (!(condition)) { \
+			if (!tries_--) \
 				leave(FAIL, "never: %s", #condition); \
-			poll(NULL, 0, 1);                             \
-		}                                                     \
+			poll(NULL, 0, 1); \
+		} \
 	} while (0)
 
 /*
@@ -161,8 +161,8 @@ static inline int open_socket(const union address *a, int protocol)
 {
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
 
-	if (fd < 0 && protocol && (errno == EPROTONOSUPPORT || errno == ENOPROTOOPT ||
-				   errno == EINVAL))
+	if (fd < 0 && protocol &&
+	    (errno == EPROTONOSUPPORT || errno == ENOPROTOOPT || errno == EINVAL))
 		leave(SKIP, "this kernel has no protocol %d", protocol);
 	if (fd < 0)
 		die("socket");

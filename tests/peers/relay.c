@@ -170,9 +170,12 @@ static void serve_datagram(int fd)
 	char bytes[65536], control[256];
 	struct iovec iov = { bytes, sizeof(bytes) };
 	struct msghdr msg = {
-		.msg_name = &client, .msg_namelen = sizeof(client),
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
+		.msg_name = &client,
+		.msg_namelen = sizeof(client),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t n = recvmsg(fd, &msg, 0);
 
@@ -210,8 +213,8 @@ int main(int argc, char **argv)
 	v6 = a.sa.sa_family == AF_INET6;
 	fds[0].fd = open_at(&a, SOCK_STREAM);
 	fds[1].fd = open_at(&a, SOCK_DGRAM);
-	set_option(fds[1].fd, v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR,
-		   1);
+	set_option(fds[1].fd, v6 ? SOL_IPV6 : SOL_IP,
+		   v6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR, 1);
 	if (listen(fds[0].fd, MOST))
 		die("listen");
 	move_to(argv[optind]);

@@ -61,7 +61,7 @@ static void update(int map, const void *key, const void *value)
 		die("can't update the map");
 }
 
-static bool delete(int map, const void *key)
+static bool delete (int map, const void *key)
 {
 	union bpf_attr attr = { .map_fd = map, .key = (uintptr_t)key };
 
@@ -267,7 +267,7 @@ static struct pair readded(void)
 	connect_client(p.sender);
 	p.reader = accept_from(listener);
 	key = cookie_of(p.reader);
-	if (!delete(socks, &key))
+	if (!delete (socks, &key))
 		leave(FAIL, "the reader was not in the map");
 	send_letters(p.sender, 0);
 	enter(p.reader);
@@ -279,12 +279,12 @@ static const struct scenario {
 	struct pair (*arrange)(void);
 } scenarios[] = {
 	{ "late", late },
-	{ "older", older },                       /* HAND */
+	{ "older", older }, /* HAND */
 	{ "syn-sent", syn_sent },
-	{ "fast-open", fast_open_data },          /* HAND */
+	{ "fast-open", fast_open_data }, /* HAND */
 	{ "fast-open-cookie", fast_open_cookie },
 	{ "defer-accept", defer_accept },
-	{ "readded", readded },                   /* HAND */
+	{ "readded", readded }, /* HAND */
 	{ NULL, NULL },
 };
 

@@ -204,9 +204,12 @@ static void *serve_udp(void *arg)
 	for (;;) {
 		struct iovec iov = { bytes, sizeof(bytes) };
 		struct msghdr msg = {
-			.msg_name = &client, .msg_namelen = sizeof(client),
-			.msg_iov = &iov, .msg_iovlen = 1,
-			.msg_control = control, .msg_controllen = sizeof(control),
+			.msg_name = &client,
+			.msg_namelen = sizeof(client),
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
 		};
 
 		memset(&client, 0, sizeof(client));

@@ -50,8 +50,9 @@ static void random_address(unsigned char *a, int v6)
 	memset(a, 0, 16);
 	a[0] = v6 ? 0x20 : 10;
 	for (i = 1; i < (v6 ? 16 : 4); i++)
-		a[i] = shape == ONE ? (i == 1 ? pick(3) : 0) :
-		       pick(8) ? bytes[pick(shape == MIXED ? 5 : 2)] : pick(256);
+		a[i] = shape == ONE ? (i == 1 ? pick(3) : 0)
+		       : pick(8)    ? bytes[pick(shape == MIXED ? 5 : 2)]
+				    : pick(256);
 }
 
 static void mask(unsigned char *a, int len)
@@ -126,9 +127,9 @@ static int is_new(int n)
 static int matches(const struct rule *r, const struct packet *p)
 {
 	return r->v6 == p->v6 && r->udp == p->udp && (!r->iface || p->iface) &&
-	       p->dport >= r->dlow && p->dport <= r->dhigh &&
-	       p->sport >= r->slow && p->sport <= r->shigh &&
-	       inside(p->dst, r->dst, r->dst_len) && inside(p->src, r->src, r->src_len);
+	       p->dport >= r->dlow && p->dport <= r->dhigh && p->sport >= r->slow &&
+	       p->sport <= r->shigh && inside(p->dst, r->dst, r->dst_len) &&
+	       inside(p->src, r->src, r->src_len);
 }
 
 static int before(const struct rule *a, const struct rule *b)

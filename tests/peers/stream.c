@@ -24,15 +24,15 @@
 
 struct stream {
 	int fd;
-	int port;       /* the client's */
-	uint32_t out;   /* seeds */
+	int port;     /* the client's */
+	uint32_t out; /* seeds */
 	uint32_t in;
 	uint32_t random;
 	uint64_t sent;
 	uint64_t received;
-	bool waiting;   /* for its turn */
-	bool ended;     /* we have shut our side */
-	bool saw_end;   /* the peer has */
+	bool waiting; /* for its turn */
+	bool ended;   /* we have shut our side */
+	bool saw_end; /* the peer has */
 	bool broken;
 	pthread_t threads[2];
 };
@@ -61,8 +61,8 @@ static size_t write_size(struct stream *s)
 
 static void broke(struct stream *s, const char *what, int error)
 {
-	fprintf(stderr, "port %d: %s after %lu sent and %lu received: %s\n", s->port, what,
-		s->sent, s->received, error ? strerror(error) : "wrong bytes");
+	fprintf(stderr, "port %d: %s after %lu sent and %lu received: %s\n", s->port, what, s->sent,
+		s->received, error ? strerror(error) : "wrong bytes");
 	s->broken = true;
 }
 
@@ -358,7 +358,8 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind != 3 || connections < 1 || connections > MAX_CONNECTIONS)
-		leave(2, "usage: stream server|client ADDRESS PORT [-n N] [-s BYTES] [-t TURN] [-b]");
+		leave(2,
+		      "usage: stream server|client ADDRESS PORT [-n N] [-s BYTES] [-t TURN] [-b]");
 	is_server = !strcmp(argv[optind], "server");
 	address = address_of(argv[optind + 1], atoi(argv[optind + 2]));
 	allow_files();

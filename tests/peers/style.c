@@ -243,7 +243,9 @@ int main(int argc, char **argv)
 	fd = dial(&addr);
 	half_ms = clock_ms() + seconds * 500;
 	deadline_ms = clock_ms() + seconds * 1000;
-	for (turn = 0; clock_ms() < deadline_ms && ((turn % 256 && !slow) || !told() || (is("again") && !again)); turn++) {
+	for (turn = 0; clock_ms() < deadline_ms &&
+		       ((turn % 256 && !slow) || !told() || (is("again") && !again));
+	     turn++) {
 		if (is("again") && !again && told()) {
 			connect_again(fd, &addr);
 			again = true;

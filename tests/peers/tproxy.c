@@ -82,8 +82,8 @@ static const char *text_of(const union address *a, char text[64])
 		snprintf(text, 64, "[%s]:%d",
 			 inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host)), port_of(a));
 	else
-		snprintf(text, 64, "%s:%d",
-			 inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host)), port_of(a));
+		snprintf(text, 64, "%s:%d", inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host)),
+			 port_of(a));
 	return text;
 }
 
@@ -141,8 +141,8 @@ static void start(const char *proto, const char *host, const char *port)
 {
 	union address a = address_of(host, atoi(port));
 	bool v6 = a.sa.sa_family == AF_INET6, tcp = !strcmp(proto, "tcp");
-	int fd = tcp ? new_socket(a.sa.sa_family, SOCK_STREAM, opt.reuseport) :
-		       new_udp(a.sa.sa_family, opt.reuseport);
+	int fd = tcp ? new_socket(a.sa.sa_family, SOCK_STREAM, opt.reuseport)
+		     : new_udp(a.sa.sa_family, opt.reuseport);
 
 	if (!tcp)
 		set_option(fd, v6 ? SOL_IPV6 : SOL_IP,
@@ -245,9 +245,12 @@ static void send_direct(int fd, const char *bytes, size_t size, const union addr
 	} control = {};
 	struct iovec iov = { (void *)bytes, size };
 	struct msghdr msg = {
-		.msg_name = (void *)remote, .msg_namelen = address_len(remote),
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_name = (void *)remote,
+		.msg_namelen = address_len(remote),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
 	};
 	struct in_pktinfo *v4 = (void *)CMSG_DATA(&control.head);
 	struct in6_pktinfo *v6 = (void *)CMSG_DATA(&control.head);
@@ -301,15 +304,19 @@ static void serve_datagram(int fd, int via)
 	char bytes[65536], control[256];
 	struct iovec iov = { bytes, sizeof(bytes) };
 	struct msghdr msg = {
-		.msg_name = &remote, .msg_namelen = sizeof(remote),
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
+		.msg_name = &remote,
+		.msg_namelen = sizeof(remote),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 
 	if (recvmsg(fd, &msg, 0) < 0)
 		say_error(fd);
 	else if (original_destination(&msg, &local))
-		answer(opt.direct ? fd : flow_socket(&local, &remote, via), &local, &remote, via, " by=listener");
+		answer(opt.direct ? fd : flow_socket(&local, &remote, via), &local, &remote, via,
+		       " by=listener");
 }
 
 static void serve_flow(int fd, const struct one *o)

@@ -69,9 +69,27 @@ static char *split_prefix(char *text, char *length)
 static bool divert(const struct service *s, bool insert)
 {
 	char dst[64], src[64] = "0.0.0.0/0", port[8], *dst_len, *src_len;
-	char *argv[] = { NULL, insert ? "-I" : "-D", "-c", dst, "-m", NULL, "-p", s->word[2], "-o", src,
-			 "-n", NULL, "-l", s->word[4], "-h", s->word[5], insert ? "-t" : NULL, port, "-s",
-			 s->word[1], NULL };
+	char *argv[] = { NULL,
+			 insert ? "-I" : "-D",
+			 "-c",
+			 dst,
+			 "-m",
+			 NULL,
+			 "-p",
+			 s->word[2],
+			 "-o",
+			 src,
+			 "-n",
+			 NULL,
+			 "-l",
+			 s->word[4],
+			 "-h",
+			 s->word[5],
+			 insert ? "-t" : NULL,
+			 port,
+			 "-s",
+			 s->word[1],
+			 NULL };
 
 	snprintf(dst, sizeof(dst), "%s", s->word[3]);
 	if (s->word[6])
@@ -153,8 +171,12 @@ static void answer(const struct service *s)
 	struct sockaddr_in client, to;
 	struct iovec iov = { bytes, sizeof(bytes) };
 	struct msghdr msg = {
-		.msg_name = &client, .msg_namelen = sizeof(client), .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
+		.msg_name = &client,
+		.msg_namelen = sizeof(client),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	int len;
 

@@ -212,9 +212,21 @@ static pid_t later(void (*what)(void), int ms)
 	return pid;
 }
 
-static void shut(void) { shutdown(s, SHUT_WR); }
-static void say_hello(void) { send_all(s, "hello", 5); pause_ms(300); send_all(s, "world", 5); pause_ms(300); }
-static void on_alarm(int sig) { (void)sig; }
+static void shut(void)
+{
+	shutdown(s, SHUT_WR);
+}
+static void say_hello(void)
+{
+	send_all(s, "hello", 5);
+	pause_ms(300);
+	send_all(s, "world", 5);
+	pause_ms(300);
+}
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
 
 /* --- the cases -------------------------------------------------------------- */
 
@@ -395,7 +407,11 @@ static void outq(void)
 }
 
 static volatile sig_atomic_t urgent;
-static void on_urg(int sig) { (void)sig; urgent++; }
+static void on_urg(int sig)
+{
+	(void)sig;
+	urgent++;
+}
 
 static void oob(void)
 {
@@ -649,14 +665,18 @@ static void stalled_reader(void)
 			pause_ms(10);
 	}
 	say("sent", "%s", sent > 64 << 20 ? "more than 64 MiB" : "less");
-	say("read", "%s", recv_all(c, other, sent < BIG ? sent : BIG) == (sent < BIG ? sent : BIG) ? "all" : "not all");
+	say("read", "%s",
+	    recv_all(c, other, sent < BIG ? sent : BIG) == (sent < BIG ? sent : BIG) ? "all"
+										     : "not all");
 }
 
 static void timestamps(void)
 {
 	struct iovec iov = { buf, 100 };
 	char control[256];
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
 			    .msg_controllen = sizeof(control) };
 	int one = 1;
 
@@ -672,7 +692,9 @@ static void inq(void)
 {
 	struct iovec iov = { buf, 2 };
 	char control[256];
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
 			    .msg_controllen = sizeof(control) };
 	int one = 1;
 
@@ -827,7 +849,11 @@ static void cork(void)
 }
 
 static volatile sig_atomic_t io;
-static void on_io(int sig) { (void)sig; io++; }
+static void on_io(int sig)
+{
+	(void)sig;
+	io++;
+}
 
 static void sigio(void)
 {

@@ -33,26 +33,43 @@ static const char *const wait_names[] = {
 };
 
 /* How it reads. */
-enum { RECV, READ, PEEK, SMALL, SHRINK, RECVMSG, READV, RECVMMSG, DONTWAIT,
-       WAITALL, LOWAT, SPLICE, LATE_SPLICE, FIONREAD_FIRST, READS };
+enum {
+	RECV,
+	READ,
+	PEEK,
+	SMALL,
+	SHRINK,
+	RECVMSG,
+	READV,
+	RECVMMSG,
+	DONTWAIT,
+	WAITALL,
+	LOWAT,
+	SPLICE,
+	LATE_SPLICE,
+	FIONREAD_FIRST,
+	READS
+};
 static const char *const read_names[] = {
-	"recv", "read", "peek", "small", "shrink", "recvmsg", "readv", "recvmmsg", "dontwait",
-	"waitall", "lowat", "splice", "late-splice", "fionread",
+	"recv",     "read",     "peek",    "small", "shrink", "recvmsg",     "readv",
+	"recvmmsg", "dontwait", "waitall", "lowat", "splice", "late-splice", "fionread",
 };
 
 /* Who talks. A process that splices or asks FIONREAD is kept off the fast
  * path, so those have processes of their own. */
 enum { FREE, POLITE, BLOCKER, SPLICER, ASKER };
 #define BIT(n) (1U << (n))
-#define PLAIN_READS (BIT(RECV) | BIT(READ) | BIT(PEEK) | BIT(SMALL) | BIT(SHRINK) | \
-		     BIT(RECVMSG) | BIT(READV) | BIT(RECVMMSG) | BIT(DONTWAIT))
+#define PLAIN_READS \
+	(BIT(RECV) | BIT(READ) | BIT(PEEK) | BIT(SMALL) | BIT(SHRINK) | BIT(RECVMSG) | \
+	 BIT(READV) | BIT(RECVMMSG) | BIT(DONTWAIT))
 static const struct {
 	uint32_t waits, reads;
 } kinds[] = {
 	[FREE] = { BIT(LT) | BIT(ET) | BIT(POLL) | BIT(SELECT) | BIT(BLOCK), PLAIN_READS },
 	[POLITE] = { BIT(LT) | BIT(ET) | BIT(ET_SHORT) | BIT(POLL) | BIT(SELECT), PLAIN_READS },
 	[BLOCKER] = { BIT(BLOCK) | BIT(TIMEOUT) | BIT(LATE_BLOCK) | BIT(POLL),
-		      BIT(RECV) | BIT(READ) | BIT(SMALL) | BIT(RECVMSG) | BIT(WAITALL) | BIT(LOWAT) },
+		      BIT(RECV) | BIT(READ) | BIT(SMALL) | BIT(RECVMSG) | BIT(WAITALL) |
+			      BIT(LOWAT) },
 	[SPLICER] = { BIT(LT) | BIT(POLL) | BIT(BLOCK), BIT(SPLICE) },
 	[ASKER] = { BIT(ET) | BIT(LT) | BIT(POLL), BIT(FIONREAD_FIRST) },
 };
@@ -70,20 +87,20 @@ static const uint8_t couples[][2] = {
 
 struct manner {
 	int wait, read;
-	bool lenient;      /* EAGAIN from a blocking receive is no fault */
-	bool hasty;        /* closes once it has sent and got everything */
+	bool lenient; /* EAGAIN from a blocking receive is no fault */
+	bool hasty;   /* closes once it has sent and got everything */
 	bool nodelay;
-	bool toggles;      /* SO_ZEROCOPY, with which messages go by TCP */
-	uint32_t most;     /* bytes in one write */
-	uint32_t buffer;   /* bytes in one read */
+	bool toggles;       /* SO_ZEROCOPY, with which messages go by TCP */
+	uint32_t most;      /* bytes in one write */
+	uint32_t buffer;    /* bytes in one read */
 	int sndbuf, rcvbuf; /* 0: as they are */
-	uint32_t pause;    /* one read in so many is followed by a pause */
+	uint32_t pause;     /* one read in so many is followed by a pause */
 };
 
 /* What one connection does. */
 enum { TURNS, STREAM, AFTER_EOF };
 struct script {
-	uint64_t number;   /* of this connection, in its slot, from 1 */
+	uint64_t number; /* of this connection, in its slot, from 1 */
 	uint64_t key;
 	int kind;
 	const char *family;
@@ -106,10 +123,10 @@ struct side {
 };
 
 struct slot {
-	sem_t listening;   /* the server waits for the next connection */
+	sem_t listening; /* the server waits for the next connection */
 	uint16_t port;
 	bool over;
-	uint64_t cut;      /* the last connection that was cut off */
+	uint64_t cut;         /* the last connection that was cut off */
 	struct script script; /* of the server's connection */
 	struct side side[2];
 };
@@ -119,7 +136,7 @@ static struct shared {
 	uint64_t cuts, wrong, eagains, aborted;
 	uint64_t kinds[3], waits[WAITS], styles[READS];
 	struct slot slot[MAX_SLOTS];
-} *shared;
+} * shared;
 
 static uint64_t want_bytes, want_connections, seed;
 static unsigned int n_slots = 40;
@@ -134,13 +151,13 @@ struct end {
 	struct side *me;
 	struct script s;
 	struct manner *m;
-	int who;           /* 0: it connected */
+	int who; /* 0: it connected */
 	int fd, ep, pipe[2];
 	uint64_t rng, need;
 	uint32_t turn, pauses;
 	bool readable, writable, hung_up, zerocopy;
-	bool over;         /* cut off, or at fault */
-	bool two;          /* another thread writes */
+	bool over; /* cut off, or at fault */
+	bool two;  /* another thread writes */
 	pthread_mutex_t lock;
 	pthread_cond_t more; /* more may be sent, or the connection is over */
 	char *buf;
@@ -509,8 +526,7 @@ static ssize_t recv_splice(struct end *e, size_t n)
 {
 	ssize_t moved;
 
-	moved = splice(e->fd, NULL, e->pipe[1], NULL, n,
-		       blocks(e->m) ? 0 : SPLICE_F_NONBLOCK);
+	moved = splice(e->fd, NULL, e->pipe[1], NULL, n, blocks(e->m) ? 0 : SPLICE_F_NONBLOCK);
 	return moved > 0 ? read(e->pipe[0], e->buf, moved) : moved;
 }
 
@@ -567,8 +583,8 @@ static ssize_t recv_somehow(struct end *e, size_t n)
 	case SPLICE:
 		return recv_splice(e, n);
 	case LATE_SPLICE:
-		return e->me->got < e->s.total[!e->who] / 2 ? recv(e->fd, e->buf, n, 0) :
-							      recv_splice(e, n);
+		return e->me->got < e->s.total[!e->who] / 2 ? recv(e->fd, e->buf, n, 0)
+							    : recv_splice(e, n);
 	case FIONREAD_FIRST:
 		return recv_told(e, n);
 	}
@@ -795,8 +811,7 @@ static void run_threads(struct end *e)
 
 	if (pthread_create(&writer, NULL, write_thread, e))
 		die("pthread_create");
-	while (!e->over && !e->me->eof &&
-	       !(e->m->hasty && e->me->got == e->s.total[!e->who])) {
+	while (!e->over && !e->me->eof && !(e->m->hasty && e->me->got == e->s.total[!e->who])) {
 		receive_some(e);
 		pthread_mutex_lock(&e->lock);
 		advance(e);
@@ -1087,8 +1102,8 @@ int main(int argc, char **argv)
 		leave(2, "torture: bad number");
 	late = getenv("LATE") && *getenv("LATE");
 	stream_file = make_stream_file();
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		      -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (shared == MAP_FAILED)
 		die("mmap");
 	for (i = 0; i < n_slots; i++)

@@ -244,7 +244,8 @@ static void files_need_what_their_rules_need(void **unused)
 	static const struct {
 		const char *text, *words, *message;
 	} files[] = {
-		{ "tcp dst 10.0.0.0/8 pass\n", "--monitor lo", "has rules, but there is no --iface" },
+		{ "tcp dst 10.0.0.0/8 pass\n", "--monitor lo",
+		  "has rules, but there is no --iface" },
 		{ "nat tcp dst 10.0.0.1 to 10.0.0.2\n", "--monitor lo",
 		  "has NAT rules, but there is no --nat and no --iface" },
 		{ "iface lo\nmax-rules x\n", "", ":2: --max-rules 'x': not a number" },

@@ -26,7 +26,7 @@ struct packet {
 
 static struct shunt_nat_rule rules[RULES];
 static struct shunt_nat_rule other_target; /* what the changed rule becomes */
-static unsigned int changed;		   /* its number */
+static unsigned int changed;               /* its number */
 
 /* --- random rules ---------------------------------------------------------------------- */
 
@@ -190,7 +190,8 @@ static struct packet random_packet(void)
 
 /* The entry that a packet finds: that with the longest prefix. NULL if there is none, or
  * if two entries of one prefix have the port. */
-static const struct nat_entry *find(const struct nat_entries *e, const struct packet *p, bool target)
+static const struct nat_entry *find(const struct nat_entries *e, const struct packet *p,
+				    bool target)
 {
 	const struct nat_entry *at, *best = NULL;
 	unsigned int len = 0;
@@ -220,7 +221,8 @@ static bool leads_to(const struct nat_entry *e, const struct shunt_nat_rule *r, 
 	       t->shift == (r->to_low != r->to_high);
 }
 
-static const char *check_packet(const struct shunt_nat_rule table[RULES], const struct nat_entries *e)
+static const char *check_packet(const struct shunt_nat_rule table[RULES],
+				const struct nat_entries *e)
 {
 	const struct packet p = random_packet();
 	const struct shunt_nat_rule *r = expected(table, &p);

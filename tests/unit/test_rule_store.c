@@ -49,9 +49,9 @@ static void random_address(__u8 a[16], bool v6)
 	memset(a, 0, 16);
 	a[0] = v6 ? 0x20 : 10;
 	for (i = 1; i < (v6 ? 16 : 4); i++)
-		a[i] = shape >= FEW    ? (i == 1 ? random_below(2) : 0) :
-		       random_below(8) ? bytes[random_below(shape == MIXED ? 5 : 2)] :
-					 random_below(256);
+		a[i] = shape >= FEW      ? (i == 1 ? random_below(2) : 0)
+		       : random_below(8) ? bytes[random_below(shape == MIXED ? 5 : 2)]
+					 : random_below(256);
 }
 
 static __u8 random_prefix(__u8 a[16], bool v6)
@@ -68,8 +68,8 @@ static void random_range(__u16 *low, __u16 *high, __u16 floor)
 {
 	static const __u16 ports[] = { 1, 79, 80, 81, 90, 443, 1000, 8080, 65535 };
 	unsigned int a = shape == FEW ? 1 + random_below(300) : ports[random_below(9)];
-	unsigned int b = shape == FEW ? a + random_below(random_below(4) ? 20 : 2000) :
-					ports[random_below(9)];
+	unsigned int b = shape == FEW ? a + random_below(random_below(4) ? 20 : 2000)
+				      : ports[random_below(9)];
 
 	*low = floor;
 	*high = 65535;
@@ -93,7 +93,9 @@ static __u32 ifindex_of(const char *name)
 
 static struct shunt_rule random_rule(void)
 {
-	struct shunt_rule r = { .action = SHUNT_STEER, .to = { 127, [3] = 1 }, .sport_high = 65535 };
+	struct shunt_rule r = { .action = SHUNT_STEER,
+				.to = { 127, [3] = 1 },
+				.sport_high = 65535 };
 	const char *ifname = ifnames[random_below(8) < 3 ? 1 + random_below(3) : 0];
 	bool v6 = shape == NESTED || random_below(2);
 
@@ -130,11 +132,11 @@ static void random_changes(void)
 	for (i = 0; i < CHANGES; i++) {
 		kind = random_below(100);
 		changes[i] = (struct change){
-			.kind = kind < 60 ? ADD :
-				kind < 94 ? DEL :
-				kind < 97 ? REPLACE :
-				kind < 98 ? FLUSH :
-					    REBIND,
+			.kind = kind < 60   ? ADD
+				: kind < 94 ? DEL
+				: kind < 97 ? REPLACE
+				: kind < 98 ? FLUSH
+					    : REBIND,
 			.rule = random_below(RULES),
 			.to_port = 1 + random_below(3),
 		};
@@ -170,8 +172,8 @@ static bool before(const struct shunt_rule *a, const struct shunt_rule *b)
 		return swide_a < swide_b;
 	if (!*a->ifname != !*b->ifname)
 		return *a->ifname;
-	return a->dport_low != b->dport_low ? a->dport_low < b->dport_low :
-					      a->sport_low < b->sport_low;
+	return a->dport_low != b->dport_low ? a->dport_low < b->dport_low
+					    : a->sport_low < b->sport_low;
 }
 
 /* The number of the rule for a packet, -1 if there is none. */
@@ -201,10 +203,10 @@ static struct question random_packet(void)
 		q.src[i / 8] = (q.src[i / 8] & ~(0x80 >> i % 8)) | (r->src[i / 8] & 0x80 >> i % 8);
 	/* 224.0.0.0 and above mean multicast, which few rules match */
 	q.dst[0] = r->family == AF_INET ? q.dst[0] & 0x7f : 0x20;
-	q.dport = random_below(4) ? r->dport_low + random_below(r->dport_high - r->dport_low + 1) :
-				    1 + random_below(65535);
-	q.sport = random_below(4) ? r->sport_low + random_below(r->sport_high - r->sport_low + 1) :
-				    1 + random_below(65535);
+	q.dport = random_below(4) ? r->dport_low + random_below(r->dport_high - r->dport_low + 1)
+				  : 1 + random_below(65535);
+	q.sport = random_below(4) ? r->sport_low + random_below(r->sport_high - r->sport_low + 1)
+				  : 1 + random_below(65535);
 	q.ifindex = ifindex_of(ifnames[random_below(4)]);
 	if (!q.ifindex)
 		q.ifindex = 99;

@@ -169,7 +169,8 @@ static void interfaces_are_checked(void **unused)
 
 	(void)unused;
 	add_some();
-	ifaces = (struct shunt_rule_iface *)((char *)header_now() + header_now()->ifaces * SHUNT_UNIT);
+	ifaces = (struct shunt_rule_iface *)((char *)header_now() +
+					     header_now()->ifaces * SHUNT_UNIT);
 	ifaces[0].ifindex++;
 	refuse_store("the interface of a rule is not listed");
 }

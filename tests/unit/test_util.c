@@ -23,9 +23,9 @@ static void the_checker_knows_json(void **unused)
 		"{\"a\":1,\"b\":2}",
 	};
 	static const char *const wrong[] = {
-		"",	  "{",	     "}",	  "{}{}",  "[1,]",	 "[,1]",
+		"",       "{",       "}",         "{}{}",  "[1,]",       "[,1]",
 		"[1 2]",  "{\"a\"}", "{\"a\":}",  "{a:1}", "{\"a\":1,}", "\"",
-		"\"\n\"", "\"\\x\"", "\"\\u12\"", "yes",   "[}",	 "{\"a\":1 \"b\":2}",
+		"\"\n\"", "\"\\x\"", "\"\\u12\"", "yes",   "[}",         "{\"a\":1 \"b\":2}",
 	};
 	size_t i;
 
@@ -56,8 +56,9 @@ static void json_nests(void **unused)
 	json_close(&w, ']');
 	json_bool(&w, "no", false);
 	json_close(&w, '}');
-	assert_string_equal(output_end(), "{\"a\":\"b\",\"list\":[0,18446744073709551615,{},[true]],"
-					  "\"no\":false}\n");
+	assert_string_equal(output_end(),
+			    "{\"a\":\"b\",\"list\":[0,18446744073709551615,{},[true]],"
+			    "\"no\":false}\n");
 }
 
 /* An error object in the middle of a document would not be JSON. */

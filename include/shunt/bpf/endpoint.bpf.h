@@ -6,11 +6,11 @@
 #include <shunt/bpf/maps.bpf.h>
 
 struct endpoints {
-	__u8 local[16];  /* network byte order; IPv4 in the first four bytes */
+	__u8 local[16]; /* network byte order; IPv4 in the first four bytes */
 	__u8 remote[16];
 	__u16 local_port; /* host byte order */
 	__u16 remote_port;
-	__u16 family;     /* AF_INET for v4-mapped peers too */
+	__u16 family; /* AF_INET for v4-mapped peers too */
 };
 
 static __always_inline bool v4_mapped(const __u8 *a)

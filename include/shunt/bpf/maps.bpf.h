@@ -141,8 +141,8 @@ static __always_inline struct shunt_pair *pair_get(const struct shunt_sk *st)
  * the same time, and its values don't belong together. */
 static __always_inline __u64 checksum(__u64 a, __u64 b, __u64 c, __u64 d)
 {
-	return a * 0x9e3779b97f4a7c15ULL + b * 0xbf58476d1ce4e5b9ULL +
-	       c * 0x94d049bb133111ebULL + d * 0xd6e8feb86659fd93ULL;
+	return a * 0x9e3779b97f4a7c15ULL + b * 0xbf58476d1ce4e5b9ULL + c * 0x94d049bb133111ebULL +
+	       d * 0xd6e8feb86659fd93ULL;
 }
 
 static __always_inline void wake_supervisor(__u32 event)
@@ -163,11 +163,11 @@ static __always_inline void pair_leave(struct shunt_pair *pair, __u32 why)
 	wake_supervisor(EVENT_LEAVING);
 }
 
-#define COUNT(field, n)                                 \
-	do {                                            \
+#define COUNT(field, n) \
+	do { \
 		struct shunt_count *count_ = count_get(); \
-		if (count_)                             \
-			count_->field += (n);           \
+		if (count_) \
+			count_->field += (n); \
 	} while (0)
 
 #endif
