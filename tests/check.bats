@@ -55,6 +55,7 @@ found()
 
 @test "check: the sources are formatted" {
 	clean format
+	[[ $output != *skipped* ]] || skip "it takes the version of clang-format that scripts/check names"
 	copy
 	sed -i '0,/^void /s//void  /' "$place/tests/unit/unit.h"
 	found format 'tests/unit/unit.h'
