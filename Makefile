@@ -86,7 +86,7 @@ $(ALIASES:%=$(B)/%): $(B)/shunt
 
 bench-programs: $(BENCH)
 
-# shunt that stops at undefined behaviour, for tests/sanitizers.bats; the whole
+# shunt that stops at undefined behaviour, for tests/check/sanitizers.bats; the whole
 # suite takes it by SHUNT=build/sanitized/shunt.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZED_DIR := $(B)/sanitized
@@ -176,7 +176,7 @@ $(B)/bench/%: bench/%.c
 deps:
 	$(Q)scripts/deps.sh test check
 
-# Format, spelling, includes, linters; tests/check.bats runs the same.
+# Format, spelling, includes, linters; tests/check/check.bats runs the same.
 check: $(B)/shunt.skel.h
 	$(Q)scripts/deps.sh check
 	$(Q)scripts/check

@@ -174,7 +174,7 @@ static void dump(const struct frame *f)
 }
 
 /* False if the kernel itself refuses a packet that ends in its IP header; such
- * ones the test sends (tests/packets.bats). */
+ * ones the test sends (tests/e2e/packets.bats). */
 static bool run(const struct frame *f, struct effect *ret)
 {
 	struct effect before = read_counters(), after;

@@ -1,0 +1,95 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Rules for what netfilter translates, too: the socket gets the packet with the new
+# destination, and later packets of the client no longer find it.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
+load ../lib/steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+setup()
+{
+	need nft
+	find_hosts
+	host_state >"$BATS_TEST_TMPDIR/before"
+}
+
+teardown()
+{
+	nft delete table ip translated 2>/dev/null || true
+	nft delete table ip control 2>/dev/null || true
+	clean_up_steer
+}
+
+# translated TARGET: netfilter sends port 80 there
+translated()
+{
+	nft -f - <<-END
+		table ip translated {
+			chain prerouting {
+				type nat hook prerouting priority dstnat
+				iifname "r0" tcp dport 80 dnat to $1
+			}
+		}
+	END
+}
+
+# tproxied: nftables' TPROXY instead of shunt
+tproxied()
+{
+	nft -f - <<-END
+		table ip control {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				iifname "r0" ip daddr 10.1.2.3 tcp dport 80 tproxy to 127.0.0.1:9001 meta mark set 1
+			}
+		}
+	END
+	ip rule add fwmark 1 lookup 77
+	ip route add local default dev lo table 77
+}
+
+untproxied()
+{
+	nft delete table ip control
+	ip rule del fwmark 1 lookup 77
+	ip route flush table 77
+}
+
+# What the client gets for port 80, in the variable answer.
+ask_dnatted()
+{
+	ask tcp 10.1.2.3 80 || true
+	echo "# $1, DNAT to $target: $answer"
+}
+
+@test "a rule for a DNATed port: the client's TCP does not hang" {
+	local target
+
+	serve_router 9001 9001
+	for target in 198.19.0.1:8080 198.19.0.2:85 198.19.0.2:8080; do
+		translated $target
+		if tproxied; then
+			ask_dnatted TPROXY
+			[ "$answer" = reset ]
+			untproxied
+		fi
+		shunt load --iface r0
+		shunt steer add tcp dst 10.1.2.3 dport 80 to 127.0.0.1:9001
+		ask_dnatted shunt
+		# the socket is found if the new destination is this host
+		[ "$answer" = reset ] || [[ $target == 198.19.0.1:* && $answer == *via=9001* ]]
+		shunt unload
+		nft delete table ip translated
+	done
+}

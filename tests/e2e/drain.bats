@@ -1,0 +1,324 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# load and unload under live connections, and killed half way: no byte lost,
+# no connection broken, and whoever comes next finds, or makes, a clean state.
+
+load ../lib/common
+
+setup()
+{
+	mkdir -p "$CGROUP"
+}
+
+teardown()
+{
+	clean_up
+}
+
+MIB=$((1 << 20))
+
+# --- under live connections --------------------------------------------------
+
+# start_streams NAME PORT COUNT [OPTION...]
+start_streams()
+{
+	spawn "$1-server" peer stream server 127.0.0.1 "$2" -n "$3" "${@:4}"
+	said "$1-server" ready
+	spawn "$1-client" peer stream client 127.0.0.1 "$2" -n "$3" "${@:4}"
+	said "$1-client" ready
+}
+
+# sent NAME: bytes that the client has sent so far
+sent()
+{
+	local lines out=$BATS_TEST_TMPDIR/$1-client.out
+
+	lines=$(grep -c stat "$out" || true)
+	tell "$1-client" stat
+	wait_for more_stats "$1" "$lines"
+	sed -n '$s/.*sent=\([0-9]*\).*/\1/p' "$out"
+}
+
+more_stats()
+{
+	[ "$(grep -c stat "$BATS_TEST_TMPDIR/$1-client.out")" -gt "$2" ]
+}
+
+has_sent()
+{
+	[ "$(sent "$1")" -ge "$2" ]
+}
+
+# Each connection goes on: there is more to come from all of them together.
+flows_on()
+{
+	wait_for has_sent "$1" $(($(sent "$1") + 64 * MIB))
+}
+
+# The bytes that one side sent on each connection are those the other got, and
+# none was wrong (or the peers had failed).
+end_streams()
+{
+	tell "$1-client" stop
+	reap "$1-client"
+	reap "$1-server"
+	diff <(output_of "$1-client" | grep '^[0-9]') <(output_of "$1-server" | grep '^[0-9]')
+	[ "$(output_of "$1-client" | grep -c '^[0-9]')" = "$2" ]
+}
+
+# on_fast_path: bytes are being redirected now
+on_fast_path()
+{
+	wait_for status_is bypass.redirected_bytes -gt \
+		$(($(status bypass.redirected_bytes) + 16 * MIB))
+}
+
+# reloads COUNT [OPTION...]: COUNT connections that take turns, and so are on
+# the fast path all the time, and COUNT that send as fast as they can
+reloads()
+{
+	local maps
+
+	load_eager
+	maps=$(own_maps)
+	start_streams turns 5000 "$1" -t 50000 "${@:2}"
+	start_streams free 5001 "$@"
+	[ "$(status bypass.pairs)" = $(($1 * 2)) ]
+	on_fast_path
+	unload
+	nothing_left "$maps"
+	flows_on turns
+	flows_on free
+
+	load_eager
+	spawn pair peer pair plain
+	said pair ready
+	[ "$(status bypass.pairs)" = 1 ]
+	[ "$(status bypass.redirected_bytes)" -gt 0 ]
+	unload
+	flows_on turns
+	flows_on free
+	end_streams turns "$1"
+	end_streams free "$1"
+	tell pair
+	reap pair
+}
+
+@test "unload and a second load while 200 connections stream both ways" {
+	reloads 100
+}
+
+@test "the same with 20 connections and blocking threads" {
+	reloads 10 -b
+}
+
+@test "a reader that never reads: unload lists it, its bytes stay, then go" {
+	local result=0 maps
+
+	load_eager
+	maps=$(own_maps)
+	spawn stall peer stall 65536 $((8 * MIB))
+	said stall stalled
+
+	shunt unload --timeout 1 2>"$BATS_TEST_TMPDIR/list" || result=$?
+	cat "$BATS_TEST_TMPDIR/list"
+	[ $result = 1 ]
+	grep -Eq '127\.0\.0\.1:[0-9]+ .*127\.0\.0\.1:[0-9]+ .*[1-9][0-9]* bytes' \
+		"$BATS_TEST_TMPDIR/list"
+	[ "$(status loaded)" = false ]
+	nothing_attached
+	[ "$(map_entries shunt_socks)" -gt 0 ]
+
+	tell stall
+	said stall drained
+	unload
+	nothing_left "$maps"
+	tell stall
+	said stall finished
+	reap stall
+}
+
+@test "a reader that never reads, and goes: unload is done" {
+	load_eager
+	spawn stall peer stall 65536 $((8 * MIB))
+	said stall stalled
+	run shunt unload --timeout 0
+	[ "$status" = 1 ]
+	end_all
+	unload
+}
+
+# A line of /proc/locks: the process of that name holds a lock, or waits for one.
+holds_lock()
+{
+	grep -Eq ": FLOCK .* $(cat "$BATS_TEST_TMPDIR/$1.pid") " /proc/locks
+}
+
+waits_for_lock()
+{
+	grep -q -- "-> FLOCK .* $(cat "$BATS_TEST_TMPDIR/$1.pid") " /proc/locks
+}
+
+@test "two unloads at once: the second waits, and finds nothing to do" {
+	load_eager
+	spawn stall peer stall 65536 $((8 * MIB))
+	said stall stalled
+	spawn first "$SHUNT" unload --timeout 20
+	wait_for holds_lock first
+	spawn second "$SHUNT" unload
+	wait_for waits_for_lock second
+	tell stall
+	said stall drained
+	reap first
+	reap second
+	tell stall
+	reap stall
+}
+
+@test "loading what is loaded, and unloading what is not, changes nothing" {
+	local maps
+
+	unload
+	load_eager
+	maps=$(own_maps)
+	load_eager
+	[ "$(own_maps)" = "$maps" ]
+	unload
+	unload
+	nothing_left "$maps"
+}
+
+# --- kill -9 -----------------------------------------------------------------
+
+CALLS=bpf,unlink,unlinkat,mkdir,mkdirat,rmdir,rename,renameat2,mount,umount2,sendto,sendmsg,write,pwrite64,exit_group
+CHANGES='^(unlink|mkdir|rmdir|rename|u?mount|send|exit_group)|^p?write[0-9]*[(]([3-9]|[12][0-9])|BPF_(OBJ_PIN|LINK_CREATE|LINK_UPDATE|LINK_DETACH|PROG_ATTACH|PROG_DETACH|MAP_UPDATE_ELEM|MAP_DELETE_ELEM)'
+
+# --force: without the self-tests, which change nothing and take their time
+load_both()
+{
+	shunt load --cgroup "$CGROUP=eager" --iface lo --force
+}
+
+# changes COMMAND...: runs it and prints NAME NUMBER for each system call that
+# changes something, and for its exit. Of many of a kind, such as pins, each
+# eighth does, or all with EVERY_POINT=1.
+changes()
+{
+	strace -qq -o "$BATS_TEST_TMPDIR/calls" -e trace="$CALLS" "$@" 3>&- 2>/dev/null
+	awk -v changes="$CHANGES" -v every="${EVERY_POINT:-0}" '{
+		name = kind = $0
+		sub(/[(].*/, "", name)
+		sub(/[,)].*/, "", kind)
+		if (name != "bpf")
+			kind = name
+		number[name]++
+	}
+	$0 ~ changes && (++seen[kind] <= 3 || seen[kind] % 8 == 0 || every) {
+		print name, number[name]
+	}' "$BATS_TEST_TMPDIR/calls"
+}
+
+# killed_at NAME NUMBER COMMAND...: kills it as it enters that system call
+killed_at()
+{
+	local result=0
+
+	strace -qq -o /dev/null -e trace="$1" -e inject="$1:signal=KILL:when=$2" \
+		"${@:3}" 3>&- 2>/dev/null || result=$?
+	[ $result = 137 ] || echo "$1 $2 was not reached" >&2
+	[ $result = 137 ]
+}
+
+network()
+{
+	ip rule
+	ip -6 rule
+	ip route show table all
+	ip -6 route show table all
+	tc qdisc show
+	tc filter show dev lo ingress
+	bpftool -j net show dev lo 3>&-
+}
+
+# Works again after whatever happened: load comes up new, and unload leaves
+# nothing of it nor of MAPS, which the killed command left.
+recovers()
+{
+	local maps=$1
+
+	load_both
+	[ "$(status loaded)" = true ]
+	[ "$(status 'bypass.cgroups[0].attached')" = true ]
+	[ "$(status 'steer.ifaces[0].attached')" = true ]
+	leaves_nothing "$(jq -nc "$maps + $(own_maps)")"
+}
+
+# leaves_nothing MAPS: unload, and the host is as before
+leaves_nothing()
+{
+	unload
+	nothing_left "$1"
+	diff <(echo "$network_before") <(network)
+}
+
+# One point is followed by unload, the next by load: each takes its time.
+other_way()
+{
+	[ "$1" = leaves_nothing ] && echo recovers || echo leaves_nothing
+}
+
+@test "kill -9 of load at every point where it changes something" {
+	local name number maps network_before points way
+
+	need strace
+	network_before=$(network)
+	points=$(changes "$SHUNT" load --cgroup "$CGROUP=eager" --iface lo --force)
+	unload
+	echo "$points"
+	[ "$(wc -l <<<"$points")" -gt 10 ]
+	while read -r name number; do
+		way=$(other_way "${way:-}")
+		echo "load killed at $name $number, then $way"
+		killed_at "$name" "$number" "$SHUNT" load --cgroup "$CGROUP=eager" --iface lo --force
+		maps=$(own_maps)
+		$way "$maps"
+	done <<<"$points"
+}
+
+@test "kill -9 of unload at every point where it changes something" {
+	local name number maps network_before points way
+
+	need strace
+	network_before=$(network)
+	load_both
+	points=$(changes "$SHUNT" unload)
+	echo "$points"
+	[ "$(wc -l <<<"$points")" -gt 10 ]
+	while read -r name number; do
+		way=$(other_way "${way:-}")
+		echo "unload killed at $name $number, then $way"
+		load_both
+		maps=$(own_maps)
+		killed_at "$name" "$number" "$SHUNT" unload
+		$way "$maps"
+	done <<<"$points"
+}
+
+# A connection that was on the fast path goes on by TCP.
+@test "kill -9 of unload while a connection is on the fast path" {
+	local name number points i=0
+
+	need strace
+	load_both
+	points=$(changes "$SHUNT" unload)
+	while read -r name number; do
+		load_both
+		spawn pair$((i += 1)) peer pair plain
+		said pair$i ready
+		killed_at "$name" "$number" "$SHUNT" unload
+		unload
+		tell pair$i
+		reap pair$i
+	done <<<"$points"
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Too few file descriptors (EMFILE): a command that can't look at something does not
+# take that for absent. Whatever number of descriptors there is, a command does all that
+# was asked for or says why not, and what was attached stays attached.
+
+bats_require_minimum_version 1.5.0
+load ../lib/common
+
+# load_all: bypass, steering, for this host's traffic too, NAT
+load_all()
+{
+	mkdir -p "$CGROUP"
+	shunt load --cgroup "$CGROUP" --iface veth0 --iface 'x*' --nat veth0
+	shunt steer add tcp dst 10.1.0.0/16 dport 80 iface veth0 to 127.0.0.1:9999
+	shunt steer add tcp dst 10.1.0.0/16 dport 80 origin local to 127.0.0.1:9999
+}
+
+setup()
+{
+	ip link add veth0 type veth peer name veth1
+	ip link set veth0 up
+}
+
+teardown()
+{
+	clean_up
+	ip link del veth0
+}
+
+# with_files N COMMAND...: shunt with at most N file descriptors, said in $output
+with_files()
+{
+	run timeout 20 prlimit --nofile="$1" "$SHUNT" "${@:2}" 3>&-
+	case $status in
+	0) ;;
+	1 | 2) [ -n "$output" ] || { echo "nothing said with $1 files: ${*:2}"; return 1; } ;;
+	*) echo "status $status with $1 files: ${*:2}: $output"; return 1 ;;
+	esac
+}
+
+attachments()
+{
+	shunt -j status | jq -c '[.bypass.cgroups, .steer.ifaces, .nat.ifaces, .steer.routed, .steer.rules]'
+}
+
+links()
+{
+	bpftool -jf link show 3>&- | jq -c '[.[] | select(.pinned | length > 0) | .id]'
+}
+
+# kept COMMAND...: for each number of descriptors
+kept()
+{
+	local n was links
+
+	was=$(attachments)
+	links=$(links)
+	for n in {4..16}; do
+		with_files "$n" "$@"
+		[ "$(links)" = "$links" ] && [ "$(attachments)" = "$was" ] && continue
+		echo "with $n files '$*' left $(attachments), said: $output"
+		return 1
+	done
+	[ "$status" = 0 ]
+}
+
+@test "EMFILE: load of what is loaded detaches nothing" {
+	load_all
+	kept load --cgroup "$CGROUP" --iface veth0 --iface 'x*' --nat veth0
+}
+
+@test "EMFILE: status, sockets, rules and NAT rules that are changed detach nothing" {
+	load_all
+	kept status
+	kept sockets
+	kept steer add tcp dst 10.1.0.0/16 dport 80 origin local to 127.0.0.1:9999
+	kept nat list
+	kept nat flush
+}
+
+@test "EMFILE: a rule for an interface that is there never waits for it" {
+	load_all
+	local n
+	for n in {4..16}; do
+		with_files "$n" steer add tcp dst 10.4.0.0/16 dport "$n" iface veth0 to 127.0.0.1:9999
+		[[ $output != *'there is no interface'* ]]
+		[[ $(shunt steer list) != *'no such interface'* ]]
+	done
+	shunt steer add tcp dst 10.4.0.0/16 dport 99 iface veth0 to 127.0.0.1:9999
+}
+
+@test "EMFILE: load says so, never that an interface or a cgroup is missing" {
+	local n
+	mkdir -p "$CGROUP"
+	for n in 4 5 6 8 12 24 48; do
+		with_files "$n" load --iface veth0 --cgroup "$CGROUP"
+		[ "$status" != 0 ] || break
+		echo "$n: $output"
+		! [[ $output =~ no\ (interface|cgroup|type\ information) ]]
+	done
+	[ "$status" != 0 ] || unload
+	nothing_left "$(own_maps)"
+}
+
+# rules_left: what routing rules and settings of shunt there are in left
+rules_left()
+{
+	{ ip rule; ip -6 rule; } | grep fwmark
+	{ ip route show table all; ip -6 route show table all; } | grep 'proto 115'
+	[ "$(cat /proc/sys/net/ipv4/conf/lo/accept_local)" = 0 ] || echo accept_local
+	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$forwarding" ] || echo forwarding
+}
+
+@test "EMFILE: unload leaves rules, routes or settings to no later unload that can't find them" {
+	local n forwarding
+	forwarding=$(cat /proc/sys/net/ipv4/conf/lo/forwarding)
+	for n in {4..14}; do
+		load_all
+		with_files "$n" unload
+		unload
+		nothing_pinned
+		run rules_left
+		[ -z "$output" ] && continue
+		echo "with $n files: $output"
+		return 1
+	done
+}
+
+# first_free PID: the number that its next file descriptor gets
+first_free()
+{
+	local n=0
+
+	while [ -e "/proc/$1/fd/$n" ]; do
+		n=$((n + 1))
+	done
+	echo $n
+}
+
+@test "EMFILE: the supervisor detaches no interface that it can't look at" {
+	local pid was
+	load_all
+	spawn run "$SHUNT" run
+	supervised()
+	{
+		status_is bypass.supervised = true
+	}
+	wait_for supervised
+	pid=$(cat "$BATS_TEST_TMPDIR/run.pid")
+	was=$(attachments)
+	# one descriptor for the lock, and none to look with
+	prlimit --pid "$pid" --nofile=$(($(first_free "$pid") + 1)):1024
+	ip link add x0 type veth peer name y0
+	wait_for grep -q 'Too many open files' "$BATS_TEST_TMPDIR/run.err"
+	[ "$(attachments)" = "$was" ]
+	prlimit --pid "$pid" --nofile=1024:1024
+	now_attached()
+	{
+		shunt -j status | jq -e '[.steer.ifaces[].name] | index("x0")' >/dev/null
+	}
+	wait_for now_attached
+	ip link del x0
+	kill "$pid"
+	wait_for ended run
+}

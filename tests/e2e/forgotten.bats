@@ -1,0 +1,426 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Connections that the router has forgotten: after a crash, a reboot or a failover the
+# client goes on to send, and no socket has the flow. TPROXY answers with a reset, so
+# that the client connects again. A connection that was forwarded before the rule came
+# must not be reset. See steer.bash for the hosts. CONTROL=1 says how nftables' TPROXY
+# fares.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond
+load ../lib/steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+setup()
+{
+	need nft
+	find_hosts
+	load_steer
+}
+
+teardown()
+{
+	local table
+
+	for table in crash leak control; do
+		nft delete table inet $table 2>/dev/null || true
+	done
+	quickly ip rule del pref 50 2>/dev/null || true
+	quickly ip -6 rule del pref 50 2>/dev/null || true
+	quickly ip route flush table 100 2>/dev/null || true
+	quickly ip -6 route flush table 100 2>/dev/null || true
+	sysctl -qw net.ipv4.conf.r0.forwarding=1
+	clean_up_steer
+}
+
+# serve_one [ADDRESS...]: a router whose sockets are gone at once when it ends
+serve_one()
+{
+	serve_router router --abort 9001
+}
+
+# crash COMMAND...: the router ends, and nobody is told; then comes that, and a router.
+crash()
+{
+	nft -f - <<-END
+		table inet crash {
+			chain output {
+				type filter hook output priority 0
+				tcp flags & (fin | rst) != 0 drop
+			}
+		}
+	END
+	stops router
+	"$@"
+	serve_one
+	nft delete table inet crash
+}
+
+# What a client sends does not get as far as the destination, but is counted.
+watch_leaks()
+{
+	nft -f - <<-END
+		table inet leak {
+			counter leaked { }
+			chain forward {
+				type filter hook forward priority 0
+				iifname "r0" counter name leaked drop
+			}
+		}
+	END
+}
+
+leaked()
+{
+	nft list counter inet leak leaked | awk '$1 == "packets" { print $2 }'
+}
+
+# opens NAME ADDRESS: a connection through the router
+opens()
+{
+	talk "$1" tcp "$2" 80
+	said "$1" via=9001
+}
+
+# goes_on NAME: says what came of it: reset, or silence
+goes_on()
+{
+	tell "$1" on
+	said "$1" 'reset\|silence'
+	echo "# $1: $(output_of "$1" | tail -n 1)"
+	ended_by=$(output_of "$1" | tail -n 1)
+}
+
+is_reset()
+{
+	local ended_by
+
+	goes_on "$1"
+	[ "$ended_by" = reset ]
+}
+
+# counts LEAST: resets, of the only rule and in all
+counts()
+{
+	counted resets "$1"
+	[ "$(shunt -j steer list | jq 'map(.resets) | add')" -ge "$1" ]
+}
+
+# --- forgotten -----------------------------------------------------------------
+
+after_crash()
+{
+	serve_one
+	# the first has a route, so that the segment would be forwarded
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	add tcp dst 192.0.2.1 to 127.0.0.1:9001
+	opens "routed$family" 10.1.2.3
+	opens "unrouted$family" 192.0.2.1
+	crash true
+	watch_leaks
+	is_reset "routed$family"
+	is_reset "unrouted$family"
+	[ "$(leaked)" = 0 ]
+	counts 2
+	nft delete table inet leak
+	stops router
+}
+
+@test "a connection is reset after the router's crash" {
+	each_family after_crash tcp
+}
+
+# Nothing is remembered then; only this host can have had the flow.
+after_reboot()
+{
+	shunt load --iface r0
+	serve_one
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	add tcp dst 192.0.2.1 to 127.0.0.1:9001
+	opens "routed$family" 10.1.2.3
+	opens "unrouted$family" 192.0.2.1
+	unload
+	crash shunt load --iface r0
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	add tcp dst 192.0.2.1 to 127.0.0.1:9001
+	is_reset "unrouted$family"
+	# where the host forwards, the segment may be of a connection of another
+	exchange_or_reset "routed$family"
+	stops router
+	unload
+}
+
+exchange_or_reset()
+{
+	watch_leaks
+	tell "$1" on
+	wait_for leaks
+	nft delete table inet leak
+}
+
+leaks()
+{
+	[ "$(leaked)" -gt 0 ]
+}
+
+@test "a connection is reset after a reboot or a VRRP failover, without a route" {
+	unload
+	family=4
+	after_reboot
+	family=6
+	after_reboot
+	shunt load --iface r0
+}
+
+@test "a connection is reset after a reboot where nothing is forwarded" {
+	serve_one
+	sysctl -qw net.ipv4.conf.r0.forwarding=0
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	opens flow 10.1.2.3
+	unload
+	crash shunt load --iface r0
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	is_reset flow
+}
+
+# A router that is slow to come again: the client's next tries are answered.
+@test "what the client sends while the router is away does not leak" {
+	serve_one
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	talk flow --patience 15 tcp 10.1.2.3 80
+	said flow via=9001
+	watch_leaks
+	crash tell flow on
+	said flow 'reset\|silence'
+	[ "$(output_of flow | tail -n 1)" = reset ]
+	[ "$(leaked)" = 0 ]
+}
+
+# --- not forgotten -------------------------------------------------------------
+
+# forwarded_first NAME ADDRESS: a connection to beyond
+forwarded_first()
+{
+	talk "$1" tcp "$2" 80
+	said "$1" via=beyond
+}
+
+older()
+{
+	forwarded_first "older$family" 10.1.2.3
+	serve_one
+	add tcp dst 10.0.0.0/8 to 127.0.0.1:9001
+	exchange "older$family" on
+	exchange "older$family" on
+	# one that is steered beside it changes nothing
+	opens "newer$family" 10.1.2.3
+	exchange "older$family" on
+	exchange "newer$family" on
+	crash true
+	exchange "older$family" on
+	is_reset "newer$family"
+	exchange "older$family" on
+	stops router
+}
+
+@test "a connection that was forwarded before the rule came goes on" {
+	each_family older tcp
+}
+
+# same_ports VIA: a connection with ports that were used before
+same_ports()
+{
+	talk "$1" --from 198.18.0.2 --sport 40000 tcp 10.1.2.3 80
+	said "$1" "via=$2"
+}
+
+reuse()
+{
+	serve_one
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	same_ports "first$family" 9001
+	# ended by a reset, so that no TIME_WAIT is left
+	stops router
+	tell "first$family" on
+	said "first$family" 'reset\|^$' || true
+	wait_for ended "first$family"
+	del tcp dst 10.1.2.3
+	same_ports "second$family" beyond
+	serve_one
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	exchange "second$family" on
+	exchange "second$family" on
+	stops router
+}
+
+@test "ports of a steered connection are used again by a forwarded one" {
+	each_family reuse tcp
+}
+
+# Netfilter sends it elsewhere, so somebody has it though no socket and no route does.
+@test "a connection that netfilter redirects goes on where nothing is forwarded" {
+	sysctl -qw net.ipv4.conf.r0.forwarding=0
+	serve other router --plain --name other tcp 0.0.0.0 9009
+	nft -f - <<-END
+		table inet control {
+			chain prerouting {
+				type nat hook prerouting priority dstnat
+				iifname r0 tcp dport 80 redirect to :9009
+			}
+		}
+	END
+	talk far tcp 10.1.2.3 80
+	said far via=other
+	talk near tcp 198.18.0.1 80
+	said near via=other
+	serve_one
+	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9001
+	exchange far on
+	exchange near on
+	[ "$(counter resets)" = 0 ]
+}
+
+# --- the word ------------------------------------------------------------------
+
+@test "unknown pass: nothing is reset" {
+	serve_one
+	add tcp dst 192.0.2.1 to 127.0.0.1:9001 unknown pass
+	opens flow 192.0.2.1
+	crash true
+	goes_on flow
+	[ "$ended_by" = silence ]
+	[ "$(counter resets)" = 0 ]
+}
+
+@test "unknown reset: whatever matches is reset, forwarded connections too" {
+	serve_one
+	forwarded_first flow 10.1.2.3
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown reset
+	tell flow on
+	wait_for over flow
+	counts 1
+}
+
+# over NAME: its connection was reset; packets that were let pass are so for some seconds
+over()
+{
+	[ "$(output_of "$1" | tail -n 1)" = reset ] && return
+	tell "$1" on
+	return 1
+}
+
+refused()
+{
+	run shunt steer add "${@:2}"
+	[ "$status" = 2 ]
+	[[ $output == *"$1"* ]]
+}
+
+@test "steer list, save and apply know the word unknown" {
+	local word
+
+	for word in reset pass; do
+		shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown $word
+		[ "$(shunt -j steer list | jq -r '.[].unknown')" = $word ]
+		shunt save >"$BATS_TEST_TMPDIR/rules"
+		grep -x "tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown $word" "$BATS_TEST_TMPDIR/rules"
+		shunt steer flush
+		shunt apply "$BATS_TEST_TMPDIR/rules"
+		[ "$(shunt -j steer list | jq -r '.[].unknown')" = $word ]
+	done
+	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown auto
+	[ "$(shunt save | grep -v '^#')" = 'tcp dst 10.1.2.3 to 127.0.0.1:9001' ]
+	[ "$(shunt -j steer list | jq -r '.[].unknown')" = auto ]
+	shunt metrics | grep -x 'shunt_steer_resets_total 0'
+	refused "'unknown maybe'" tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown maybe
+	refused "'unknown reset' and 'pass'" tcp dst 10.1.2.3 pass unknown reset
+	refused "'unknown reset' and udp" udp dst 10.1.2.3 to 127.0.0.1:9001 unknown reset
+	[ "$(shunt -j steer list | jq length)" = 1 ]
+}
+
+# --- what this host sends --------------------------------------------------------
+
+local_crash()
+{
+	add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	serve router routers --abort tcp 127.0.0.1 9001 tcp ::1 9001
+	translate tcp 10.1.2.3 80
+	spawn "flow$family" "$PEERS/ask" --stay "${words[@]}"
+	said "flow$family" via=9001
+	nft -f - <<-END
+		table inet crash {
+			counter leaked { }
+			chain output {
+				type filter hook output priority 0
+				tcp flags & (fin | rst) != 0 drop
+			}
+		}
+	END
+	stops router
+	nft delete table inet crash
+	serve router routers --abort tcp 127.0.0.1 9001 tcp ::1 9001
+	"${beyond[@]}" nft -f - <<-END
+		table inet leak {
+			counter leaked { }
+			chain prerouting {
+				type filter hook prerouting priority raw
+				meta l4proto tcp counter name leaked drop
+			}
+		}
+	END
+	is_reset "flow$family"
+	[ "$("${beyond[@]}" nft list counter inet leak leaked | awk '$1 == "packets" { print $2 }')" = 0 ]
+	"${beyond[@]}" nft delete table inet leak
+	stops router
+}
+
+@test "origin local: a connection is reset after the router's crash" {
+	mkdir -p "$CGROUP_ROOT/router"
+	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
+	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	reload_steer --iface r1
+	each_family local_crash tcp
+}
+
+# --- beside TPROXY ---------------------------------------------------------------
+
+# The policy routing is that of its manual.
+@test "control: nftables' TPROXY resets it, with a router that listens" {
+	[ -n "${CONTROL:-}" ] || skip "only with CONTROL=1"
+	nft -f - <<-END
+		table inet control {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				iifname r0 meta nfproto ipv4 meta l4proto tcp ip daddr { 10.1.2.3, 192.0.2.1 } \
+					tproxy ip to 127.0.0.1:9001 meta mark set 1
+				iifname r0 meta nfproto ipv6 meta l4proto tcp \
+					ip6 daddr { fd00::a01:203, fd00::c000:201 } \
+					tproxy ip6 to [::1]:9001 meta mark set 1
+			}
+		}
+	END
+	ip rule add pref 50 fwmark 1 lookup 100
+	ip -6 rule add pref 50 fwmark 1 lookup 100
+	ip route add local default dev lo table 100
+	ip -6 route add local default dev lo table 100
+	for family in 4 6; do
+		serve_one
+		opens "routed$family" 10.1.2.3
+		opens "unrouted$family" 192.0.2.1
+		crash true
+		goes_on "routed$family"
+		echo "# TPROXY: IPv$family, with a route: $ended_by" >&3
+		goes_on "unrouted$family"
+		echo "# TPROXY: IPv$family, without: $ended_by" >&3
+		stops router
+	done
+}

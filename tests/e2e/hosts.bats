@@ -1,0 +1,382 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What other programs on a host change while shunt is loaded: docs/hosts.md has
+# the reports. See steer.bash for the hosts. CONTROL=1 says how nftables' TPROXY
+# fares beside it.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
+load ../lib/steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+# The routers' place is a cgroup of its own, for 'origin local'.
+setup()
+{
+	find_hosts
+	mkdir -p "$CGROUP_ROOT/router"
+	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
+	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	load_steer
+}
+
+teardown()
+{
+	wg_down 2>/dev/null || true
+	tproxy_off 2>/dev/null || true
+	nft delete table inet sources 2>/dev/null || true
+	ip link del vrrp.51 2>/dev/null || true
+	clean_up_steer
+}
+
+# sockets PORT: a router's, on its loopback addresses
+sockets()
+{
+	serve router routers tcp 127.0.0.1 "$1" tcp ::1 "$1" udp 127.0.0.1 "$1" udp ::1 "$1"
+}
+
+supervise()
+{
+	spawn supervisor "$SHUNT" run
+	wait_for supervised
+}
+
+supervised()
+{
+	[ "$(status bypass.supervised)" = true ]
+}
+
+both_families()
+{
+	local family
+
+	for family in -4 -6; do
+		"$1" $family
+	done
+}
+
+# --- the control -------------------------------------------------------------
+
+# As the manuals of TPROXY have it: the rule without a preference.
+tproxy_on()
+{
+	nft -f - <<-END
+		table inet control {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				meta nfproto ipv4 meta l4proto { tcp, udp } ip daddr 10.1.2.3 \
+					tproxy ip to 127.0.0.1:9001 meta mark set 1
+				meta nfproto ipv6 meta l4proto { tcp, udp } \
+					ip6 daddr fd00::a01:203 tproxy ip6 to [::1]:9001 meta mark set 1
+			}
+		}
+	END
+	both_families tproxy_routing
+}
+
+tproxy_routing()
+{
+	ip "$1" rule add fwmark 1 lookup 100
+	ip "$1" route add local default dev lo table 100
+}
+
+tproxy_off()
+{
+	nft delete table inet control
+	both_families no_tproxy_routing
+}
+
+no_tproxy_routing()
+{
+	ip "$1" rule del fwmark 1 lookup 100
+	ip "$1" route flush table 100
+}
+
+# control COMMAND: how TPROXY fares after that
+control()
+{
+	local proto
+
+	[ -n "${CONTROL:-}" ] || return 0
+	unload
+	tproxy_on
+	"$1"
+	for proto in tcp udp; do
+		for family in 4 6; do
+			ask --from 198.18.0.2 $proto 10.1.2.3 80 || answer=silence
+			[[ $answer != *via=9001* ]] || answer=steered
+			echo "# TPROXY: $proto, IPv$family: $answer" >&3
+		done
+	done
+	family=4
+	tproxy_off
+	shunt load --iface r0
+}
+
+# --- rules of others that come first -----------------------------------------
+
+# As wg-quick does for 'AllowedIPs = 0.0.0.0/0': without a preference such rules
+# come before all but the first.
+wg_up()
+{
+	both_families wg_rules
+	ip route add default via 198.19.0.2 table 51820
+	ip -6 route add default via fd00::c613:2 table 51820
+}
+
+wg_rules()
+{
+	ip "$1" rule add not fwmark 51820 table 51820
+	ip "$1" rule add table main suppress_prefixlength 0
+}
+
+wg_down()
+{
+	both_families no_wg_rules
+}
+
+no_wg_rules()
+{
+	ip "$1" rule del table 51820
+	ip "$1" rule del table main suppress_prefixlength 0
+	ip "$1" route flush table 51820
+}
+
+steered()
+{
+	add "$1" dst 10.1.2.3 to 127.0.0.1:9001
+	meets 9001 "$1" 10.1.2.3 80
+}
+
+# All that delivers steered packets is there, and first.
+is_first()
+{
+	[ "$(status 'steer | "\(.routed) \(.preceded_by)"')" = 'true null' ]
+}
+
+@test "'wg-quick up' after load: its ip rules come first, and 'shunt run' goes before them" {
+	sockets 9001
+	control wg_up
+	wg_down 2>/dev/null || true
+	supervise
+	wg_up
+	wait_for is_first
+	each_way steered
+	wg_down
+	wait_for first_preference_is 97
+	each_way steered
+}
+
+# Of shunt's rules but the one for what the host sends, which is not always there.
+first_preference_is()
+{
+	local family
+
+	for family in -4 -6; do
+		ip $family rule | grep -q "^$(($1 + 1)):.*fwmark 0x1000000" || return
+	done
+}
+
+@test "'ip rule add from ...' before shunt's rules: status says which, the same load again helps" {
+	sockets 9001
+	ip rule add from 198.18.0.0/24 lookup main
+	# the kernel puts it at 97
+	shunt status | grep 'ip rule 97 of another program comes before'
+	[ "$(status steer.preceded_by)" = 97 ]
+	shunt load --iface r0
+	[ "$(status steer.preceded_by)" = null ]
+	each_way steered
+	ip rule del from 198.18.0.0/24
+	shunt load --iface r0
+	first_preference_is 97
+}
+
+@test "load where others' ip rules are first already: NetBird, Cilium" {
+	sockets 9001
+	unload
+	ip rule add pref 9 fwmark 0x200/0xf00 lookup 2004
+	ip rule add pref 10 from all lookup main suppress_prefixlength 0
+	shunt load --iface r0
+	each_way steered
+	unload
+	ip rule del pref 9
+	ip rule del pref 10
+	shunt load --iface r0
+}
+
+@test "no preference is left before another's ip rule: status says so" {
+	sockets 9001
+	ip rule add pref 2 from 198.18.0.0/24 lookup main
+	shunt load --iface r0
+	shunt status | grep 'ip rule 2 of another program comes before'
+	ip rule del pref 2
+}
+
+# --- routes and settings that others take away -------------------------------
+
+# As systemd-networkd does with ManageForeignRoutes=yes.
+@test "routes flushed by a network manager: 'shunt run' makes them again" {
+	sockets 9001
+	supervise
+	ip route flush table 20560
+	ip -6 route flush table 20560
+	wait_for is_first
+	each_way steered
+}
+
+@test "rules and routes flushed at once, again and again" {
+	sockets 9001
+	supervise
+	for _ in 1 2 3; do
+		both_families flush_all
+		wait_for is_first
+	done
+	each_way steered
+}
+
+flush_all()
+{
+	ip "$1" rule del pref 99
+	ip "$1" rule del pref 98
+	ip "$1" route flush table 20560
+}
+
+accept_local_is()
+{
+	[ "$(cat /proc/sys/net/ipv4/conf/lo/accept_local)" = "$1" ]
+}
+
+steered_local()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	from router meets 9001 "$1" 10.1.2.3 80 198.19.0.1
+}
+
+@test "'sysctl --system' sets lo's accept_local back: status says so, 'shunt run' sets it" {
+	reload_steer --iface r1
+	sockets 9001
+	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	sysctl -qw net.ipv4.conf.lo.accept_local=0
+	shunt status | grep 'net.ipv4.conf.lo.accept_local was set to 0'
+	supervise
+	wait_for accept_local_is 1
+	sysctl -qw net.ipv4.conf.lo.accept_local=0
+	wait_for accept_local_is 1
+	each_way steered_local
+}
+
+# --- what others remove at an interface --------------------------------------
+
+r0_is_attached()
+{
+	[ "$(status 'steer.ifaces[] | select(.name == "r0") | .attached')" = true ]
+}
+
+# As NetworkManager does with a connection's tc.qdiscs, and libbpf's
+# bpf_tc_hook_destroy() for both directions. Where the kernel has tcx, nobody can
+# remove shunt's programs so.
+@test "'tc qdisc del dev r0 clsact' by another program: 'shunt run' attaches again" {
+	sockets 9001
+	supervise
+	tc qdisc add dev r0 clsact 2>/dev/null || true
+	tc qdisc del dev r0 clsact
+	wait_for r0_is_attached
+	tc filter del dev r0 ingress 2>/dev/null || true
+	wait_for r0_is_attached
+	each_way steered
+}
+
+# --- what others translate ---------------------------------------------------
+
+# As Amazon's VPC CNI has it for all that leaves a node.
+masquerade()
+{
+	nft -f - <<-END
+		table inet sources {
+			chain postrouting {
+				type nat hook postrouting priority srcnat
+				$1
+				oifname r1 masquerade random
+			}
+		}
+	END
+}
+
+goes_on()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	quickly translate "$1" 10.1.2.3 80
+	from router ask "${words[@]}"
+	[[ $answer == *via=beyond* ]]
+}
+
+@test "'origin local' where SNAT or MASQUERADE changes the source port: goes on, and is counted" {
+	need nft
+	reload_steer --iface r1
+	sockets 9001
+	each_way steered_local
+	masquerade ""
+	each_way goes_on
+	[ "$(status steer.translated)" -ge 4 ]
+	shunt status | grep 'out of SNAT and MASQUERADE'
+	nft delete table inet sources
+	masquerade "ip daddr 10.1.2.3 return; ip6 daddr fd00::a01:203 return"
+	each_way steered_local
+	nft delete table inet sources
+}
+
+# --- interfaces on others ----------------------------------------------------
+
+# As keepalived makes it: the address and the MAC address of a virtual router.
+make_vrrp()
+{
+	ip -batch - <<-END
+		link add vrrp.51 link r0 address 00:00:5e:00:01:33 type macvlan mode private
+		link set vrrp.51 up
+		addr add 198.18.0.51/32 dev vrrp.51
+	END
+	"${client[@]}" ip -batch - <<-END
+		neigh replace 198.18.0.51 lladdr 00:00:5e:00:01:33 dev c0
+		route add 10.1.2.3 via 198.18.0.51
+	END
+}
+
+# Its name may come later, as keepalived makes it when it starts.
+@test "keepalived with use_vmac: its macvlan is named, too, or a pattern names it" {
+	make_vrrp || skip "no macvlan in this kernel"
+	sockets 9001
+	reload_steer --iface r0 2>"$BATS_TEST_TMPDIR/warning"
+	grep "name 'vrrp.51', too" "$BATS_TEST_TMPDIR/warning"
+	shunt check | grep 'vrrp.51: what is sent to its MAC address'
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	meets beyond tcp 10.1.2.3 80
+	reload_steer --iface r0 --iface 'vrrp.*' 2>"$BATS_TEST_TMPDIR/warning"
+	if grep 'warning:.*vrrp' "$BATS_TEST_TMPDIR/warning"; then
+		return 1
+	fi
+	add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	add udp dst 10.1.2.3 to 127.0.0.1:9001
+	meets 9001 tcp 10.1.2.3 80
+	meets 9001 udp 10.1.2.3 80
+	"${client[@]}" ip route del 10.1.2.3
+	ip link del vrrp.51
+}
+
+@test "an interface in a VRF: load and check say that tc finds no listeners there" {
+	ip link add red type vrf table 10 2>/dev/null || skip "no VRF in this kernel"
+	ip link add veth8 type veth peer name veth9
+	ip link set veth8 master red
+	unload
+	shunt load --iface veth8 2>&1 | grep "'veth8' is in the VRF 'red'"
+	shunt check | grep "veth8: in the VRF 'red'"
+	ip link del veth8
+	ip link del red
+}

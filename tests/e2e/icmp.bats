@@ -1,0 +1,465 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# ICMP errors about what a router has sent reach the router's sockets: path MTU
+# discovery works, and closed ports are told. steer.bash draws the hosts; here there
+# are two more:
+#
+#     far ---- client ---- router ---- beyond ---- deep
+#          ^ small MTU                         ^ small MTU
+#
+# With CONTROL=nft nftables' TPROXY steers, for comparison.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
+load ../lib/steer
+
+setup_file()
+{
+	make_hosts
+	netns far
+	netns deep
+	link_far
+	link_deep
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+setup()
+{
+	find_hosts
+	# shellcheck disable=SC2034 # for ask
+	far=(nsenter --net="$BATS_FILE_TMPDIR/netns-far" --)
+	deep=(nsenter --net="$BATS_FILE_TMPDIR/netns-deep" --)
+	forget_mtus
+	load_steer
+	[ -n "${CONTROL:-}" ] || reload_steer --iface r0 --iface r1
+}
+
+teardown()
+{
+	[ -z "${CONTROL:-}" ] || control_off
+	unwatch_marks 2>/dev/null || true
+	"${client[@]}" nft delete table inet deny 2>/dev/null || true
+	clean_up_steer
+}
+
+# --- the two hosts more ------------------------------------------------------
+
+link_far()
+{
+	"${client[@]}" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	"${client[@]}" ip -batch - <<-END
+		link add c1 type veth peer name f0 netns ${far_file:?}
+		addr add 198.20.0.1/24 dev c1
+		addr add fd00::c614:1/120 dev c1 nodad
+		link set c1 addrgenmode none up
+	END
+	"${far[@]:?}" ip -batch - <<-END
+		addr add 198.20.0.2/24 dev f0
+		addr add fd00::c614:2/120 dev f0 nodad
+		link set f0 addrgenmode none up
+		route add default via 198.20.0.1
+		route add ::/0 via fd00::c614:1
+	END
+	ip route add 198.20.0.0/24 via 198.18.0.2
+	ip route add fd00::c614:0/120 via fd00::c612:2
+}
+
+link_deep()
+{
+	"${beyond[@]}" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	"${beyond[@]}" ip -batch - <<-END
+		link add b1 type veth peer name d0 netns ${deep_file:?}
+		addr add 198.21.0.1/24 dev b1
+		addr add fd00::c615:1/120 dev b1 nodad
+		link set b1 addrgenmode none up
+	END
+	"${deep[@]:?}" ip -batch - <<-END
+		addr add 198.21.0.2/24 dev d0
+		addr add fd00::c615:2/120 dev d0 nodad
+		link set d0 addrgenmode none up
+		route add default via 198.21.0.1
+		route add ::/0 via fd00::c615:1
+	END
+	ip route add 198.21.0.0/24 via 198.19.0.2
+	ip route add fd00::c615:0/120 via fd00::c613:2
+}
+
+# What the family at hand can do with. Below 1280 a device loses IPv6.
+small_mtu()
+{
+	[ $family = 4 ] && echo 1000 || echo 1280
+}
+
+shrink_far()
+{
+	"${client[@]}" ip link set c1 mtu "$(small_mtu)"
+	"${client[@]}" ip addr add fd00::c614:1/120 dev c1 nodad 2>/dev/null || true
+}
+
+shrink_deep()
+{
+	"${beyond[@]}" ip link set b1 mtu "$(small_mtu)"
+	"${beyond[@]}" ip addr add fd00::c615:1/120 dev b1 nodad 2>/dev/null || true
+}
+
+forget_mtus()
+{
+	local place
+
+	for place in router client beyond; do
+		local -n where=$place
+		"${where[@]}" ip route flush cache
+		"${where[@]}" ip -6 route flush cache
+	done
+}
+
+# --- control -----------------------------------------------------------------
+
+control_on()
+{
+	nft -f - <<-END
+		table inet divert {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				socket transparent 1 meta mark set 1 accept
+			}
+		}
+	END
+	ip rule add fwmark 1 lookup 100
+	ip -6 rule add fwmark 1 lookup 100
+	ip route add local default dev lo table 100
+	ip -6 route add local default dev lo table 100
+}
+
+control_off()
+{
+	nft delete table inet divert
+	ip rule del fwmark 1 lookup 100
+	ip -6 rule del fwmark 1 lookup 100
+	ip route flush table 100
+	ip -6 route flush table 100
+}
+
+# steered PROTO DST DPORT PORT: to that port of the router
+steered()
+{
+	local ip=ip to=127.0.0.1
+
+	if [ -z "${CONTROL:-}" ]; then
+		add "$1" dst "$2" dport "$3" to "127.0.0.1:$4"
+		return
+	fi
+	nft list table inet divert >/dev/null 2>&1 || control_on
+	[ "$family" = 4 ] || ip=ip6 to='[::1]'
+	address "$2"
+	nft add rule inet divert prerouting iifname r0 $ip daddr "$REPLY" "$1" dport "$3" \
+		tproxy $ip to "$to:$4" meta mark set 1 accept
+}
+
+# errors LEAST: so many ICMP errors came to the router
+errors()
+{
+	[ -n "${CONTROL:-}" ] || wait_for counted steered_errors "$1"
+}
+
+# --- path MTU ----------------------------------------------------------------
+
+# checksum COMMAND...: of what it prints
+checksum()
+{
+	"$@" 3>&- | sha256sum
+}
+
+# answers_whole PLACE ADDRESS PORT: all 300,000 bytes come
+answers_whole()
+{
+	local -n where=$1
+
+	endpoint "$2" "$3"
+	[ "$(checksum "${where[@]}" timeout 8 socat -u "TCP$family:$REPLY" -)" = \
+		"$(checksum head -c 300000 "$(big 1)")" ]
+}
+
+serve_bytes()
+{
+	head -c 300000 "$(big 1)" >"$BATS_TEST_TMPDIR/answer"
+	spawn answer4 socat -U TCP4-LISTEN:9004,bind=127.0.0.1,ip-transparent,fork \
+		"SYSTEM:cat $BATS_TEST_TMPDIR/answer"
+	spawn answer6 socat -U 'TCP6-LISTEN:9006,bind=[::1],ip-transparent,fork' \
+		"SYSTEM:cat $BATS_TEST_TMPDIR/answer"
+	wait_for listens 9004
+	wait_for listens 9006
+}
+
+large_answer()
+{
+	shrink_far
+	steered tcp 10.1.2.3 80 $((9000 + family))
+	answers_whole far 10.1.2.3 80
+	errors 1
+}
+
+@test "path MTU: an answer of 300,000 bytes behind a hop of small MTU, fragmentation needed" {
+	need socat
+	serve_bytes
+	each_family large_answer tcp
+}
+
+# sends PLACE ADDRESS PORT: a datagram, without waiting for the answer
+sends()
+{
+	local -n where=$1
+
+	address "$2"
+	quickly "${where[@]}" bash -c "echo x >/dev/udp/$REPLY/$3"
+}
+
+large_datagram_answer()
+{
+	local before
+
+	shrink_far
+	steered udp 10.1.2.3 9001 9001
+	before=$(counter steered_errors)
+	# the first answer is lost, as a datagram may be, and tells the MTU
+	sends far 10.1.2.3 9001
+	errors $((before + 1))
+	wait_for from far meets 9001 udp 10.1.2.3 9001 198.20.0.2
+}
+
+# For IPv4 the kernel remembers the MTU only of what a connected socket sends from an
+# address that is not the host's own (net/ipv4/route.c, __ipv4_sk_update_pmtu). So a
+# program that asks for errors is told, and others have to be connected.
+large_unconnected_answer()
+{
+	if [ $family = 6 ]; then
+		large_datagram_answer
+		return
+	fi
+	shrink_far
+	steered udp 10.1.2.3 9001 9001
+	wait_for too_long_is_told
+}
+
+# The first datagram of all may come before the supervisor has found the listener.
+too_long_is_told()
+{
+	sends far 10.1.2.3 9001
+	grep -q 'error: Message too long' "$BATS_TEST_TMPDIR/router.out"
+}
+
+@test "path MTU: datagrams of the router, from a connected socket" {
+	serve_router router --connect --pad=1400 9001
+	each_family large_datagram_answer udp
+}
+
+@test "path MTU: datagrams of the router, from a socket that is not connected" {
+	serve_router router --recverr --pad=1400 9001
+	each_family large_unconnected_answer udp
+}
+
+@test "path MTU: datagrams that the listener itself answers" {
+	spawn supervisor "$SHUNT" run
+	serve_router router --recverr --direct --pad=1400 9001
+	each_family large_unconnected_answer udp
+}
+
+@test "path MTU: datagrams with IP options, or an extension header" {
+	serve_router router --recverr --options --pad=1400 9001
+	each_family large_unconnected_answer udp
+}
+
+# The router connects in the client's name, and sends more than fits.
+large_upload()
+{
+	local at
+
+	shrink_deep
+	steered tcp 198.21.0.2 8$family 9001
+	address 198.21.0.2
+	at=$REPLY
+	[ $family = 4 ] || at="[$at]"
+	head -c 300000 "$(big 1)" >"$BATS_TEST_TMPDIR/upload"
+	spawn "sink$family" "${deep[@]}" socat -u "TCP$family-LISTEN:8$family" \
+		"OPEN:$BATS_TEST_TMPDIR/got$family,creat"
+	wait_for listens 8$family "${deep[@]}"
+	timeout 8 "${client[@]}" socat -u "OPEN:$BATS_TEST_TMPDIR/upload" "TCP$family:$at:8$family"
+	reap "sink$family"
+	same_bytes "$BATS_TEST_TMPDIR/upload" "$BATS_TEST_TMPDIR/got$family"
+	errors 1
+}
+
+@test "path MTU: 300,000 bytes that a router sends on from the client's address" {
+	need socat
+	spawn router "$PEERS/router" tcp 127.0.0.1 9001 tcp ::1 9001
+	said router ready
+	each_family large_upload tcp
+}
+
+# --- ports that are closed ---------------------------------------------------
+
+# The client's host denies the answers, with an error.
+deny()
+{
+	"${client[@]}" nft -f - <<-END
+		table inet deny {
+			chain input {
+				type filter hook input priority 0
+				$1 sport 9001 reject with icmpx type $2
+			}
+		}
+	END
+}
+
+port_unreachable()
+{
+	steered udp 10.1.2.3 9001 9001
+	sends client 10.1.2.3 9001
+	errors $((family == 4 ? 1 : 2))
+	said router 'error: Connection refused'
+	: >"$BATS_TEST_TMPDIR/router.out"
+}
+
+@test "port unreachable: a connected socket of the router learns it" {
+	need nft
+	deny udp port-unreachable
+	serve_router router --connect 9001
+	each_family port_unreachable udp
+}
+
+@test "port unreachable: a socket of the flow learns it, also about packets with options" {
+	need nft
+	deny udp port-unreachable
+	serve_router router --recverr --options 9001
+	each_family port_unreachable udp
+}
+
+@test "port unreachable: a listener that answers itself learns it" {
+	need nft
+	deny udp port-unreachable
+	spawn supervisor "$SHUNT" run
+	serve_router router --recverr --direct 9001
+	steered udp 10.1.2.3 9001 9001
+	wait_for learns_itself 4
+	family=6
+	steered udp 10.1.2.3 9001 9001
+	wait_for learns_itself 6
+}
+
+# Until the supervisor has put the listener where programs find it.
+learns_itself()
+{
+	family=$1
+	sends client 10.1.2.3 9001
+	grep -q 'error: Connection refused' "$BATS_TEST_TMPDIR/router.out" || return 1
+	: >"$BATS_TEST_TMPDIR/router.out"
+}
+
+upstream_unreachable()
+{
+	steered udp 10.1.2.3 7 9001
+	sends client 10.1.2.3 7
+	said router 'error: Connection refused'
+	: >"$BATS_TEST_TMPDIR/router.out"
+}
+
+@test "port unreachable: about what a router sends on from the client's address" {
+	spawn router "$PEERS/router" udp 127.0.0.1 9001 udp ::1 9001
+	said router ready
+	each_family upstream_unreachable udp
+	errors 2
+}
+
+# A program of this host asked, and its answer is denied there.
+local_unreachable()
+{
+	local before
+
+	add udp dst 10.1.2.3 dport 9001 origin local to 127.0.0.1:9001
+	before=$(counter steered_errors)
+	sends router 10.1.2.3 9001
+	wait_for counted steered_errors $((before + 1))
+	said router 'error: Connection refused'
+	: >"$BATS_TEST_TMPDIR/router.out"
+}
+
+@test "port unreachable: about an answer to a program of this host" {
+	need nft
+	[ -z "${CONTROL:-}" ] || skip "TPROXY is for what comes in"
+	reload_steer --iface r0 --iface r1 --router-mark 0x40000
+	serve_router router --connect 9001
+	nft -f - <<-END
+		table inet watch {
+			chain input {
+				type filter hook input priority 0
+				udp sport 9001 reject with icmpx type port-unreachable
+			}
+		}
+	END
+	each_family local_unreachable udp
+}
+
+# --- what is not the router's ------------------------------------------------
+
+# unreachables PLACE: errors of the family at hand that came there
+unreachables()
+{
+	local -n where=$1
+	local name=IcmpInDestUnreachs
+
+	[ $family = 4 ] || name=Icmp6InDestUnreachs
+	"${where[@]}" nstat -asz $name | awk -v name=$name '$1 == name { print $2 }'
+}
+
+has_unreachables()
+{
+	[ "$(unreachables "$1")" -gt "$2" ]
+}
+
+# Another client of the same service, whose flow no rule matches.
+forwarded_error()
+{
+	local before
+
+	add udp dst 10.1.2.3 dport 80 src 198.18.0.3 to 127.0.0.1:9001
+	meets 9001 udp 10.1.2.3 80 198.18.0.3
+	before=$(unreachables beyond)
+	sends client 10.1.2.3 80
+	wait_for has_unreachables beyond "$before"
+}
+
+@test "errors about forwarded flows go on to where they belong" {
+	need nft
+	serve_router router 9001
+	"${client[@]}" nft -f - <<-END
+		table inet deny {
+			chain input {
+				type filter hook input priority 0
+				ip daddr 198.18.0.2 udp sport 80 reject with icmp type port-unreachable
+				ip6 daddr fd00::c612:2 udp sport 80 reject with icmpv6 type port-unreachable
+			}
+		}
+	END
+	each_family forwarded_error udp
+	[ "$(counter steered_errors)" = 0 ]
+}
+
+large_forwarded_answer()
+{
+	shrink_far
+	spawn "bytes$family" "${beyond[@]}" socat -U "TCP$family-LISTEN:8$family,fork" \
+		"SYSTEM:cat $BATS_TEST_TMPDIR/answer"
+	wait_for listens 8$family "${beyond[@]}"
+	answers_whole far 10.1.2.3 8$family
+}
+
+@test "path MTU: a connection that no rule matches" {
+	need socat
+	head -c 300000 "$(big 1)" >"$BATS_TEST_TMPDIR/answer"
+	each_family large_forwarded_answer tcp
+	[ "$(counter steered_errors)" = 0 ]
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The first datagram after a router's start may be a large one that comes in fragments,
+# as a SIP INVITE with many headers does. See steer.bash for the hosts. CONTROL=1 says
+# how nftables' TPROXY fares.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
+load ../lib/steer
+
+TRIES=${TRIES:-5} # for each family and order
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+setup()
+{
+	find_hosts
+	load_steer
+}
+
+teardown()
+{
+	nft delete table inet control 2>/dev/null || true
+	quickly ip rule del pref 50 2>/dev/null || true
+	quickly ip -6 rule del pref 50 2>/dev/null || true
+	quickly ip route flush table 100 2>/dev/null || true
+	quickly ip -6 route flush table 100 2>/dev/null || true
+	clean_up_steer
+}
+
+supervised()
+{
+	[ "$(status bypass.supervised)" = true ]
+}
+
+supervise()
+{
+	spawn supervisor "$SHUNT" run
+	wait_for supervised
+}
+
+# large: the answer to one datagram of 3000 bytes is the router's, which it got whole
+large()
+{
+	tried=$((tried + 1))
+	ask --size 3000 udp 10.1.2.3 5060 || true
+	if [[ $answer == *via=9001* ]]; then
+		arrived=$((arrived + 1))
+	else
+		echo "# IPv$family: $answer"
+	fi
+}
+
+# tries STEP...: once after all steps, over and over
+tries()
+{
+	local i step tried=0 arrived=0
+
+	# so that no time is spent on it between the start and the datagram
+	ask udp 10.1.2.3 80
+	for ((i = 0; i < TRIES; i++)); do
+		for family in 4 6; do
+			for step; do
+				$step
+			done
+			large
+			stops router
+			[ -n "${keeps_rules:-}" ] || shunt steer flush
+		done
+	done
+	echo "# $BATS_TEST_DESCRIPTION: $arrived of $tried"
+	echo "# $arrived of $tried" >&3
+	[ "$arrived" = "$tried" ]
+}
+
+start_router()
+{
+	serve_router router 9001
+}
+
+make_rule()
+{
+	add udp dst 10.1.2.3 to 127.0.0.1:9001
+}
+
+@test "the first large datagram: the router starts, then the rule comes" {
+	supervise
+	tries start_router make_rule
+}
+
+@test "the first large datagram: the router starts after the rule" {
+	supervise
+	tries make_rule start_router
+}
+
+@test "the first large datagram after a router's restart" {
+	local keeps_rules=yes
+
+	supervise
+	for family in 4 6; do
+		make_rule
+	done
+	tries start_router
+}
+
+start_router_for_all()
+{
+	serve router router udp :: 9001 udp 0.0.0.0 9001
+}
+
+@test "the first large datagram, to a router that listens on all addresses" {
+	supervise
+	tries make_rule start_router_for_all
+}
+
+@test "the first large datagram without a supervisor, if the router is there before the rule" {
+	tries start_router make_rule
+}
+
+# It looks itself when it starts.
+@test "the first large datagram after the supervisor's start" {
+	make_rule
+	start_router
+	supervise
+	tried=0 arrived=0
+	large
+	[ "$arrived" = 1 ]
+}
+
+@test "control: the first large datagram by nftables' TPROXY" {
+	local keeps_rules=yes
+
+	[ -n "${CONTROL:-}" ] || skip "only with CONTROL=1"
+	nft -f - <<-END
+		table inet control {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				iifname r0 meta nfproto ipv4 udp dport 5060 tproxy ip to 127.0.0.1:9001 meta mark set 1
+				iifname r0 meta nfproto ipv6 udp dport 5060 tproxy ip6 to [::1]:9001 meta mark set 1
+			}
+		}
+	END
+	ip rule add pref 50 fwmark 1 lookup 100
+	ip -6 rule add pref 50 fwmark 1 lookup 100
+	ip route add local default dev lo table 100
+	ip -6 route add local default dev lo table 100
+	tries start_router
+}

@@ -1,0 +1,484 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Rules with 'origin local': what this host itself sends reaches the router,
+# what the router sends does not come back to it. The host is the router of
+# steer.bash; the router is a process in a cgroup of its own.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
+load ../lib/steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+# The place of the router, for serve and from.
+setup()
+{
+	find_hosts
+	mkdir -p "$CGROUP_ROOT/router/below"
+	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
+	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	# shellcheck disable=SC2016,SC2034
+	below=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router/below")
+	# shellcheck disable=SC2034 # for ask
+	asking=router
+	tc qdisc del dev r1 clsact 2>/dev/null || true
+	host_state >"$BATS_TEST_TMPDIR/before"
+	shunt load --iface r1
+}
+
+teardown()
+{
+	clean_up_steer
+}
+
+serve_routers()
+{
+	local port
+	local -a at=()
+
+	for port in "${@:2}"; do
+		at+=(tcp 127.0.0.1 "$port" tcp ::1 "$port" udp 127.0.0.1 "$port" udp ::1 "$port")
+	done
+	serve "$1" routers "${at[@]}"
+}
+
+# locally VIA PROTO ADDRESS PORT: meets, for a packet that the host sends
+locally()
+{
+	meets "$@" 198.19.0.1
+}
+
+to_many()
+{
+	printf x >"/dev/udp/$1/5353"
+}
+
+@test "multicast that this host sends is for rules that name it" {
+	ip route add 224.0.0.0/4 dev r1
+	serve_routers router 9001
+	add udp dst 0.0.0.0/0 origin local to 127.0.0.1:9001
+	to_many 224.0.0.251
+	to_many 239.1.2.3
+	locally 9001 udp 10.1.2.3 80
+	[ "$(counter steered_packets)" = 1 ]
+	predicts_local 'no rule matches' 224.0.0.251
+	add udp dst 239.0.0.0/8 origin local to 127.0.0.1:9001
+	to_many 239.1.2.3
+	wait_for counted steered_packets 2
+	predicts_local '239.0.0.0/8' 239.1.2.3
+	ip route del 224.0.0.0/4 dev r1
+}
+
+# predicts_local TEXT ADDRESS
+predicts_local()
+{
+	shunt steer test udp src 198.19.0.1 dst "$2" dport 5353 origin local | grep -F "$1"
+}
+
+# --- who is steered ----------------------------------------------------------
+
+local_and_not()
+{
+	add "$1" dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9001
+	locally 9001 "$1" 10.1.2.3 80
+	locally 9001 "$1" 10.1.2.3 80
+	locally beyond "$1" 10.1.2.3 85
+	locally beyond "$1" 10.1.2.4 80
+	# what others send
+	from client meets beyond "$1" 10.1.2.3 80
+	# and the other way round
+	add "$1" dst 10.1.2.3 dport 85 to 127.0.0.1:9001
+	locally beyond "$1" 10.1.2.3 85
+}
+
+@test "what this host sends reaches the router, from its own address to the original one" {
+	serve_routers router 9001
+	each_way local_and_not
+}
+
+own_upstream()
+{
+	local flows
+
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	flows=$(counter steered_flows)
+	from routers locally beyond "$1" 10.1.2.3 80
+	[ "$(counter steered_flows)" = "$flows" ]
+	locally 9001 "$1" 10.1.2.3 80
+	[ "$(counter steered_flows)" = $((flows + 1)) ]
+}
+
+@test "what the router sends, told by its listener's cgroup, goes its way" {
+	serve_routers router 9001
+	each_way own_upstream
+	[ "$(counter routers_own)" -ge 4 ]
+}
+
+named_router()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	from below locally beyond "$1" 10.1.2.3 80
+	from routers locally beyond "$1" 10.1.2.3 80
+	locally 9001 "$1" 10.1.2.3 80
+}
+
+@test "--router-cgroup: what runs there and below is the router" {
+	reload_steer --iface r1 --router-cgroup "$CGROUP_ROOT/router"
+	serve_routers router 9001
+	each_way named_router
+}
+
+marked_router()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	ask --mark 96 "$1" 10.1.2.3 80
+	[[ $answer == *via=beyond* ]]
+	ask --mark 64 "$1" 10.1.2.3 80
+	[[ $answer == *via=9001* ]]
+	# the cgroup says nothing then
+	from routers locally 9001 "$1" 10.1.2.3 80
+}
+
+@test "--router-mark: what carries it is the router's" {
+	reload_steer --iface r1 --router-mark 0x60
+	serve_routers router 9001
+	each_way marked_router
+}
+
+with_pass()
+{
+	add "$1" dst 10.0.0.0/8 origin local to 127.0.0.1:9001
+	add "$1" dst 10.1.0.0/16 origin local pass
+	add "$1" dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9002
+	locally 9001 "$1" 10.2.0.1 80
+	locally beyond "$1" 10.1.2.3 85
+	locally 9002 "$1" 10.1.2.3 80
+}
+
+@test "precedence and pass rules" {
+	serve_routers router 9001 9002
+	each_way with_pass
+}
+
+tested()
+{
+	shunt steer test "$@" | head -1
+}
+
+@test "steer test, list, save and apply know the origin" {
+	local rule='tcp dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9001'
+
+	# shellcheck disable=SC2086 # words
+	shunt steer add $rule
+	[ "$(tested tcp dst 10.1.2.3:80 src 198.19.0.1 origin local)" = "$rule" ]
+	[[ $(tested tcp dst 10.1.2.3:80 src 198.19.0.1 iface r1) == 'no rule'* ]]
+	[[ $(tested tcp dst 10.1.2.3:80 src 198.19.0.1) == 'no rule'* ]]
+	shunt save | grep -Fx "$rule"
+	[ "$(shunt -j steer list | jq -r '.[].origin')" = local ]
+	shunt steer add tcp dst 10.1.2.3 dport 80 to 127.0.0.1:9002
+	[ "$(counter rules)" = 2 ]
+	# shellcheck disable=SC2086
+	shunt steer del $rule
+	[ "$(counter rules)" = 1 ]
+	unload
+	{ echo iface r1; echo "$rule"; } >"$BATS_TEST_TMPDIR/rules"
+	shunt load --config "$BATS_TEST_TMPDIR/rules"
+	serve_routers router 9001
+	locally 9001 tcp 10.1.2.3 80
+	unload
+	shunt load --iface r1
+	grep -v iface "$BATS_TEST_TMPDIR/rules" | shunt apply -
+	locally 9001 tcp 10.1.2.3 80
+}
+
+# --- flows -------------------------------------------------------------------
+
+outlives_rule()
+{
+	add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	translate tcp 10.1.2.3 80
+	spawn "flow$family" "$PEERS/ask" --stay "${words[@]}"
+	said "flow$family" via=9001
+	del tcp dst 10.1.2.3 origin local
+	locally beyond tcp 10.1.2.3 80
+	exchange "flow$family" on
+	add tcp dst 10.1.2.3 origin local to 127.0.0.1:9002
+	locally 9002 tcp 10.1.2.3 80
+	exchange "flow$family" on
+}
+
+@test "an established flow keeps its router, whatever happens to the rules" {
+	serve_routers router 9001 9002
+	each_family outlives_rule tcp
+}
+
+@test "listener gone: the packet goes its way and is counted" {
+	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	locally beyond tcp 10.1.2.3 80
+	[ "$(counter no_listener)" -ge 1 ]
+	[ "$(misses)" -ge 1 ]
+	serve_routers router 9001
+	locally 9001 tcp 10.1.2.3 80
+}
+
+to_and_fro()
+{
+	local file back=$BATS_TEST_TMPDIR/back
+
+	file=$(big 16)
+	add tcp dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9001
+	endpoint 10.1.2.3 80
+	timeout 60 socat -t 20 - "TCP$family:$REPLY" <"$file" >"$back"
+	tail -c $((16 << 20)) "$back" | cmp - "$file" # behind its greeting
+}
+
+@test "16 MiB to the router and back are the same" {
+	need socat
+	serve_routers router 9001
+	each_family to_and_fro tcp
+}
+
+large_datagram()
+{
+	add udp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	ask --size 1400 udp 10.1.2.3 80
+	[[ $answer == *via=9001* ]]
+}
+
+@test "datagrams up to the MTU" {
+	serve_routers router 9001
+	each_family large_datagram udp
+}
+
+large_arrives()
+{
+	ask --size 3000 udp 10.1.2.3 80
+	[[ $answer == *via=9001* ]]
+}
+
+in_fragments()
+{
+	add udp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	wait_for large_arrives
+	from routers ask --size 3000 udp 10.1.2.3 80
+	[[ $answer == *via=beyond* ]]
+	locally 9001 udp 10.1.2.3 80
+}
+
+@test "datagrams larger than the MTU, with the supervisor" {
+	serve_routers router 9001
+	spawn supervisor "$SHUNT" run
+	each_family in_fragments udp
+}
+
+strict()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	locally 9001 "$1" 10.1.2.3 80
+}
+
+@test "strict reverse path filtering, connection tracking" {
+	serve_routers router 9001
+	sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.lo.rp_filter=1
+	nft add table inet watch
+	nft 'add chain inet watch out { type filter hook output priority 0 ; }'
+	nft 'add rule inet watch out ct state established,related accept'
+	nft 'add chain inet watch in { type filter hook input priority 0 ; policy drop ; }'
+	nft 'add rule inet watch in ct state new,established,related accept'
+	each_way strict
+	nft delete table inet watch
+	sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.lo.rp_filter=0
+}
+
+# --- where -------------------------------------------------------------------
+
+no_ethernet()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	meets 9001 "$1" 10.1.2.3 80 198.18.9.1
+}
+
+@test "a device without an Ethernet header" {
+	spawn wire "$PEERS/wire" --tun w0 /proc/self/ns/net "$BATS_FILE_TMPDIR/netns-client"
+	said wire ready || skip "no tun devices in this kernel"
+	ip -batch - <<-END
+		link set w0 addrgenmode none up
+		addr add 198.18.9.1/24 dev w0
+		addr add fd00::c612:901/120 dev w0 nodad
+		route add 10.1.2.3 dev w0
+		route add fd00::a01:203 dev w0
+	END
+	reload_steer --iface w0
+	serve_routers router 9001
+	each_way no_ethernet
+}
+
+on_lo()
+{
+	add "$1" dst 10.9.9.9 dport 80 origin local to 127.0.0.1:9001
+	from routers meets own "$1" 10.9.9.9 80 198.19.0.1
+	meets 9001 "$1" 10.9.9.9 80 198.19.0.1
+	meets own "$1" 10.9.9.9 85 198.19.0.1
+}
+
+@test "an address of this host, on lo, as a router adds it" {
+	ip addr add 10.9.9.9/32 dev lo
+	ip addr add fd00::a09:909/128 dev lo nodad
+	reload_steer --iface lo
+	serve_routers router 9001
+	serve own router --plain --name own tcp 10.9.9.9 80 udp 10.9.9.9 80 tcp 10.9.9.9 85 \
+		udp 10.9.9.9 85 tcp fd00::a09:909 80 udp fd00::a09:909 80 tcp fd00::a09:909 85 \
+		udp fd00::a09:909 85
+	each_way on_lo
+	ip addr del 10.9.9.9/32 dev lo
+	ip addr del fd00::a09:909/128 dev lo
+}
+
+# --- what is left ------------------------------------------------------------
+
+accept_local()
+{
+	cat /proc/sys/net/ipv4/conf/lo/accept_local
+}
+
+@test "accept_local is set for the first such rule, and restored" {
+	[ "$(accept_local)" = 0 ]
+	[ "$(status steer.local)" = false ]
+	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001
+	[ "$(accept_local)" = 0 ]
+	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	[ "$(accept_local)" = 1 ]
+	[ "$(status steer.local)" = true ]
+	shunt steer flush
+	unload
+	[ "$(accept_local)" = 0 ]
+}
+
+@test "accept_local that somebody else has set stays" {
+	sysctl -qw net.ipv4.conf.lo.accept_local=1
+	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	unload
+	[ "$(accept_local)" = 1 ]
+	sysctl -qw net.ipv4.conf.lo.accept_local=0
+}
+
+@test "two shunts: the last to leave restores accept_local" {
+	serve_routers router 9001 9002
+	other load --iface r1 --mark 0x2000000 --table 20561
+	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	other steer add tcp dst 10.2.0.1 origin local to 127.0.0.1:9002
+	locally 9001 tcp 10.1.2.3 80
+	locally 9002 tcp 10.2.0.1 80
+	unload
+	[ "$(accept_local)" = 1 ]
+	locally beyond tcp 10.1.2.3 80
+	locally 9002 tcp 10.2.0.1 80
+	other unload
+	[ "$(accept_local)" = 0 ]
+	locally beyond tcp 10.2.0.1 80
+}
+
+@test "a load that was killed leaves nothing behind" {
+	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
+	# as it stands before the last step of load
+	# shellcheck disable=SC2046 # bytes
+	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 \
+		value hex $(bpftool -j map lookup pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 |
+			jq -r --argjson at "$(runtime_offset loaded)" '.value | .[$at] = "0x00" |
+				map(ltrimstr("0x")) | join(" ")')
+	[ "$(status loaded)" = false ]
+	unload
+}
+
+# --- must show: curl, and a bypass -------------------------------------------
+
+haproxy_config()
+{
+	cat <<-END
+		global
+		$(! kernel_before 606 || echo noreuseport)
+		defaults
+		timeout connect 5s
+		timeout client 5s
+		timeout server 5s
+		frontend answers
+		mode http
+		bind 127.0.0.1:9001 transparent
+		bind [::1]:9001 transparent
+		http-request return status 200 content-type text/plain lf-string "%[dst] %[dst_port] %[src]"
+		listen relay4
+		bind 127.0.0.1:9002 transparent
+		server original 0.0.0.0
+		listen relay6
+		bind [::1]:9002 transparent
+		server original [::]
+	END
+}
+
+fetch()
+{
+	local got
+
+	add tcp dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9001
+	endpoint 10.1.2.3 80
+	got=$(curl -gsSm 10 --noproxy '*' "http://$REPLY/")
+	translate 10.1.2.3 80 198.19.0.1
+	[ "$got" = "${words[*]}" ]
+}
+
+# HAProxy connects to the address that the client asked for, itself.
+relay()
+{
+	local flows
+
+	add tcp dst 10.1.2.3 dport 443 origin local to 127.0.0.1:9002
+	flows=$(counter steered_flows)
+	ask tcp 10.1.2.3 443
+	endpoint 10.1.2.3 443
+	[[ $answer == "local=$REPLY remote="*" via=beyond" ]]
+	[ "$(counter steered_flows)" = $((flows + 1)) ]
+	[ "$(counter routers_own)" -ge 1 ]
+}
+
+@test "curl on the host reaches HAProxy with the original destination; its upstream goes out" {
+	need haproxy curl
+	haproxy_config >"$BATS_TEST_TMPDIR/haproxy.cfg"
+	spawn haproxy "${routers[@]}" haproxy -db -f "$BATS_TEST_TMPDIR/haproxy.cfg"
+	wait_for listens 9001
+	each_family fetch tcp
+	each_family relay tcp
+}
+
+bypassed()
+{
+	local before file back=$BATS_TEST_TMPDIR/back
+
+	file=$(big 1)
+	add tcp dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9001
+	before=$(status bypass.redirected_bytes)
+	endpoint 10.1.2.3 80
+	in_cgroup timeout 60 socat -t 20 - "TCP$family:$REPLY" <"$file" >"$back"
+	tail -c $((1 << 20)) "$back" | cmp - "$file"
+	grew bypass.redirected_bytes "$before" $((1 << 19)) # some may go by TCP
+}
+
+@test "with the bypass on, an intercepted connection takes it" {
+	need socat
+	unload
+	mkdir -p "$CGROUP/router"
+	load_eager --iface r1
+	# shellcheck disable=SC2016
+	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP/router")
+	serve_routers router 9001
+	each_family bypassed tcp
+	end_all
+	rmdir "$CGROUP/router"
+}

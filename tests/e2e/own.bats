@@ -1,0 +1,284 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A rule for everything meets packets for the host's own addresses, too: its own
+# services, ssh first of all, must outlive such a rule. The host is the router of
+# steer.bash; "host" is a service of its own, on all addresses.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
+load ../lib/steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+setup()
+{
+	find_hosts
+	load_steer
+}
+
+teardown()
+{
+	without_tproxy 2>/dev/null || true
+	clean_up_steer
+}
+
+# serve_host PORT...: services on all addresses, as sshd has them
+serve_host()
+{
+	local port
+	local -a at=()
+
+	for port; do
+		at+=(tcp 0.0.0.0 "$port" tcp :: "$port" udp 0.0.0.0 "$port" udp :: "$port")
+	done
+	serve host router --plain --name host "${at[@]}"
+}
+
+# counted_own LEAST: of the only rule, and in all
+counted_own()
+{
+	[ "$(shunt -j steer list | jq 'map(.own_services) | add')" -ge "$1" ]
+	[ "$(counter own_services)" -ge "$1" ]
+}
+
+everything()
+{
+	add "$1" dst 0.0.0.0/0 to 127.0.0.1:9001
+	meets host "$1" 198.18.0.1 80
+	# the address of another interface
+	meets host "$1" 198.19.0.1 80
+	counted_own 2
+	# the service listens on all addresses, but not for all hosts
+	steers 9001 "$1" 10.1.2.3 80
+	steers 9001 "$1" 192.0.2.1 80
+	# an address of this host without a service
+	steers 9001 "$1" 198.18.0.1 81
+}
+
+@test "a rule for everything leaves ssh and the host's other services alone" {
+	serve_router router 9001
+	serve_host 80
+	each_way everything
+}
+
+@test "a rule for everything where nothing is forwarded" {
+	serve_router router 9001
+	serve_host 80
+	# of IPv6 the order of the routes would not be the same afterwards
+	sysctl -qw net.ipv4.conf.r0.forwarding=0
+	everything tcp
+	shunt steer flush
+	everything udp
+	sysctl -qw net.ipv4.conf.r0.forwarding=1
+}
+
+at_one_address()
+{
+	add "$1" dst 198.0.0.0/8 dport 80-90 to 127.0.0.1:9001
+	meets host "$1" 198.18.0.1 80
+	steers 9001 "$1" 198.18.0.1 85
+	steers 9001 "$1" 198.19.0.1 80
+}
+
+@test "a service at one address of the host" {
+	serve_router router 9001
+	serve host router --plain --name host tcp 198.18.0.1 80 udp 198.18.0.1 80 \
+		tcp fd00::c612:1 80 udp fd00::c612:1 80
+	each_way at_one_address
+}
+
+# A router's reply socket to a UDP service that was not there outlives its coming.
+comes_and_goes()
+{
+	add "$1" dst 0.0.0.0/0 to 127.0.0.1:9001
+	steers 9001 "$1" 198.18.0.1 80
+	serve_host 80
+	meets host "$1" 198.18.0.1 80
+	stops host
+	steers 9001 "$1" 198.18.0.1 80
+}
+
+@test "a service of the host comes and goes" {
+	serve_router router 9001
+	each_family comes_and_goes tcp
+}
+
+unconnected()
+{
+	add udp dst 0.0.0.0/0 to 127.0.0.1:9001
+	serve_host 80
+	talk "flow$family" udp 198.18.0.1 80
+	said "flow$family" via=host
+	exchange "flow$family" via=host
+	exchange "flow$family" via=host
+	# it is asked about once
+	[ "$(shunt -j steer list | jq '.[0].own_services')" = 1 ]
+	[ "$(shunt -j steer list | jq '.[0].packets')" = 3 ]
+	stops host
+	exchange "flow$family" via=9001
+}
+
+@test "a flow to an unconnected UDP service stays there, as long as that is there" {
+	serve_router router 9001
+	each_family unconnected udp
+}
+
+large()
+{
+	add udp dst 0.0.0.0/0 to 127.0.0.1:9001
+	ask --size 3000 udp 198.18.0.1 80
+	[[ $answer == *via=host* ]]
+	ask --size 3000 udp 198.18.0.1 80
+	[[ $answer == *via=host* ]]
+	counted_own 2
+}
+
+@test "datagrams in fragments for a service of the host, with the supervisor" {
+	serve_router router 9001
+	serve_host 80
+	spawn supervisor "$SHUNT" run
+	each_family large udp
+}
+
+words()
+{
+	local service=198.18.0.1
+
+	add "$1" dst $service dport 80 to 127.0.0.1:9001 own keep
+	meets host "$1" $service 80
+	del "$1" dst $service dport 80
+	add "$1" dst 0.0.0.0/0 dport 80 to 127.0.0.1:9001 own keep
+	meets host "$1" $service 80
+	add "$1" dst 0.0.0.0/0 dport 80 to 127.0.0.1:9001 own take
+	meets 9001 "$1" $service 80
+	# a rule for this address alone means it
+	add "$1" dst $service dport 81 to 127.0.0.1:9001
+	steers 9001 "$1" $service 81
+}
+
+@test "a rule for a single address takes its services; own take and own keep" {
+	serve_router router 9001
+	serve_host 80 81
+	each_way words
+}
+
+@test "steer test, list, save and apply know the word own" {
+	serve_host 80
+	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9001
+	shunt steer test tcp src 198.18.0.2 dst 198.18.0.1:80 | grep 'a service of this host listens'
+	shunt -j steer test tcp src 198.18.0.2 dst 198.18.0.1:80 | jq -e .own_service
+	shunt -j steer test tcp src 198.18.0.2 dst 10.1.2.3:80 | jq -e '.own_service | not'
+	[ "$(shunt -j steer list | jq -r '.[].own')" = keep ]
+	[ "$(shunt save | grep -v '^#')" = 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001' ]
+	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take
+	[ "$(shunt save | grep -v '^#')" = 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take' ]
+	shunt -j steer test tcp src 198.18.0.2 dst 198.18.0.1:80 | jq -e '.own_service | not'
+	shunt save >"$BATS_TEST_TMPDIR/rules"
+	shunt steer flush
+	shunt apply "$BATS_TEST_TMPDIR/rules"
+	[ "$(shunt -j steer list | jq -r '.[].own')" = take ]
+	shunt metrics | grep -x 'shunt_steer_own_services_total [0-9]*'
+}
+
+# said_of TEXT RULE...: on stderr
+said_of()
+{
+	shunt steer add "${@:2}" 2>&1 >/dev/null | grep -F -- "$1"
+}
+
+@test "a wide rule warns that it covers the host's own addresses" {
+	said_of "covers 198.18.0.1, an address of this host" tcp dst 0.0.0.0/0 to 127.0.0.1:9001
+	said_of "covers fd00::c613:1" tcp dst fd00::c613:0/112 to '[::1]:9001'
+	said_of "warning: 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take' takes packets for" \
+		tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take
+	said_of "warning: 'tcp dst 198.18.0.1 to 127.0.0.1:9001' takes" tcp dst 198.18.0.1 to 127.0.0.1:9001
+	[ -z "$(shunt steer add tcp dst 198.18.0.1 dport 80 to 127.0.0.1:9001 2>&1)" ]
+	[ -z "$(shunt steer add tcp dst 10.0.0.0/8 to 127.0.0.1:9001 2>&1)" ]
+	[ -z "$(shunt steer add udp dst 0.0.0.0/0 pass 2>&1)" ]
+	shunt save >"$BATS_TEST_TMPDIR/rules"
+	sed -i 's/pass/to 127.0.0.1:9001/' "$BATS_TEST_TMPDIR/rules"
+	shunt apply "$BATS_TEST_TMPDIR/rules" 2>&1 | grep "warning: .*takes packets for"
+	shunt apply "$BATS_TEST_TMPDIR/rules" 2>&1 | grep "covers .* (and so do 1 other rules)"
+}
+
+on_lo()
+{
+	add "$1" dst 0.0.0.0/0 origin local to 127.0.0.1:9001
+	from router meets host "$1" 127.0.0.1 80 127.0.0.1
+	from router meets host "$1" 198.18.0.1 80 198.18.0.1
+	from router meets 9001 "$1" 10.1.2.3 80 198.19.0.1
+	counted_own 2
+}
+
+@test "origin local: what the host sends to its own services on lo" {
+	mkdir -p "$CGROUP_ROOT/router"
+	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
+	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	reload_steer --iface lo --iface r1
+	serve router routers tcp 127.0.0.1 9001 tcp ::1 9001 udp 127.0.0.1 9001 udp ::1 9001
+	serve_host 80
+	each_way on_lo
+}
+
+# --- beside TPROXY -------------------------------------------------------------
+
+# with_tproxy LINE...: as the kernel's Documentation/networking/tproxy.rst has it, for
+# all ports, with these lines before
+with_tproxy()
+{
+	ip rule add fwmark 1 lookup 100
+	ip route add local 0.0.0.0/0 dev lo table 100
+	nft -f - <<-END
+		table ip divert {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				iifname != "r0" accept
+				meta l4proto tcp socket transparent 1 meta mark set 1 accept
+				$*
+				meta l4proto { tcp, udp } tproxy to 127.0.0.1:9001 meta mark set 1 accept
+			}
+		}
+	END
+}
+
+without_tproxy()
+{
+	nft delete table ip divert
+	ip rule del fwmark 1 lookup 100
+	ip route flush table 100
+}
+
+# who PROTO ADDRESS PORT
+who()
+{
+	quickly ask "$@"
+	[[ $answer =~ via=([^ ]*) ]]
+	echo "${BASH_REMATCH[1]}"
+}
+
+@test "control: TPROXY for everything takes ssh, unless a line before leaves local addresses alone" {
+	need nft
+	serve_router router 9001
+	serve_host 80 81
+	ask tcp 10.1.2.3 80 # not in a subshell for the first time
+	with_tproxy || skip "no nft tproxy in this kernel"
+	[ "$(who tcp 198.18.0.1 80)" = 9001 ]
+	[ "$(who udp 198.18.0.1 80)" = 9001 ]
+	without_tproxy
+	# a socket on all addresses is none for this match
+	with_tproxy 'socket wildcard 0 accept'
+	[ "$(who tcp 198.18.0.1 80)" = 9001 ]
+	without_tproxy
+	with_tproxy 'fib daddr type local accept'
+	[ "$(who tcp 198.18.0.1 80)" = host ]
+	[ "$(who udp 198.18.0.1 81)" = host ]
+	[ "$(who tcp 10.1.2.3 80)" = 9001 ]
+}

@@ -1,0 +1,782 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Earned membership: who is promoted, who never is, who leaves, and what
+# happens when the supervisor does not do its part.
+
+load ../lib/common
+
+CGROUP=$CGROUP_ROOT/proven
+
+setup()
+{
+	mkdir -p "$CGROUP"
+}
+
+teardown()
+{
+	clean_up
+	# parts of a test that failed
+	find "$CGROUP" -mindepth 1 -type d -exec rmdir {} + 2>/dev/null || true
+}
+
+load_proven()
+{
+	shunt load --cgroup "$CGROUP" "$@"
+}
+
+supervise()
+{
+	spawn "${1:-supervisor}" "$SHUNT" run
+	wait_for supervised
+}
+
+supervised()
+{
+	[ "$(status bypass.supervised)" = true ]
+}
+
+unsupervised()
+{
+	! supervised
+}
+
+state_is()
+{
+	[ "$(sockets | jq -r '.[0].state')" = "$1" ]
+}
+
+# The reason that 'shunt sockets' gives for a pair matches.
+why_is()
+{
+	sockets | jq -r '.[].why' | grep -q "$1"
+}
+
+# promotes STYLE: such a reader is promoted and has its messages redirected.
+promotes()
+{
+	spawn "$1" peer style "$1" 60
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt 1000
+	tell "$1"
+	reap "$1"
+	wait_for maps_empty
+}
+
+# never STYLE REASON: such a reader is ruled out for that reason.
+never()
+{
+	spawn "$1" peer style "$1" 60
+	wait_for why_is "$2"
+	tell "$1"
+	reap "$1"
+	[ "$(status bypass.promoted)" = 0 ]
+	[ "$(status bypass.redirected_messages)" = 0 ]
+	wait_for maps_empty
+}
+
+@test "a non-blocking reader is promoted" {
+	load_proven
+	supervise
+	promotes epoll
+}
+
+@test "a reader that peeks is promoted" {
+	load_proven
+	supervise
+	promotes peek
+}
+
+@test "a blocking reader never is" {
+	load_proven
+	supervise
+	never blocking 'reader blocks'
+}
+
+@test "a blocking reader with a time-out never is" {
+	load_proven
+	supervise
+	never timeout 'reader blocks'
+}
+
+@test "a reader with MSG_WAITALL never is" {
+	load_proven
+	[ -e /sys/kernel/tracing/events/sock/sock_recv_length ] ||
+		skip "this kernel does not report the flags of receive calls (before 6.3)"
+	supervise
+	never waitall MSG_WAITALL
+}
+
+@test "a reader with SO_RCVLOWAT never is" {
+	load_proven
+	supervise
+	never lowat SO_RCVLOWAT
+}
+
+@test "a sender with a pacing rate never is" {
+	load_proven
+	supervise
+	never paced 'pacing rate'
+}
+
+@test "a reader that splices never is" {
+	load_proven
+	supervise
+	never splice splices
+}
+
+@test "readers that poll without waiting (recv MSG_DONTWAIT) never are" {
+	[ -e /sys/kernel/tracing/events/sock/sock_recv_length ] ||
+		skip "this kernel does not report receive calls that get nothing (before 6.3)"
+	load_proven
+	supervise
+	never polls 'polls without waiting'
+}
+
+@test "readers that begin to poll without waiting go back to TCP" {
+	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
+	load_proven
+	supervise
+	spawn corner peer begins poll
+	wait_for state_is active
+	tell corner
+	wait_for why_is 'polls without waiting'
+	wait_for no_members
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
+@test "readers that poll without waiting go back to TCP, also in an eager cgroup" {
+	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
+	shunt load --cgroup "$CGROUP=eager"
+	supervise
+	spawn polls peer style polls 60
+	wait_for why_is 'polls without waiting'
+	wait_for no_members
+	tell polls
+	reap polls
+	wait_for maps_empty
+}
+
+@test "a reader that asks FIONREAD never stalls" {
+	load_proven
+	supervise
+	spawn fionread peer style fionread 3
+	reap fionread
+	wait_for maps_empty
+}
+
+@test "a reader that receives and then splices gets no wrong bytes" {
+	grep -qw bpf_sock_destroy /proc/kallsyms || skip "this kernel can't end it (before 6.5)"
+	load_proven
+	supervise
+	spawn late peer style late 8
+	wait_for state_is active
+	reap late || grep -q 'Software caused connection abort' "$BATS_TEST_TMPDIR/late.err"
+	if grep 'wrong bytes' "$BATS_TEST_TMPDIR/late.err"; then
+		return 1
+	fi
+	wait_for maps_empty
+}
+
+@test "a stream of small messages leaves, or never is promoted" {
+	load_proven
+	supervise
+	spawn stream peer style stream 60
+	wait_for why_is 'stream without answers'
+	tell stream
+	reap stream
+	wait_for maps_empty
+}
+
+@test "sockets tells of a connection whose server only listens" {
+	load_proven
+	spawn pair peer pair one-way
+	said pair ready
+	[ "$(sockets | jq length)" = 1 ]
+	state_is plain
+	why_is 'one way so far'
+	tell pair
+	reap pair
+	wait_for no_sockets
+}
+
+@test "sockets tells which process keeps a pair off the fast path" {
+	load_proven
+	supervise
+	spawn blocking peer style blocking 60
+	wait_for why_is 'the reader blocks'
+	[ "$(sockets | jq -c '.[0] | [.end, .client_process.name, .server_process.name]')" = \
+		'["client","style","style"]' ]
+	shunt sockets | grep -q 'the reader blocks (client: style, pid [0-9]*)$'
+	tell blocking
+	reap blocking
+}
+
+# corner CASE: goes as over TCP on a pair that was promoted
+corner()
+{
+	local before
+
+	before=$(status bypass.redirected_messages)
+	spawn "$1" peer corner "$1"
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt $((before + 1000))
+	tell "$1"
+	reap "$1"
+	wait_for maps_empty
+}
+
+@test "a stream of small messages leaves the fast path, also in an eager cgroup" {
+	shunt load --cgroup "$CGROUP=eager"
+	supervise
+	spawn stream peer style stream 60
+	wait_for why_is 'stream'
+	wait_for state_is plain
+	[ "$(sockets | jq -r '.[0].admit')" = proven ]
+	wait_for status_is bypass.demoted -gt 0
+	before=$(status bypass.redirected_messages)
+	[ "$before" -gt 0 ]
+	tell stream
+	reap stream
+	[ "$(status bypass.redirected_messages)" = "$before" ]
+	wait_for maps_empty
+}
+
+@test "messages in turn in an eager cgroup stay on the fast path" {
+	shunt load --cgroup "$CGROUP=eager"
+	supervise
+	spawn turns peer style blocking 60
+	wait_for status_is bypass.redirected_messages -gt 20000
+	state_is active
+	[ "$(status bypass.demoted)" = 0 ]
+	tell turns
+	reap turns
+	wait_for maps_empty
+}
+
+@test "corked bytes wait, SO_PEEK_OFF and TCP_INQ tell the truth" {
+	load_proven
+	supervise
+	corner cork
+	corner peek
+	corner inq
+}
+
+@test "a burst without an answer is there at once" {
+	load_proven
+	supervise
+	corner burst
+}
+
+@test "a short read and POLLHUP are the end" {
+	load_proven
+	supervise
+	corner hangup
+}
+
+@test "an answer larger than all before goes by TCP, and may be spliced" {
+	load_proven
+	supervise
+	corner grow
+}
+
+@test "urgent bytes are so at the end of a longer message" {
+	load_proven
+	supervise
+	corner urgent
+}
+
+@test "urgent bytes of a 32-bit program are so, too" {
+	load_proven
+	supervise
+	corner urgent32
+}
+
+no_members()
+{
+	[ "$(map_entries shunt_socks)" = 0 ]
+}
+
+scans()
+{
+	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.run.scan_seq'
+}
+
+scans_reached()
+{
+	[ "$(scans)" -ge "$1" ]
+}
+
+# stalls CASE: redirected bytes wait for a reader while the supervisor makes its scans
+stalls()
+{
+	spawn "$1" peer corner "$1"
+	wait_for state_is active
+	tell "$1"
+	said "$1" sent
+	wait_for state_is leaving
+	wait_for scans_reached $(($(scans) + 60))
+	tell "$1"
+	reap "$1"
+}
+
+@test "behind a reader that stalls: a short read and POLLHUP are the end" {
+	load_proven
+	supervise
+	stalls stall
+	wait_for maps_empty
+}
+
+@test "behind a reader that stalls: a splice gets no later bytes" {
+	load_proven
+	supervise
+	stalls late-splice
+	wait_for maps_empty
+}
+
+@test "what waits for a reader that splices is bounded" {
+	load_proven
+	supervise
+	corner hoard
+}
+
+@test "a reader that blocks for a while, and then splices, gets no later bytes" {
+	load_proven
+	supervise
+	corner block-splice
+}
+
+@test "a member that listens now holds nothing up" {
+	load_proven
+	supervise
+	spawn corner peer corner listen
+	wait_for state_is active
+	tell corner
+	said corner listens
+	unload
+	tell corner
+	reap corner
+}
+
+@test "a member that was reset says EPIPE, like TCP" {
+	load_proven
+	supervise
+	corner reset
+}
+
+@test "a member that was disconnected has no bytes of before" {
+	load_proven
+	supervise
+	spawn corner peer corner forget
+	wait_for state_is active
+	tell corner
+	said corner disconnected
+	wait_for maps_empty
+	tell corner
+	reap corner
+}
+
+@test "a stream to an end that has shut its own side leaves" {
+	load_proven
+	supervise
+	spawn corner peer corner half
+	wait_for state_is active
+	tell corner
+	wait_for status_is bypass.demoted -gt 0
+	[ "$(map_entries shunt_socks)" = 0 ]
+	tell corner
+	reap corner
+}
+
+# bytes_of NUMBER: of 32 bits, the lowest first
+bytes_of()
+{
+	printf '%x %x %x %x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24))
+}
+
+@test "a supervisor that comes between the first turns, the server has the higher port" {
+	load_proven
+	spawn corner peer corner adopt
+	said corner once
+	supervise
+	tell corner
+	wait_for state_is active
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
+@test "an accepted socket that connects elsewhere" {
+	load_proven
+	supervise
+	spawn corner peer corner reconnect
+	wait_for state_is active
+	[ "$(sockets | jq length)" = 1 ]
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
+# shellcheck disable=SC2046 # the bytes are words
+@test "who splices on one connection leaves with all" {
+	load_proven
+	supervise
+	spawn corner peer corner splice
+	wait_for state_is active
+	# that it did so long ago is no reason to overlook it
+	bpftool map update pinned "$PIN_DIR/maps/shunt_splicers" key hex $(bytes_of "$(pgrep -x corner)") \
+		value hex 1 0 0 0 0 0 0 0 3>&-
+	tell corner
+	wait_for why_is 'spliced recently'
+	tell corner
+	reap corner
+	wait_for maps_empty
+}
+
+@test "a reader that lets TCP bytes wait for a tenth of a second stays on the fast path" {
+	load_proven
+	supervise
+	spawn batches peer batches 20 1000 100
+	wait_for state_is active
+	tell batches
+	said batches 'done'
+	[ "$(status bypass.demoted)" = 0 ]
+	state_is active
+	tell batches
+	reap batches
+	wait_for maps_empty
+}
+
+@test "a reader that leaves TCP bytes unread for seconds leaves the fast path" {
+	load_proven
+	supervise
+	spawn batches peer batches 1 1000 4000
+	wait_for state_is active
+	tell batches
+	wait_for why_is 'stayed unread'
+	said batches 'done'
+	tell batches
+	reap batches
+	wait_for maps_empty
+}
+
+# in_part NAME COMMAND...: in a cgroup below that of the test
+in_part()
+{
+	mkdir -p "$CGROUP/$1"
+	CGROUP=$CGROUP/$1 "${@:2}"
+}
+
+# takes_all TURNS: idle connections of one user, that took so many turns each, hold the
+# table of pairs; another user's pair is promoted all the same.
+takes_all()
+{
+	local user
+
+	[ "$(ulimit -Hn)" -ge 17100 ] || skip "a process may not open 17,100 files (ulimit -Hn)"
+	load_proven
+	supervise
+	for user in first second; do
+		spawn "$user" in_part one peer many 8500
+	done
+	# 1,700,000 round trips take a minute on a busy machine
+	# shellcheck disable=SC2034 # common.bash waits for so long
+	PATIENCE=240
+	for user in first second; do
+		said "$user" open
+		tell "$user" touch "$1"
+		said "$user" touched
+	done
+	wait_for status_is bypass.entries = 16383
+	spawn epoll in_part two peer style epoll 120
+	wait_for status_is bypass.redirected_messages -gt $(($(status bypass.redirected_messages) + 1000))
+	sockets | jq -e 'any(.[]; .state == "active" and .server_process.name == "style")' >/dev/null
+	status_is bypass.reclaimed -gt 0
+	tell epoll
+	reap epoll
+	end_all
+	wait_for remove_parts
+}
+
+remove_parts()
+{
+	rmdir "$CGROUP"/*/
+}
+
+@test "idle connections of one user, watched once, do not starve another's" {
+	takes_all 20
+}
+
+@test "idle connections of one user on the fast path do not starve another's" {
+	takes_all 100
+}
+
+attached_to_cgroup()
+{
+	[ "$(status 'bypass.cgroups[0].attached')" = "$1" ]
+}
+
+@test "a restarted slice: a cgroup that is made again is attached to again" {
+	load_proven
+	supervise
+	attached_to_cgroup true
+	rmdir "$CGROUP"
+	wait_for attached_to_cgroup false
+	[ "$(status 'bypass.cgroups[0].gone')" = true ]
+	shunt status | grep -q 'GONE: the supervisor attaches'
+	mkdir "$CGROUP"
+	wait_for attached_to_cgroup true
+	[ "$(status 'bypass.cgroups[0].gone')" = false ]
+	promotes epoll
+}
+
+@test "a restarted slice: connections made before it is attached to are adopted" {
+	load_proven
+	supervise
+	# a process that is there at once, as systemd starts a service's
+	rmdir "$CGROUP"
+	mkdir "$CGROUP"
+	spawn epoll peer style epoll 60
+	wait_for state_is active
+	tell epoll
+	reap epoll
+	wait_for maps_empty
+}
+
+@test "a cgroup whose program somebody took off is left alone" {
+	load_proven
+	supervise
+	attached_to_cgroup true
+	wait_for scans_reached $(($(scans) + 30))
+	bpftool link detach pinned "$PIN_DIR/links/attached_0" 3>&-
+	attached_to_cgroup false
+	wait_for scans_reached $(($(scans) + 30))
+	attached_to_cgroup false
+	shunt status | grep -q 'NOT ATTACHED'
+}
+
+@test "a connection older than the load is adopted" {
+	spawn epoll peer style epoll 60
+	wait_for no_handshake_left
+	load_proven
+	supervise
+	wait_for state_is active
+	tell epoll
+	reap epoll
+}
+
+@test "a connection older than the load, where only a thread is, is adopted" {
+	spawn corner peer corner thread
+	said corner hot
+	load_proven
+	supervise
+	wait_for state_is active
+	tell corner
+	reap corner
+}
+
+no_handshake_left()
+{
+	[ -n "$(ss -Htn state established)" ]
+}
+
+@test "messages too few for one look are counted over several" {
+	load_proven
+	supervise
+	spawn slow peer style slow 60
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt 0
+	# what counted on is over when it was promoted
+	kill "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	reap supervisor
+	why_is 'left the fast path'
+	tell slow
+	reap slow
+	wait_for maps_empty
+}
+
+@test "a client that connects again while it is watched is promoted" {
+	load_proven
+	supervise
+	spawn again peer style again 60
+	wait_for state_is watched
+	tell again
+	wait_for status_is bypass.promoted -gt 0
+	tell again
+	reap again
+	wait_for maps_empty
+}
+
+@test "excluded by port, prefix and process" {
+	for what in port:1-65535 127.0.0.0/8; do
+		load_proven --exclude "$what"
+		supervise "by-${what%%[:.]*}"
+		spawn "style-${what%%[:.]*}" peer style epoll 1
+		reap "style-${what%%[:.]*}"
+		[ "$(status bypass.promoted)" = 0 ]
+		unload
+	done
+	load_proven --exclude process:style
+	supervise
+	never epoll excluded
+}
+
+@test "excluded by a name that the process took while it was watched" {
+	load_proven --exclude process:renamed
+	supervise
+	never renamed excluded
+}
+
+@test "excluded by process, by a supervisor that sees other process numbers" {
+	load_proven --exclude process:style
+	[ -e /sys/fs/bpf/shunt/progs/shunt_scan ] ||
+		skip "this kernel refuses map iterators, so a supervisor sees only its own PID namespace"
+	# its first child is the first process of the namespace
+	spawn supervisor unshare --pid --mount sh -c '
+		sh -c "mount -t proc proc /proc && exec \"\$0\" run" "$0" &
+		trap "kill -9 $!" TERM
+		wait' "$SHUNT"
+	wait_for supervised
+	never epoll excluded
+}
+
+@test "no supervisor: nothing is promoted, status says so" {
+	load_proven
+	peer style epoll 1
+	[ "$(status bypass.promoted)" = 0 ]
+	shunt status | grep -q 'NO SUPERVISOR'
+}
+
+@test "kill -9 of the supervisor: traffic goes on, a new one takes over" {
+	load_proven
+	supervise
+	spawn epoll peer style epoll 60
+	wait_for state_is active
+	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for unsupervised
+	wait_for status_is bypass.passed_messages -gt 10000
+	supervise second
+	before=$(status bypass.redirected_messages)
+	wait_for status_is bypass.redirected_messages -gt $((before + 1000))
+	state_is active
+	kill "$(cat "$BATS_TEST_TMPDIR/second.pid")"
+	reap second
+	state_is plain
+	tell epoll
+	reap epoll
+	wait_for maps_empty
+}
+
+# A reader that receives redirected bytes on a pair that has a supervisor
+is_bypassed()
+{
+	wait_for state_is active
+	wait_for status_is bypass.redirected_messages -gt 1000
+}
+
+@test "kill -9 of the supervisor: a reader that begins to splice does not hang" {
+	load_proven
+	supervise
+	spawn corner peer begins splice
+	is_bypassed
+	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for why_is 'no heartbeat'
+	[ "$(status bypass.supervisor)" = none ]
+	tell corner
+	reap corner
+}
+
+@test "a stopped supervisor is none: status says so, a reader that begins to splice does not hang" {
+	load_proven
+	supervise
+	spawn corner peer begins splice
+	is_bypassed
+	kill -STOP "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for unsupervised
+	[ "$(status bypass.supervisor)" = 'no heartbeat' ]
+	shunt status | grep -q 'THE SUPERVISOR IS STOPPED'
+	why_is 'no heartbeat'
+	tell corner
+	reap corner
+	kill -CONT "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for supervised
+	wait_for maps_empty
+}
+
+@test "a stopped supervisor that goes on redirects again" {
+	load_proven
+	supervise
+	spawn epoll peer style epoll 60
+	is_bypassed
+	kill -STOP "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for why_is 'no heartbeat'
+	before=$(status bypass.passed_messages)
+	wait_for status_is bypass.passed_messages -gt $((before + 1000))
+	kill -CONT "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+	wait_for supervised
+	before=$(status bypass.redirected_messages)
+	wait_for status_is bypass.redirected_messages -gt $((before + 1000))
+	tell epoll
+	reap epoll
+	wait_for maps_empty
+}
+
+@test "eager without a supervisor redirects" {
+	shunt load --cgroup "$CGROUP=eager"
+	spawn turns peer style blocking 60
+	wait_for status_is bypass.redirected_messages -gt 10000
+	tell turns
+	reap turns
+}
+
+@test "a second supervisor is refused" {
+	load_proven
+	supervise
+	run shunt run
+	[ "$status" = 1 ]
+	[[ $output == *"running already"* ]]
+}
+
+@test "unload ends the supervisor" {
+	load_proven
+	supervise
+	unload
+	reap supervisor
+}
+
+@test "unload while pairs are active loses nothing" {
+	load_proven
+	supervise
+	spawn epoll peer style epoll 60
+	wait_for state_is active
+	unload
+	tell epoll
+	reap epoll
+}
+
+# 20 connections that take turns of 100,000 bytes both ways, every byte checked,
+# while the supervisor is killed and replaced and shunt is reloaded.
+@test "streams through kills, reloads and drains" {
+	local i
+
+	load_proven
+	supervise first
+	spawn server peer stream server 127.0.0.1 6200 -n 20 -t 100000
+	said server ready
+	spawn client peer stream client 127.0.0.1 6200 -n 20 -t 100000
+	said client ready
+	for i in 1 2 3; do
+		wait_for status_is bypass.active -gt 0
+		kill -9 "$(cat "$BATS_TEST_TMPDIR/$([ "$i" = 1 ] && echo first || echo s$((i - 1))).pid")"
+		wait_for unsupervised
+		if [ "$i" = 2 ]; then unload && load_proven; fi
+		supervise "s$i"
+	done
+	wait_for status_is bypass.redirected_messages -gt 1000
+	tell client stop
+	reap client
+	reap server
+	wait_for maps_empty
+}

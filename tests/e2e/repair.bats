@@ -1,0 +1,53 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# TCP_REPAIR: checkpoints (CRIU, podman container checkpoint) of established
+# connections on the fast path miss no byte.
+
+load ../lib/common
+
+setup()
+{
+	mkdir -p "$CGROUP"
+}
+
+teardown()
+{
+	clean_up
+}
+
+redirects()
+{
+	wait_for status_is bypass.redirected_messages -gt 1000
+}
+
+why_is()
+{
+	sockets | jq -r '.[].to_client.last, .[].to_server.last, .[].why' | grep -q "$1"
+}
+
+@test "checkpoint (TCP_REPAIR), eager: what is sent after the dump goes by TCP" {
+	load_eager
+	spawn begins peer begins repair
+	redirects
+	tell begins
+	said begins 'dumped\|busy'
+	said begins hot
+	tell begins
+	reap begins
+	wait_for maps_empty
+}
+
+@test "checkpoint (TCP_REPAIR), proven: what is sent after the dump goes by TCP" {
+	shunt load --cgroup "$CGROUP"
+	spawn supervisor "$SHUNT" run
+	spawn begins peer begins repair
+	redirects
+	tell begins
+	said begins 'dumped\|busy'
+	wait_for why_is 'repair mode'
+	said begins hot
+	tell begins
+	reap begins
+	wait_for maps_empty
+}

@@ -1,0 +1,231 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Hosts whose routing looks at the mark of a packet where it looks up the way
+# back: src_valid_mark=1 (wg-quick, Tailscale), a reverse path filter of
+# nftables or iptables (firewalld, NixOS), tcp_fwmark_accept=1, a mark that is
+# restored from connection tracking. See steer.bash for the hosts. CONTROL=1 says
+# how nftables' TPROXY fares with the same settings.
+
+# shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
+load ../lib/steer
+
+setup_file()
+{
+	make_hosts
+}
+
+teardown_file()
+{
+	remove_hosts
+}
+
+# The routers' place is a cgroup of its own, for 'origin local'.
+setup()
+{
+	find_hosts
+	mkdir -p "$CGROUP_ROOT/router"
+	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
+	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	load_steer
+}
+
+teardown()
+{
+	tproxy_off 2>/dev/null || true
+	settings_off
+	clean_up_steer
+}
+
+settings_off()
+{
+	local conf
+
+	nft delete table inet rpfilter 2>/dev/null || true
+	for conf in all r0 lo; do
+		sysctl -qw net.ipv4.conf.$conf.src_valid_mark=0 net.ipv4.conf.$conf.rp_filter=0
+	done
+	sysctl -qw net.ipv4.tcp_fwmark_accept=0
+}
+
+# sockets PORT: a router's, on its loopback addresses
+sockets()
+{
+	serve router routers tcp 127.0.0.1 "$1" tcp ::1 "$1" udp 127.0.0.1 "$1" udp ::1 "$1"
+}
+
+# --- the control -------------------------------------------------------------
+
+# The same flows by nftables' TPROXY, with the policy routing of its manual.
+tproxy_on()
+{
+	nft -f - <<-END
+		table inet control {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				iifname r0 meta nfproto ipv4 meta l4proto { tcp, udp } ip daddr 10.1.2.3 \
+					tproxy ip to 127.0.0.1:9001 meta mark set 1
+				iifname r0 meta nfproto ipv6 meta l4proto { tcp, udp } \
+					ip6 daddr fd00::a01:203 tproxy ip6 to [::1]:9001 meta mark set 1
+			}
+		}
+	END
+	ip -batch - <<-END
+		rule add pref 50 fwmark 1 lookup 100
+		route add local default dev lo table 100
+	END
+	ip -6 -batch - <<-END
+		rule add pref 50 fwmark 1 lookup 100
+		route add local default dev lo table 100
+	END
+}
+
+tproxy_off()
+{
+	nft delete table inet control
+	ip rule del pref 50
+	ip -6 rule del pref 50
+	ip route flush table 100
+	ip -6 route flush table 100
+}
+
+# Failing takes it three seconds for each flow, so it is for those who ask.
+control()
+{
+	local proto
+
+	[ -n "${CONTROL:-}" ] || return 0
+	tproxy_on
+	for proto in tcp udp; do
+		for family in 4 6; do
+			ask --from 198.18.0.2 $proto 10.1.2.3 80 || answer=silence
+			[[ $answer != *via=9001* ]] || answer=steered
+			echo "# TPROXY: $proto, IPv$family: $answer" >&3
+		done
+	done
+	family=4
+	tproxy_off
+}
+
+# --- the flows ---------------------------------------------------------------
+
+steered()
+{
+	add "$1" dst 10.1.2.3 to 127.0.0.1:9001
+	meets 9001 "$1" 10.1.2.3 80
+}
+
+# Those of remote hosts go on when this host's own are steered, too.
+steered_beside_local()
+{
+	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
+	from router meets 9001 "$1" 10.1.2.3 80 198.19.0.1
+	steered "$1"
+}
+
+# survives: all flows arrive and are answered with the settings made before.
+survives()
+{
+	sockets 9001
+	control
+	each_way steered
+	reload_steer --iface r0 --iface r1
+	each_way steered_beside_local
+}
+
+# --- the settings ------------------------------------------------------------
+
+@test "src_valid_mark=1 for all interfaces, rp_filter=1" {
+	sysctl -qw net.ipv4.conf.all.src_valid_mark=1 net.ipv4.conf.all.rp_filter=1
+	survives
+}
+
+@test "src_valid_mark=1 for all interfaces, rp_filter=2 and 0" {
+	sysctl -qw net.ipv4.conf.all.src_valid_mark=1 net.ipv4.conf.all.rp_filter=2
+	survives
+	sysctl -qw net.ipv4.conf.all.rp_filter=0
+	each_way steered_beside_local
+}
+
+@test "src_valid_mark=1 for one interface, rp_filter=1" {
+	sysctl -qw net.ipv4.conf.r0.src_valid_mark=1 net.ipv4.conf.r0.rp_filter=1
+	survives
+}
+
+# reverse_path_filter KEY...: as firewalld and NixOS have it. From Linux 6.15 on
+# fib looks up what comes in by lo if it has a socket, as with 'origin local'.
+reverse_path_filter()
+{
+	nft -f - <<-END
+		table inet rpfilter {
+			chain prerouting {
+				type filter hook prerouting priority mangle + 10
+				iif lo accept
+				meta nfproto ipv6 icmpv6 type { nd-neighbor-solicit, nd-router-advert } accept
+				fib saddr . $* oif missing drop
+			}
+		}
+	END
+}
+
+@test "nftables' reverse path filter with the mark, as firewalld and NixOS have it" {
+	need nft
+	reverse_path_filter mark . iif
+	survives
+}
+
+@test "nftables' reverse path filter without the mark" {
+	need nft
+	reverse_path_filter iif
+	survives
+}
+
+@test "iptables' reverse path filter, with the mark and without" {
+	local command option
+
+	need iptables ip6tables
+	for option in '' --validmark; do
+		for command in iptables ip6tables; do
+			# shellcheck disable=SC2086 # no word, or one
+			$command -t mangle -A PREROUTING -m rpfilter $option --invert -j DROP ||
+				skip "no rpfilter match in this kernel"
+		done
+		survives
+		for command in iptables ip6tables; do
+			$command -t mangle -F PREROUTING
+		done
+		stops router
+		reload_steer --iface r0
+	done
+}
+
+@test "tcp_fwmark_accept=1" {
+	sysctl -qw net.ipv4.tcp_fwmark_accept=1 || skip "not in this kernel"
+	survives
+}
+
+# As those do who mark connections for policy routing or shaping.
+@test "a mark that is kept in connection tracking and restored to the answers" {
+	need nft
+	nft -f - <<-END
+		table inet rpfilter {
+			chain prerouting {
+				type filter hook prerouting priority mangle
+				ct mark set meta mark
+			}
+			chain output {
+				type route hook output priority mangle
+				meta mark set ct mark
+			}
+		}
+	END
+	survives
+}
+
+@test "all of it at once" {
+	need nft
+	sysctl -qw net.ipv4.conf.all.src_valid_mark=1 net.ipv4.conf.all.rp_filter=1
+	sysctl -qw net.ipv4.tcp_fwmark_accept=1 || true
+	reverse_path_filter mark . iif
+	survives
+}

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# The host is the file's own namespace:
+#
+#     host .1 --- 10.0.0.0/24 --- .10, .138 near
+#          h0
+#     host .1 --- 10.1.0.0/24 --- .2 far
+#          h1
+#
+# near has the old destination and a target, far another target. Addresses are
+# written for IPv4; with family=6 fd00::a00:8a stands for 10.0.0.138.
+
+load ../lib/common
+
+OTHER=/sys/fs/bpf/other # pins of a second shunt
+family=4
+client=()
+
+make_hosts()
+{
+	netns near
+	netns far
+	ip link add h0 type veth peer name n0 netns "${near_file:?}"
+	ip link add h1 type veth peer name f0 netns "${far_file:?}"
+	ip -batch - <<-END
+		addr add 10.0.0.1/24 dev h0
+		addr add 10.1.0.1/24 dev h1
+		addr add fd00::a00:1/120 dev h0 nodad
+		addr add fd00::a01:1/120 dev h1 nodad
+		link set h0 up
+		link set h1 up
+	END
+	"${near[@]:?}" ip -batch - <<-END
+		addr add 10.0.0.10/24 dev n0
+		addr add 10.0.0.138/24 dev n0
+		addr add fd00::a00:a/120 dev n0 nodad
+		addr add fd00::a00:8a/120 dev n0 nodad
+		link set n0 up
+	END
+	"${far[@]:?}" ip -batch - <<-END
+		addr add 10.1.0.2/24 dev f0
+		addr add fd00::a01:2/120 dev f0 nodad
+		link set f0 up
+		route add 10.0.0.0/24 via 10.1.0.1
+		route add fd00::a00:0/120 via fd00::a01:1
+	END
+}
+
+setup()
+{
+	make_hosts
+	forwarding=$(cat /proc/sys/net/ipv4/conf/lo/forwarding)
+	maps=
+}
+
+teardown()
+{
+	maps=$(own_maps)
+	end_all
+	[ ! -e "$OTHER" ] || other unload
+	unload
+	nothing_left "$maps"
+	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$forwarding" ]
+	nothing_on h0
+	ip link del h0
+	ip link del h1
+	remove_netns
+}
+
+# nothing_on IFACE: no program, filter or clsact qdisc is left there
+nothing_on()
+{
+	[ -z "$(tc qdisc show dev "$1" clsact)" ] &&
+		[ "$(bpftool -j net show dev "$1" 3>&- | jq '[.[].tc[]?, .[].tcx[]?] | length')" = 0 ]
+}
+
+# address 10.1.0.2: REPLY is that in the family at hand
+address()
+{
+	local a b c d
+
+	REPLY=$1
+	[ $family = 6 ] || return 0
+	IFS=. read -r a b c d <<<"$1"
+	printf -v REPLY 'fd00::%x:%x' $((a << 8 | b)) $((c << 8 | d))
+}
+
+# at 10.1.0.2 80: ADDRESS:PORT in the family at hand
+at()
+{
+	address "$1"
+	[ $family = 4 ] && echo "$REPLY:$2" || echo "[$REPLY]:$2"
+}
+
+# add PROTO DST PORT TO PORT
+add()
+{
+	local dst
+
+	address "$2"
+	dst=$REPLY
+	shunt nat add "$1" dst "$dst" dport "$3" to "$(at "$4" "$5")"
+}
+
+both_families()
+{
+	for family in 4 6; do
+		echo "# IPv$family"
+		"$@"
+	done
+	family=4
+}
+
+# serve NAME PLACE PROTO ADDRESS PORT [COMMAND]: each connection or datagram
+# there gets NAME, and its bytes back.
+serve()
+{
+	local -n where=$2
+
+	address "$4"
+	[ $family = 4 ] || REPLY="[$REPLY]"
+	spawn "$1" "${where[@]}" socat "${3^^}$family-LISTEN:$5,bind=$REPLY,fork,reuseaddr" \
+		"SYSTEM:${6:-echo $1; cat}"
+	wait_for serving "$3" "$5" "${where[@]}"
+}
+
+serving()
+{
+	"${@:3}" ss -Hln"${1:0:1}" "sport = :$2" | grep -q .
+}
+
+# stop NAME: ends what serve began
+stop()
+{
+	kill "$(cat "$BATS_TEST_TMPDIR/$1.pid")"
+	wait_for ended "$1"
+	rm "$BATS_TEST_TMPDIR/$1".*
+}
+
+# ask PROTO ADDRESS PORT: what comes back for "hello", sent by $client (this
+# host); of UDP two lines, in one datagram or in two
+ask()
+{
+	address "$2"
+	if [ "$1" = tcp ]; then
+		echo hello | timeout 10 "${client[@]}" nc -N -w 5 "$REPLY" "$3" 3>&-
+	else
+		head -n 2 < <(echo hello | timeout 10 "${client[@]}" nc -u -W 2 -w 5 "$REPLY" "$3" 3>&-)
+	fi
+}
+
+# answered NAME PROTO ADDRESS PORT: it answers there
+answered()
+{
+	local got
+
+	got=$(ask "${@:2}") || true
+	[ "$got" = "$1"$'\n'hello ] && return
+	echo "expected $1, got: $got"
+	shunt nat flows
+	return 1
+}
+
+flows()
+{
+	status_is nat.flows -eq "$1"
+}
+
+# load_quick [OPTION]...: flows that end soon
+load_quick()
+{
+	shunt load --nat h0 --nat-idle opening=1 --nat-idle tcp=60 --nat-idle closing=60 \
+		--nat-idle closed=1 --nat-idle udp=1 "$@"
+}
+
+# echoed NAME TEXT: what it is told comes back
+echoed()
+{
+	tell "$1" "$2"
+	wait_for has_said "$1" "$2"
+}
+
+# greeted NAME REGEX: it has said that, or is told something now
+greeted()
+{
+	has_said "$@" || { tell "$1" hello; false; }
+}
+
+# near has the old destination and the target behind this host.
+forward_to_far()
+{
+	sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	ip route add 10.9.0.1 via 10.1.0.2
+	ip route add fd00::a09:1 via fd00::a01:2
+	"${near[@]}" ip -batch - <<-END
+		route add 10.0.0.0/8 via 10.0.0.1
+		route add fd00::/64 via fd00::a00:1
+	END
+}
+
+# A second shunt
+other()
+{
+	shunt --pin-dir "$OTHER" "$@"
+}

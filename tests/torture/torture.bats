@@ -1,0 +1,29 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The torture test in small; 'make test-torture' is the one that counts.
+
+load ../lib/common
+
+torture()
+{
+	BYTES=${BYTES:-150000000} CONNECTIONS=${CONNECTIONS:-1500} PAUSE=${PAUSE:-300} \
+		"$PROJECT/tests/torture/run" 3>&-
+}
+
+@test "connections of every manner while all is torn down and set up" {
+	run torture
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output =~ 'bypass: '[1-9][0-9]*' pairs promoted' ]]
+	[[ $output =~ ' '[1-9][0-9]*' bytes in '[1-9][0-9]*' messages redirected' ]]
+	[[ ${lines[-1]} == *' 0 wrong, 0 hung, '*' 0 faults; seed '* ]]
+}
+
+@test "the torture notices bytes out of order" {
+	LOAD_OPTIONS=--force PAUSE=0 SHUNT=$PEERS/shunt-unordered run torture
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ $output == *'wrong: wrong bytes'* ]]
+	[[ ${lines[-1]} == *FAILED* ]]
+}
