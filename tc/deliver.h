@@ -73,12 +73,12 @@ static __always_inline struct work *work_get(void)
  * that was stored in a map for a plain number. NULL, which reads as zeroes, without a map. */
 static __always_inline const void *address_of(const struct bpf_sock *sk)
 {
-	struct shunt_count *scratch = count_get();
+	struct shunt_count *count = count_get();
 
-	if (!scratch)
+	if (!count)
 		return NULL;
-	scratch->scratch = (__u64)sk;
-	return (const void *)*(volatile __u64 *)&scratch->scratch;
+	count->sk_address = (__u64)sk;
+	return (const void *)*(volatile __u64 *)&count->sk_address;
 }
 
 /* Reads by probe: no helper turns a UDP socket into a typed pointer. */
@@ -197,7 +197,7 @@ static __always_inline bool is_left_to_own_service(struct __sk_buff *skb, const 
 static __always_inline void count_own_service(const struct shunt_conf *conf,
 					      struct shunt_rule_counters *t)
 {
-	COUNT_RULE(conf, t, own, 1);
+	COUNT_RULE(conf, t, own_services, 1);
 	COUNT(own_services, 1);
 }
 
@@ -275,7 +275,7 @@ static __always_inline void note_syncookies(struct bpf_sock *listener)
 	    !BPF_CORE_READ_BITFIELD(&sk->__sk_common, skc_reuseport) &&
 	    sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_syncookies != 2)
 		return;
-	tick = now();
+	tick = tick_now();
 	if (conf->run.syncookie_tick != tick)
 		conf->run.syncookie_tick = tick;
 }
@@ -364,12 +364,12 @@ static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const stru
 		    ? !assign(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port)
 		    : !listens)
 		return false;
-	tick = now();
+	tick = tick_now();
 	udp_flow_refresh(entry, tick);
 	count_rule_packet(conf, t, skb->len);
 	if (!w->udp_flow.to_port)
 		return true;
-	t->hit = tick;
+	t->last_hit = tick;
 	deliver(skb, conf);
 	return true;
 }
@@ -377,7 +377,7 @@ static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const stru
 static __always_inline void count_miss(const struct shunt_conf *conf, struct shunt_rule_counters *t)
 {
 	COUNT_RULE(conf, t, misses, 1);
-	t->miss = now();
+	t->last_miss = tick_now();
 	COUNT(no_listener, 1);
 }
 
@@ -393,7 +393,7 @@ static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struc
 		return false;
 	}
 	COUNT_RULE(conf, t, flows, 1);
-	t->hit = now();
+	t->last_hit = tick_now();
 	COUNT(steered_flows, 1);
 	deliver(skb, conf);
 	if (proto == IPPROTO_UDP)
@@ -421,7 +421,7 @@ static __always_inline bool may_match_rules(const struct packet *pkt, int proto,
 					    const struct shunt_conf *conf)
 {
 	return starts_flow(pkt, proto) ||
-	       (conf->run.syncookie_tick && now() - conf->run.syncookie_tick <= COOKIE_TICKS &&
+	       (conf->run.syncookie_tick && tick_now() - conf->run.syncookie_tick <= COOKIE_TICKS &&
 		(pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK);
 }
 

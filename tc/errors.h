@@ -99,7 +99,7 @@ __weak __attribute__((noinline)) int shunt_take_error(struct __sk_buff *skb,
 
 	if (!pkt || !conf || !w || !read_answer(skb, pkt, &w->answer))
 		return 0;
-	w->tick = now();
+	w->tick = tick_now();
 	takes = w->answer.proto == IPPROTO_TCP ? router_has_tcp(skb, &w->answer)
 					       : router_has_udp(skb, &w->answer, conf, w);
 	if (takes)

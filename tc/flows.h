@@ -26,10 +26,10 @@ static __always_inline struct shunt_rule_counters *counters_at(const struct shun
 							       __u32 counters)
 {
 	__u32 zero = 0, shard = bpf_get_smp_processor_id() & (conf->shards - 1);
-	void *parts = bpf_map_lookup_elem(&shunt_rule_counters, &zero);
+	void *shards = bpf_map_lookup_elem(&shunt_rule_counters, &zero);
 
 	shard += counters * conf->shards;
-	return parts ? bpf_map_lookup_elem(parts, &shard) : NULL;
+	return shards ? bpf_map_lookup_elem(shards, &shard) : NULL;
 }
 
 #define COUNT_RULE(conf, t, field, n) \
@@ -40,7 +40,7 @@ static __always_inline struct shunt_rule_counters *counters_at(const struct shun
 			(t)->field += (n); \
 	} while (0)
 
-static __always_inline __u32 now(void)
+static __always_inline __u32 tick_now(void)
 {
 	return SHUNT_TICKS(bpf_ktime_get_coarse_ns());
 }
@@ -174,12 +174,12 @@ static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_ud
 /* Records that the flow belongs to the rule's listener. A rule that is being deleted, whose
  * counters have an even generation, gets no flow. */
 static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
-				     const struct rule_match *v,
+				     const struct rule_match *match,
 				     const struct shunt_rule_counters *t,
 				     const struct shunt_conf *conf)
 {
 	struct shunt_udp_bucket *b = udp_bucket_of(hash, conf);
-	__u32 tick = now(), generation = t->generation;
+	__u32 tick = tick_now(), generation = t->generation;
 	struct shunt_udp_flow *entry;
 	__u64 to[2];
 
@@ -188,13 +188,13 @@ static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
 	entry = bucket_find(b, hash, scratch);
 	if (!entry)
 		entry = bucket_replaceable(b, flow_tag(hash), tick);
-	__builtin_memcpy(to, v->to, 16);
-	entry->check = udp_flow_check(hash, (__u64)v->counters << 32 | generation, to[0], to[1],
-				      v->to_port);
-	entry->counters = v->counters;
+	__builtin_memcpy(to, match->to, 16);
+	entry->check = udp_flow_check(hash, (__u64)match->counters << 32 | generation, to[0], to[1],
+				      match->to_port);
+	entry->counters = match->counters;
 	entry->generation = generation;
 	__builtin_memcpy(entry->to, to, 16);
-	entry->to_port = v->to_port;
+	entry->to_port = match->to_port;
 	entry->tag = flow_tag(hash);
 	entry->last_used = tick;
 }
@@ -213,7 +213,7 @@ static NOT_INLINED struct shunt_udp_flow *udp_flow_find(const struct packet *pkt
 	if (!b)
 		return NULL;
 	entry = bucket_find(b, hash, ret);
-	return entry && now() - ret->last_used <= SHUNT_UDP_IDLE ? entry : NULL;
+	return entry && tick_now() - ret->last_used <= SHUNT_UDP_IDLE ? entry : NULL;
 }
 
 static __always_inline void udp_flow_refresh(struct shunt_udp_flow *entry, __u32 tick)

@@ -72,7 +72,7 @@ static __always_inline enum forgotten is_forgotten(struct __sk_buff *skb, const 
 	if (!w || starts_flow(pkt, IPPROTO_TCP) || pkt->tcp_flags & TCP_RST)
 		return FORGOTTEN_NO;
 	hash = connection_hash(pkt, conf);
-	tick = now();
+	tick = tick_now();
 	if (was_let_pass(hash, tick))
 		return FORGOTTEN_NO;
 	ret = classify_unknown(skb, pkt, hash, w);

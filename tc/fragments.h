@@ -178,7 +178,7 @@ static __always_inline bool take_first_fragment(struct __sk_buff *skb, const str
 		return true;
 	}
 	COUNT_RULE(conf, t, flows, 1);
-	t->hit = w->tick;
+	t->last_hit = w->tick;
 	COUNT(steered_flows, 1);
 	udp_flow_add(&w->udp_flow, w->hash, &w->rule, t, conf);
 	if (conf->run.trace)
@@ -200,7 +200,7 @@ __weak __attribute__((noinline)) int shunt_take_fragment(struct __sk_buff *skb,
 	COUNT(fragments, 1);
 	if (pkt->proto != IPPROTO_UDP)
 		return 0;
-	w->tick = now();
+	w->tick = tick_now();
 	datagram_of(pkt, &w->datagram);
 	if (!pkt->first) {
 		tick = bpf_map_lookup_elem(&shunt_fragments, &w->datagram);

@@ -215,7 +215,7 @@ static __always_inline bool is_for_router(struct __sk_buff *skb, const struct sh
 	struct bpf_sock *sk = skb->sk; /* forwarded packets have none */
 
 	/* A packet with a VLAN tag was seen at the VLAN device's egress before. */
-	if (!sk || skb->vlan_present || is_tag(skb->protocol))
+	if (!sk || skb->vlan_present || is_vlan_tag(skb->protocol))
 		return false;
 	pkt.group = is_sent_to_group(skb);
 	switch (parse(skb, &pkt)) {
@@ -247,12 +247,12 @@ int shunt_local(struct __sk_buff *skb)
 	const struct shunt_conf *conf = conf_get();
 
 	if (!conf || !conf->run.local || !is_for_router(skb, conf))
-		return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
+		return TC_NEXT;
 	if (skb->ifindex != LOOPBACK_IFINDEX && !add_ethernet_header(skb))
-		return -1;
+		return TC_NEXT;
 	skb->mark |= conf->local_mark;
 	/* A packet that is sent on lo comes to lo's ingress anyway. */
-	return skb->ifindex == LOOPBACK_IFINDEX ? -1
+	return skb->ifindex == LOOPBACK_IFINDEX ? TC_NEXT
 						: bpf_redirect(LOOPBACK_IFINDEX, BPF_F_INGRESS);
 }
 
@@ -263,7 +263,7 @@ int shunt_arrive(struct __sk_buff *skb)
 	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };
 
 	if (!conf || (skb->mark & conf->local_mark) != conf->local_mark)
-		return -1;
+		return TC_NEXT;
 	/* The Ethernet header has the address of another host. */
 	bpf_skb_change_type(skb, PACKET_HOST);
 	switch (parse(skb, &pkt)) {
@@ -277,7 +277,7 @@ int shunt_arrive(struct __sk_buff *skb)
 	default:
 		break;
 	}
-	return -1;
+	return TC_NEXT;
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

@@ -163,8 +163,8 @@ static __always_inline bool admits(const struct shunt_bucket *b, __u32 heat,
 }
 
 /* Gives the coldest flow's way to the packet's flow, or counts the packet as missed. */
-static __always_inline void miss(struct shunt_bucket *b, __u32 bucket, __u32 tag,
-				 const struct sample *sample)
+static __always_inline void count_new_flow(struct shunt_bucket *b, __u32 bucket, __u32 tag,
+					   const struct sample *sample)
 {
 	__u32 way = coldest(b), heat;
 	struct shunt_flow_counter *s;
@@ -194,8 +194,8 @@ static __always_inline void miss(struct shunt_bucket *b, __u32 bucket, __u32 tag
 	__sync_lock_test_and_set(&b->tag[way], tag);
 }
 
-static __always_inline void hit(struct shunt_bucket *b, __u32 bucket, __u32 way,
-				const struct sample *sample)
+static __always_inline void count_known_flow(struct shunt_bucket *b, __u32 bucket, __u32 way,
+					     const struct sample *sample)
 {
 	struct shunt_flow_counter *s = way_of(bucket, way);
 
@@ -227,9 +227,9 @@ static __always_inline void count_in(struct shunt_bucket *b, __u32 bucket,
 		if (b->tag[i] == tag)
 			way = i;
 	if (way < SHUNT_WAYS)
-		hit(b, bucket, way, sample);
+		count_known_flow(b, bucket, way, sample);
 	else
-		miss(b, bucket, tag, sample);
+		count_new_flow(b, bucket, tag, sample);
 }
 
 static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
@@ -281,14 +281,14 @@ SEC("tc")
 int shunt_count_in(struct __sk_buff *skb)
 {
 	count_packet(skb, SHUNT_IN);
-	return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
+	return TC_NEXT;
 }
 
 SEC("tc")
 int shunt_count_out(struct __sk_buff *skb)
 {
 	count_packet(skb, SHUNT_OUT);
-	return -1;
+	return TC_NEXT;
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

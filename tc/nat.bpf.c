@@ -21,7 +21,7 @@ static __noinline enum parsed read_packet(struct __sk_buff *skb)
 	__builtin_memset(&scratch->pkt, 0, sizeof(scratch->pkt));
 	scratch->pkt.ifindex = skb->ifindex;
 	parsed = parse(skb, &scratch->pkt);
-	return scratch->pkt.tags ? PARSED_MALFORMED : parsed;
+	return scratch->pkt.vlan_bytes ? PARSED_MALFORMED : parsed;
 }
 
 static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
@@ -30,7 +30,7 @@ static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
 	struct scratch *scratch = scratch_get();
 
 	if (!scratch)
-		return NEXT;
+		return TC_NEXT;
 	switch (parsed) {
 	case PARSED_PORTS:
 		return translate_original(skb, &scratch->pkt, l2, false);
@@ -38,11 +38,11 @@ static __always_inline int nat_out(struct __sk_buff *skb, __u32 l2)
 		return translate_fragment(skb, &scratch->pkt, l2, NAT_DIR_EGRESS_FRAGMENT);
 	case PARSED_OTHER:
 		if (skb->ifindex != LOOPBACK_IFINDEX &&
-		    error_about_original(skb, &scratch->pkt, l2, true) == DROP)
-			return DROP;
+		    error_about_original(skb, &scratch->pkt, l2, true) == TC_DROP)
+			return TC_DROP;
 		return error_about_reply(skb, &scratch->pkt, l2);
 	default:
-		return NEXT;
+		return TC_NEXT;
 	}
 }
 
@@ -52,7 +52,7 @@ static __always_inline int nat_in(struct __sk_buff *skb, __u32 l2)
 	struct scratch *scratch = scratch_get();
 
 	if (!scratch)
-		return NEXT;
+		return TC_NEXT;
 	switch (parsed) {
 	case PARSED_PORTS:
 		return translate_reply(skb, &scratch->pkt, l2, false);
@@ -61,20 +61,20 @@ static __always_inline int nat_in(struct __sk_buff *skb, __u32 l2)
 	case PARSED_OTHER:
 		return error_about_original(skb, &scratch->pkt, l2, false);
 	default:
-		return NEXT;
+		return TC_NEXT;
 	}
 }
 
 SEC("tc")
 int shunt_nat_out(struct __sk_buff *skb)
 {
-	return nat_out(skb, ETHERNET);
+	return nat_out(skb, ETH_HLEN);
 }
 
 SEC("tc")
 int shunt_nat_in(struct __sk_buff *skb)
 {
-	return nat_in(skb, ETHERNET);
+	return nat_in(skb, ETH_HLEN);
 }
 
 /* On interfaces without a link layer header. */

@@ -71,7 +71,7 @@ static __always_inline bool is_forged(struct __sk_buff *skb, const struct packet
 static __always_inline int move_to_ingress(struct __sk_buff *skb, __u32 ifindex, const __u8 *mac)
 {
 	if (bpf_skb_store_bytes(skb, 0, mac, 6, 0))
-		return DROP;
+		return TC_DROP;
 	return bpf_redirect(ifindex, BPF_F_INGRESS);
 }
 
@@ -87,14 +87,14 @@ static __always_inline int move_to_expected_iface(struct __sk_buff *skb,
 	__u32 expected = target_iface(reply);
 
 	if (skb->ifindex == LOOPBACK_IFINDEX || expected == reply->ifindex || !l2)
-		return NEXT;
+		return TC_NEXT;
 	if (reply->ifindex == LOOPBACK_IFINDEX)
 		return bpf_redirect_neigh(LOOPBACK_IFINDEX, NULL, 0, 0);
 	if (skb->ifindex == expected)
-		return reply->raw ? NEXT : move_to_ingress(skb, reply->ifindex, reply->orig_mac);
+		return reply->raw ? TC_NEXT : move_to_ingress(skb, reply->ifindex, reply->orig_mac);
 	if (skb->ifindex == reply->ifindex && knows_target_mac(reply))
 		return move_to_ingress(skb, expected, reply->macs);
-	return NEXT;
+	return TC_NEXT;
 }
 
 #endif

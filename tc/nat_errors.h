@@ -35,12 +35,12 @@ static __noinline int error_about_original(struct __sk_buff *skb, const struct p
 	long error;
 
 	if (!is_error(skb, pkt) || !shunt_read_quote(skb, pkt, &quote))
-		return NEXT;
+		return TC_NEXT;
 	reply_key_of(&key, &quote, NAT_DIR_REPLY);
 	reply = flow_get(&key);
 	if (!reply || reply->forward_action == NAT_UNTRANSLATED ||
 	    (!leaves && is_forged(skb, pkt, reply)))
-		return NEXT;
+		return TC_NEXT;
 	COUNT(nat_errors, 1);
 	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, reply->other.sport);
 	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, reply->other.dport);
@@ -52,8 +52,8 @@ static __noinline int error_about_original(struct __sk_buff *skb, const struct p
 		error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_SRC : IPV6_SRC),
 				     v4 ? 0 : check, 0, pkt->src, reply->other.dst);
 	if (error)
-		return DROP;
-	return leaves || !from_target ? NEXT : move_to_expected_iface(skb, reply, l2);
+		return TC_DROP;
+	return leaves || !from_target ? TC_NEXT : move_to_expected_iface(skb, reply, l2);
 }
 
 /* Translates an error that this host sends about a reply. */
@@ -67,11 +67,11 @@ static __noinline int error_about_reply(struct __sk_buff *skb, const struct pack
 	long error;
 
 	if (!is_error(skb, pkt) || !shunt_read_quote(skb, pkt, &quote))
-		return NEXT;
+		return TC_NEXT;
 	reply_key_of(&key, &quote, NAT_DIR_ORIGINAL);
 	orig = flow_get(&key);
 	if (!orig || orig->forward_action == NAT_UNTRANSLATED || !same_address(pkt->dst, quote.src))
-		return NEXT;
+		return TC_NEXT;
 	COUNT(nat_errors, 1);
 	error = put_port(skb, l2 + quote.at, check, 0, quote.sport, orig->other.sport);
 	error |= put_port(skb, l2 + quote.at + 2, check, 0, quote.dport, orig->other.dport);
@@ -79,7 +79,7 @@ static __noinline int error_about_reply(struct __sk_buff *skb, const struct pack
 			    quote.src, orig->other.src);
 	error |= put_address(skb, pkt->family, l2, l2 + (v4 ? IPV4_DST : IPV6_DST), v4 ? 0 : check,
 			     0, pkt->dst, orig->other.src);
-	return error ? DROP : forward(skb, orig, l2);
+	return error ? TC_DROP : forward(skb, orig, l2);
 }
 
 #endif

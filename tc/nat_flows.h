@@ -206,7 +206,7 @@ static long try_port(__u32 i, void *data)
 }
 
 /* Fills in the key of the flow's replies. They come from the target; its address has the
- * first t->keep bits of t->to and the rest of the old destination. */
+ * first t->to_len bits of t->to and the rest of the old destination. */
 static __always_inline void fill_reply_key(struct shunt_nat_key *reply_key,
 					   const struct shunt_nat_key *key,
 					   const struct shunt_nat_target *t)
@@ -215,13 +215,13 @@ static __always_inline void fill_reply_key(struct shunt_nat_key *reply_key,
 	__u32 *bits = (__u32 *)reply_key->src;
 	int i;
 
-	first_bits(reply_key->src, key->dst, t->keep);
+	copy_first_bits(reply_key->src, key->dst, t->to_len);
 	for (i = 0; i < 4; i++)
 		bits[i] = (old[i] ^ bits[i]) | to[i];
 	__builtin_memcpy(reply_key->dst, key->src, 16);
-	reply_key->sport = t->shift    ? key->dport - t->dport_low + t->to_low
-			   : t->to_low ? t->to_low
-				       : key->dport;
+	reply_key->sport = t->one_to_one ? key->dport - t->dport_low + t->to_low
+			   : t->to_low   ? t->to_low
+					 : key->dport;
 	reply_key->dport = key->sport;
 	reply_key->family = key->family;
 	reply_key->proto = key->proto;
@@ -329,9 +329,9 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	COUNT(nat_made, 1);
 	source_flows_add(flow->source, 1);
 	if (disposition == DISP_TRACK)
-		COUNT(nat_straight, 1);
+		COUNT(nat_untranslated, 1);
 	if (d->reply_key.dport != key->sport)
-		COUNT(nat_ports, 1);
+		COUNT(nat_other_ports, 1);
 	rule = rule_get(index);
 	if (rule)
 		__sync_fetch_and_add(&rule->flows, 1);
@@ -359,7 +359,7 @@ static __always_inline bool port_is_of_rules(__u8 proto, __u32 port)
 static __always_inline bool find_target(const struct packet *pkt, struct scratch *d, __u32 current,
 					bool is_target)
 {
-	struct search s = {
+	struct nat_search s = {
 		.pkt = pkt,
 		.key = { .family = pkt->family, .proto = pkt->proto, .is_target = is_target },
 		.scratch = d,
@@ -389,7 +389,7 @@ static __noinline enum disposition find_disposition(const struct packet *pkt, st
 		d->disposition = DISP_TRACK;
 	__builtin_memset(&d->target, 0, sizeof(d->target));
 	__builtin_memcpy(d->target.to, pkt->dst, 16);
-	d->target.keep = 128;
+	d->target.to_len = 128;
 	d->target.rule = SHUNT_NAT_RULES; /* none */
 	return d->disposition;
 }

@@ -5,14 +5,8 @@
 
 #include "packet.h"
 
-#define NEXT (-1) /* TC_ACT_UNSPEC, TCX_NEXT: other programs go on */
-#define DROP 2    /* TC_ACT_SHOT */
-
 #define SECOND 1000000000ULL
 
-#define TCP_RST 0x04
-
-#define ETHERNET 14
 #define IPV4_CHECK 10
 #define IPV4_SRC 12
 #define IPV4_DST 16

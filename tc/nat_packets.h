@@ -104,7 +104,7 @@ static __noinline bool reply_at_egress(struct __sk_buff *skb, const struct packe
 	if (first)
 		remember_datagram(&key);
 	account_packet(reply, pkt, skb->len);
-	*ret = rewrite_reply(skb, pkt, reply, l2) ? DROP : NEXT;
+	*ret = rewrite_reply(skb, pkt, reply, l2) ? TC_DROP : TC_NEXT;
 	return true;
 }
 
@@ -137,7 +137,7 @@ static __always_inline struct shunt_nat_flow *new_flow(struct __sk_buff *skb,
 	struct shunt_nat_flow *orig;
 	struct scratch *scratch;
 
-	*ret = NEXT;
+	*ret = TC_NEXT;
 	if (later && (!skb->ingress_ifindex || pkt->tcp_flags & TCP_RST))
 		return NULL;
 	scratch = scratch_get();
@@ -146,7 +146,7 @@ static __always_inline struct shunt_nat_flow *new_flow(struct __sk_buff *skb,
 		return NULL;
 	orig = make_flow(skb, key, scratch, !l2);
 	if (!orig && scratch->disposition != DISP_TRACK)
-		*ret = DROP;
+		*ret = TC_DROP;
 	if (orig && orig->forward_action != NAT_UNTRANSLATED)
 		trace(pkt, orig);
 	return orig;
@@ -168,7 +168,7 @@ static __noinline int translate_original(struct __sk_buff *skb, const struct pac
 	int ret;
 
 	if (passes_again(skb, pkt, l2))
-		return NEXT;
+		return TC_NEXT;
 	key_of(&key, pkt, NAT_DIR_ORIGINAL);
 	orig = flow_get(&key);
 	if (orig && !flow_still_holds(&key, pkt, orig))
@@ -181,13 +181,13 @@ static __noinline int translate_original(struct __sk_buff *skb, const struct pac
 		return ret;
 	account_packet(orig, pkt, skb->len);
 	if (orig->forward_action == NAT_UNTRANSLATED)
-		return NEXT;
+		return TC_NEXT;
 	if (orig->ifindex != pkt->ifindex)
 		update_orig_iface(skb, orig, !l2);
 	if (first)
 		remember_datagram(&key);
 	if (rewrite_original(skb, pkt, orig, l2))
-		return DROP;
+		return TC_DROP;
 	return forward(skb, orig, l2);
 }
 
@@ -200,14 +200,14 @@ static __noinline int translate_reply(struct __sk_buff *skb, const struct packet
 	key_of(&key, pkt, NAT_DIR_REPLY);
 	reply = flow_get(&key);
 	if (!reply || is_forged(skb, pkt, reply))
-		return NEXT;
+		return TC_NEXT;
 	account_packet(reply, pkt, skb->len);
 	if (reply->forward_action == NAT_UNTRANSLATED)
-		return NEXT;
+		return TC_NEXT;
 	if (first)
 		remember_datagram(&key);
 	if (rewrite_reply(skb, pkt, reply, l2))
-		return DROP;
+		return TC_DROP;
 	return move_to_expected_iface(skb, reply, l2);
 }
 
@@ -224,9 +224,9 @@ static __noinline int translate_fragment(struct __sk_buff *skb, struct packet *p
 	bool egress = direction == NAT_DIR_EGRESS_FRAGMENT;
 
 	if (!scratch)
-		return NEXT;
+		return TC_NEXT;
 	if (pkt->first && parse_ports(skb, pkt->at, NO_END, pkt) != PARSED_PORTS)
-		return NEXT;
+		return TC_NEXT;
 	key_of(&scratch->datagram, pkt, direction);
 	scratch->datagram.sport = pkt->fragment >> 16;
 	scratch->datagram.dport = pkt->fragment;
@@ -237,22 +237,22 @@ static __noinline int translate_fragment(struct __sk_buff *skb, struct packet *p
 	flow = flow_key ? flow_get(flow_key) : NULL;
 	if (!flow) {
 		count_out_of_order(&scratch->datagram);
-		return NEXT;
+		return TC_NEXT;
 	}
 	if (!egress && is_forged(skb, pkt, flow))
-		return NEXT;
+		return TC_NEXT;
 	COUNT(nat_packets, 1);
 	if (flow_key->direction == NAT_DIR_ORIGINAL) {
 		if (put_address(skb, pkt->family, l2,
 				l2 + (pkt->family == AF_INET ? IPV4_DST : IPV6_DST), 0, 0, pkt->dst,
 				flow->other.src))
-			return DROP;
+			return TC_DROP;
 		return forward(skb, flow, l2);
 	}
 	if (put_address(skb, pkt->family, l2, l2 + (pkt->family == AF_INET ? IPV4_SRC : IPV6_SRC),
 			0, 0, pkt->src, flow->other.dst))
-		return DROP;
-	return egress ? NEXT : move_to_expected_iface(skb, flow, l2);
+		return TC_DROP;
+	return egress ? TC_NEXT : move_to_expected_iface(skb, flow, l2);
 }
 
 #endif

@@ -17,7 +17,7 @@
 #define ROOM_SPARE 16  /* kept free for other CPUs at the same moment */
 #define ROOM_LARGE 256 /* flows: smaller tables keep nothing free */
 
-static __always_inline __u32 mix(__u32 hash, __u32 word)
+static __always_inline __u32 mix_word(__u32 hash, __u32 word)
 {
 	hash = (hash ^ word) * 0x9e3779b1;
 	return hash ^ hash >> 15;
@@ -28,11 +28,11 @@ static __noinline __u32 source_of(struct __sk_buff *skb, const struct shunt_nat_
 {
 	const struct shunt_nat_sweep *sweep = sweep_get();
 	const __u32 *src = (const __u32 *)key->src;
-	__u32 hash = mix(mix(sweep ? sweep->seed : 0, src[0]), src[1]);
+	__u32 hash = mix_word(mix_word(sweep ? sweep->seed : 0, src[0]), src[1]);
 
 	if (!skb->ingress_ifindex)
-		hash = mix(hash, bpf_get_socket_uid(skb));
-	return mix(hash, key->family) % SHUNT_NAT_SOURCES;
+		hash = mix_word(hash, bpf_get_socket_uid(skb));
+	return mix_word(hash, key->family) % SHUNT_NAT_SOURCES;
 }
 
 /* Puts a flow back in the queue. If the queue has become full, the flow is ended, because

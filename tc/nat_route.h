@@ -66,8 +66,8 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 	__be16 proto = skb->protocol;
 
 	if (!l2 &&
-	    (bpf_skb_change_head(skb, ETHERNET, 0) || bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
-		return DROP;
+	    (bpf_skb_change_head(skb, ETH_HLEN, 0) || bpf_skb_store_bytes(skb, 12, &proto, 2, 0)))
+		return TC_DROP;
 	if (orig->forward_action == NAT_LOCAL)
 		return bpf_redirect_neigh(LOOPBACK_IFINDEX, NULL, 0, 0);
 	/* No next hop is given. With one, the kernel would send packets that have to wait for
@@ -75,8 +75,8 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_na
 	if (orig->forward_action == NAT_NEIGHBOR || !fresh)
 		return bpf_redirect_neigh(orig->oif, NULL, 0, 0);
 	if (bpf_skb_store_bytes(skb, 0, orig->macs, 12, 0))
-		return DROP;
-	return orig->oif == skb->ifindex ? NEXT : bpf_redirect(orig->oif, 0);
+		return TC_DROP;
+	return orig->oif == skb->ifindex ? TC_NEXT : bpf_redirect(orig->oif, 0);
 }
 
 /* Replies are expected by the interface that the flow's packets leave by: see nat_back.h. */
@@ -101,10 +101,10 @@ static __noinline int forward(struct __sk_buff *skb, struct shunt_nat_flow *orig
 		orig->route_ns = orig->last_packet_ns + ROUTE_NS;
 	}
 	if (orig->forward_action == NAT_PASS)
-		return NEXT;
+		return TC_NEXT;
 	if (orig->forward_action == NAT_UNROUTED) {
 		COUNT(nat_unroutable, 1);
-		return DROP;
+		return TC_DROP;
 	}
 	return redirect(skb, orig, l2, fresh);
 }

@@ -5,7 +5,7 @@
 
 #include "nat_maps.h"
 
-struct search {
+struct nat_search {
 	const struct packet *pkt;
 	struct shunt_nat_match key;
 	struct scratch *scratch;
@@ -14,7 +14,7 @@ struct search {
 };
 
 /* Copies the first len bits of addr; the other bits become 0. */
-static __always_inline void first_bits(__u8 *to, const __u8 *addr, __u32 len)
+static __always_inline void copy_first_bits(__u8 *to, const __u8 *addr, __u32 len)
 {
 	const __u32 *from = (const __u32 *)addr;
 	__u32 *word = (__u32 *)to;
@@ -31,7 +31,7 @@ static __always_inline void first_bits(__u8 *to, const __u8 *addr, __u32 len)
 
 static long try_shape(__u32 i, void *data)
 {
-	struct search *s = data;
+	struct nat_search *s = data;
 	const struct shunt_nat_shapes *shapes = bpf_map_lookup_elem(&shunt_nat_shapes, &s->shapes);
 	const struct shunt_nat_target *target;
 
@@ -40,7 +40,7 @@ static long try_shape(__u32 i, void *data)
 	s->key.dst_len = shapes->shape[i].dst_len;
 	s->key.port_len = shapes->shape[i].port_len;
 	s->key.port = s->pkt->dport & (0xffff0000 >> (s->key.port_len & 31));
-	first_bits(s->key.dst, s->pkt->dst, s->key.dst_len);
+	copy_first_bits(s->key.dst, s->pkt->dst, s->key.dst_len);
 	target = bpf_map_lookup_elem(&shunt_nat_match, &s->key);
 	if (!target)
 		return 0;

@@ -10,11 +10,18 @@
 #define ETH_P_8021Q 0x8100
 #define ETH_P_IPV6 0x86DD
 #define ETH_P_8021AD 0x88A8
+
+/* What a tc or tcx program returns. */
+#define TC_NEXT (-1) /* TC_ACT_UNSPEC, TCX_NEXT: other programs see the packet, too */
+#define TC_DROP 2    /* TC_ACT_SHOT, TCX_DROP */
+
+/* skb->pkt_type: include/uapi/linux/if_packet.h */
 #define PACKET_HOST 0
 #define PACKET_BROADCAST 1
 #define PACKET_MULTICAST 2
 #define PACKET_OTHERHOST 3
 #define PACKET_LOOPBACK 5 /* multicast or broadcast that this host sent */
+
 #define IP_OFFSET 0x1fff
 #define IP_MF 0x2000
 #define IP6_OFFSET 0xfff8
@@ -24,14 +31,14 @@
 #define TCP_ACK 0x10
 
 /* VLAN tags in the frame. The kernel removes the outer tag of a packet that arrives. */
-#define MAX_TAGS 2
+#define MAX_VLAN_TAGS 2
 
-/* RFC 8200 4, RFC 4302: the headers that may stand before TCP or UDP */
-#define NEXT_HOP 0
-#define NEXT_ROUTING 43
-#define NEXT_FRAGMENT 44
-#define NEXT_AUTH 51
-#define NEXT_DEST 60
+/* RFC 8200 4, RFC 4302: the extension headers that may stand before TCP or UDP */
+#define IPV6_HOP_BY_HOP 0
+#define IPV6_ROUTING 43
+#define IPV6_FRAGMENT 44
+#define IPV6_AUTH 51
+#define IPV6_DEST_OPTIONS 60
 #define MAX_EXTENSIONS 8
 
 enum parsed {
@@ -53,7 +60,7 @@ struct packet {
 	__u32 ifindex;
 	__u32 fragment;   /* identification of the datagram */
 	__u8 tcp_seqs[8]; /* sequence and acknowledgement number, as in the header */
-	__u16 tags;       /* bytes of tags between network header and IP header */
+	__u16 vlan_bytes; /* VLAN tags between network header and IP header: their length */
 	__u16 group;      /* the link layer sends it to many hosts; set by the caller of parse() */
 	__u32 at;         /* offset of the transport header from the network header */
 	__u32 tcp_bytes;  /* length of the data */
@@ -255,7 +262,7 @@ static __always_inline enum parsed parse_extension(struct __sk_buff *skb, __u32 
 	struct extension_header h;
 	struct fragment_header f;
 
-	if (pkt->proto == NEXT_FRAGMENT) {
+	if (pkt->proto == IPV6_FRAGMENT) {
 		if (!LOAD(skb, *at, &f))
 			return PARSED_MALFORMED;
 		/* RFC 6946: a packet in one piece may have a fragment header, too */
@@ -271,17 +278,17 @@ static __always_inline enum parsed parse_extension(struct __sk_buff *skb, __u32 
 	if (!LOAD(skb, *at, &h))
 		return PARSED_MALFORMED;
 	/* RFC 8200 4.4: the packet has other destinations first */
-	if (pkt->proto == NEXT_ROUTING && h.segments_left)
+	if (pkt->proto == IPV6_ROUTING && h.segments_left)
 		return PARSED_OTHER;
-	*at += pkt->proto == NEXT_AUTH ? (h.len + 2) * 4 : (h.len + 1) * 8;
+	*at += pkt->proto == IPV6_AUTH ? (h.len + 2) * 4 : (h.len + 1) * 8;
 	pkt->proto = h.next;
 	return PARSED_PORTS;
 }
 
 static __always_inline bool is_extension(__u8 next)
 {
-	return next == NEXT_HOP || next == NEXT_ROUTING || next == NEXT_FRAGMENT ||
-	       next == NEXT_AUTH || next == NEXT_DEST;
+	return next == IPV6_HOP_BY_HOP || next == IPV6_ROUTING || next == IPV6_FRAGMENT ||
+	       next == IPV6_AUTH || next == IPV6_DEST_OPTIONS;
 }
 
 static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, __u32 at, struct packet *pkt)
@@ -300,7 +307,7 @@ static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, __u32 at, s
 	at += sizeof(h);
 	len = bpf_ntohs(h.payload_len);
 	/* RFC 2675: 0 if a hop-by-hop option has the length */
-	end = len || (h.next != NEXT_HOP && !skb->gso_size) ? at + len : NO_END;
+	end = len || (h.next != IPV6_HOP_BY_HOP && !skb->gso_size) ? at + len : NO_END;
 	if (!reaches(skb, end))
 		return PARSED_MALFORMED;
 	for (i = 0; i < MAX_EXTENSIONS && is_extension(pkt->proto); i++) {
@@ -313,7 +320,7 @@ static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, __u32 at, s
 	return is_extension(pkt->proto) ? PARSED_MALFORMED : parse_ports(skb, at, end, pkt);
 }
 
-static __always_inline bool is_tag(__be16 proto)
+static __always_inline bool is_vlan_tag(__be16 proto)
 {
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
@@ -330,13 +337,13 @@ __weak __attribute__((noinline)) int shunt_parse(struct __sk_buff *skb, struct p
 	if (!pkt)
 		return PARSED_OTHER;
 
-	for (i = 0; i < MAX_TAGS && is_tag(proto); i++) {
+	for (i = 0; i < MAX_VLAN_TAGS && is_vlan_tag(proto); i++) {
 		if (!LOAD(skb, at, &tag))
 			return PARSED_MALFORMED;
 		at += sizeof(tag);
 		proto = tag.proto;
 	}
-	pkt->tags = at;
+	pkt->vlan_bytes = at;
 	if (proto == bpf_htons(ETH_P_IP))
 		return parse_ipv4(skb, at, pkt);
 	if (proto == bpf_htons(ETH_P_IPV6))

@@ -40,7 +40,7 @@ static __always_inline bool is_error(struct __sk_buff *skb, const struct packet 
 	if (!is_icmp(pkt) || !LOAD(skb, pkt->at, &type) || !is_error_type(pkt->family, type))
 		return false;
 	return pkt->family == AF_INET6 ||
-	       (LOAD(skb, pkt->tags + __builtin_offsetof(struct ipv4_header, frag_off),
+	       (LOAD(skb, pkt->vlan_bytes + __builtin_offsetof(struct ipv4_header, frag_off),
 		     &fragment) &&
 		!(fragment & bpf_htons(IP_OFFSET | IP_MF)));
 }
@@ -56,14 +56,14 @@ static __always_inline bool skip_quoted(struct __sk_buff *skb, struct packet *qu
 	for (i = 0; i < MAX_EXTENSIONS && is_extension(quote->proto); i++) {
 		if (!LOAD(skb, quote->at, &h))
 			return false;
-		if (quote->proto == NEXT_FRAGMENT && (h.type || h.segments_left >> 3))
+		if (quote->proto == IPV6_FRAGMENT && (h.type || h.segments_left >> 3))
 			return false;
-		if (quote->proto == NEXT_ROUTING && h.segments_left)
+		if (quote->proto == IPV6_ROUTING && h.segments_left)
 			return false;
-		if (quote->proto == NEXT_FRAGMENT)
+		if (quote->proto == IPV6_FRAGMENT)
 			quote->at += sizeof(struct fragment_header);
 		else
-			quote->at += quote->proto == NEXT_AUTH ? (h.len + 2) * 4 : (h.len + 1) * 8;
+			quote->at += quote->proto == IPV6_AUTH ? (h.len + 2) * 4 : (h.len + 1) * 8;
 		quote->proto = h.next;
 	}
 	return true;

@@ -14,7 +14,7 @@ static __always_inline bool is_valid(const struct shunt_reassembled *r)
 	const struct shunt_conf *conf = conf_get();
 	const struct shunt_rule_counters *t = conf ? counters_at(conf, r->counters) : NULL;
 
-	return t && t->generation == r->generation && now() - r->tick <= SHUNT_FRAGMENT_IDLE;
+	return t && t->generation == r->generation && tick_now() - r->tick <= SHUNT_FRAGMENT_IDLE;
 }
 
 /* Runs at each look-up for a socket that is not connected, while attached. */
@@ -30,7 +30,7 @@ int shunt_reassembled(struct bpf_sk_lookup *ctx)
 
 	/* While no fragments come, a look-up costs no more than these comparisons. */
 	if (ctx->protocol != IPPROTO_UDP || !conf ||
-	    now() - conf->reassembled_tick > SHUNT_FRAGMENT_IDLE)
+	    tick_now() - conf->reassembled_tick > SHUNT_FRAGMENT_IDLE)
 		return SK_PASS;
 	flow.family = ctx->family;
 	flow.sport = bpf_ntohs(ctx->remote_port);

@@ -74,7 +74,7 @@ static __always_inline __u64 *steered_replaceable(struct shunt_steered *b, __u16
 static NOT_INLINED int remember(__u64 hash)
 {
 	struct shunt_steered *b = steered_bucket(hash);
-	__u16 began = now() / SHUNT_STEERED_TICKS;
+	__u16 began = tick_now() / SHUNT_STEERED_TICKS;
 	__u64 *entry;
 
 	if (!b)

@@ -206,7 +206,7 @@ static __always_inline bool has_accepted(const struct task_struct *task)
  * runs when the number of connections in a tick has doubled. A loop ends at that time. */
 static __always_inline bool is_due(struct sender_state *s)
 {
-	__u32 tick = now();
+	__u32 tick = tick_now();
 
 	if (s->tick != tick) {
 		s->tick = tick;

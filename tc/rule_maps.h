@@ -27,7 +27,7 @@ struct shunt_rules_map {
 };
 MAP(shunt_rules);
 
-struct shunt_part_map {
+struct shunt_shard_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
@@ -40,7 +40,7 @@ struct shunt_rule_counters_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__array(values, struct shunt_part_map);
+	__array(values, struct shunt_shard_map);
 };
 MAP(shunt_rule_counters);
 

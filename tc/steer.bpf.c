@@ -81,7 +81,7 @@ int shunt_steer(struct __sk_buff *skb)
 
 	if (conf)
 		steer(skb, conf);
-	return -1; /* TC_ACT_UNSPEC, TCX_NEXT */
+	return TC_NEXT;
 }
 
 static __always_inline enum shunt_answer listens(struct __sk_buff *skb, const struct packet *pkt,

@@ -57,7 +57,7 @@ struct shunt_conf {
 	__u32 excludes;            /* entries of shunt_exclude */
 	__u32 fionread_faulty;     /* this kernel answers FIONREAD wrongly for members */
 	__u32 max_rules;
-	__u32 shards;           /* of a tally: a power of two, at most SHUNT_SHARDS */
+	__u32 shards;           /* of a rule's counters: a power of two, at most SHUNT_SHARDS */
 	__u32 counters_shared;  /* there are more CPUs than shards */
 	__u32 router_mark;      /* bits in the mark of what the router sends; 0: unknown */
 	__u32 flow_buckets;     /* of shunt_udp_flows: a power of two */

@@ -24,22 +24,22 @@ struct shunt_count {
 	__u64 malformed;
 	__u64 nat_made; /* flows */
 	__u64 nat_ended;
-	__u64 nat_unanswered; /* of the flows ended, those that nobody answered */
-	__u64 nat_evicted;    /* of the flows ended, those that gave way to new ones */
-	__u64 nat_straight;   /* of the flows made, those that go straight to a target */
-	__u64 nat_packets;    /* rewritten, both ways */
-	__u64 nat_refused;    /* packets of new flows dropped for want of room */
-	__u64 nat_ports;      /* flows that got another source port */
-	__u64 nat_errors;     /* ICMP errors rewritten */
-	__u64 nat_fragments;  /* of flows, left alone: they came before the first one */
-	__u64 nat_unroutable; /* dropped: no route to the target */
-	__u64 routers_own;    /* first packets that were not steered back to the router */
-	__u64 loops;          /* of those: connections that had come back to the router */
-	__u64 translated;     /* first packets of this host left alone: see tc/translated.h */
-	__u64 own_services;   /* first packets that rules left to this host's own services */
-	__u64 resets;         /* TCP segments of connections that a router has forgotten */
-	__u64 probes;         /* packets of 'shunt steer test --deliver' given to its socket */
-	__u64 scratch;        /* of tc/steer.bpf.c */
+	__u64 nat_unanswered;   /* of the flows ended, those that nobody answered */
+	__u64 nat_evicted;      /* of the flows ended, those that gave way to new ones */
+	__u64 nat_untranslated; /* of the flows made, those that go straight to a target */
+	__u64 nat_packets;      /* rewritten, both ways */
+	__u64 nat_refused;      /* packets of new flows dropped for want of room */
+	__u64 nat_other_ports;  /* flows that got another source port */
+	__u64 nat_errors;       /* ICMP errors rewritten */
+	__u64 nat_fragments;    /* of flows, left alone: they came before the first one */
+	__u64 nat_unroutable;   /* dropped: no route to the target */
+	__u64 routers_own;      /* first packets that were not steered back to the router */
+	__u64 loops;            /* of those: connections that had come back to the router */
+	__u64 translated;       /* first packets of this host left alone: see tc/translated.h */
+	__u64 own_services;     /* first packets that rules left to this host's own services */
+	__u64 resets;           /* TCP segments of connections that a router has forgotten */
+	__u64 probes;           /* packets of 'shunt steer test --deliver' given to its socket */
+	__u64 sk_address;       /* no counter: see address_of() in tc/deliver.h */
 };
 
 /* What became of the packets of one 'shunt steer test --deliver': tc/probe.bpf.c. */

@@ -56,8 +56,8 @@ struct shunt_nat_target {
 	__u32 ifindex; /* as in struct shunt_nat_rule */
 	__u16 dport_low;
 	__u16 to_low;
-	__u8 keep;  /* the first bits come from 'to'; their number */
-	__u8 shift; /* 1: ports are mapped one to one; 0: all to to_low */
+	__u8 to_len;     /* this number of bits comes from 'to', the rest from the destination */
+	__u8 one_to_one; /* 1: port dport_low + n becomes to_low + n; 0: all become to_low */
 	__u8 pad[2];
 };
 

@@ -184,8 +184,7 @@ enum shunt_unknown {
 /* Two units, which never change once something leads to them. */
 struct shunt_rule {
 	__u32 node;     /* id */
-	__u32 counters; /* number: its parts begin at counters * conf.shards in
-			 * shunt_rule_counters[0] */
+	__u32 counters; /* number: see struct shunt_rule_counters */
 	__u16 dport_low;
 	__u16 dport_high;
 	__u16 sport_low; /* 0 to 65535: any */
@@ -194,7 +193,7 @@ struct shunt_rule {
 	__u8 action;   /* enum shunt_action */
 	__u8 family;   /* AF_INET, AF_INET6 */
 	__u8 proto;    /* IPPROTO_TCP, IPPROTO_UDP */
-	__u8 old;      /* made by map_update */
+	__u8 compat;   /* made by map_update */
 	__u8 dst_len;  /* prefix lengths, in bits */
 	__u8 src_len;
 	__u16 to_port;
@@ -218,24 +217,27 @@ _Static_assert(sizeof(struct shunt_rule) == 2 * SHUNT_UNIT, "shunt_rule");
 #define SHUNT_LOCAL_IFINDEX 0xfffffffe
 #define SHUNT_LOCAL_IFNAME ":local"
 
-/* What a rule has done: one of conf.shards parts, in the inner map shunt_rule_counters[0]. If each
- * CPU has a part of its own, programs add without a lock. */
-#define SHUNT_SHARDS 4
+/*
+ * What a rule has done. The counters of number n are conf.shards entries of the inner map
+ * shunt_rule_counters[0], from n * conf.shards on: the shards. A CPU counts in the shard of its
+ * own number modulo conf.shards. If no other CPU has the same shard, it needs no atomic add.
+ */
+#define SHUNT_SHARDS 4 /* at most */
 
 struct shunt_rule_counters {
 	__u64 packets;
 	__u64 bytes;
 	__u64 flows;      /* TCP connection requests, and UDP flows */
 	__u64 misses;     /* packets that found no listener */
-	__u32 hit;        /* tick of the last packet for the listener; before the first
-			   * packet, of the time when the rule was made */
-	__u32 miss;       /* tick of the last packet that found no listener */
+	__u32 last_hit;   /* tick when a packet last began a flow to the listener; before the
+			   * first one, when the rule was added or changed */
+	__u32 last_miss;  /* tick of the last packet that found no listener */
 	__u32 generation; /* grows when a rule takes these counters and when it releases
 			   * them: odd while a rule has them */
 	__u32 pad;
-	__u64 own;    /* first packets of flows that were left to services of this host */
-	__u32 loops;  /* connections of the router that came back to the router */
-	__u32 resets; /* TCP segments of connections that the router has forgotten */
+	__u64 own_services; /* first packets of flows that were left to services of this host */
+	__u32 loops;        /* connections of the router that came back to the router */
+	__u32 resets;       /* TCP segments of connections that the router has forgotten */
 };
 
 _Static_assert(sizeof(struct shunt_rule_counters) == 64, "shunt_rule_counters");

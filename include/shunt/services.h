@@ -35,7 +35,7 @@ struct shunt_shadow {
 	char service[SHUNT_SERVICE];
 	__u16 to_port;
 	__u8 action;
-	__u8 old;
+	__u8 compat;
 	__u8 own;
 	__u8 router;
 	__u8 pad[2];
@@ -46,7 +46,7 @@ _Static_assert(sizeof(struct shunt_shadow) == 56, "shunt_shadow");
 struct shunt_shadows {
 	__u32 count;
 	__u32 pad;
-	struct shunt_shadow of[SHUNT_SHADOWS]; /* the newest first */
+	struct shunt_shadow shadow[SHUNT_SHADOWS]; /* the newest first */
 };
 
 _Static_assert(sizeof(struct shunt_shadows) == 1744, "shunt_shadows");

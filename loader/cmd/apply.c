@@ -64,7 +64,7 @@ static void compare(const struct rule_file *f, struct rule_changes *ret)
 	for (i = 0; i < f->count; i++) {
 		was = rules_find(&f->line[i].rule);
 		if (was) { /* keeps the marks of map_update and of its router */
-			f->line[i].rule.old = was->old;
+			f->line[i].rule.compat = was->compat;
 			rule_keep_router(was, &f->line[i].rule);
 		}
 		d.added += !was;
@@ -82,7 +82,7 @@ static void keep_shadow_router(struct shunt_rule *r, const struct shunt_shadows 
 	__u32 i;
 
 	for (i = 0; i < was->count; i++) {
-		old = shadow_rule(r, &was->of[i]);
+		old = shadow_rule(r, &was->shadow[i]);
 		if (rule_keep_router(&old, r))
 			return;
 	}

@@ -56,7 +56,7 @@ static int parse_update(const char *proto, char **argv, struct shunt_rule *ret)
 	}
 	error = rule_parse(count, (char **)words, ret);
 	if (!error)
-		ret->old = 1;
+		ret->compat = 1;
 	return error;
 }
 
@@ -105,7 +105,7 @@ int cmd_map_update(int argc, char **argv)
 
 static bool made_for(const struct shunt_rule *r, const struct shunt_rule *match)
 {
-	return r->old && r->family == match->family && r->dst_len == match->dst_len &&
+	return r->compat && r->family == match->family && r->dst_len == match->dst_len &&
 	       !memcmp(r->dst, match->dst, sizeof(r->dst));
 }
 

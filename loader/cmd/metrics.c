@@ -152,9 +152,9 @@ static void print_nat(const struct status *s)
 	metric("nat_made_total", c->nat_made, "Flows that began.");
 	metric("nat_unanswered_total", c->nat_unanswered, "Flows that ended without an answer.");
 	metric("nat_evicted_total", c->nat_evicted, "Flows that gave way to new ones.");
-	metric("nat_straight_total", c->nat_straight,
+	metric("nat_straight_total", c->nat_untranslated,
 	       "Of those made, flows that go straight to a rule's target.");
-	metric("nat_other_ports_total", c->nat_ports,
+	metric("nat_other_ports_total", c->nat_other_ports,
 	       "Of those made, flows that got another source port.");
 	metric("nat_packets_total", c->nat_packets, "Packets rewritten, both ways.");
 	metric("nat_errors_total", c->nat_errors, "ICMP errors rewritten.");

@@ -45,7 +45,7 @@ static int stack_read(const struct shunt_rule *match, struct stack *ret)
 		return error;
 	ret->rule[ret->count++] = *was;
 	for (i = 0; i < s.count; i++) {
-		ret->rule[ret->count] = shadow_rule(was, &s.of[i]);
+		ret->rule[ret->count] = shadow_rule(was, &s.shadow[i]);
 		if (!same_service(&ret->rule[ret->count], was))
 			ret->count++;
 	}
@@ -58,7 +58,7 @@ static struct shunt_shadows shadows_of(const struct stack *s)
 	__u32 i;
 
 	for (i = 0; i < shadows.count; i++)
-		shadows.of[i] = shadow_of(&s->rule[1 + i]);
+		shadows.shadow[i] = shadow_of(&s->rule[1 + i]);
 	return shadows;
 }
 

@@ -219,10 +219,10 @@ static void json_nat(const struct status *s)
 	json_number(&json_stdout, "made", c->nat_made);
 	json_number(&json_stdout, "unanswered", c->nat_unanswered);
 	json_number(&json_stdout, "evicted", c->nat_evicted);
-	json_number(&json_stdout, "straight", c->nat_straight);
+	json_number(&json_stdout, "straight", c->nat_untranslated);
 	json_number(&json_stdout, "packets", c->nat_packets);
 	json_number(&json_stdout, "refused", c->nat_refused);
-	json_number(&json_stdout, "other_ports", c->nat_ports);
+	json_number(&json_stdout, "other_ports", c->nat_other_ports);
 	json_number(&json_stdout, "errors", c->nat_errors);
 	json_number(&json_stdout, "fragments", c->nat_fragments);
 	json_number(&json_stdout, "unroutable", c->nat_unroutable);
@@ -394,8 +394,8 @@ static void text_nat(const struct status *s)
 	       ULL(c->nat_made - c->nat_ended), s->nat->flows);
 	printf("  made %llu flows (%llu by another source port, %llu straight to a target; "
 	       "%llu ended without an answer), rewrote %llu packets, %llu ICMP errors\n",
-	       ULL(c->nat_made), ULL(c->nat_ports), ULL(c->nat_straight), ULL(c->nat_unanswered),
-	       ULL(c->nat_packets), ULL(c->nat_errors));
+	       ULL(c->nat_made), ULL(c->nat_other_ports), ULL(c->nat_untranslated),
+	       ULL(c->nat_unanswered), ULL(c->nat_packets), ULL(c->nat_errors));
 	printf("  gave way to new flows %llu; dropped for want of room %llu, of a route %llu; "
 	       "left alone %llu fragments that came before their first\n",
 	       ULL(c->nat_evicted), ULL(c->nat_refused), ULL(c->nat_unroutable),

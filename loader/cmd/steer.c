@@ -177,8 +177,8 @@ static void list_text(const struct rule_copy *all, __u32 count)
 		}
 		printf("%-*s  packets %llu bytes %llu flows %llu misses %llu", width, text,
 		       c->packets, c->bytes, c->flows, c->misses);
-		if (c->own)
-			printf(" own services %llu", c->own);
+		if (c->own_services)
+			printf(" own services %llu", c->own_services);
 		if (c->loops)
 			printf(" loops ended %llu", c->loops);
 		if (c->resets)
@@ -272,7 +272,7 @@ static int may_prune(const struct shunt_rule *r, __u32 ticks)
 	if (r->action != SHUNT_STEER)
 		return 0;
 	rules_counts(r, &c);
-	if (ticks_now() - c.hit < ticks)
+	if (ticks_now() - c.last_hit < ticks)
 		return 0;
 	listens = rule_listens(r);
 	return listens < 0 ? listens : listens == LISTENER_NONE;

@@ -146,8 +146,8 @@ static bool same_flow(const struct shunt_flow_counter *a, const struct shunt_flo
 	return !memcmp(a, b, SHUNT_FLOW_KEY_WORDS * 4);
 }
 
-static const struct shunt_flow_counter *find(const struct reading *r, unsigned int bucket,
-					     const struct shunt_flow_counter *flow)
+static const struct shunt_flow_counter *find_way(const struct reading *r, unsigned int bucket,
+						 const struct shunt_flow_counter *flow)
 {
 	unsigned int i, at = bucket * SHUNT_WAYS;
 
@@ -227,7 +227,7 @@ static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first
 		f = find_or_add(flows, first, way);
 		if (!f)
 			return -ENOMEM;
-		add_way(f, way, find(&s->before, bucket, way), seconds);
+		add_way(f, way, find_way(&s->before, bucket, way), seconds);
 		if (b->steered & 1 << i)
 			f->labels |= LABEL_STEERED;
 	}

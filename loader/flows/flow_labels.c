@@ -197,7 +197,7 @@ static unsigned int labels_of(const struct flow_labels *l, const struct shunt_fl
 
 /* Whether NAT translates the flow. The monitor sees packets that leave before their translation,
  * and replies after theirs. */
-static bool is_translated(int nat, const struct shunt_flow_counter *s)
+static bool has_nat_flow(int nat, const struct shunt_flow_counter *s)
 {
 	bool in = s->direction == SHUNT_IN;
 	struct shunt_nat_key key = {
@@ -220,7 +220,7 @@ static void label_translated(struct flows *flows)
 	size_t i;
 
 	for (i = 0; nat >= 0 && i < flows->n; i++)
-		if (flows->list[i].counter.sport && is_translated(nat, &flows->list[i].counter))
+		if (flows->list[i].counter.sport && has_nat_flow(nat, &flows->list[i].counter))
 			flows->list[i].labels |= LABEL_NAT;
 }
 

@@ -89,8 +89,8 @@ static int add_block(struct nat_entries *e, const struct shunt_nat_rule *r, unsi
 			    .ifindex = r->ifindex,
 			    .dport_low = r->dport_low,
 			    .to_low = r->to_low,
-			    .keep = r->to_len,
-			    .shift = r->to_low != r->to_high },
+			    .to_len = r->to_len,
+			    .one_to_one = r->to_low != r->to_high },
 	};
 
 	memcpy(entry.key.dst, r->dst, sizeof(r->dst));

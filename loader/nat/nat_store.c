@@ -230,7 +230,7 @@ int nat_store_open(void)
 	return nat->changing ? repair() : 0;
 }
 
-static struct shunt_nat_rule *find(const struct shunt_nat_rule *match)
+static struct shunt_nat_rule *find_rule(const struct shunt_nat_rule *match)
 {
 	unsigned int i;
 
@@ -279,7 +279,7 @@ static int change(struct shunt_nat_rule *at, const struct shunt_nat_rule *value)
 
 int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_old)
 {
-	struct shunt_nat_rule *at = find(r), new = *r;
+	struct shunt_nat_rule *at = find_rule(r), new = *r;
 
 	ret_old->used = 0;
 	if (at) {
@@ -298,7 +298,7 @@ int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_old
 int nat_store_del(const struct shunt_nat_rule *match)
 {
 	const struct shunt_nat_rule none = {};
-	struct shunt_nat_rule *at = find(match);
+	struct shunt_nat_rule *at = find_rule(match);
 
 	return at ? change(at, &none) : -ENOENT;
 }

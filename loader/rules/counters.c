@@ -25,20 +25,20 @@ __u32 ticks_now(void)
 	return SHUNT_TICKS((__u64)t.tv_sec * 1000000000 + t.tv_nsec);
 }
 
-int counters_make(int outer, __u32 parts)
+int counters_make(int outer, __u32 shard_count)
 {
 	_cleanup_fd_ int inner = inner_create("shunt_rule_counters",
 					      sizeof(struct shunt_rule_counters),
-					      FIRST_COUNTERS * parts);
+					      FIRST_COUNTERS * shard_count);
 
 	return inner < 0 ? inner : inner_install(outer, inner);
 }
 
-int counters_open(__u32 parts)
+int counters_open(__u32 shard_count)
 {
 	int fd = inner_pinned("shunt_rule_counters");
 
-	shards = parts;
+	shards = shard_count;
 	mmap_array_close(&array);
 	return fd < 0 ? fd : mmap_array_open(&array, fd);
 }
@@ -53,14 +53,14 @@ static __u32 room(void)
 	return array.entries / shards;
 }
 
-static struct shunt_rule_counters *part_at(__u32 counters, __u32 shard)
+static struct shunt_rule_counters *shard_at(__u32 counters, __u32 shard)
 {
 	size_t size = sizeof(struct shunt_rule_counters);
 
 	return mmap_array_at(&array, ((size_t)counters * shards + shard) * size, size);
 }
 
-/* Adds what programs counted in the old part since it was copied. */
+/* Adds what programs have counted in the old shard since it was copied. */
 static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_counters *now,
 		     const struct shunt_rule_counters *copied)
 {
@@ -68,18 +68,20 @@ static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_cou
 	__atomic_fetch_add(&to->bytes, now->bytes - copied->bytes, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->flows, now->flows - copied->flows, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->misses, now->misses - copied->misses, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&to->own, now->own - copied->own, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->own_services, now->own_services - copied->own_services,
+			   __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->resets, now->resets - copied->resets, __ATOMIC_RELAXED);
 }
 
-/* Makes room for at least this many counters. Those in use go on counting. */
+/* Replaces the array by one with room for at least this many counters. Programs count on in the
+ * old array until the new one is in place; add_late() adds what they count meanwhile. */
 static int grow(__u32 count)
 {
 	_cleanup_fd_ int outer = pin_open("maps", "shunt_rule_counters");
 	_cleanup_free_ struct shunt_rule_counters *copy = NULL;
 	struct shunt_rule_counters *from, *to;
 	struct mmap_array larger;
-	size_t i, parts = (size_t)room() * shards;
+	size_t i, all = (size_t)room() * shards;
 	int fd, error;
 
 	if (outer < 0)
@@ -89,19 +91,19 @@ static int grow(__u32 count)
 	if (fd < 0)
 		return fd;
 	error = mmap_array_open(&larger, fd);
-	copy = malloc(parts * sizeof(*copy));
+	copy = malloc(all * sizeof(*copy));
 	if (error || !copy)
 		return fail(error ? error : -ENOMEM, "can't map the counters");
-	from = mmap_array_at(&array, 0, parts * sizeof(*from));
-	to = mmap_array_at(&larger, 0, parts * sizeof(*to));
-	memcpy(copy, from, parts * sizeof(*copy));
-	memcpy(to, copy, parts * sizeof(*copy));
+	from = mmap_array_at(&array, 0, all * sizeof(*from));
+	to = mmap_array_at(&larger, 0, all * sizeof(*to));
+	memcpy(copy, from, all * sizeof(*copy));
+	memcpy(to, copy, all * sizeof(*copy));
 	error = inner_install(outer, larger.fd);
 	if (error) {
 		mmap_array_close(&larger);
 		return error;
 	}
-	for (i = 0; i < parts; i++)
+	for (i = 0; i < all; i++)
 		add_late(&to[i], &from[i], &copy[i]);
 	mmap_array_close(&array);
 	array = larger;
@@ -111,18 +113,18 @@ static int grow(__u32 count)
 static void set_generation(__u32 counters, bool in_use)
 {
 	struct shunt_rule_counters *t;
-	__u32 i, generation = part_at(counters, 0)->generation;
+	__u32 i, generation = shard_at(counters, 0)->generation;
 
 	generation += (generation & 1) == in_use ? 2 : 1;
 	for (i = 0; i < shards; i++) {
-		t = part_at(counters, i);
+		t = shard_at(counters, i);
 		__atomic_store_n(&t->generation, generation, __ATOMIC_RELEASE);
 	}
 }
 
 static bool counters_in_use(__u32 counters)
 {
-	return part_at(counters, 0)->generation & 1;
+	return shard_at(counters, 0)->generation & 1;
 }
 
 static void counters_begin(__u32 counters)
@@ -131,11 +133,11 @@ static void counters_begin(__u32 counters)
 	__u32 i;
 
 	for (i = 0; i < shards; i++) {
-		t = part_at(counters, i);
-		t->packets = t->bytes = t->flows = t->misses = t->own = 0;
+		t = shard_at(counters, i);
+		t->packets = t->bytes = t->flows = t->misses = t->own_services = 0;
 		t->loops = t->resets = 0;
-		t->hit = ticks_now();
-		t->miss = 0;
+		t->last_hit = ticks_now();
+		t->last_miss = 0;
 	}
 	set_generation(counters, true);
 }
@@ -172,23 +174,24 @@ void counters_end(__u32 counters)
 		set_generation(counters, false);
 }
 
-/* If the stack is full, the next rebuild finds the counters: no rule has them. */
+/* If the stack is full, the counters are lost until the next rebuild, which lists all counters
+ * without a rule as free. */
 void counters_free(struct store *s, __u32 counters)
 {
-	struct shunt_store_journal *b = s->journal;
+	struct shunt_store_journal *j = s->journal;
 
 	if (!counters_in_use(counters))
 		return;
 	counters_end(counters);
-	if (b->free_count < b->free_room) {
-		*free_counters_at(s, b->free_count) = counters;
-		b->free_count++;
+	if (j->free_count < j->free_room) {
+		*free_counters_at(s, j->free_count) = counters;
+		j->free_count++;
 	}
 }
 
-void counters_reset_miss(__u32 counters)
+void counters_set_last_hit(__u32 counters)
 {
-	__atomic_store_n(&part_at(counters, 0)->hit, ticks_now(), __ATOMIC_RELAXED);
+	__atomic_store_n(&shard_at(counters, 0)->last_hit, ticks_now(), __ATOMIC_RELAXED);
 }
 
 void counters_read(__u32 counters, struct rule_counts *ret)
@@ -198,16 +201,16 @@ void counters_read(__u32 counters, struct rule_counts *ret)
 	__u32 i;
 
 	for (i = 0; i < shards; i++) {
-		t = part_at(counters, i);
+		t = shard_at(counters, i);
 		c.packets += t->packets;
 		c.bytes += t->bytes;
 		c.flows += t->flows;
 		c.misses += t->misses;
-		c.own += t->own;
+		c.own_services += t->own_services;
 		c.loops += t->loops;
 		c.resets += t->resets;
-		c.hit = t->hit > c.hit ? t->hit : c.hit;
-		c.miss = t->miss > c.miss ? t->miss : c.miss;
+		c.last_hit = t->last_hit > c.last_hit ? t->last_hit : c.last_hit;
+		c.last_miss = t->last_miss > c.last_miss ? t->last_miss : c.last_miss;
 	}
 	*ret = c;
 }

@@ -22,22 +22,22 @@ __u32 inline_count(const struct shunt_node *node)
 int port_slot_find(struct store *s, __u32 port_index_id, __u32 node_id, __u16 port,
 		   struct index_ref *ret)
 {
-	struct index_ref p = index_find(s, port_hash(s->header->seed, port_index_id, port));
-	__u32 count, unit = p.value & ~SLOT_KIND_MASK;
+	struct index_ref ref = index_find(s, port_hash(s->header->seed, port_index_id, port));
+	__u32 count, unit = ref.value & ~SLOT_KIND_MASK;
 	const struct shunt_rule *r;
 
-	if (!p.value && p.free_slot == NO_SLOT)
+	if (!ref.value && ref.free_slot == NO_SLOT)
 		return -EAGAIN;
-	if (p.value) {
-		if ((p.value & SLOT_KIND_MASK) == SLOT_NODE)
+	if (ref.value) {
+		if ((ref.value & SLOT_KIND_MASK) == SLOT_NODE)
 			return -EAGAIN;
-		if ((p.value & SLOT_KIND_MASK) == SLOT_LIST)
+		if ((ref.value & SLOT_KIND_MASK) == SLOT_LIST)
 			unit = *list_read(s, unit, &count);
 		r = rule_in(s, unit);
 		if (r->node != node_id || r->dport_low != port)
 			return -EAGAIN;
 	}
-	*ret = p;
+	*ret = ref;
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static int port_slots_write(struct store *s, const struct shunt_node *node, cons
 			    __u32 count)
 {
 	struct rule_set set;
-	struct index_ref p;
+	struct index_ref ref;
 	__u32 i, n, port, value;
 	int error;
 
@@ -66,13 +66,14 @@ static int port_slots_write(struct store *s, const struct shunt_node *node, cons
 		for (n = 1; i + n < count && rule_in(s, rule[i + n])->dport_low == port; n++)
 			;
 		set = (struct rule_set){ (__u32 *)rule + i, n };
-		error = port_slot_find(s, node->port_index_id, node->id, port, &p);
+		error = port_slot_find(s, node->port_index_id, node->id, port, &ref);
 		if (error)
 			return error;
 		value = port_slot_value(s, &set);
 		if (!value)
 			return -EAGAIN;
-		slot_set(s, SLOTS_INDEX, p.slot == NO_SLOT ? p.free_slot : p.slot, p.hash, value);
+		slot_set(s, SLOTS_INDEX, ref.slot == NO_SLOT ? ref.free_slot : ref.slot, ref.hash,
+			 value);
 	}
 	return 0;
 }
@@ -124,12 +125,12 @@ int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 
 	return port_slots_write(s, copy, single, singles);
 }
 
-static int change_inline(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add,
+static int change_inline(struct store *s, struct shunt_node *node, struct index_ref *ref, __u32 add,
 			 __u32 del, const struct journal_entry *e)
 {
 	__u32 i, unit, now[SHUNT_INLINE_RULES], rule[SHUNT_INLINE_RULES + 1];
 	struct rule_set set = { .rule = rule };
-	struct shunt_node *copy = node_copy_empty(s, node, p, &unit);
+	struct shunt_node *copy = node_copy_empty(s, node, ref, &unit);
 	int error;
 
 	if (!copy)
@@ -139,7 +140,8 @@ static int change_inline(struct store *s, struct shunt_node *node, struct index_
 	rule_set_change(s, now, i, add, del, &set);
 	error = node_fill(s, copy, unit, set.rule, set.count);
 	if (!error)
-		journal_publish(s, p->value ? p->slot : p->free_slot, p->hash, SLOT_NODE | unit, e);
+		journal_publish(s, ref->value ? ref->slot : ref->free_slot, ref->hash,
+				SLOT_NODE | unit, e);
 	return error;
 }
 
@@ -150,16 +152,16 @@ static int change_port_slot(struct store *s, const struct shunt_node *node, __u1
 	__u32 one, value = 0, count = 0;
 	const __u32 *now = &one;
 	struct rule_set set;
-	struct index_ref p;
-	int error = port_slot_find(s, node->port_index_id, node->id, port, &p);
+	struct index_ref ref;
+	int error = port_slot_find(s, node->port_index_id, node->id, port, &ref);
 
 	if (error)
 		return error;
-	one = p.value & ~SLOT_KIND_MASK;
-	if ((p.value & SLOT_KIND_MASK) == SLOT_LIST)
+	one = ref.value & ~SLOT_KIND_MASK;
+	if ((ref.value & SLOT_KIND_MASK) == SLOT_LIST)
 		now = list_read(s, one, &count);
 	else
-		count = !!p.value;
+		count = !!ref.value;
 	set.rule = rule = malloc((count + 1) * sizeof(*rule));
 	if (!rule)
 		return -ENOMEM;
@@ -169,11 +171,11 @@ static int change_port_slot(struct store *s, const struct shunt_node *node, __u1
 		if (!value)
 			return -EAGAIN;
 	}
-	journal_publish(s, p.value ? p.slot : p.free_slot, p.hash, value, e);
+	journal_publish(s, ref.value ? ref.slot : ref.free_slot, ref.hash, value, e);
 	return 0;
 }
 
-static int change_ranges(struct store *s, struct shunt_node *node, struct index_ref *p,
+static int change_ranges(struct store *s, struct shunt_node *node, struct index_ref *ref,
 			 bool port_pairs, __u32 add, __u32 del, const struct journal_entry *e)
 {
 	_cleanup_free_ __u32 *now = NULL, *rule = NULL;
@@ -192,7 +194,7 @@ static int change_ranges(struct store *s, struct shunt_node *node, struct index_
 	for (i = 0; i < count; i++)
 		now[i] = port_pairs ? list[i] : range[i].rule;
 	rule_set_change(s, now, count, add, del, &set);
-	copy = node_copy_empty(s, node, p, &unit);
+	copy = node_copy_empty(s, node, ref, &unit);
 	if (!copy)
 		return -EAGAIN;
 	copy->ranges = node->ranges;
@@ -202,18 +204,18 @@ static int change_ranges(struct store *s, struct shunt_node *node, struct index_
 			 : ranges_write(s, set.rule, set.count);
 	if (set.count && !*to)
 		return -EAGAIN;
-	journal_publish(s, p->slot, p->hash, SLOT_NODE | unit, e);
+	journal_publish(s, ref->slot, ref->hash, SLOT_NODE | unit, e);
 	return 0;
 }
 
-int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add, __u32 del,
-		const struct journal_entry *e)
+int node_change(struct store *s, struct shunt_node *node, struct index_ref *ref, __u32 add,
+		__u32 del, const struct journal_entry *e)
 {
 	const struct shunt_rule *r = rule_in(s, add ? add : del);
 
 	if (!node->port_index_id)
-		return change_inline(s, node, p, add, del, e);
+		return change_inline(s, node, ref, add, del, e);
 	if (has_single_dport(r))
 		return change_port_slot(s, node, r->dport_low, add, del, e);
-	return change_ranges(s, node, p, has_port_pair(r), add, del, e);
+	return change_ranges(s, node, ref, has_port_pair(r), add, del, e);
 }

@@ -19,7 +19,7 @@ int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 
 
 /* Adds the rule at unit add, and removes the rule at unit del; 0 stands for none. With both,
  * they have the same match, and add takes the place of del. */
-int node_change(struct store *s, struct shunt_node *node, struct index_ref *p, __u32 add, __u32 del,
-		const struct journal_entry *e);
+int node_change(struct store *s, struct shunt_node *node, struct index_ref *ref, __u32 add,
+		__u32 del, const struct journal_entry *e);
 
 #endif

@@ -78,7 +78,7 @@ static int check_counters(struct check *c, const struct shunt_rule *r, __u32 uni
 	return 0;
 }
 
-static const struct shunt_node *parent_of(struct check *c, const struct shunt_node *node)
+static const struct shunt_node *dst_node_of(struct check *c, const struct shunt_node *node)
 {
 	__u32 unit = is_dst(node) || node->parent >= c->top ? 0 : c->node[node->parent];
 
@@ -99,7 +99,7 @@ static bool belongs(const struct shunt_rule *r, const struct shunt_node *node,
 
 static int check_rule(struct check *c, __u32 unit, const struct shunt_node *node)
 {
-	const struct shunt_node *dst = is_dst(node) ? node : parent_of(c, node);
+	const struct shunt_node *dst = is_dst(node) ? node : dst_node_of(c, node);
 	const struct shunt_rule *r;
 	int error = check_claim(c, unit, 2);
 
@@ -263,7 +263,7 @@ static bool has_length(const struct store *s, const struct shunt_node *node)
 
 static int check_prefix(struct check *c, const struct shunt_node *node, __u32 unit)
 {
-	const struct shunt_node *dst = is_dst(node) ? node : parent_of(c, node);
+	const struct shunt_node *dst = is_dst(node) ? node : dst_node_of(c, node);
 	const struct bits p = { node->hi, node->lo };
 	bool v6;
 

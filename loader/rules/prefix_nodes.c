@@ -43,7 +43,7 @@ struct node_key dst_key(const struct shunt_rule *r)
 	return (struct node_key){
 		.parent = table_of(r->family, r->proto),
 		.len = r->dst_len,
-		.p = aligned_bits(r->dst),
+		.prefix = aligned_bits(r->dst),
 	};
 }
 
@@ -53,7 +53,7 @@ struct node_key src_key(const struct shunt_rule *r, __u32 id, __u32 ifindex)
 		.parent = id,
 		.len = r->src_len,
 		.ifindex = ifindex,
-		.p = aligned_bits(r->src),
+		.prefix = aligned_bits(r->src),
 	};
 }
 
@@ -64,38 +64,39 @@ bool has_src_node(const struct shunt_rule *r)
 
 static __u64 hash_of(struct store *s, const struct node_key *k)
 {
-	return node_hash(s->header->seed, k->parent, k->len, k->ifindex, k->p);
+	return node_hash(s->header->seed, k->parent, k->len, k->ifindex, k->prefix);
 }
 
 struct index_ref index_find(struct store *s, __u64 hash)
 {
-	struct index_ref p = { .hash = hash };
+	struct index_ref ref = { .hash = hash };
 
-	p.slot = slot_find(s, SLOTS_INDEX, hash, &p.free_slot);
-	if (p.slot != NO_SLOT)
-		p.value = slot_get(s, SLOTS_INDEX, p.slot);
-	if (p.slot != NO_SLOT && !p.value)
-		p.free_slot = p.slot;
-	return p;
+	ref.slot = slot_find(s, SLOTS_INDEX, hash, &ref.free_slot);
+	if (ref.slot != NO_SLOT)
+		ref.value = slot_get(s, SLOTS_INDEX, ref.slot);
+	if (ref.slot != NO_SLOT && !ref.value)
+		ref.free_slot = ref.slot;
+	return ref;
 }
 
 int node_find(struct store *s, const struct node_key *k, struct index_ref *ret_ref,
 	      struct shunt_node **ret)
 {
 	struct shunt_node *node = NULL;
-	struct index_ref p = index_find(s, hash_of(s, k));
+	struct index_ref ref = index_find(s, hash_of(s, k));
 
-	if (p.value) {
-		if ((p.value & SLOT_KIND_MASK) != SLOT_NODE)
+	if (ref.value) {
+		if ((ref.value & SLOT_KIND_MASK) != SLOT_NODE)
 			return -EAGAIN;
-		node = store_at(s, p.value & ~SLOT_KIND_MASK, 1);
+		node = store_at(s, ref.value & ~SLOT_KIND_MASK, 1);
 		if (node->parent != k->parent || node->len != k->len ||
-		    node->ifindex != k->ifindex || node->hi != k->p.hi || node->lo != k->p.lo)
+		    node->ifindex != k->ifindex || node->hi != k->prefix.hi ||
+		    node->lo != k->prefix.lo)
 			return -EAGAIN;
-	} else if (p.free_slot == NO_SLOT) {
+	} else if (ref.free_slot == NO_SLOT) {
 		return -EAGAIN;
 	}
-	*ret_ref = p;
+	*ret_ref = ref;
 	*ret = node;
 	return 0;
 }
@@ -125,9 +126,9 @@ static int register_prefix(struct store *s, const struct node_key *k, bool v6, _
 	if (!k->len)
 		return 0;
 	level = level_of(k->len);
-	error = filter_set(s, k->parent, level, k->p, filter_bit(k->p, k->len));
+	error = filter_set(s, k->parent, level, k->prefix, filter_bit(k->prefix, k->len));
 	for (above = 8; !error && v6 && above <= level; above += 8)
-		error = filter_set(s, k->parent, above, k->p, FILTER_HAS_LONGER);
+		error = filter_set(s, k->parent, above, k->prefix, FILTER_HAS_LONGER);
 	if (!error)
 		__atomic_store_n(levels, *levels | 1U << level, __ATOMIC_RELEASE);
 	return error;
@@ -144,8 +145,8 @@ static struct shunt_node *node_new(struct store *s, const struct node_key *k)
 	*node = (struct shunt_node){
 		.id = unit,
 		.parent = k->parent,
-		.hi = k->p.hi,
-		.lo = k->p.lo,
+		.hi = k->prefix.hi,
+		.lo = k->prefix.lo,
 		.len = k->len,
 		.ifindex = k->ifindex,
 	};
@@ -201,12 +202,12 @@ int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref 
 }
 
 struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node,
-				   const struct index_ref *p, __u32 *ret_unit)
+				   const struct index_ref *ref, __u32 *ret_unit)
 {
 	struct shunt_node *copy;
 	__u32 unit;
 
-	if (!p->value) {
+	if (!ref->value) {
 		*ret_unit = node->id;
 		return node;
 	}

@@ -25,7 +25,7 @@ struct node_key {
 	__u32 parent; /* as in struct shunt_node */
 	__u32 len;
 	__u32 ifindex;
-	struct bits p;
+	struct bits prefix;
 };
 
 struct node_key dst_key(const struct shunt_rule *r);
@@ -49,6 +49,6 @@ int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref 
 /* Copies the node without its rules; the caller fills in rules and enters the copy. A node that
  * is not in the index yet is returned itself. NULL: the store is full. */
 struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node,
-				   const struct index_ref *p, __u32 *ret_unit);
+				   const struct index_ref *ref, __u32 *ret_unit);
 
 #endif

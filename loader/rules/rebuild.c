@@ -57,11 +57,11 @@ static void collect_node(struct store *s, struct rule_list *all, const struct sh
 static bool port_slot_is_linked(struct store *s, __u32 slot, const struct shunt_rule *r)
 {
 	struct rule_ref f;
-	struct index_ref p;
+	struct index_ref ref;
 
 	return store_find_rule(s, r, r->ifindex, &f) && f.node->port_index_id &&
-	       !port_slot_find(s, f.node->port_index_id, f.node->id, r->dport_low, &p) &&
-	       p.slot == slot;
+	       !port_slot_find(s, f.node->port_index_id, f.node->id, r->dport_low, &ref) &&
+	       ref.slot == slot;
 }
 
 static void collect_port_slot(struct store *s, struct rule_list *all, __u32 slot, __u32 value)
@@ -167,9 +167,9 @@ static int build_node(struct store *s, const struct shunt_rule *const *all, __u3
 	_cleanup_free_ __u32 *unit = malloc(count * sizeof(*unit));
 	struct shunt_node *node, *copy;
 	struct shunt_rule *to;
-	struct index_ref p;
+	struct index_ref ref;
 	__u32 i, at;
-	int error = unit ? node_for_rule(s, all[0], &p, &node) : -ENOMEM;
+	int error = unit ? node_for_rule(s, all[0], &ref, &node) : -ENOMEM;
 
 	for (i = 0; i < count && !error; i++) {
 		error = register_rule_iface(s, all[i]);
@@ -182,17 +182,17 @@ static int build_node(struct store *s, const struct shunt_rule *const *all, __u3
 	}
 	/* The node of a destination may already be in the index, with flags for its sources: the copy
 	 * keeps them. */
-	copy = error ? NULL : node_copy_empty(s, node, &p, &at);
+	copy = error ? NULL : node_copy_empty(s, node, &ref, &at);
 	if (!copy)
 		return error ? error : -EAGAIN;
 	error = node_fill(s, copy, at, unit, count);
 	if (error)
 		return error;
 	/* Slots of single ports may have taken the slot that was free before. */
-	p = index_find(s, p.hash);
-	if (!p.value && p.free_slot == NO_SLOT)
+	ref = index_find(s, ref.hash);
+	if (!ref.value && ref.free_slot == NO_SLOT)
 		return -EAGAIN;
-	slot_set(s, SLOTS_INDEX, p.value ? p.slot : p.free_slot, p.hash, SLOT_NODE | at);
+	slot_set(s, SLOTS_INDEX, ref.value ? ref.slot : ref.free_slot, ref.hash, SLOT_NODE | at);
 	return 0;
 }
 

@@ -29,17 +29,17 @@ struct rule_changes {
 	__u32 same;
 };
 
-/* The sums of a rule's struct shunt_rule_counters, which describes the members. */
+/* The sums of a rule's counters over all shards. struct shunt_rule_counters describes the members. */
 struct rule_counts {
 	__u64 packets;
 	__u64 bytes;
 	__u64 flows;
 	__u64 misses;
-	__u64 own;
+	__u64 own_services;
 	__u64 loops;
 	__u64 resets;
-	__u32 hit; /* ticks (SHUNT_TICKS) */
-	__u32 miss;
+	__u32 last_hit; /* ticks (SHUNT_TICKS) */
+	__u32 last_miss;
 };
 
 /* The words of enum shunt_unknown. */

@@ -32,7 +32,7 @@ static int copy_shadows(const struct shunt_rule *const *rules, __u32 count, stru
 		}
 		out[n++] = (*copy)[i];
 		for (j = 0; j < s.count; j++) {
-			out[n] = (struct rule_copy){ .rule = shadow_rule(rules[i], &s.of[j]) };
+			out[n] = (struct rule_copy){ .rule = shadow_rule(rules[i], &s.shadow[j]) };
 			out[n++].rule.shadowed = 1;
 		}
 	}

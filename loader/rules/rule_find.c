@@ -78,7 +78,7 @@ static __u32 find_in_node(struct store *s, const struct shunt_node *node,
 {
 	const struct shunt_range *range;
 	const __u32 *list;
-	struct index_ref p;
+	struct index_ref ref;
 	__u32 count;
 
 	if (!node->port_index_id)
@@ -91,14 +91,14 @@ static __u32 find_in_node(struct store *s, const struct shunt_node *node,
 		range = ranges_read(s, node->ranges, &count);
 		return find_in_ranges(s, range, count, match);
 	}
-	if (port_slot_find(s, node->port_index_id, node->id, match->dport_low, &p) || !p.value)
+	if (port_slot_find(s, node->port_index_id, node->id, match->dport_low, &ref) || !ref.value)
 		return 0;
-	if ((p.value & SLOT_KIND_MASK) == SLOT_LIST) {
-		list = list_read(s, p.value & ~SLOT_KIND_MASK, &count);
+	if ((ref.value & SLOT_KIND_MASK) == SLOT_LIST) {
+		list = list_read(s, ref.value & ~SLOT_KIND_MASK, &count);
 		return find_in(s, list, count, match);
 	}
-	p.value &= ~SLOT_KIND_MASK;
-	return find_in(s, &p.value, 1, match);
+	ref.value &= ~SLOT_KIND_MASK;
+	return find_in(s, &ref.value, 1, match);
 }
 
 static bool find_at(struct store *s, const struct node_key *k, const struct shunt_rule *match,

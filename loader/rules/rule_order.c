@@ -68,7 +68,8 @@ static const struct criterion {
 };
 
 /* The first criterion in which the rules differ; the last entry if none differs. */
-static const struct criterion *decide(const struct shunt_rule *a, const struct shunt_rule *b)
+static const struct criterion *first_difference(const struct shunt_rule *a,
+						const struct shunt_rule *b)
 {
 	const struct criterion *c = criteria;
 
@@ -79,7 +80,7 @@ static const struct criterion *decide(const struct shunt_rule *a, const struct s
 
 int rule_compare(const struct shunt_rule *a, const struct shunt_rule *b)
 {
-	const struct criterion *c = decide(a, b);
+	const struct criterion *c = first_difference(a, b);
 
 	return c->compare ? c->compare(a, b) : 0;
 }
@@ -96,12 +97,12 @@ int rule_order(const struct shunt_rule *a, const struct shunt_rule *b)
 
 const char *rule_lost(const struct shunt_rule *winner, const struct shunt_rule *loser)
 {
-	return decide(winner, loser)->lost;
+	return first_difference(winner, loser)->lost;
 }
 
 const char *rule_won(const struct shunt_rule *winner, const struct shunt_rule *loser)
 {
-	return decide(winner, loser)->won;
+	return first_difference(winner, loser)->won;
 }
 
 bool rule_same_match(const struct shunt_rule *a, const struct shunt_rule *b)
@@ -114,7 +115,7 @@ bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b)
 {
 	return a->action == b->action && a->to_port == b->to_port &&
 	       !memcmp(a->to, b->to, sizeof(a->to)) && a->ifindex == b->ifindex &&
-	       a->old == b->old && a->own == b->own && a->router == b->router &&
+	       a->compat == b->compat && a->own == b->own && a->router == b->router &&
 	       a->unknown == b->unknown && !strcmp(a->service, b->service);
 }
 

@@ -30,7 +30,7 @@
 static struct store store = { .array = { .fd = -1 } };
 static struct shunt_conf *conf;
 
-static bool find(const struct shunt_rule *match, struct rule_ref *ret)
+static bool find_rule(const struct shunt_rule *match, struct rule_ref *ret)
 {
 	return store_find_rule(&store, match, 0, ret);
 }
@@ -39,7 +39,7 @@ const struct shunt_rule *rules_find(const struct shunt_rule *match)
 {
 	struct rule_ref f;
 
-	return find(match, &f) ? rule_in(&store, f.rule) : NULL;
+	return find_rule(match, &f) ? rule_in(&store, f.rule) : NULL;
 }
 
 const struct shunt_rule *rules_at(__u32 unit)
@@ -142,15 +142,15 @@ static int check_room(__u32 count)
 /* If ifindex is not 0, only a rule with that ifindex is removed. */
 static int try_del(const struct shunt_rule *match, __u32 ifindex, bool frees_counters)
 {
-	struct journal_entry o = { .rules = -1, .frees_counters = frees_counters };
+	struct journal_entry e = { .rules = -1, .frees_counters = frees_counters };
 	struct rule_ref f;
 
 	if (!store_find_rule(&store, match, ifindex, &f))
 		return -ENOENT;
 	if (!slots_have_room(&store, SLOTS_INDEX, 4))
 		return -EAGAIN;
-	o.counters = rule_in(&store, f.rule)->counters;
-	return node_change(&store, f.node, &f.ref, 0, f.rule, &o);
+	e.counters = rule_in(&store, f.rule)->counters;
+	return node_change(&store, f.node, &f.ref, 0, f.rule, &e);
 }
 
 static int remove_rule(const struct shunt_rule *match, __u32 ifindex, bool frees_counters)
@@ -169,17 +169,17 @@ static int remove_rule(const struct shunt_rule *match, __u32 ifindex, bool frees
  * that unit, which is of the same node. */
 static int write_rule(const struct shunt_rule *r, __u32 counters, __u32 was)
 {
-	struct journal_entry o = { .rules = !was };
+	struct journal_entry e = { .rules = !was };
 	struct shunt_node *node;
 	struct shunt_rule *to;
-	struct index_ref p;
+	struct index_ref ref;
 	__u32 unit;
 	int error;
 
 	error = register_rule_iface(&store, r);
 	if (error)
 		return error;
-	error = node_for_rule(&store, r, &p, &node);
+	error = node_for_rule(&store, r, &ref, &node);
 	if (error)
 		return error;
 	unit = store_alloc(&store, 2);
@@ -189,7 +189,7 @@ static int write_rule(const struct shunt_rule *r, __u32 counters, __u32 was)
 	*to = *r;
 	to->node = node->id;
 	to->counters = counters;
-	return node_change(&store, node, &p, unit, was, &o);
+	return node_change(&store, node, &ref, unit, was, &e);
 }
 
 #define NEW_COUNTERS 0xffffffff
@@ -212,7 +212,7 @@ static int try_put(const struct shunt_rule *r, __u32 counters)
 	if (error && new)
 		counters_free(&store, counters);
 	else if (!new)
-		counters_reset_miss(counters);
+		counters_set_last_hit(counters);
 	return error;
 }
 

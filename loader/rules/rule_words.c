@@ -238,7 +238,7 @@ static int check_draft(const struct draft *d, bool match_only)
 	return 0;
 }
 
-static int parse(int argc, char **argv, bool match_only, struct shunt_rule *ret)
+static int parse_words(int argc, char **argv, bool match_only, struct shunt_rule *ret)
 {
 	struct draft d = {
 		.rule = { .dport_low = 1, .dport_high = 65535, .sport_high = 65535 },
@@ -270,10 +270,10 @@ static int parse(int argc, char **argv, bool match_only, struct shunt_rule *ret)
 
 int rule_parse(int argc, char **argv, struct shunt_rule *ret)
 {
-	return parse(argc, argv, false, ret);
+	return parse_words(argc, argv, false, ret);
 }
 
 int rule_parse_match(int argc, char **argv, struct shunt_rule *ret)
 {
-	return parse(argc, argv, true, ret);
+	return parse_words(argc, argv, true, ret);
 }

@@ -76,7 +76,7 @@ struct shunt_shadow shadow_of(const struct shunt_rule *r)
 	struct shunt_shadow s = {
 		.to_port = r->to_port,
 		.action = r->action,
-		.old = r->old,
+		.compat = r->compat,
 		.own = r->own,
 		.router = r->router,
 	};
@@ -92,7 +92,7 @@ struct shunt_rule shadow_rule(const struct shunt_rule *match, const struct shunt
 
 	r.to_port = s->to_port;
 	r.action = s->action;
-	r.old = s->old;
+	r.compat = s->compat;
 	r.own = s->own;
 	r.router = s->router;
 	memcpy(r.to, s->to, sizeof(r.to));
@@ -110,7 +110,7 @@ int shadows_append(const struct shunt_rule *r)
 	if (s.count == SHUNT_SHADOWS)
 		return deny(-ENOSPC, "no room for more than %d shadowed rules for the same packets",
 			    SHUNT_SHADOWS);
-	s.of[s.count++] = shadow_of(r);
+	s.shadow[s.count++] = shadow_of(r);
 	return shadows_put(r, &s);
 }
 

@@ -131,29 +131,29 @@ static int check_free_counters(struct check *c)
 
 static int check_header(struct check *c)
 {
-	const struct shunt_store_journal *b = c->s->journal;
+	const struct shunt_store_journal *j = c->s->journal;
 	const struct shunt_store_header *h = c->s->header;
 
 	if (h->filter != SHUNT_FIXED || h->index != h->filter + h->filter_mask + 1 ||
 	    h->filter_mask & (h->filter_mask + 1) || h->index_mask & (h->index_mask + 1))
 		return store_fault(c, "its header is not in order");
-	if (b->next_free_unit < c->first || b->next_free_unit > b->units ||
-	    (size_t)b->units * SHUNT_UNIT > c->s->array.size || b->free_count > b->free_room ||
-	    b->free_room > 16 * b->units || b->counters_top > b->free_room + b->units ||
-	    b->change_slot)
+	if (j->next_free_unit < c->first || j->next_free_unit > j->units ||
+	    (size_t)j->units * SHUNT_UNIT > c->s->array.size || j->free_count > j->free_room ||
+	    j->free_room > 16 * j->units || j->counters_top > j->free_room + j->units ||
+	    j->change_slot)
 		return store_fault(c, "its journal is not in order");
 	return 0;
 }
 
 static int check_all(struct check *c)
 {
-	const struct shunt_store_journal *b = c->s->journal;
-	int error = check_used(c, SLOTS_FILTER, b->filter_used, "filter");
+	const struct shunt_store_journal *j = c->s->journal;
+	int error = check_used(c, SLOTS_FILTER, j->filter_used, "filter");
 
 	if (!error)
-		error = check_used(c, SLOTS_INDEX, b->index_used, "index");
-	if (!error && b->free_room)
-		error = check_claim(c, b->free_counters, b->free_room / 16);
+		error = check_used(c, SLOTS_INDEX, j->index_used, "index");
+	if (!error && j->free_room)
+		error = check_claim(c, j->free_counters, j->free_room / 16);
 	if (!error && c->s->header->iface_count)
 		error = check_claim(c, c->s->header->ifaces,
 				    units_for(c->s->header->iface_count, 2));

@@ -216,9 +216,9 @@ static bool leads_to(const struct nat_entry *e, const struct shunt_nat_rule *r, 
 {
 	const struct shunt_nat_target *t = &e->target;
 
-	return t->rule == number && !memcmp(t->to, r->to, sizeof(t->to)) && t->keep == r->to_len &&
-	       t->to_low == r->to_low && t->dport_low == r->dport_low &&
-	       t->shift == (r->to_low != r->to_high);
+	return t->rule == number && !memcmp(t->to, r->to, sizeof(t->to)) &&
+	       t->to_len == r->to_len && t->to_low == r->to_low && t->dport_low == r->dport_low &&
+	       t->one_to_one == (r->to_low != r->to_high);
 }
 
 static const char *check_packet(const struct shunt_nat_rule table[RULES],

@@ -276,7 +276,7 @@ static void effects_differ(void **unused)
 
 	(void)unused;
 	assert_true(rule_same_effect(&a, &b));
-	b.old = 1;
+	b.compat = 1;
 	assert_false(rule_same_effect(&a, &b));
 	b = a;
 	b.ifindex = 7;
@@ -372,7 +372,7 @@ static void rules_are_written_as_json(void **unused)
 		.bytes = 2,
 		.flows = 3,
 		.misses = 4,
-		.own = 5,
+		.own_services = 5,
 		.loops = 6,
 		.resets = 7,
 	};

@@ -267,7 +267,7 @@ static void rules_keep_their_counters(void **unused)
 	assert_int_equal(copied, 1);
 	assert_memory_equal(&copy->rule, was, sizeof(*was));
 	assert_int_equal(copy->counts.packets, 0);
-	assert_true(copy->counts.hit > 0);
+	assert_true(copy->counts.last_hit > 0);
 	free(copy);
 	was = &r;
 	assert_int_equal(rules_replace(&was, 1), 0);
