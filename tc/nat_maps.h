@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* NAT: the maps. */
+/* NAT: the maps, and the keys of flows. */
 #ifndef SHUNT_NAT_MAPS_H
 #define SHUNT_NAT_MAPS_H
 
@@ -7,6 +7,7 @@
 
 #define SECOND 1000000000ULL
 
+/* Offsets in the IP header: of the checksum, of the addresses. */
 #define IPV4_CHECK 10
 #define IPV4_SRC 12
 #define IPV4_DST 16
@@ -187,6 +188,42 @@ static __always_inline struct shunt_nat_rule *rule_get(__u32 index)
 static __always_inline struct shunt_nat_flow *flow_get(const struct shunt_nat_key *key)
 {
 	return bpf_map_lookup_elem(&shunt_nat_flows, key);
+}
+
+static __always_inline void key_of(struct shunt_nat_key *key, const struct packet *pkt,
+				   __u8 direction)
+{
+	__builtin_memcpy(key->src, pkt->src, 16);
+	__builtin_memcpy(key->dst, pkt->dst, 16);
+	key->sport = pkt->sport;
+	key->dport = pkt->dport;
+	key->family = pkt->family;
+	key->proto = pkt->proto;
+	key->direction = direction;
+	key->pad = 0;
+}
+
+/* The key that a reply to pkt has. */
+static __always_inline void reply_key_of(struct shunt_nat_key *key, const struct packet *pkt,
+					 __u8 direction)
+{
+	__builtin_memcpy(key->src, pkt->dst, 16);
+	__builtin_memcpy(key->dst, pkt->src, 16);
+	key->sport = pkt->dport;
+	key->dport = pkt->sport;
+	key->family = pkt->family;
+	key->proto = pkt->proto;
+	key->direction = direction;
+	key->pad = 0;
+}
+
+/* The entry that replies to a packet would find. */
+static __always_inline struct shunt_nat_flow *reply_flow_of(const struct packet *pkt)
+{
+	struct shunt_nat_key reply_key;
+
+	reply_key_of(&reply_key, pkt, NAT_DIR_REPLY);
+	return flow_get(&reply_key);
 }
 
 #endif
