@@ -214,6 +214,27 @@ static int parse_condition(struct parser *p)
 
 static int parse_or(struct parser *p);
 
+static int parse_factor(struct parser *p);
+
+static int parse_negated(struct parser *p)
+{
+	int error = parse_factor(p);
+
+	return error ? error : emit_kind(p, NOT);
+}
+
+static int parse_in_brackets(struct parser *p)
+{
+	int error = parse_or(p);
+
+	if (error)
+		return error;
+	if (next_is(p, ")"))
+		return 0;
+	return refuse("filter: a ')' is missing%s%s%s", peek(p) ? " before '" : "",
+		      peek(p) ? peek(p) : "", peek(p) ? "'" : "");
+}
+
 static int parse_factor(struct parser *p)
 {
 	int error;
@@ -221,44 +242,49 @@ static int parse_factor(struct parser *p)
 	if (p->depth == DEPTH)
 		return refuse("filter: nested deeper than %d", DEPTH);
 	p->depth++;
-	if (next_is(p, "not")) {
-		error = parse_factor(p);
-		if (!error)
-			error = emit_kind(p, NOT);
-	} else if (next_is(p, "(")) {
-		error = parse_or(p);
-		if (!error && !next_is(p, ")"))
-			error = refuse("filter: a ')' is missing%s%s%s", peek(p) ? " before '" : "",
-				       peek(p) ? peek(p) : "", peek(p) ? "'" : "");
-	} else {
+	if (next_is(p, "not"))
+		error = parse_negated(p);
+	else if (next_is(p, "("))
+		error = parse_in_brackets(p);
+	else
 		error = parse_condition(p);
-	}
 	p->depth--;
 	return error;
+}
+
+/* Parses another factor of a term. */
+static int parse_next_factor(struct parser *p)
+{
+	int error;
+
+	next_is(p, "and"); /* may be left out */
+	error = parse_factor(p);
+	return error ? error : emit_kind(p, AND);
 }
 
 static int parse_and(struct parser *p)
 {
 	int error = parse_factor(p);
 
-	while (!error && peek(p) && strcmp(peek(p), "or") && strcmp(peek(p), ")")) {
-		next_is(p, "and");
-		error = parse_factor(p);
-		if (!error)
-			error = emit_kind(p, AND);
-	}
+	while (!error && peek(p) && strcmp(peek(p), "or") && strcmp(peek(p), ")"))
+		error = parse_next_factor(p);
 	return error;
+}
+
+/* Parses another term of a filter. */
+static int parse_next_term(struct parser *p)
+{
+	int error = parse_and(p);
+
+	return error ? error : emit_kind(p, OR);
 }
 
 static int parse_or(struct parser *p)
 {
 	int error = parse_and(p);
 
-	while (!error && next_is(p, "or")) {
-		error = parse_and(p);
-		if (!error)
-			error = emit_kind(p, OR);
-	}
+	while (!error && next_is(p, "or"))
+		error = parse_next_term(p);
 	return error;
 }
 
@@ -300,27 +326,27 @@ static int parse_all(struct parser *p, const char *text)
 	if (error || !peek(p))
 		return error;
 	error = parse_or(p);
-	if (!error && peek(p))
-		error = refuse("filter: '%s' has no '(' before it", peek(p));
-	return error;
+	if (error || !peek(p))
+		return error;
+	return refuse("filter: '%s' has no '(' before it", peek(p));
 }
 
 int filter_parse(const char *text, struct filter **ret)
 {
 	_cleanup_free_ struct parser *p = calloc(1, sizeof(*p));
-	struct filter *filter = calloc(1, sizeof(*filter));
-	int error = -ENOMEM;
+	_cleanup_free_ struct filter *filter = calloc(1, sizeof(*filter));
+	int error;
 
-	if (p && filter) {
-		p->filter = filter;
-		error = parse_all(p, text);
-		free(p->text);
-	}
+	if (!p || !filter)
+		return fail(-ENOMEM, "filter");
+	p->filter = filter;
+	error = parse_all(p, text);
+	free(p->text);
 	if (error)
-		free(filter);
-	else
-		*ret = filter;
-	return error;
+		return error;
+	*ret = filter;
+	filter = NULL;
+	return 0;
 }
 
 static bool inside(const struct condition *t, const struct shunt_flow_counter *s,

@@ -150,9 +150,11 @@ static int attach_once(unsigned int ifindex)
 		if (attach_run.visited[i] == ifindex)
 			return 0;
 	error = nat_attach(attach_run.attachments, ifindex);
-	if (!error && attach_run.n_visited < VISITED)
+	if (error)
+		return error;
+	if (attach_run.n_visited < VISITED)
 		attach_run.visited[attach_run.n_visited++] = ifindex;
-	return error;
+	return 0;
 }
 
 static void warn_later(struct warning *t, const struct shunt_nat_rule *r)

@@ -103,18 +103,20 @@ static int add_run(struct nat_entries *e, const struct shunt_nat_rule *r, unsign
 		   unsigned int end)
 {
 	unsigned int len, size;
-	int error = 0;
+	int error;
 
-	while (low < end && !error) {
+	while (low < end) {
 		for (len = 0; len < 16; len++) {
 			size = NAT_PORTS >> len;
 			if (!(low % size) && low + size <= end)
 				break;
 		}
 		error = add_block(e, r, low, len);
+		if (error)
+			return error;
 		low += NAT_PORTS >> len;
 	}
-	return error;
+	return 0;
 }
 
 /* The first port >= port without an owner. next[] is a union-find: next[] of a free port is the
@@ -126,22 +128,15 @@ static __u32 first_free(__u32 *next, __u32 port)
 	return port;
 }
 
-/* Adds the entries of the rules of one prefix. The group is sorted by nat_rule_compare(), so
- * narrow ranges come first and take their ports; wider ones get the ports that are left.
- * Adjacent ports of one owner are added together. */
-static int compile(const struct shunt_nat_rule **group, unsigned int count, struct nat_entries *e)
+/* Sets owner[] of each port to the first rule of the group that has the port. */
+static int assign_ports(const struct shunt_nat_rule **group, unsigned int count,
+			const struct shunt_nat_rule **owner)
 {
-	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
-	_cleanup_free_ __u32 *next = NULL;
-	__u32 port, low = 0;
+	_cleanup_free_ __u32 *next = calloc(NAT_PORTS + 1, sizeof(*next));
 	unsigned int i;
-	int error = 0;
+	__u32 port;
 
-	if (count == 1)
-		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
-	owner = calloc(NAT_PORTS + 1, sizeof(*owner));
-	next = calloc(NAT_PORTS + 1, sizeof(*next));
-	if (!owner || !next)
+	if (!next)
 		return -ENOMEM;
 	for (port = 0; port <= NAT_PORTS; port++)
 		next[port] = port;
@@ -152,14 +147,40 @@ static int compile(const struct shunt_nat_rule **group, unsigned int count, stru
 			next[port] = port + 1;
 		}
 	}
-	for (port = 1; port <= NAT_PORTS && !error; port++) {
+	return 0;
+}
+
+/* Adds the ports that have an owner; adjacent ports of one owner together. */
+static int add_owned_ports(const struct shunt_nat_rule *const *owner, struct nat_entries *e)
+{
+	__u32 port, low = 0;
+	int error;
+
+	for (port = 1; port <= NAT_PORTS; port++) {
 		if (port < NAT_PORTS && owner[port] == owner[low])
 			continue;
-		if (owner[low])
-			error = add_run(e, owner[low], low, port);
+		error = owner[low] ? add_run(e, owner[low], low, port) : 0;
+		if (error)
+			return error;
 		low = port;
 	}
-	return error;
+	return 0;
+}
+
+/* Adds the entries of the rules of one prefix. The group is sorted by nat_rule_compare(), so
+ * narrow ranges come first and take their ports; wider ones get the ports that are left. */
+static int compile(const struct shunt_nat_rule **group, unsigned int count, struct nat_entries *e)
+{
+	_cleanup_free_ const struct shunt_nat_rule **owner = NULL;
+	int error;
+
+	if (count == 1)
+		return add_run(e, group[0], group[0]->dport_low, group[0]->dport_high + 1);
+	owner = calloc(NAT_PORTS + 1, sizeof(*owner));
+	if (!owner)
+		return -ENOMEM;
+	error = assign_ports(group, count, owner);
+	return error ? error : add_owned_ports(owner, e);
 }
 
 /* Adds the entries of the rules that have the prefix of r; of all rules if r is NULL. */
@@ -167,16 +188,41 @@ static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
 		       const struct shunt_nat_rule *r, struct nat_entries *e)
 {
 	_cleanup_free_ const struct shunt_nat_rule **all = NULL;
-	unsigned int i, first, n = 0;
+	unsigned int i, first, n;
 	int error = nat_rules_sorted(from, count, &all, &n);
 
-	for (first = 0; first < n && !error; first = i) {
+	if (error)
+		return error;
+	for (first = 0; first < n; first = i) {
 		for (i = first + 1; i < n && nat_rule_same_prefix(all[i], all[first]); i++)
 			;
-		if (!r || nat_rule_same_prefix(all[first], r))
-			error = compile(all + first, i - first, e);
+		if (r && !nat_rule_same_prefix(all[first], r))
+			continue;
+		error = compile(all + first, i - first, e);
+		if (error)
+			return error;
 	}
-	return error;
+	return 0;
+}
+
+/* Adds the entries of the mirrors that have the prefix of r's mirror or of old's mirror. */
+static int add_mirrors(const struct shunt_nat_rule *mirrors, unsigned int count,
+		       const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
+		       struct nat_entries *e)
+{
+	struct shunt_nat_rule new_target, old_target;
+	int error;
+
+	if (!r)
+		return add_entries(mirrors, count, NULL, e);
+	new_target = mirror(r);
+	error = add_entries(mirrors, count, &new_target, e);
+	if (error || !old)
+		return error;
+	old_target = mirror(old);
+	if (nat_rule_same_prefix(&old_target, &new_target))
+		return 0;
+	return add_entries(mirrors, count, &old_target, e);
 }
 
 /* Adds the entries of the targets, by the same parameters as nat_compile(). */
@@ -185,7 +231,6 @@ static int add_targets(const struct shunt_nat_rule *rules, unsigned int count,
 		       struct nat_entries *e)
 {
 	_cleanup_free_ struct shunt_nat_rule *mirrors = calloc(count + 1, sizeof(*mirrors));
-	struct shunt_nat_rule new_target, old_target;
 	unsigned int i;
 	int error;
 
@@ -194,16 +239,18 @@ static int add_targets(const struct shunt_nat_rule *rules, unsigned int count,
 	for (i = 0; i < count; i++)
 		mirrors[i] = mirror(&rules[i]);
 	e->targets = true;
-	if (r)
-		new_target = mirror(r);
-	error = add_entries(mirrors, count, r ? &new_target : NULL, e);
-	if (!error && r && old) {
-		old_target = mirror(old);
-		if (!nat_rule_same_prefix(&old_target, &new_target))
-			error = add_entries(mirrors, count, &old_target, e);
-	}
+	error = add_mirrors(mirrors, count, r, old, e);
 	e->targets = false;
 	return error;
+}
+
+static int add_rules_and_targets(const struct shunt_nat_rule *rules, unsigned int count,
+				 const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
+				 struct nat_entries *e)
+{
+	int error = add_entries(rules, count, r, e);
+
+	return error ? error : add_targets(rules, count, r, old, e);
 }
 
 int nat_compile(const struct shunt_nat_rule *rules, unsigned int count,
@@ -213,9 +260,7 @@ int nat_compile(const struct shunt_nat_rule *rules, unsigned int count,
 	int error;
 
 	ret->rules = rules;
-	error = add_entries(rules, count, r, ret);
-	if (!error)
-		error = add_targets(rules, count, r, old, ret);
+	error = add_rules_and_targets(rules, count, r, old, ret);
 	if (error == -ENOMEM)
 		return fail(error, "can't compile the rules");
 	if (error)

@@ -35,9 +35,9 @@ static int parse_to(const char *word, struct shunt_nat_rule *r, __u8 *ret_family
 		memmove(address, address + 1, strlen(address));
 	}
 	error = parse_prefix(address, ret_family, r->to, &r->to_len);
-	if (!error && colon)
-		error = parse_range(colon + 1, &r->to_low, &r->to_high);
-	return error;
+	if (error || !colon)
+		return error;
+	return parse_range(colon + 1, &r->to_low, &r->to_high);
 }
 
 struct words {
@@ -109,12 +109,14 @@ static int check_sense(const struct shunt_nat_rule *r, const struct words *w)
 {
 	int error = check_address("dst", w->dst, r->family, r->dst, r->dst_len);
 
-	if (!error)
-		error = check_address("to", w->to, r->family, r->to, r->to_len);
-	if (!error && changes_nothing(r))
-		error = refuse("'to %s': that is 'dst %s', and nothing would change", w->to,
-			       w->dst);
-	return error;
+	if (error)
+		return error;
+	error = check_address("to", w->to, r->family, r->to, r->to_len);
+	if (error)
+		return error;
+	if (changes_nothing(r))
+		return refuse("'to %s': that is 'dst %s', and nothing would change", w->to, w->dst);
+	return 0;
 }
 
 /* Parses the values of w into *r. */
@@ -157,8 +159,9 @@ int nat_rule_parse(int argc, char **argv, bool match_only, struct shunt_nat_rule
 	if (!w.to && !match_only)
 		return refuse("a NAT rule needs 'to ADDR[/LEN][:PORT]'");
 	error = parse_values(&w, &r);
-	if (!error && !match_only)
-		error = check_sense(&r, &w);
+	if (error)
+		return error;
+	error = match_only ? 0 : check_sense(&r, &w);
 	if (error)
 		return error;
 	*ret = r;

@@ -18,6 +18,7 @@
 #include "bpf/pins.h"
 #include "nat/nat_compile.h"
 #include "nat/nat_rule.h"
+#include "nat/nat_shapes.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -51,91 +52,6 @@ static void mark_ports(const struct nat_entries *e)
 			if ((word[i] & mask) != mask)
 				__atomic_or_fetch(&word[i], mask, __ATOMIC_SEQ_CST);
 	}
-}
-
-/* --- shapes ------------------------------------------------------------------- */
-
-static enum shunt_nat_group group_of(const struct shunt_nat_match *key)
-{
-	if (key->is_target)
-		return key->family == AF_INET ? NAT_TARGET4 : NAT_TARGET6;
-	return key->family == AF_INET ? NAT_DST4 : NAT_DST6;
-}
-
-/* Longer prefixes first, then smaller blocks: the order of precedence. */
-static int compare_shapes(const void *a, const void *b)
-{
-	const __u8 *x = a, *y = b;
-
-	return x[0] != y[0] ? y[0] - x[0] : y[1] - x[1];
-}
-
-static int add_shape(struct shunt_nat_shapes *s, const struct shunt_nat_match *key)
-{
-	unsigned int i;
-
-	for (i = 0; i < s->count; i++)
-		if (s->shape[i].dst_len == key->dst_len && s->shape[i].port_len == key->port_len)
-			return 0;
-	if (s->count == SHUNT_NAT_SHAPES)
-		return deny(-ENOSPC,
-			    "no room for more than %d pairs of prefix length and port block",
-			    SHUNT_NAT_SHAPES);
-	s->shape[s->count].dst_len = key->dst_len;
-	s->shape[s->count++].port_len = key->port_len;
-	return 0;
-}
-
-/* Writes a group's shapes into the copy that is not in force, and then puts it in force. */
-static void publish(enum shunt_nat_group g, struct shunt_nat_shapes *s)
-{
-	__u32 other = 2 * g + !(nat->current[g] & 1);
-
-	sort_array(s->shape, s->count, sizeof(s->shape[0]), compare_shapes);
-	shapes[other] = *s;
-	__atomic_store_n(&nat->current[g], other, __ATOMIC_RELEASE);
-}
-
-static void publish_changed(struct shunt_nat_shapes s[NAT_GROUPS])
-{
-	unsigned int g;
-
-	for (g = 0; g < NAT_GROUPS; g++)
-		if (s[g].count != shapes[nat->current[g]].count)
-			publish(g, &s[g]);
-}
-
-/* Adds the shapes of these entries to those in force. */
-static int add_shapes(const struct nat_entries *e)
-{
-	struct shunt_nat_shapes wide[NAT_GROUPS];
-	unsigned int g;
-	size_t i;
-	int error = 0;
-
-	for (g = 0; g < NAT_GROUPS; g++)
-		wide[g] = shapes[nat->current[g]];
-	for (i = 0; i < e->count && !error; i++)
-		error = add_shape(&wide[group_of(&e->at[i].key)], &e->at[i].key);
-	if (!error)
-		publish_changed(wide);
-	return error;
-}
-
-/* Removes the shapes that no entry has. */
-static int remove_unused_shapes(void)
-{
-	struct shunt_nat_shapes used[NAT_GROUPS] = {};
-	struct shunt_nat_match key, *last = NULL;
-	int error = 0;
-
-	while (!error && !bpf_map_get_next_key(match_fd, last, &key)) {
-		error = add_shape(&used[group_of(&key)], &key);
-		last = &key;
-	}
-	if (!error)
-		publish_changed(used);
-	return error;
 }
 
 /* --- changes -------------------------------------------------------------------- */
@@ -174,33 +90,47 @@ static int all_entries(struct nat_entries *e)
 {
 	struct shunt_nat_match *last = NULL;
 	struct nat_entry entry = {};
-	int error = 0;
+	int error;
 
-	while (!error && !bpf_map_get_next_key(match_fd, last, &entry.key)) {
+	while (!bpf_map_get_next_key(match_fd, last, &entry.key)) {
 		error = nat_entries_add(e, &entry);
+		if (error)
+			return fail(error, "can't read the rules");
 		last = &entry.key;
 	}
-	return error ? fail(error, "can't read the rules") : 0;
+	return 0;
 }
 
 /* Replaces the entries before[] by those that the rules have now, for the prefixes of r and of
  * old (see nat_compile()). Reports errors and returns -errno. */
-static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
-		 const struct nat_entries *before)
+static int replace_entries(const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
+			   const struct nat_entries *before)
 {
 	_cleanup_entries_ struct nat_entries new = {};
 	int error = nat_compile(rules, nat->rules, r, old, &new);
 
-	if (!error)
-		mark_ports(&new);
-	if (!error)
-		error = add_shapes(&new);
-	if (!error)
-		error = put_entries(&new);
-	if (!error)
-		error = remove_entries(before, &new);
-	if (!error && before->count)
-		error = remove_unused_shapes();
+	if (error)
+		return error;
+	mark_ports(&new);
+	error = nat_shapes_add(nat, shapes, &new);
+	if (error)
+		return error;
+	error = put_entries(&new);
+	if (error)
+		return error;
+	error = remove_entries(before, &new);
+	if (error)
+		return error;
+	return before->count ? nat_shapes_remove_unused(nat, shapes, match_fd) : 0;
+}
+
+/* The same. The rules' generation grows after an error, too, because some entries may have
+ * changed. */
+static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
+		 const struct nat_entries *before)
+{
+	int error = replace_entries(r, old, before);
+
 	__atomic_add_fetch(&nat->generation, 1, __ATOMIC_SEQ_CST);
 	return error;
 }
@@ -211,11 +141,13 @@ static int repair(void)
 	_cleanup_entries_ struct nat_entries old = {};
 	int error = all_entries(&old);
 
-	if (!error)
-		error = apply(NULL, NULL, &old);
-	if (!error)
-		nat->changing = 0;
-	return error;
+	if (error)
+		return error;
+	error = apply(NULL, NULL, &old);
+	if (error)
+		return error;
+	nat->changing = 0;
+	return 0;
 }
 
 int nat_store_open(void)
@@ -268,13 +200,13 @@ static int change(struct shunt_nat_rule *at, const struct shunt_nat_rule *value)
 	nat->changing = 1;
 	*at = *value;
 	error = apply(now, old.used ? &old : NULL, &before);
-	if (!error) {
-		nat->changing = 0;
-		return 0;
+	if (error) {
+		*at = old;
+		repair();
+		return error;
 	}
-	*at = old;
-	repair();
-	return error;
+	nat->changing = 0;
+	return 0;
 }
 
 int nat_store_add(const struct shunt_nat_rule *r, struct shunt_nat_rule *ret_old)
@@ -386,6 +318,20 @@ static int put_table(const struct table *t)
 	return repair();
 }
 
+/* Puts the rules of wanted[count], which is sorted, in force. */
+static int put_wanted(struct table *t, struct shunt_nat_rule *wanted, unsigned int count,
+		      struct rule_changes *d)
+{
+	int error;
+
+	keep_slots(t, wanted, count, d);
+	error = fill_slots(t, wanted, count, d);
+	if (error)
+		return error;
+	/* Rules that are the same may have other routes now. */
+	return count + d->deleted ? put_table(t) : 0;
+}
+
 int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 		      struct rule_changes *ret)
 {
@@ -402,15 +348,13 @@ int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 	if (count)
 		memcpy(wanted, all, count * sizeof(*wanted));
 	sort_array(wanted, count, sizeof(*wanted), compare_rules);
-	keep_slots(t, wanted, count, &d);
-	error = fill_slots(t, wanted, count, &d);
-	if (!error && count + d.deleted) /* the same rules may have other routes now */
-		error = put_table(t);
-	if (error)
+	error = put_wanted(t, wanted, count, &d);
+	if (error) {
 		nat_store_undo();
-	else
-		*ret = d;
-	return error;
+		return error;
+	}
+	*ret = d;
+	return 0;
 }
 
 void nat_store_undo(void)

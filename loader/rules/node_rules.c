@@ -139,10 +139,10 @@ static int change_inline(struct store *s, struct shunt_node *node, struct index_
 		now[i] = node->inline_rules[i].rule;
 	rule_set_change(s, now, i, add, del, &set);
 	error = node_fill(s, copy, unit, set.rule, set.count);
-	if (!error)
-		journal_publish(s, ref->value ? ref->slot : ref->free_slot, ref->hash,
-				SLOT_NODE | unit, e);
-	return error;
+	if (error)
+		return error;
+	journal_publish(s, ref->value ? ref->slot : ref->free_slot, ref->hash, SLOT_NODE | unit, e);
+	return 0;
 }
 
 static int change_port_slot(struct store *s, const struct shunt_node *node, __u16 port, __u32 add,

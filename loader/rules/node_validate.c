@@ -167,33 +167,49 @@ static int check_range(struct check *c, const struct shunt_range *range,
 	return 0;
 }
 
-static int check_ranges(struct check *c, const struct shunt_node *node)
+/* Checks the size of a port table, and that its steps and hints follow from its ranges. */
+static int check_port_table(struct check *c, __u32 unit)
 {
-	const struct shunt_port_table *ranges;
-	const struct shunt_range *range;
-	__u32 i, count;
+	const struct shunt_port_table *table;
 	int error;
 
-	if (!check_is_inside(c, node->ranges, 1))
-		return check_wrong(c, "no table of port ranges", node->ranges);
-	ranges = store_at(c->s, node->ranges, 1);
-	if (ranges->ranges > 8 * c->top || ranges->steps > 8 * c->top || ranges->shift > 16)
-		return check_wrong(c, "no table of port ranges", node->ranges);
-	error = check_claim(c, node->ranges, ranges_units(c->s, node->ranges));
+	if (!check_is_inside(c, unit, 1))
+		return check_wrong(c, "no table of port ranges", unit);
+	table = store_at(c->s, unit, 1);
+	if (table->ranges > 8 * c->top || table->steps > 8 * c->top || table->shift > 16)
+		return check_wrong(c, "no table of port ranges", unit);
+	error = check_claim(c, unit, ranges_units(c->s, unit));
 	if (error)
 		return error;
-	if (!ranges_are_compiled(c->s, node->ranges))
-		return check_wrong(c, "a table of port ranges differs from its rules",
-				   node->ranges);
+	if (!ranges_are_compiled(c->s, unit))
+		return check_wrong(c, "a table of port ranges differs from its rules", unit);
+	return 0;
+}
+
+static int fault_wrong_table(struct check *c, __u32 rule)
+{
+	return check_wrong(c, "a rule is in the wrong table of its node", rule);
+}
+
+static int check_ranges(struct check *c, const struct shunt_node *node)
+{
+	const struct shunt_range *range;
+	const struct shunt_rule *r;
+	__u32 i, count;
+	int error = check_port_table(c, node->ranges);
+
+	if (error)
+		return error;
 	range = ranges_read(c->s, node->ranges, &count);
-	for (i = 0; i < count && !error; i++) {
+	for (i = 0; i < count; i++) {
 		error = check_range(c, &range[i], i ? &range[i - 1] : NULL, node);
-		if (!error && (has_single_dport(rule_in(c->s, range[i].rule)) ||
-			       has_port_pair(rule_in(c->s, range[i].rule))))
-			error = check_wrong(c, "a rule is in the wrong table of its node",
-					    range[i].rule);
+		if (error)
+			return error;
+		r = rule_in(c->s, range[i].rule);
+		if (has_single_dport(r) || has_port_pair(r))
+			return fault_wrong_table(c, range[i].rule);
 	}
-	return error;
+	return 0;
 }
 
 static int check_port_pairs(struct check *c, const struct shunt_node *node)
@@ -202,25 +218,30 @@ static int check_port_pairs(struct check *c, const struct shunt_node *node)
 	__u32 i, count;
 	int error = check_list(c, node->port_pair_rules, node, &rule, &count);
 
-	for (i = 0; i < count && !error; i++)
+	if (error)
+		return error;
+	for (i = 0; i < count; i++)
 		if (!has_port_pair(rule_in(c->s, rule[i])))
-			error = check_wrong(c, "a rule is in the wrong table of its node", rule[i]);
-	return error;
+			return fault_wrong_table(c, rule[i]);
+	return 0;
 }
 
 static int check_inline(struct check *c, const struct shunt_node *node, __u32 unit)
 {
 	__u32 i, count = inline_count(node);
-	int error = 0;
+	int error;
 
 	for (i = count; i < SHUNT_INLINE_RULES; i++)
 		if (node->inline_rules[i].rule || node->inline_rules[i].low ||
 		    node->inline_rules[i].high)
 			return check_wrong(c, "a node has rules behind its last one", unit);
-	for (i = 0; i < count && !error; i++)
+	for (i = 0; i < count; i++) {
 		error = check_range(c, &node->inline_rules[i],
 				    i ? &node->inline_rules[i - 1] : NULL, node);
-	return error;
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
 /* --- nodes -------------------------------------------------------------------------- */
@@ -295,11 +316,12 @@ int check_node(struct check *c, __u32 slot, __u32 unit)
 		    .slot != slot)
 		return check_wrong(c, "no search comes to the node", unit);
 	error = check_prefix(c, node, unit);
-	if (!error && !node->port_index_id)
+	if (error)
+		return error;
+	if (!node->port_index_id)
 		return check_inline(c, node, unit);
-	if (!error && node->ranges)
-		error = check_ranges(c, node);
-	if (!error && node->port_pair_rules)
-		error = check_port_pairs(c, node);
-	return error;
+	error = node->ranges ? check_ranges(c, node) : 0;
+	if (error)
+		return error;
+	return node->port_pair_rules ? check_port_pairs(c, node) : 0;
 }

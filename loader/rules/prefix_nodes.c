@@ -127,11 +127,15 @@ static int register_prefix(struct store *s, const struct node_key *k, bool v6, _
 		return 0;
 	level = level_of(k->len);
 	error = filter_set(s, k->parent, level, k->prefix, filter_bit(k->prefix, k->len));
-	for (above = 8; !error && v6 && above <= level; above += 8)
+	if (error)
+		return error;
+	for (above = 8; v6 && above <= level; above += 8) {
 		error = filter_set(s, k->parent, above, k->prefix, FILTER_HAS_LONGER);
-	if (!error)
-		__atomic_store_n(levels, *levels | 1U << level, __ATOMIC_RELEASE);
-	return error;
+		if (error)
+			return error;
+	}
+	__atomic_store_n(levels, *levels | 1U << level, __ATOMIC_RELEASE);
+	return 0;
 }
 
 static struct shunt_node *node_new(struct store *s, const struct node_key *k)
@@ -193,12 +197,16 @@ int node_for_rule(struct store *s, const struct shunt_rule *r, struct index_ref 
 		return error;
 	if (!node) {
 		error = register_prefix(s, &k, r->family == AF_INET6, &dst->src_levels);
-		node = error ? NULL : node_new(s, &k);
+		if (error)
+			return error;
+		node = node_new(s, &k);
+		if (!node)
+			return -EAGAIN;
 	}
 	if (k.ifindex)
 		__atomic_store_n(&dst->has_iface_nodes, 1, __ATOMIC_RELEASE);
 	*ret = node;
-	return node ? 0 : -EAGAIN;
+	return 0;
 }
 
 struct shunt_node *node_copy_empty(struct store *s, struct shunt_node *node,

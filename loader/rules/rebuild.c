@@ -141,7 +141,7 @@ static __u32 and_spare(__u32 n, __u32 count)
 	return n + n / (count < 65536 ? 2 : 4);
 }
 
-static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 top,
+static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 counters_top,
 		      struct store *ret)
 {
 	__u32 i, units, nodes = 0, entries = 0;
@@ -156,23 +156,23 @@ static int create_for(const struct shunt_rule *const *all, __u32 count, __u32 to
 	/* A rule is two units. For a range of ports, a port table has 8 bytes, two steps and
 	 * up to four hints. */
 	units = and_spare(2 * count + count + nodes, count) + SPARE_UNITS;
-	return store_create(ret, units + units_for(top + SPARE_COUNTERS, 16),
+	return store_create(ret, units + units_for(counters_top + SPARE_COUNTERS, 16),
 			    and_spare(entries, count) + SPARE_ENTRIES,
 			    and_spare(count + nodes, count) + SPARE_ENTRIES);
 }
 
-/* Enters the rules of one node, which are the first count of all. */
-static int build_node(struct store *s, const struct shunt_rule *const *all, __u32 count)
+/* Writes rules of a node, and sets unit[] to their units. */
+static int build_rules(struct store *s, const struct shunt_rule *const *all, __u32 count,
+		       const struct shunt_node *node, __u32 *unit)
 {
-	_cleanup_free_ __u32 *unit = malloc(count * sizeof(*unit));
-	struct shunt_node *node, *copy;
 	struct shunt_rule *to;
-	struct index_ref ref;
-	__u32 i, at;
-	int error = unit ? node_for_rule(s, all[0], &ref, &node) : -ENOMEM;
+	__u32 i;
+	int error;
 
-	for (i = 0; i < count && !error; i++) {
+	for (i = 0; i < count; i++) {
 		error = register_rule_iface(s, all[i]);
+		if (error)
+			return error;
 		unit[i] = store_alloc(s, 2);
 		if (!unit[i])
 			return -EAGAIN;
@@ -180,11 +180,31 @@ static int build_node(struct store *s, const struct shunt_rule *const *all, __u3
 		*to = *all[i];
 		to->node = node->id;
 	}
+	return 0;
+}
+
+/* Enters the rules of one node, which are the first count of all. */
+static int build_node(struct store *s, const struct shunt_rule *const *all, __u32 count)
+{
+	_cleanup_free_ __u32 *unit = malloc(count * sizeof(*unit));
+	struct shunt_node *node, *copy;
+	struct index_ref ref;
+	__u32 at;
+	int error;
+
+	if (!unit)
+		return -ENOMEM;
+	error = node_for_rule(s, all[0], &ref, &node);
+	if (error)
+		return error;
+	error = build_rules(s, all, count, node, unit);
+	if (error)
+		return error;
 	/* The node of a destination may already be in the index, with flags for its sources: the copy
 	 * keeps them. */
-	copy = error ? NULL : node_copy_empty(s, node, &ref, &at);
+	copy = node_copy_empty(s, node, &ref, &at);
 	if (!copy)
-		return error ? error : -EAGAIN;
+		return -EAGAIN;
 	error = node_fill(s, copy, at, unit, count);
 	if (error)
 		return error;
@@ -232,17 +252,23 @@ static int build_free(struct store *s, const struct shunt_rule *const *all, __u3
 	return 0;
 }
 
-int store_build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret)
+static int build_store(struct store *s, const struct shunt_rule *const *all, __u32 count)
+{
+	int error = build_nodes(s, all, count);
+
+	return error ? error : build_free(s, all, count);
+}
+
+int store_build(const struct shunt_rule *const *all, __u32 count, __u32 counters_top,
+		struct store *ret)
 {
 	struct store s;
-	int error = create_for(all, count, top, &s);
+	int error = create_for(all, count, counters_top, &s);
 
 	if (error)
 		return error;
-	s.journal->counters_top = top;
-	error = build_nodes(&s, all, count);
-	if (!error)
-		error = build_free(&s, all, count);
+	s.journal->counters_top = counters_top;
+	error = build_store(&s, all, count);
 	if (error) {
 		store_close(&s);
 		return error;

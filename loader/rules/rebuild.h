@@ -19,9 +19,11 @@ int store_rules(struct store *s, struct rule_list *ret);
  * precedence. */
 int rule_cmp_by_node(const void *a, const void *b);
 
-/* Writes rules, which are in that order and have counters below top, to a new store that no program
- * uses yet. Returns -EAGAIN and -ENOMEM without a message; other errors are reported. After
- * -EAGAIN the caller may try again, with another seed. */
-int store_build(const struct shunt_rule *const *all, __u32 count, __u32 top, struct store *ret);
+/* Writes rules to a new store that no program uses yet. They are in the order of rule_cmp_by_node()
+ * and have counters with numbers below counters_top. Returns -EAGAIN and -ENOMEM without a
+ * message, and reports other errors. After -EAGAIN the caller may try again: the next store has
+ * another seed. */
+int store_build(const struct shunt_rule *const *all, __u32 count, __u32 counters_top,
+		struct store *ret);
 
 #endif

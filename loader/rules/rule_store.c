@@ -95,13 +95,13 @@ static void close_free_counters(struct store *s)
 #define BUILD_TRIES 8
 
 /* Writes rules, in the order of rule_cmp_by_node(), to a new store and puts that in force. */
-static int install(const struct shunt_rule *const *all, __u32 count, __u32 top)
+static int install(const struct shunt_rule *const *all, __u32 count, __u32 counters_top)
 {
 	int error = -EAGAIN, tries = BUILD_TRIES;
 	struct store s;
 
 	while (error == -EAGAIN && tries--)
-		error = store_build(all, count, top, &s);
+		error = store_build(all, count, counters_top, &s);
 	if (error)
 		return error == -ENOMEM || error == -EAGAIN
 			       ? fail(error, "can't arrange %u rules", count)
@@ -278,38 +278,49 @@ int rules_del(const struct shunt_rule *match)
 	const struct shunt_shadows none = {};
 	int error = shadows_put(match, &none);
 
-	if (!error)
+	if (error)
+		return error;
+	do {
 		error = remove_rule(match, 0, true);
-	while (!error && *match->ifname && rules_find(match))
-		error = remove_rule(match, 0, true);
-	return error;
+		if (error)
+			return error;
+	} while (*match->ifname && rules_find(match));
+	return 0;
+}
+
+/* Copies the rule and gives it the counters of the rule in force with the same match, else new
+ * ones. */
+static int copy_with_counters(const struct shunt_rule *r, struct shunt_rule *ret)
+{
+	const struct shunt_rule *was = rules_find(r);
+
+	*ret = *r;
+	if (!was)
+		return counters_take(&store, &ret->counters);
+	ret->counters = was->counters;
+	return 0;
 }
 
 int rules_replace(const struct shunt_rule *const *all, __u32 count)
 {
 	_cleanup_free_ struct shunt_rule *copy = calloc(count + 1, sizeof(*copy));
 	_cleanup_free_ const struct shunt_rule **order = calloc(count + 1, sizeof(*order));
-	const struct shunt_rule *was;
 	int error = netns_require_loaded();
 	__u32 i;
 
-	if (!error)
-		error = check_room(count);
+	if (error)
+		return error;
+	error = check_room(count);
 	if (error)
 		return error;
 	if (!copy || !order)
 		return fail(-ENOMEM, "%u rules", count);
-	for (i = 0; i < count && !error; i++) {
-		was = rules_find(all[i]);
-		copy[i] = *all[i];
+	for (i = 0; i < count; i++) {
+		error = copy_with_counters(all[i], &copy[i]);
+		if (error)
+			return error;
 		order[i] = &copy[i];
-		if (was)
-			copy[i].counters = was->counters;
-		else
-			error = counters_take(&store, &copy[i].counters);
 	}
-	if (error)
-		return error;
 	sort_array(order, count, sizeof(*order), rule_cmp_by_node);
 	return install(order, count, store.journal->counters_top);
 }
@@ -337,33 +348,56 @@ static bool may_rebind(void)
 	return false;
 }
 
+/* Copies the rules to be moved, because a change may move all rules in memory. The caller frees
+ * *ret. */
+static int copy_rebound(struct shunt_rule **ret, __u32 *ret_count)
+{
+	_cleanup_free_ const struct shunt_rule **rules = NULL;
+	struct shunt_rule *copy;
+	struct rule_list all;
+	__u32 i, count = 0;
+	int error = store_rules(&store, &all);
+
+	if (error)
+		return error;
+	rules = all.rule;
+	copy = calloc(all.count + 1, sizeof(*copy));
+	if (!copy)
+		return fail(-ENOMEM, "the rules");
+	for (i = 0; i < all.count; i++)
+		if (is_rebound(rules[i]->ifname, rules[i]->ifindex))
+			copy[count++] = *rules[i];
+	*ret = copy;
+	*ret_count = count;
+	return 0;
+}
+
+/* Moves the rule to the present index of its interface. */
+static int rebind(struct shunt_rule *r)
+{
+	bool new;
+	int error = rule_find_iface(r);
+
+	return error ? error : enter(r, &new);
+}
+
 int rules_rebind(void)
 {
 	_cleanup_free_ struct shunt_rule *copy = NULL;
-	struct rule_list all;
 	__u32 i, count = 0;
-	int error = 0;
-	bool new;
+	int error;
 
 	if (!may_rebind())
 		return 0;
-	error = store_rules(&store, &all);
+	error = copy_rebound(&copy, &count);
 	if (error)
 		return error;
-	/* A change may move all rules in memory. */
-	copy = calloc(all.count + 1, sizeof(*copy));
-	for (i = 0; copy && i < all.count; i++)
-		if (is_rebound(all.rule[i]->ifname, all.rule[i]->ifindex))
-			copy[count++] = *all.rule[i];
-	free(all.rule);
-	if (!copy)
-		return fail(-ENOMEM, "the rules");
-	for (i = 0; i < count && !error; i++) {
-		error = rule_find_iface(&copy[i]);
-		if (!error)
-			error = enter(&copy[i], &new);
+	for (i = 0; i < count; i++) {
+		error = rebind(&copy[i]);
+		if (error)
+			return error;
 	}
-	return error;
+	return 0;
 }
 
 int rules_flush(void)
@@ -373,14 +407,21 @@ int rules_flush(void)
 	return error ? error : install(NULL, 0, store.journal->counters_top);
 }
 
-int rules_open(void)
+static int open_maps(void)
 {
 	int error;
 
 	conf = conf ? conf : pin_mmap("shunt_conf", NULL);
-	error = conf ? store_open(&store) : -errno;
-	if (!error)
-		error = counters_open(conf->shards);
+	if (!conf)
+		return -errno;
+	error = store_open(&store);
+	return error ? error : counters_open(conf->shards);
+}
+
+int rules_open(void)
+{
+	int error = open_maps();
+
 	if (error)
 		return fail(error, "can't open the rules in '%s'", opt.pin_dir);
 	journal_repair(&store);

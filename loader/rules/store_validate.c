@@ -52,11 +52,13 @@ static int check_port(struct check *c, __u32 slot, __u32 value)
 		error = check_list(c, unit, node, &rule, &count);
 	else
 		error = check_rules(c, rule, 1, node);
-	for (i = 0; i < count && !error; i++)
+	if (error)
+		return error;
+	for (i = 0; i < count; i++)
 		if (!has_single_dport(rule_in(c->s, rule[i])) ||
 		    rule_in(c->s, rule[i])->dport_low != port)
-			error = check_wrong(c, "a rule is in the list of another port", rule[i]);
-	return error;
+			return check_wrong(c, "a rule is in the list of another port", rule[i]);
+	return 0;
 }
 
 static int check_used(struct check *c, enum slots table, __u32 used, const char *name)
@@ -103,17 +105,20 @@ static int check_index(struct check *c)
 	__u32 i, value;
 	int error = list_nodes(c);
 
-	for (i = 0; i < slots_count(c->s, SLOTS_INDEX) && !error; i++) {
+	if (error)
+		return error;
+	for (i = 0; i < slots_count(c->s, SLOTS_INDEX); i++) {
 		value = slot_get(c->s, SLOTS_INDEX, i);
-		if (is_node(value))
-			error = check_node(c, i, value & ~SLOT_KIND_MASK);
-		else if (value)
-			error = check_port(c, i, value);
+		if (!value)
+			continue;
+		error = is_node(value) ? check_node(c, i, value & ~SLOT_KIND_MASK)
+				       : check_port(c, i, value);
+		if (error)
+			return error;
 	}
-	if (!error && c->rules != c->s->journal->rules)
-		error = store_fault(c, "%u rules are found, not %u", c->rules,
-				    c->s->journal->rules);
-	return error;
+	if (c->rules != c->s->journal->rules)
+		return store_fault(c, "%u rules are found, not %u", c->rules, c->s->journal->rules);
+	return 0;
 }
 
 static int check_free_counters(struct check *c)
@@ -148,17 +153,21 @@ static int check_header(struct check *c)
 static int check_all(struct check *c)
 {
 	const struct shunt_store_journal *j = c->s->journal;
+	const struct shunt_store_header *h = c->s->header;
 	int error = check_used(c, SLOTS_FILTER, j->filter_used, "filter");
 
-	if (!error)
-		error = check_used(c, SLOTS_INDEX, j->index_used, "index");
-	if (!error && j->free_room)
-		error = check_claim(c, j->free_counters, j->free_room / 16);
-	if (!error && c->s->header->iface_count)
-		error = check_claim(c, c->s->header->ifaces,
-				    units_for(c->s->header->iface_count, 2));
-	if (!error)
-		error = check_index(c);
+	if (error)
+		return error;
+	error = check_used(c, SLOTS_INDEX, j->index_used, "index");
+	if (error)
+		return error;
+	error = j->free_room ? check_claim(c, j->free_counters, j->free_room / 16) : 0;
+	if (error)
+		return error;
+	error = h->iface_count ? check_claim(c, h->ifaces, units_for(h->iface_count, 2)) : 0;
+	if (error)
+		return error;
+	error = check_index(c);
 	return error ? error : check_free_counters(c);
 }
 
