@@ -65,6 +65,58 @@ unanswered()
 	both_families unanswered
 }
 
+# The same rules for nft. 10.0.0.99 is nobody's address.
+translate_by_nft()
+{
+	nft -f - <<-END
+		table ip translated {
+			chain output {
+				type nat hook output priority -100
+				ip daddr 10.0.0.10 tcp dport 80 dnat to 10.0.0.138:8080
+				ip daddr 10.0.0.10 udp dport 81-99 dnat to 10.0.0.99
+			}
+		}
+	END
+	ip neigh add 10.0.0.99 lladdr 02:00:00:00:00:99 dev h0
+}
+
+# The number of entries of connection tracking that were dropped for new ones.
+early_drops()
+{
+	local drops sum=0
+
+	while read -r _ _ _ _ _ _ _ _ _ _ _ drops _; do
+		[ "$drops" = early_drop ] || sum=$((sum + 16#$drops))
+	done </proc/net/stat/nf_conntrack
+	echo $sum
+}
+
+# The kernel has one limit for all network namespaces, and only the first namespace can change
+# the limit. It counts the entries of each namespace for itself. So this test makes as many
+# entries as the limit allows.
+@test "control: an unprivileged user who fills the table of connection tracking keeps no new connections out" {
+	need setpriv nft
+	local limit port
+
+	limit=$(cat /proc/sys/net/netfilter/nf_conntrack_max 2>/dev/null) || skip "no conntrack"
+	[ "$limit" -le 300000 ] || skip "nf_conntrack_max is $limit: that takes too long"
+	translate_by_nft || skip "no DNAT by nft on this kernel"
+	shunt load --iface lo
+	serve target near tcp 10.0.0.138 8080
+	held 10.0.0.10 80
+	for ((port = 81; limit > 0; port++, limit -= 50000)); do
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$PEERS/ports" 10.0.0.10 $port \
+			10000 50000 3>&-
+	done
+	cat /proc/sys/net/netfilter/nf_conntrack_count
+	for _ in {1..20}; do
+		answered target tcp 10.0.0.10 80
+	done
+	echoed hold "it goes on"
+	[ "$(early_drops)" -gt 0 ]
+	nft delete table ip translated
+}
+
 # A newcomer whose source has many flows takes nobody else's, and gets none.
 @test "a full NAT table: who has most flows gives way, who has few keeps them" {
 	need setpriv
