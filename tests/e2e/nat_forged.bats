@@ -195,12 +195,13 @@ blind_reset()
 	both_families blind_reset
 }
 
+# The kernel's own NAT. 'dnat' is a keyword of nft and can't be the name of the table.
 @test "control: a blind RST or FIN ends no connection by nft's DNAT" {
 	need nft
 	nft -f - <<-END || skip "no DNAT by nft on this kernel"
-		table ip dnat {
+		table ip translated {
 			chain output {
-				type nat hook output priority dstnat
+				type nat hook output priority -100
 				ip daddr 10.0.0.10 tcp dport 80 dnat to 10.0.0.138:8080
 			}
 		}
@@ -210,7 +211,7 @@ blind_reset()
 	forge_blindly S SA F FA FPA RF R RA
 	echoed client "it goes on"
 	stop client
-	nft delete table ip dnat
+	nft delete table ip translated
 }
 
 really_ended()
