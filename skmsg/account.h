@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is counted of a message after the verdict: part of verdict.h. Besides the counters
- * each end of a pair under 'proven' has a cost, which takes the pair off the fast path when
- * too much goes by TCP.
+ * Counts each message by its verdict: part of verdict.h. Besides the counters each end of a
+ * pair under 'proven' has a cost, which takes the pair off the fast path when too much goes
+ * by TCP.
  */
 #ifndef SHUNT_ACCOUNT_H
 #define SHUNT_ACCOUNT_H
@@ -53,7 +53,7 @@ static __always_inline void credit_redirect(struct shunt_end *self, __u32 size)
 	self->tcp_cost = self->tcp_cost > units ? self->tcp_cost - units : 0;
 }
 
-/* Lets TCP send the message. */
+/* Counts a message that goes by TCP for this reason. Returns the verdict, SK_PASS. */
 static __always_inline int pass_to_tcp(struct shunt_sk *st, enum shunt_why why, __u32 size)
 {
 	struct shunt_pair *pair = pair_get(st);
@@ -82,7 +82,7 @@ static __noinline void trace_bypass(const struct sock *sk, __u32 bytes)
 			   e.remote, e.remote_port, bytes);
 }
 
-/* The kernel redirects the message. */
+/* Counts a message that the kernel will redirect. Returns the verdict, SK_PASS. */
 static __always_inline int count_redirect(const struct shunt_conf *conf, struct shunt_pair *pair,
 					  const struct tcp_sock *s, struct shunt_sk *st, __u32 size)
 {

@@ -6,8 +6,8 @@
 #ifndef SHUNT_BOUNDS_H
 #define SHUNT_BOUNDS_H
 
-/* In pages: a control group's counters may be behind by that much (memcg_stock), and the
- * message itself needs some. */
+/* In pages: a control group's counter may be behind by that much (memcg_stock), and the
+ * message itself needs some. MEMCG_LEVELS: levels of control groups that are checked. */
 #define MEMCG_SLACK 256
 #define MEMCG_LEVELS 6
 
@@ -47,8 +47,12 @@ static __always_inline bool memcg_has_room(const struct tcp_sock *p, __u32 size)
 
 /*
  * Reasons for TCP: the reader's queue, or this host, has too much already. Called only when
- * no byte by TCP is unread: then sk_rmem_alloc holds nothing but redirected bytes. The
- * bound for the host is TCP's own count, which has redirected bytes, too.
+ * no byte by TCP is unread (I1), so the reader's sk_rmem_alloc counts redirected bytes alone.
+ * Those also count as TCP memory of the host, so TCP's own count is the bound for the host.
+ *
+ * The kernel does not count the messages in the queue. They are read in order, so the bytes
+ * still queued tell that the first next_bytes of this end's bytes have been read, and with
+ * them its first next_msgs messages. Then the present totals become the next mark.
  */
 static __always_inline enum shunt_why check_bounds(const struct shunt_conf *conf,
 						   struct shunt_sk *st, const struct tcp_sock *s,
@@ -71,6 +75,7 @@ static __always_inline enum shunt_why check_bounds(const struct shunt_conf *conf
 		st->next_msgs = st->redirected_msgs;
 	}
 	msgs = st->redirected_msgs - st->read_msgs;
+	/* On the host: no more than if each member had its share of host_msgs. */
 	if (queued && (msgs >= conf->max_msgs || msgs * members > conf->host_msgs))
 		return WHY_MAX_MSGS;
 	return WHY_REDIRECTED;

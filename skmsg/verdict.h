@@ -1,90 +1,132 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The verdict: decides whether a message is redirected to the other end's socket or goes by
- * TCP. It is decided anew for each message; in any doubt the message goes by TCP. The
- * sender's socket is locked while the program runs (tcp_bpf_sendmsg), so its sequence
- * numbers don't change.
+ * The verdict decides for each message of a member whether it is redirected to the other end's
+ * socket, or sent by TCP. In any doubt it is sent by TCP.
  *
- * The rule that keeps bytes in order (I1): a message is redirected only if the reader has
- * consumed every byte that was sent by TCP, so if the sender's write_seq equals the
- * reader's copied_seq. The reason: a reader gets redirected bytes before bytes by TCP
- * (tcp_bpf_recvmsg), whichever were sent first.
+ * What the kernel does. It runs this sk_msg program in send(), before TCP sees the message
+ * (tcp_bpf_sendmsg). SK_PASS lets TCP send the message, unless the program has called
+ * bpf_msg_redirect_hash() with BPF_F_INGRESS: then the kernel appends the message to the
+ * reader's queue of redirected messages (bpf_tcp_ingress). That queue is ingress_msg of the
+ * reader's psock, the struct that the kernel keeps for each socket in a sockmap. A receive
+ * call returns the bytes of that queue before the bytes that came by TCP (tcp_bpf_recvmsg),
+ * whichever were sent first.
  *
- * The including file defines how to read the peer's memory, to which no helper gives a
+ * The order of bytes (I1). So a message may be redirected only if the reader has consumed
+ * every byte that was sent by TCP. The sender's write_seq is the sequence number after the
+ * last byte that it gave to TCP. The reader's copied_seq is the number after the last byte
+ * by TCP that it has consumed. Redirected bytes change neither. If the two are equal, no byte
+ * by TCP is under way or unread. The other order needs no rule: bytes by TCP that follow
+ * redirected ones are read after them anyway.
+ *
+ * Locks. The sender's socket is locked while the program runs, so its fields don't change,
+ * and no other message is sent meanwhile. The reader's socket is not locked. Its copied_seq
+ * never passes write_seq, so the two stay equal once they are; its queue can only get shorter.
+ *
+ * The steps, in this order. A check returns the reason why the message goes by TCP, or
+ * WHY_REDIRECTED (0) if it finds none. The first reason counts; 'shunt sockets' prints it.
+ *
+ *  1. check_own(): the sender's socket, and the stage of a pair under 'proven' (I6).
+ *  2. must_queue_up(), may_queue_up(): a message may have to follow redirected bytes that are
+ *     unread, although step 1 has found a reason for TCP.
+ *  3. check_redirect(): the reader's socket: its bytes by TCP (I1), its options, and the bounds
+ *     of what may be queued (I2).
+ *  4. verdict(): asks the kernel for the redirect. Only this call tells which socket the
+ *     reader is. If that is not the one that steps 2 and 3 have looked at, step 3 runs
+ *     again (I3).
+ *
+ * The including file defines how to read the reader's memory, to which no helper gives a
  * pointer: READ(pointer, fields...), READ_BITS(pointer, field), TCP_SOCK(address) and
- * PSOCK(address).
+ * PSOCK(address). A read of memory that is gone gives zeroes.
  */
 #include <shunt/bpf/endpoint.bpf.h>
-#include <shunt/bpf/syscalls.bpf.h>
 
 #define sk_of(tp) ((tp)->inet_conn.icsk_inet.sk)
 #define READ_SK(tp, ...) READ(tp, inet_conn.icsk_inet.sk.__VA_ARGS__)
 
 #include "account.h"
 #include "bounds.h"
+#include "pair.h"
 #include "reader.h"
+#include "sender.h"
 
-#define TS_COMPAT 2 /* the system call is one of a 32-bit program */
+/* --- step 1: the sender's side --------------------------------------------------- */
 
 /*
- * Whether this send carries urgent data (MSG_OOB), which a redirect would deliver as
- * ordinary data. The flag is only in the arguments of the system call. Those of 32-bit
- * programs are in other registers, so what these programs send counts as urgent. Only the
- * registers of x86-64 are known.
+ * After this time without a message by TCP the next one goes by TCP, because firewalls and NAT
+ * forget a connection of which they see no packet. In jiffies: 30 s at 1000 a second,
+ * 5 minutes at 100.
  */
-static __always_inline bool is_urgent(void)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	long nr;
+#define REFRESH_JIFFIES 30000
 
-	if (!bpf_core_field_exists(regs->orig_ax))
+/* Whether some member is being put into repair mode. An eager pair has no entry that would tell
+ * whether it is this pair, so all eager pairs send by TCP for that time. */
+static __always_inline bool is_repairing(const struct shunt_conf *conf)
+{
+	return (__s64)(bpf_ktime_get_coarse_ns() - conf->run.repair_ns) < SHUNT_REPAIR_NS;
+}
+
+/*
+ * Reasons for TCP that are known without the reader's socket. Sets *ret_pair to the entry of a
+ * pair under 'proven', or NULL if the pair has none; leaves *ret_pair alone for an eager pair.
+ * A stream makes its pair leave.
+ */
+static __always_inline enum shunt_why check_own(const struct shunt_conf *conf,
+						const struct tcp_sock *s, struct shunt_sk *st,
+						__u32 size, struct shunt_pair **ret_pair)
+{
+	enum shunt_why why = check_sender(s, st);
+
+	if (!why && conf->run.drain_mode)
+		why = WHY_DRAINING;
+	if (!st->eager)
+		*ret_pair = pair_get(st);
+	else if (!why && conf->run.repair_ns && is_repairing(conf))
+		why = WHY_REPAIR;
+	if (!why && !st->eager)
+		why = check_pair(conf, *ret_pair, st, size);
+	/* Not while redirected bytes are unread: see may_queue_up(). */
+	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
+	    (!st->peer || peer_queue_empty(st)))
+		why = WHY_REFRESH;
+	if (why == WHY_STREAM) {
+		pair_leave(*ret_pair, why);
+		why = WHY_LEAVING;
+	}
+	return why;
+}
+
+/* --- step 2: messages that follow redirected bytes -------------------------------------- */
+
+/*
+ * Whether the message must not go by TCP: the reader splices, and redirected bytes are
+ * queued. A splice skips redirected bytes and reads bytes by TCP, so it would read this
+ * message before them. The message is redirected behind them; if a bound forbids that, or
+ * there is no supervisor, the send fails with EACCES. A reader that never receives again is
+ * reset by the supervisor in the end (loader/bypass/supervisor.c).
+ */
+static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
+{
+	return pair && st->peer && peer_end(pair, st)->fault == WHY_SPLICE && !peer_queue_empty(st);
+}
+
+/*
+ * Whether a message that follows redirected unread bytes may be redirected although step 1 found
+ * this reason for TCP. A pair should leave the fast path between two messages: where the
+ * redirected bytes end, a read ends, too, and the reader could take that for the end of the
+ * message; and a splice may come next.
+ */
+static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
+					 const struct shunt_pair *pair, const struct shunt_sk *st)
+{
+	if (pair && peer_end(pair, st)->fault == WHY_REPAIR)
 		return false;
-	if (bpf_core_field_exists(task->thread_info.status) && task->thread_info.status & TS_COMPAT)
-		return true;
-	nr = regs->orig_ax;
-	return ((nr == X86_64_SENDTO || nr == X86_64_SENDMMSG) && regs->r10 & MSG_OOB) ||
-	       (nr == X86_64_SENDMSG && regs->dx & MSG_OOB);
+	return (why == WHY_BURST_TOO_LARGE || why == WHY_UNSUPERVISED ||
+		(why == WHY_DRAINING && conf->run.drain_mode == DRAIN_KEEP_QUEUED) ||
+		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
+	       st->peer && !peer_queue_empty(st);
 }
 
-static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
-{
-	const struct tcp_sock *p = TCP_SOCK(st->peer);
-	const struct sk_psock *psock;
-
-	psock = PSOCK((__u64)READ_SK(p, sk_user_data) & SK_USER_DATA_PTRMASK);
-	return !psock || READ(psock, ingress_msg.next) ==
-				 __builtin_preserve_access_index(&psock->ingress_msg);
-}
-
-/*
- * Reasons for TCP: the state and the options of the sender's socket. In CLOSE_WAIT the
- * reader has shut its own side. A pair under 'proven' then goes back to TCP as soon as no
- * redirected bytes are queued: once the sender's FIN is there, too (POLLHUP), a short read
- * at the end of the redirected bytes would look like the end of the stream.
- */
-static __always_inline enum shunt_why check_sender(const struct tcp_sock *s,
-						   const struct shunt_sk *st)
-{
-	__u8 state = sk_of(s).__sk_common.skc_state;
-
-	/* needed because tcp_bpf_sendmsg() does not check SHUT_WR */
-	if (state != TCP_ESTABLISHED &&
-	    (state != TCP_CLOSE_WAIT || (!st->eager && (!st->peer || peer_queue_empty(st)))))
-		return WHY_SENDER_STATE;
-	if (BPF_CORE_READ_BITFIELD(s, repair))
-		return WHY_REPAIR;
-	if (s->inet_conn.icsk_ulp_ops)
-		return WHY_ULP;
-	if (sk_of(s).__sk_common.skc_flags &
-	    (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)))
-		return WHY_ZEROCOPY;
-	if (BPF_CORE_READ_BITFIELD(s, nonagle) & TCP_NAGLE_CORK)
-		return WHY_CORK;
-	if (is_urgent())
-		return WHY_URGENT;
-	return WHY_REDIRECTED;
-}
+/* --- step 3: the reader's side ------------------------------------------------------- */
 
 /* Reasons for TCP: the state of the reader's socket, and bytes by TCP that it has not
  * consumed. */
@@ -92,12 +134,15 @@ static __always_inline enum shunt_why check_peer(const struct tcp_sock *s, const
 {
 	__u8 state = READ_SK(p, __sk_common.skc_state);
 
+	/* In FIN_WAIT1 and FIN_WAIT2 the reader sends no more, but still reads. In all other
+	 * states nobody will read the message, and TCP tells the sender so. */
 	if (state != TCP_ESTABLISHED && state != TCP_FIN_WAIT1 && state != TCP_FIN_WAIT2)
 		return WHY_PEER_STATE;
 	if (s->write_seq != READ(p, copied_seq)) /* I1 */
 		return WHY_TCP_BYTES;
 	if (READ_SK(p, sk_shutdown) & RCV_SHUTDOWN)
 		return WHY_PEER_STATE;
+	/* As in check_sender(): a checkpoint reads the socket; a protocol changes the bytes. */
 	if (READ_BITS(p, repair))
 		return WHY_REPAIR;
 	if (READ(p, inet_conn.icsk_ulp_ops))
@@ -106,7 +151,7 @@ static __always_inline enum shunt_why check_peer(const struct tcp_sock *s, const
 }
 
 /*
- * All reasons for TCP that the peer's socket has. What check_reader() finds does not count
+ * All reasons for TCP that the reader's socket has. What check_reader() finds does not count
  * while redirected bytes are queued: the reader can notice the bypass by these already. If
  * the message went by TCP, a splice() that follows would read it before them.
  */
@@ -127,139 +172,7 @@ static __always_inline enum shunt_why check_redirect(const struct shunt_conf *co
 	return !why && polls_without_waiting(st, p) ? WHY_POLLS : why;
 }
 
-/*
- * More than this without an answer is a stream, which gains nothing by a redirect: TCP
- * joins small messages, and large ones fill the reader's queue faster than the reader
- * empties it, so that the bytes leave the CPU's cache (measured: bench/).
- */
-#define STREAM_MSGS 64
-#define STREAM_BYTES (4 << 20)
-
-/*
- * After this time without a message by TCP the next one goes by TCP: firewalls and NAT
- * forget a connection of which they see no packet. In jiffies: 30 s at 1000 a second,
- * 5 minutes at 100.
- */
-#define REFRESH_JIFFIES 30000
-
-/* I6: whether the supervisor's heartbeat is too old. The difference is signed, because the
- * coarse clock may be behind the supervisor's clock by a tick. */
-static __always_inline bool is_unsupervised(const struct shunt_conf *conf)
-{
-	return (__s64)(bpf_ktime_get_coarse_ns() - conf->run.beat_ns) > SHUNT_BEAT_LIMIT_NS;
-}
-
-/* Whether some member is being put into repair mode. Eager pairs have no entry that would
- * tell which one, so all of them go by TCP for that time. */
-static __always_inline bool is_repairing(const struct shunt_conf *conf)
-{
-	return (__s64)(bpf_ktime_get_coarse_ns() - conf->run.repair_ns) < SHUNT_REPAIR_NS;
-}
-
-/*
- * Adds the message to the burst of this end: what it has sent since the peer last sent
- * something. A burst that exceeds the largest one that the peer has answered goes by TCP
- * from there on, because a program may receive small answers but splice large ones
- * (HAProxy, from 4 KiB on). When a larger burst is answered, it was read as the bursts
- * before; otherwise a watcher has taken the pair off the fast path (sockops/watch.bpf.c).
- */
-static __always_inline enum shunt_why check_burst(struct shunt_end *self,
-						  const struct shunt_end *other,
-						  struct shunt_sk *st, __u32 size)
-{
-	self->msgs++;
-	if (other->msgs != st->peer_msgs) {
-		if (st->burst_bytes > st->answered_bytes)
-			st->answered_bytes = st->burst_bytes;
-		st->peer_msgs = other->msgs;
-		st->burst_msgs = 0;
-		st->burst_bytes = 0;
-	}
-	st->burst_msgs++;
-	st->burst_bytes += size;
-	if (st->burst_bytes > STREAM_BYTES ||
-	    (st->burst_msgs > STREAM_MSGS && st->burst_bytes < st->burst_msgs * SHUNT_STREAM_MEAN))
-		return WHY_STREAM;
-	return st->burst_bytes > st->answered_bytes ? WHY_BURST_TOO_LARGE : WHY_REDIRECTED;
-}
-
-/* Reasons for TCP that only pairs under 'proven' have. */
-static __always_inline enum shunt_why check_pair(const struct shunt_conf *conf,
-						 struct shunt_pair *pair, struct shunt_sk *st,
-						 __u32 size)
-{
-	struct shunt_end *self, *other;
-
-	if (!pair)
-		return WHY_NOT_BUSY;
-	if (pair->stage != STAGE_ACTIVE)
-		return pair->stage == STAGE_JOINING ? WHY_JOINING : WHY_LEAVING;
-	self = own_end(pair, st);
-	other = peer_end(pair, st);
-	if (self->fault || other->fault)
-		return other->fault ? other->fault : self->fault;
-	if (!other->clean_recvs)
-		return WHY_WATCHED;
-	if (is_unsupervised(conf))
-		return WHY_UNSUPERVISED;
-	return check_burst(self, other, st, size);
-}
-
-/*
- * Reasons for TCP that are known without the peer's socket. *ret_pair is the entry of a
- * pair under 'proven'; a stream makes the pair leave.
- */
-static __always_inline enum shunt_why check_own(const struct shunt_conf *conf,
-						const struct tcp_sock *s, struct shunt_sk *st,
-						__u32 size, struct shunt_pair **ret_pair)
-{
-	enum shunt_why why = check_sender(s, st);
-
-	if (!why && conf->run.drain_mode)
-		why = WHY_DRAINING;
-	if (!st->eager)
-		*ret_pair = pair_get(st);
-	else if (!why && conf->run.repair_ns && is_repairing(conf))
-		why = WHY_REPAIR;
-	if (!why && !st->eager)
-		why = check_pair(conf, *ret_pair, st, size);
-	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
-	    (!st->peer || peer_queue_empty(st)))
-		why = WHY_REFRESH;
-	if (why == WHY_STREAM) {
-		pair_leave(*ret_pair, why);
-		why = WHY_LEAVING;
-	}
-	return why;
-}
-
-/*
- * Whether the message must not go by TCP: the reader splices, and redirected bytes are
- * queued. A splice skips redirected bytes and reads bytes by TCP, which would be those sent
- * later. A reader that never receives again is reset in the end
- * (loader/bypass/supervisor.c). At a bound the send fails instead, and also without a
- * supervisor, which would reset the reader.
- */
-static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
-{
-	return pair && st->peer && peer_end(pair, st)->fault == WHY_SPLICE && !peer_queue_empty(st);
-}
-
-/*
- * Whether a message that follows redirected unread bytes is redirected although its pair
- * leaves the fast path. A pair should leave between two messages: a read that ends where the
- * redirected bytes end would look like the end of the message, and a splice may come next.
- */
-static __always_inline bool may_queue_up(enum shunt_why why, const struct shunt_conf *conf,
-					 const struct shunt_pair *pair, const struct shunt_sk *st)
-{
-	if (pair && peer_end(pair, st)->fault == WHY_REPAIR)
-		return false;
-	return (why == WHY_BURST_TOO_LARGE || why == WHY_UNSUPERVISED ||
-		(why == WHY_DRAINING && conf->run.drain_mode == DRAIN_KEEP_QUEUED) ||
-		(why == WHY_LEAVING && pair && pair->stage == STAGE_LEAVING)) &&
-	       st->peer && !peer_queue_empty(st);
-}
+/* --- the decision ----------------------------------------------------------------------- */
 
 enum decision {
 	DECIDE_REDIRECT,
@@ -269,8 +182,9 @@ enum decision {
 };
 
 /*
- * Decides by what is remembered of the peer. Its socket may be gone and the memory reused,
- * so what is read there counts only if verdict() finds the same socket in the map (I3).
+ * Steps 1 to 3, by the remembered address of the reader's socket (st->peer; 0 if there is none
+ * yet: then step 3 is left to verdict()). That socket may be gone and its memory reused, so
+ * what is read there counts only if verdict() finds the same socket in the map (I3).
  */
 static __always_inline enum decision decide(const struct shunt_conf *conf, const struct tcp_sock *s,
 					    struct shunt_sk *st, __u32 size,
@@ -296,8 +210,8 @@ static __always_inline enum decision decide(const struct shunt_conf *conf, const
 }
 
 /*
- * A redirect that was asked for can't be taken back. But it can be replaced by an egress
- * redirect to the sender itself, which is a plain send by TCP.
+ * Sends the message by TCP although a redirect has been asked for. That can't be taken back, but
+ * it can be replaced by an egress redirect to the sender itself, which is a plain send.
  */
 static __always_inline int pass_instead(struct sk_msg_md *msg, struct shunt_sk *st,
 					enum shunt_why why, __u32 size)
@@ -307,6 +221,7 @@ static __always_inline int pass_instead(struct sk_msg_md *msg, struct shunt_sk *
 	return pass_to_tcp(st, why, size);
 }
 
+/* Both programs. Of a socket without storage nothing is known: its messages go by TCP. */
 static __always_inline int verdict(struct sk_msg_md *msg)
 {
 	enum shunt_why why = WHY_REDIRECTED;
@@ -329,8 +244,10 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		return pass_to_tcp(st, why, size);
 	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->peer_cookie, BPF_F_INGRESS) != SK_PASS)
 		return pass_to_tcp(st, WHY_PEER_ABSENT, size);
+	/* I3: this is the reader's socket. If decide() looked at another one, or at none, it has
+	 * checked nothing of this one. */
 	peer = REDIR_PEER(msg);
-	if (peer != st->peer) { /* I3 */
+	if (peer != st->peer) {
 		st->peer = peer;
 		why = check_redirect(conf, st, s, peer, size);
 		if (why)
