@@ -6,7 +6,7 @@
 #include <shunt/bpf/endpoint.bpf.h>
 #include <shunt/bpf/prefix.bpf.h>
 
-/* the ports and prefixes that the operator excluded */
+/* The ports and prefixes that the operator excluded. */
 struct shunt_exclude_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHUNT_EXCLUDES);
@@ -16,7 +16,7 @@ struct shunt_exclude_map {
 };
 MAP(shunt_exclude);
 
-/* pairs whose server has not received two segments with data yet */
+/* Pairs whose server has not received two segments with data yet. */
 struct shunt_pending_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHUNT_PENDING_PAIRS);

@@ -3,7 +3,7 @@
 #include "eligible.h"
 #include "member.h"
 
-/* Bytes that wait to be read. On kernels without msg_tot_len those by TCP are included. */
+/* Redirected bytes that wait to be read. On kernels without msg_tot_len, bytes by TCP count, too. */
 static __always_inline __u64 bytes_queued(const struct sock *sk, const struct sk_psock *psock)
 {
 	if (bpf_core_field_exists(psock->msg_tot_len))

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The supervisor's scan of the paired sockets (loader/bypass/supervisor.c). Rows are printed
- * for two kinds of sockets: those by TCP that got busy since the last scan, and ends of eager
- * pairs that sent much. A pair that has an entry takes the steps of its stage: its ends are
- * checked, enter the map, or leave it.
+ * The supervisor's scan of the paired sockets (loader/bypass/supervisor.c). The iterator calls
+ * shunt_scan() for each of them. If its pair has an entry in shunt_pairs, the socket takes the
+ * step of the pair's stage: it is checked, enters the map, or leaves it. The scan prints a row
+ * for the supervisor if a socket by TCP has got busy since the last scan, and if an end of an
+ * eager pair has sent much.
  */
 #include <shunt/bpf/endpoint.bpf.h>
 #include "member.h"
@@ -23,8 +24,8 @@ static __always_inline void print_row(struct seq_file *seq, const void *sk,
 	bpf_seq_write(seq, &row, sizeof(row));
 }
 
-/* Segments with data that both ends have received. The memory of the client's socket may
- * have been reused: then the cookie differs. */
+/* Segments with data that both ends have received, of the server's end tp. The memory of the
+ * client's socket may have been reused: then the cookie differs, and only tp's count. */
 static __always_inline __u32 data_segs(const struct tcp_sock *tp, const struct shunt_sk *st)
 {
 	const struct tcp_sock *client = (const struct tcp_sock *)st->peer;
@@ -95,10 +96,9 @@ static __always_inline void scan_eager(struct seq_file *seq, const struct sock *
 		print_row(seq, sk, st);
 }
 
-/* The connection is closed, but its socket is still open. It leaves the map, so that TCP
- * answers its calls. Bytes that were redirected before a reset can still be read, so with
- * such bytes it stays; but after a disconnect (which clears the port) nobody may read
- * them. */
+/* Removes a socket from the map whose connection is closed, but whose file is still open, so that
+ * TCP answers its calls. A socket with unread redirected bytes stays: they can be read after a
+ * reset, too. After a disconnect, which clears the port, nobody may read them. */
 static __always_inline void remove_closed(const struct sock *sk, const struct shunt_sk *st)
 {
 	const struct sk_psock *psock = psock_of(sk);
@@ -136,8 +136,8 @@ static __always_inline __u8 socket_fault(const struct tcp_sock *tp)
 	return 0;
 }
 
-/* I5: puts an end into the map when it has no unread bytes and both ends have been seen
- * without. So a stream, one end of which always has unread bytes, stays out. */
+/* I5: puts an end into the map if it has no unread bytes. Before that, scans must have seen both
+ * ends without unread bytes. So a stream, one end of which always has some, stays out. */
 static __always_inline void join(struct sock *sk, struct shunt_sk *st, struct shunt_pair *pair,
 				 struct shunt_end *end)
 {

@@ -29,8 +29,8 @@ struct shunt_splicers_map {
 };
 MAP(shunt_splicers);
 
-/* Makes the storage of a client's socket whose pair is watched (sockops/pair.bpf.c made only
- * the server's). NULL if the socket is not such a client. */
+/* Makes the storage of the socket if it is the client's end of a watched pair, because
+ * sockops/pair.bpf.c made only the server's. Returns NULL for all other sockets. */
 static __always_inline struct shunt_sk *make_client_storage(struct sock *sk)
 {
 	const struct shunt_conf *conf = conf_get();
@@ -56,7 +56,8 @@ static __always_inline struct shunt_sk *make_client_storage(struct sock *sk)
 	return st;
 }
 
-/* The end of a watched pair that this socket is, and the pair; NULL if it is none. */
+/* Returns the socket's end in the entry of its pair, and sets *ret to the entry; NULL if the pair
+ * has none. */
 static __always_inline struct shunt_end *watched_end(struct sock *sk, struct shunt_pair **ret)
 {
 	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, sk, 0, 0);
@@ -100,8 +101,8 @@ static __always_inline __u8 check_recv_flags(int flags)
 }
 
 enum read_kind {
-	READ_OTHERWISE, /* by io_uring (which may splice, and loses SEND_ZC in the map), by a
-			 * thread of the kernel, or on an architecture that is not listed */
+	READ_OTHERWISE, /* by io_uring, which may splice, and whose SEND_ZC fails for members; by
+			 * a thread of the kernel; or on an architecture that is not listed */
 	READ_TO_MEMORY, /* read, readv, recvfrom, recvmsg, recvmmsg */
 	READ_BY_SPLICE, /* splice, sendfile */
 };
@@ -131,7 +132,7 @@ static __always_inline enum read_kind current_read_kind(void)
 	return READ_OTHERWISE;
 }
 
-/* The supervisor hears of a process again when its last splice is older than this. */
+/* The supervisor is told of a process again if its last splice is older than this. */
 #define SPLICE_REPORT_NS 1000000000ULL
 
 /* Records that the present process splices: it may do so on all its connections. */

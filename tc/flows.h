@@ -62,8 +62,8 @@ static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow 
 	ret->ifindex = pkt->ifindex;
 }
 
-/* Multilinear hashing with secret keys: the upper halves of two sums. Two flows have the
- * same hash with the probability of guessing 64 bits. */
+/* Multilinear hashing with secret keys: the upper halves of two sums. Nobody who does not know
+ * the keys can find two flows with the same hash more easily than by guessing 64 bits. */
 static __always_inline __u64 flow_hash(const struct packet *pkt, const struct shunt_conf *conf,
 				       __u32 ifindex)
 {

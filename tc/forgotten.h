@@ -52,8 +52,7 @@ static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb,
 		return FORGOTTEN_BY_RULE;
 	if (!leads_nowhere(skb, pkt))
 		return FORGOTTEN_NO;
-	/* This segment makes connection tracking know the flow, so it could not tell the next
-	 * time. */
+	/* This segment makes connection tracking know the flow, so the next segment would pass. */
 	remember(hash);
 	return FORGOTTEN_YES;
 }

@@ -38,7 +38,7 @@ enum taken {
 	TAKEN_NO, /* no router has the flow */
 	TAKEN_YES,
 	TAKEN_BY_OTHER, /* a socket has the flow that is no router's, or the router sends it */
-	TAKEN_IN_LOOP,  /* the router sends it, and earlier flows of its were steered to it */
+	TAKEN_IN_LOOP,  /* the router sends it because of a flow that was steered to the router */
 };
 
 /* Whether a router has a socket with this flow. */

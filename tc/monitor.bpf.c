@@ -162,7 +162,7 @@ static __always_inline bool admits(const struct shunt_bucket *b, __u32 heat,
 	       pseudo_random(b, sample->hash) * (heat + PRICE * packets) >> 32 < packets;
 }
 
-/* Gives the coldest flow's way to the packet's flow, or counts the packet as missed. */
+/* The packet's flow has no way: gives it the coldest flow's way, or counts the packet as missed. */
 static __always_inline void count_new_flow(struct shunt_bucket *b, __u32 bucket, __u32 tag,
 					   const struct sample *sample)
 {
@@ -194,6 +194,7 @@ static __always_inline void count_new_flow(struct shunt_bucket *b, __u32 bucket,
 	__sync_lock_test_and_set(&b->tag[way], tag);
 }
 
+/* The packet's flow has this way, if it is not another flow with the same tag. */
 static __always_inline void count_known_flow(struct shunt_bucket *b, __u32 bucket, __u32 way,
 					     const struct sample *sample)
 {
@@ -232,7 +233,9 @@ static __always_inline void count_in(struct shunt_bucket *b, __u32 bucket,
 		count_new_flow(b, bucket, tag, sample);
 }
 
-static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
+/* Fills the sample, except for its hash. The key is written in whole words, because a CPU stalls
+ * when it reads a word whose parts it has just written. */
+static __always_inline void read_sample(struct __sk_buff *skb, __u32 direction,
 					const struct shunt_monitor *m, struct sample *sample)
 {
 	union flow_key *k = &sample->flow;
@@ -242,8 +245,6 @@ static __always_inline void read_packet(struct __sk_buff *skb, __u32 direction,
 	parse(skb, &pkt);
 	if (!pkt.family)
 		pkt.dport = bpf_ntohs(skb->protocol);
-		/* The key is written in whole words: a CPU stalls when it reads a word whose parts it
-	 * has just written. */
 #pragma unroll
 	for (i = 0; i < 4; i++) {
 		k->word[i] = ((__u32 *)pkt.src)[i];
@@ -269,7 +270,7 @@ static __always_inline void count_packet(struct __sk_buff *skb, __u32 direction)
 	m = bpf_map_lookup_elem(&shunt_monitor, &zero);
 	if (!m)
 		return;
-	read_packet(skb, direction, m, &sample);
+	read_sample(skb, direction, m, &sample);
 	sample.hash = hash_of(&sample.flow, m);
 	bucket = bpf_get_smp_processor_id() * SHUNT_BUCKETS + (sample.hash >> 40) % SHUNT_BUCKETS;
 	b = bpf_map_lookup_elem(&shunt_buckets, &bucket);

@@ -18,6 +18,7 @@ static __always_inline void source_flows_add(__u32 source, __s32 n)
 		__sync_fetch_and_add(flows, n);
 }
 
+/* The state of the flow, which decides how long it may be idle. */
 static __always_inline enum shunt_nat_idle idle_of(const struct shunt_nat_flow *orig,
 						   const struct shunt_nat_flow *reply, __u8 proto)
 {

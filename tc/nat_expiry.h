@@ -29,6 +29,7 @@ static long sweep_one(__u32 i, void *data)
 	return 0;
 }
 
+/* The timer's callback. Examines a tenth of the flows, and starts the timer again. */
 static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 {
 	__u32 n = sweep->flows / 10 + 16;
@@ -36,8 +37,8 @@ static int sweep_due(void *map, __u32 *key, struct shunt_nat_sweep *sweep)
 	(void)map;
 	(void)key;
 	bpf_loop(n < SWEEP_MAX ? n : SWEEP_MAX, sweep_one, &sweep, 0);
-	/* sweep->flows is read twice. A flow that is made after the second time finds running
-	 * unset, and starts the timer itself. */
+	/* Without flows the timer ends. sweep->flows is read again after 'running' is cleared: a
+	 * flow that is made later finds 'running' cleared, and starts the timer itself. */
 	if (!sweep->flows && __sync_lock_test_and_set(&sweep->running, 0) && !sweep->flows)
 		return 0;
 	sweep->running = 1;

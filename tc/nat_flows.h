@@ -9,6 +9,7 @@
 
 #include "nat_make.h"
 
+/* Counts a packet of the flow. TCP packets that may be forged do not count. */
 static __always_inline void account_packet(struct shunt_nat_flow *flow, const struct packet *pkt,
 					   __u32 len)
 {
@@ -28,6 +29,8 @@ static __always_inline bool port_is_of_rules(__u8 proto, __u32 port)
 	return ports && ports->bits[(port & 0xffff) / 64] & 1ULL << port % 64;
 }
 
+/* Looks up the packet's destination in the list of shapes 'current', among destinations or targets
+ * of rules. Sets d->target. */
 static __always_inline bool find_target(const struct packet *pkt, struct scratch *d, __u32 current,
 					bool is_target)
 {
@@ -42,7 +45,7 @@ static __always_inline bool find_target(const struct packet *pkt, struct scratch
 	return s.found;
 }
 
-/* Decides what happens to a packet without a flow. d->target is filled in too. */
+/* Decides what happens to a packet without a flow. Sets d->disposition and d->target. */
 static __noinline enum disposition find_disposition(const struct packet *pkt, struct scratch *d)
 {
 	const struct shunt_nat *nat = nat_get();
@@ -61,7 +64,7 @@ static __noinline enum disposition find_disposition(const struct packet *pkt, st
 		d->disposition = DISP_TRACK;
 	__builtin_memset(&d->target, 0, sizeof(d->target));
 	__builtin_memcpy(d->target.to, pkt->dst, 16);
-	d->target.to_len = 128;
+	d->target.to_len = 128;           /* all bits of IPv4 and of IPv6 */
 	d->target.rule = SHUNT_NAT_RULES; /* none */
 	return d->disposition;
 }

@@ -22,6 +22,7 @@ struct port_search {
 	long error;
 };
 
+/* Tries to enter the reply entry: first with the flow's own source port, then with random ones. */
 static long try_port(__u32 i, void *data)
 {
 	struct port_search *s = data;
@@ -66,7 +67,8 @@ static __always_inline void fill_reply_key(struct shunt_nat_key *reply_key,
 	reply_key->pad = 0;
 }
 
-/* Notes the interface by which the flow's packets leave before NAT. */
+/* Records the interface by which the flow's packets leave without NAT, and this host's link layer
+ * address there, which is at offset 6 of the packet. */
 static __always_inline void set_orig_iface(struct __sk_buff *skb, struct shunt_nat_flow *flow,
 					   bool raw)
 {
@@ -90,6 +92,8 @@ static __noinline void update_orig_iface(struct __sk_buff *skb, struct shunt_nat
 		orig->route_ns = 0;
 }
 
+/* Counts a flow that found no room, except an untranslated one. Returns NULL, for the caller to
+ * return. */
 static __noinline struct shunt_nat_flow *count_refused(enum disposition disposition, __u32 rule)
 {
 	struct shunt_nat_rule *r = rule_get(rule);
@@ -102,6 +106,7 @@ static __noinline struct shunt_nat_flow *count_refused(enum disposition disposit
 	return NULL;
 }
 
+/* Fills in what both entries of the flow have in common. */
 static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_nat_key *key,
 				      struct scratch *d, bool raw)
 {

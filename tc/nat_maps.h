@@ -190,6 +190,7 @@ static __always_inline struct shunt_nat_flow *flow_get(const struct shunt_nat_ke
 	return bpf_map_lookup_elem(&shunt_nat_flows, key);
 }
 
+/* The key of the flow's entry for pkt. */
 static __always_inline void key_of(struct shunt_nat_key *key, const struct packet *pkt,
 				   __u8 direction)
 {

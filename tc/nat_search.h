@@ -29,6 +29,7 @@ static __always_inline void copy_first_bits(__u8 *to, const __u8 *addr, __u32 le
 	}
 }
 
+/* bpf_loop() callback: looks up the packet by shape i. */
 static long try_shape(__u32 i, void *data)
 {
 	struct nat_search *s = data;

@@ -5,6 +5,7 @@
 
 #include "nat_maps.h"
 
+/* Whether a TCP socket has this connection. */
 static __noinline bool tcp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
 				      const struct shunt_nat_key *reply_key)
 {
@@ -22,6 +23,7 @@ static __noinline bool tcp_socket_has(struct __sk_buff *skb, struct bpf_sock_tup
 	return has;
 }
 
+/* Whether a connected UDP socket has this flow. */
 static __noinline bool udp_socket_has(struct __sk_buff *skb, struct bpf_sock_tuple *t,
 				      const struct shunt_nat_key *reply_key)
 {

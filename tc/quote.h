@@ -45,9 +45,9 @@ static __always_inline bool is_error(struct __sk_buff *skb, const struct packet 
 		!(fragment & bpf_htons(IP_OFFSET | IP_MF)));
 }
 
-/* Skips the extension headers before the ports. Returns false for a fragment other than the
- * first, which has no ports, and for a packet on a source route, whose header does not have
- * the final destination. */
+/* Skips the extension headers before the ports. Returns false for a fragment other than the first,
+ * which has no ports, and for a packet on a source route, because its IP header does not have the
+ * final destination. */
 static __always_inline bool skip_quoted(struct __sk_buff *skb, struct packet *quote)
 {
 	struct extension_header h;

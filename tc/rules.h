@@ -50,7 +50,12 @@ static __always_inline __u32 rule_of_prefixes(struct search_ctx *ctx, const stru
 	return narrower(ctx->store, found, node ? rule_in_node(ctx, node) : 0);
 }
 
-/* Looks for a rule in the node that is to be tried next. */
+/*
+ * Looks for a rule in the node that is to be tried next. For each destination prefix, the longest
+ * first, these are the nodes of its source prefixes, the longest first, and then the
+ * destination's own node. That one has to be found first, because it tells which source
+ * prefixes there are; s->waiting keeps its unit until its turn.
+ */
 static long nodes_cb(__u32 i, void *data)
 {
 	struct search_ctx *ctx = data;

@@ -12,7 +12,8 @@
 
 #define SOCK_RAW 3
 
-/* Reads all fields first, because the verifier refuses the address of a socket's field. */
+/* Whether the socket has the packet's source address. Reads all fields first, because the
+ * verifier refuses the address of a socket's field. */
 static __always_inline bool has_source(const struct bpf_sock *sk, const struct packet *pkt)
 {
 	const __u32 *src = (const __u32 *)pkt->src;

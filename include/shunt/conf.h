@@ -38,21 +38,21 @@ struct shunt_runtime {
 	__u32 listeners_wanted; /* enum shunt_collecting: shunt_collect_listeners is to run */
 	__u32 routed;           /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u32 syncookie_tick;   /* when a listener may last have sent a SYN cookie; 0: never */
-	__u32 routers; /* some router runs in another cgroup than its listener was made in */
+	__u32 routers;          /* shunt_senders knows a cgroup in which a router runs */
 };
 
 /* Settings, which load writes and every program reads: shunt_conf[0]. */
 struct shunt_conf {
-	__u32 abi;                 /* SHUNT_ABI */
-	__u32 max_msgs;            /* queued in one direction */
-	__u64 max_bytes;           /* queued in one direction */
-	__u64 max_pages;           /* of TCP memory in use on this host: above, TCP is used */
-	__u64 netns;               /* cookie of the network namespace of load: never another's */
-	__u64 netns_inode;         /* by which it is found; another may get it when that is gone */
-	__u64 router_cgroup;       /* id of its cgroup, which is in shunt_router; 0: unknown */
-	__u32 host_msgs;           /* queued on this host */
-	__u32 mark;                /* the bit set in skb->mark of a steered packet */
-	__u32 table;               /* routing table that delivers marked packets */
+	__u32 abi;           /* SHUNT_ABI */
+	__u32 max_msgs;      /* queued in one direction */
+	__u64 max_bytes;     /* queued in one direction */
+	__u64 max_pages;     /* of TCP memory in use on this host: above, TCP is used */
+	__u64 netns;         /* cookie of load's network namespace: no other ever has it */
+	__u64 netns_inode;   /* its inode number, which finds it; may be reused later */
+	__u64 router_cgroup; /* id of the router's cgroup, which is in shunt_router; 0: unknown */
+	__u32 host_msgs;     /* queued on this host */
+	__u32 mark;          /* the bit set in skb->mark of a steered packet */
+	__u32 table;         /* routing table that delivers marked packets */
 	__u32 recv_flags_reported; /* this kernel reports the flags of receive calls */
 	__u32 excludes;            /* entries of shunt_exclude */
 	__u32 fionread_faulty;     /* this kernel answers FIONREAD wrongly for members */

@@ -11,8 +11,8 @@ struct shunt_count {
 	__u64 redirected_msgs;
 	__u64 passed_bytes; /* by members, through TCP */
 	__u64 passed_msgs;
-	__u64 promoted; /* pairs that entered the map */
-	__u64 demoted;  /* pairs that left it alive */
+	__u64 promoted; /* pairs that have entered the map */
+	__u64 demoted;  /* pairs that have left it while they were open */
 	__u64 map_full; /* pairs left to TCP for want of room */
 	__u64 steered_packets;
 	__u64 steered_flows;
@@ -26,7 +26,7 @@ struct shunt_count {
 	__u64 nat_ended;
 	__u64 nat_unanswered;   /* of the flows ended, those that nobody answered */
 	__u64 nat_evicted;      /* of the flows ended, those that gave way to new ones */
-	__u64 nat_untranslated; /* of the flows made, those that go straight to a target */
+	__u64 nat_untranslated; /* of the flows made, those whose own destination is a target */
 	__u64 nat_packets;      /* rewritten, both ways */
 	__u64 nat_refused;      /* packets of new flows dropped for want of room */
 	__u64 nat_other_ports;  /* flows that got another source port */
@@ -45,9 +45,9 @@ struct shunt_count {
 /* What became of the packets of one 'shunt steer test --deliver': tc/probe.bpf.c. */
 struct shunt_dropped {
 	__u32 token;  /* their hash */
-	__u32 count;  /* so many were dropped; the last one */
-	__u32 reason; /* for this: enum skb_drop_reason of the kernel */
-	__u32 mark;   /* with this mark */
+	__u32 count;  /* packets that were dropped */
+	__u32 reason; /* of the last one: enum skb_drop_reason of the kernel */
+	__u32 mark;   /* of the last one */
 };
 
 #endif

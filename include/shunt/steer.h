@@ -7,7 +7,7 @@
 
 #define SHUNT_FLOW_WORDS 10 /* words of 4 bytes that a flow's hash covers, beside the family */
 
-/* The questions to the program shunt_test, in cb[1] of its packet. */
+/* What the program shunt_test is to find out, in cb[1] of its packet. */
 enum shunt_question {
 	ASK_RULE = 0, /* returns the unit of the rule for the packet, 0: none */
 	ASK_LISTENER, /* returns who listens at its destination: enum shunt_answer */
@@ -25,6 +25,7 @@ enum shunt_answer {
 /* CLOCK_MONOTONIC in ticks of 1.07 seconds, which need no division. */
 #define SHUNT_TICKS(ns) ((__u32)((ns) >> 30))
 
+/* A flow: the key of shunt_datagrams and shunt_local_tcp. */
 struct shunt_flow {
 	__u8 src[16];
 	__u8 dst[16];

@@ -18,7 +18,7 @@ struct flow {
 	struct shunt_flow_counter counter; /* counted by all CPUs */
 	char iface[SHUNT_IFNAME];          /* "" if no interface saw it: a bypassed pair */
 	unsigned int labels;               /* enum flow_label */
-	__u64 missed_packets;              /* upper bound of its packets that were not counted */
+	__u64 missed_packets;              /* at most this many of its packets were not counted */
 	__u64 missed_bytes;
 	double packet_rate; /* per second, since the last reading */
 	double byte_rate;
@@ -30,7 +30,7 @@ struct flows {
 	size_t room;
 };
 
-/* Adds a zeroed flow. Returns NULL if there is no memory. */
+/* Adds a flow, all of whose members are 0. Returns NULL if there is no memory. */
 struct flow *flows_add(struct flows *flows);
 
 /* File descriptors of the monitor's maps. */

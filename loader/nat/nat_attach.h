@@ -9,9 +9,9 @@
 #include "rules/rule.h"
 
 /*
- * Attaches NAT to an interface, unless it is attached there. The entry's admit is set to 1 if
- * 'shunt load' did not ask for NAT on this interface. The caller holds the lock. Reports
- * errors and returns -errno.
+ * Attaches NAT to an interface, unless it is attached there. The new entries get
+ * auto_attached, because 'shunt load' did not ask for NAT on this interface. The caller holds
+ * the lock. Reports errors and returns -errno.
  */
 int nat_attach(struct shunt_attachment *attachments, unsigned int ifindex);
 

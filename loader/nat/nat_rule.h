@@ -15,8 +15,8 @@
 
 #define NAT_TEXT 192 /* room for any rule */
 
-/* Parses the words of a rule; with match_only 'to' may be missing. Reports errors and returns
- * -EINVAL. */
+/* Parses the words of a rule. With match_only the rule is looked up, and 'to' may be missing.
+ * Reports errors and returns -EINVAL. */
 int nat_rule_parse(int argc, char **argv, bool match_only, struct shunt_nat_rule *ret);
 
 /* Writes the shortest words that nat_rule_parse() reads as r. */
@@ -27,8 +27,8 @@ void nat_rule_json(struct json_writer *w, const struct shunt_nat_rule *r);
 
 const char *nat_proto_name(unsigned int proto);
 
-/* Whether both rules have the same protocol and destination prefix; same_match: and the same
- * ports. */
+/* Whether both rules have the same protocol and destination prefix. For nat_rule_same_match() they
+ * must have the same ports, too. */
 bool nat_rule_same_prefix(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b);
 bool nat_rule_same_match(const struct shunt_nat_rule *a, const struct shunt_nat_rule *b);
 

@@ -35,6 +35,7 @@ int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 /* Undoes the last nat_store_replace(). */
 void nat_store_undo(void);
 
+/* Whether there are no rules. */
 bool nat_store_empty(void);
 
 /* Clears the ports that need a search (shunt_nat_ports). There must be no rules and no flows. */

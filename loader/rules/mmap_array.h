@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An array that is the only entry of an outer map, so that a larger array can take its place. A
- * command maps the parts that it touches into memory.
+ * A BPF array that is the only entry of an outer map, so that a larger array can take its place. A
+ * command maps the array into memory, window by window, as it touches them.
  */
 #ifndef SHUNT_MMAP_ARRAY_H
 #define SHUNT_MMAP_ARRAY_H
@@ -29,11 +29,12 @@ int inner_pinned(const char *name);
  * was there before. Reports errors and returns -errno. */
 int inner_install(int outer, int inner);
 
-/* Owns the fd from now on, after an error too. Returns -errno without a message. */
+/* Opens an array for mmap_array_at(). Owns the fd from now on, after an error too. Returns -errno
+ * without a message. */
 int mmap_array_open(struct mmap_array *ret, int fd);
 void mmap_array_close(struct mmap_array *r);
 
-/* The memory of len bytes from at on. Ends the process if they can't be mapped. */
+/* The memory of len bytes from offset at on. Ends the process if they can't be mapped. */
 void *mmap_array_at(struct mmap_array *r, size_t at, size_t len);
 
 #endif

@@ -41,7 +41,7 @@ int port_slot_find(struct store *s, __u32 port_index_id, __u32 node_id, __u16 po
 	return 0;
 }
 
-/* Writes what the slot of a port leads to; returns the value of the slot, or 0 if the store is full. */
+/* Writes what the slot of a port leads to. Returns the slot's value; 0 if the store is full. */
 static __u32 port_slot_value(struct store *s, const struct rule_set *set)
 {
 	__u32 unit;

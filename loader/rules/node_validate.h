@@ -20,7 +20,7 @@ struct check {
 	char *fault; /* text of the fault */
 };
 
-/* Both set the text of the fault and return -EIO. */
+/* Set the text of the fault and return -EIO, for the caller to return. check_wrong() names a unit. */
 int store_fault(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int check_wrong(struct check *c, const char *what, __u32 unit);
 
@@ -33,7 +33,8 @@ int check_claim(struct check *c, __u32 unit, __u32 count);
 /* Checks count rules of a node and their order. */
 int check_rules(struct check *c, const __u32 *rule, __u32 count, const struct shunt_node *node);
 
-/* Checks a list of rules of a node, and sets *ret to its rules. */
+/* Whether a list of rules at this unit is among the units in use. check_list() checks this, claims
+ * the list, checks its rules, and sets *ret to them. */
 bool check_list_is_inside(struct check *c, __u32 unit);
 int check_list(struct check *c, __u32 unit, const struct shunt_node *node, const __u32 **ret,
 	       __u32 *ret_count);

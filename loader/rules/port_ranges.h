@@ -38,16 +38,17 @@ bool has_single_dport(const struct shunt_rule *r);
 /* Whether the rule is for a range of destination ports and for certain source ports. */
 bool has_port_pair(const struct shunt_rule *r);
 
-/* Copies the rules of old[] to to, without del, and with add where it belongs in the order of
- * precedence; 0 stands for none. to has room for one rule more. */
+/* Copies the rules of old[count] to *to, without del, and with add where it belongs in the order
+ * of precedence; 0 stands for none. to->rule has room for count + 1 rules. */
 void rule_set_change(struct store *s, const __u32 *old, __u32 count, __u32 add, __u32 del,
 		     struct rule_set *to);
 
-/* Writes a struct shunt_rule_list and returns its unit; or 0 without rules, or if the store is full. */
+/* Writes a struct shunt_rule_list and returns its unit; 0 if there are no rules, or if the store is
+ * full. list_read() returns the rules of a list; with unit 0 there are none. */
 __u32 list_write(struct store *s, const __u32 *rule, __u32 count);
 const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count);
 
-/* The same for a struct shunt_port_table; 0 also without memory. */
+/* The same for a struct shunt_port_table. ranges_write() also returns 0 if there is no memory. */
 __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count);
 const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count);
 

@@ -182,7 +182,7 @@ static bool has_ended(const struct shunt_router *r)
 	return !describe(r->pid, &now) || now.started != r->started;
 }
 
-/* Keeps the answer, because a command asks for each of many rules. */
+/* Remembers the answer, because a command asks the same for each of many rules. */
 bool router_gone(__u8 router)
 {
 	static enum { UNKNOWN, RUNS, GONE } known[1 + SHUNT_ROUTERS];

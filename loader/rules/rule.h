@@ -21,7 +21,7 @@
 /* Room for any rule that rule_format() writes. */
 #define RULE_TEXT 384
 
-/* How many rules a new set of rules adds, changes, deletes and leaves. */
+/* How many rules a new set of rules adds, changes, deletes and leaves as they are. */
 struct rule_changes {
 	__u32 added;
 	__u32 changed;
@@ -77,14 +77,14 @@ bool rule_same_effect(const struct shunt_rule *a, const struct shunt_rule *b);
  * are the same rule then; else r has no router. */
 bool rule_keep_router(const struct shunt_rule *in_force, struct shunt_rule *r);
 
-/* Precedence of two rules of one protocol and destination prefix: negative if
- * a is tried first, 0 only if they have the same match. */
+/* Precedence of two rules of one protocol and destination prefix: negative if a is tried first, 0
+ * only if they have the same match. */
 int rule_compare(const struct shunt_rule *a, const struct shunt_rule *b);
 
 /* A total order: by protocol, destination prefix and precedence. */
 int rule_order(const struct shunt_rule *a, const struct shunt_rule *b);
 
-/* The reason why winner is tried before loser, as text about the loser or the winner. */
+/* Why winner is tried before loser: a text about the loser, a text about the winner. */
 const char *rule_lost(const struct shunt_rule *winner, const struct shunt_rule *loser);
 const char *rule_won(const struct shunt_rule *winner, const struct shunt_rule *loser);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A change to one rule is made in the store that is there (loader/nodes.c).
- * When that has no room, all rules are written to a new store, which takes its
- * place in one step; that also drops what nothing leads to any more. So is a
- * whole set of rules put in force.
+ * A change to one rule is made in the store that is in force (rules/node_rules.h). If that store
+ * has no room, all rules are written to a new store, which takes the place of the old one in
+ * one step. The new store has no units that nothing leads to. A whole set of rules is put in
+ * force in the same way.
  */
 #include "rules/rule_store.h"
 
@@ -82,7 +82,7 @@ int rules_sorted(const struct shunt_rule ***ret, __u32 *ret_count)
 	return 0;
 }
 
-/* Closes the counters of rules that the store no longer has, which ends the flows of these rules. */
+/* Ends the counters of rules that the store no longer has, and with them the flows of these rules. */
 static void close_free_counters(struct store *s)
 {
 	__u32 i;
@@ -139,7 +139,8 @@ static int check_room(__u32 count)
 		    conf->max_rules);
 }
 
-/* If ifindex is not 0, only a rule with that ifindex is removed. */
+/* Removes the rule with the same match; if ifindex is not 0, only one with that ifindex. Returns
+ * -ENOENT or -EAGAIN (the store has no room) without a message. */
 static int try_del(const struct shunt_rule *match, __u32 ifindex, bool frees_counters)
 {
 	struct journal_entry e = { .rules = -1, .frees_counters = frees_counters };
@@ -216,8 +217,8 @@ static int try_put(const struct shunt_rule *r, __u32 counters)
 	return error;
 }
 
-/* try_put() takes counters only when the rule fits: a rebuild frees all counters that no rule has
- * yet. */
+/* Enters the rule, with new counters or these. try_put() takes new counters only if the rule fits:
+ * a rebuild would free counters that no rule has yet. */
 static int put(const struct shunt_rule *r, __u32 counters)
 {
 	int error, tries = BUILD_TRIES;
@@ -231,7 +232,7 @@ static int put(const struct shunt_rule *r, __u32 counters)
 }
 
 /* The interface has another index than when the rule was made. The new rule goes to the node of
- * that index, and no packet meets the old one any more. */
+ * the present index, and the rule at the old index, which no packet meets any more, is removed. */
 static int move_to_iface(const struct shunt_rule *r, const struct shunt_rule *was)
 {
 	struct shunt_rule old = *was;

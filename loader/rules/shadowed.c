@@ -10,8 +10,9 @@
 #include "rules/rule.h"
 #include "util/log.h"
 
-/* The fd stays open, because a command ends soon. Without steering there is no map: returns -ENOENT
- * without a message. */
+/* Opens the map of shadowed rules once. The fd stays open, because a command ends soon. Returns
+ * -ENOENT without a message if there is no map because steering is not loaded; reports other
+ * errors and returns -errno. */
 static int map_fd(void)
 {
 	static int fd = -1;

@@ -36,8 +36,8 @@ int store_install(const struct store *s);
 /* The memory of count units, which have to be in the store. */
 void *store_at(struct store *s, __u32 unit, __u32 count);
 
-/* Returns the first of count units that were never used, so they are all zero; or 0 if there are not
- * enough. */
+/* Returns the first of count units that were never used, which are all zero; 0 if the store has not
+ * enough of them. */
 __u32 store_alloc(struct store *s, __u32 count);
 
 /* The hash tables of a store. */
@@ -48,8 +48,8 @@ enum slots {
 
 #define NO_SLOT 0xffffffff
 
-/* The slot with the tag of the hash, or NO_SLOT. Then *ret_free is where a slot for the hash may
- * go, or NO_SLOT if the chain is full. */
+/* Returns the slot with the tag of the hash, or NO_SLOT. In that case *ret_free is where a slot for
+ * the hash may go; NO_SLOT if the chain is full. */
 __u32 slot_find(struct store *s, enum slots table, __u64 hash, __u32 *ret_free);
 
 __u64 slot_get(struct store *s, enum slots table, __u32 slot);
