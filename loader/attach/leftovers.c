@@ -24,7 +24,7 @@
 /* A namespace's cookie is never used twice, and like /run it is gone after a reboot. */
 static void note_path(char path[64], enum loopback_setting which)
 {
-	snprintf(path, 64, "/run/shunt.lo-%d-%llu", which, (unsigned long long)own_netns());
+	snprintf(path, 64, "/run/shunt.lo-%d-%llu", which, (unsigned long long)own_netns_cookie());
 }
 
 void leftovers_note(enum loopback_setting which, __u32 made)
@@ -58,7 +58,7 @@ static __u32 noted(enum loopback_setting which)
 
 static int restore(enum loopback_setting which, bool needed)
 {
-	struct shunt_conf was = { .netns = own_netns() };
+	struct shunt_conf was = { .netns = own_netns_cookie() };
 	__u32 made = needed ? 0 : noted(which);
 
 	if (!made)
@@ -82,7 +82,7 @@ struct live {
 /* Is this the cookie of the namespace somewhere in the settings of another version? */
 static bool names_netns(const void *value, __u32 size)
 {
-	const __u64 own = own_netns(), *word = value;
+	const __u64 own = own_netns_cookie(), *word = value;
 	__u32 i;
 
 	for (i = 0; i < size / sizeof(*word); i++)
@@ -98,7 +98,7 @@ static void see_conf(const void *value, __u32 size, struct live *live)
 
 	if (size != sizeof(*conf) || (conf->abi && conf->abi != SHUNT_ABI) || live->n == LEFT_MAX)
 		live->unknown |= names_netns(value, size);
-	else if (conf->abi && conf->netns == own_netns())
+	else if (conf->abi && conf->netns == own_netns_cookie())
 		live->conf[live->n++] = *conf;
 }
 

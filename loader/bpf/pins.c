@@ -251,7 +251,7 @@ int netns_enter_loaded(void)
 		return -errno;
 	if (!conf || !conf->netns)
 		return 0;
-	own = own_netns();
+	own = own_netns_cookie();
 	if (!own)
 		return -errno;
 	return own == conf->netns ? 0 : enter_netns(conf->netns_inode, conf->netns);

@@ -154,9 +154,9 @@ void adopt_connections(void)
 			nftw(attachments[i].name, add_cgroup, 16, FTW_PHYS);
 	for (tries = 0; tries < TRIES; tries++) {
 		found.n_conns = 0;
-		each_netns(collect_conns, NULL);
+		for_each_netns(collect_conns, NULL);
 		n += find_pairs(map);
-		each_netns(collect_conns, NULL);
+		for_each_netns(collect_conns, NULL);
 		clear_map(map);
 	}
 	free(found.conns);

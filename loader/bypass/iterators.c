@@ -161,7 +161,7 @@ int iter_all_netns(const char *prog, struct shunt_row **rows, size_t *n)
 {
 	struct visit v = { .prog = prog, .rows = *rows, .n = *n };
 
-	each_netns(visit_netns, &v);
+	for_each_netns(visit_netns, &v);
 	*rows = v.rows;
 	*n = v.n;
 	return v.error;

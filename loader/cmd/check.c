@@ -60,9 +60,9 @@ void check_found(enum check_result result, const char *name, const char *advice,
 		json_close(&json_stdout, '}');
 		return;
 	}
-	printf("%-4s  %-16s %s\n", word[result], name, plain(text));
+	printf("%-4s  %-16s %s\n", word[result], name, printable(text));
 	if (advice)
-		printf("      %-16s -> %s\n", "", plain(advice));
+		printf("      %-16s -> %s\n", "", printable(advice));
 }
 
 static void check_kernel(void)
@@ -228,7 +228,7 @@ static void check_delivery(void)
 	char text[NFT_MARKER_TEXT];
 	size_t i;
 
-	if (!conf || !conf->mark || conf->netns != own_netns() ||
+	if (!conf || !conf->mark || conf->netns != own_netns_cookie() ||
 	    nft_markers_find(0, conf->mark, &m))
 		return;
 	for (i = 0; i < m.count; i++)

@@ -49,7 +49,8 @@ static const struct link *named_port(const struct links *l)
 	const struct link *port;
 	int i;
 
-	for (i = 0; conf && attachments && conf->netns == own_netns() && i < SHUNT_ATTACHMENTS;
+	for (i = 0;
+	     conf && attachments && conf->netns == own_netns_cookie() && i < SHUNT_ATTACHMENTS;
 	     i++) {
 		port = attachments[i].kind == ATTACH_IFACE ? links_at(l, attachments[i].ifindex)
 							   : NULL;

@@ -225,7 +225,7 @@ static int show_version(void)
 	error = netns_require_loaded();
 	if (error)
 		return error;
-	if (from != own_netns())
+	if (from != own_netns_cookie())
 		return deny(-EXDEV,
 			    "shunt is loaded in another network namespace than this one, and can't "
 			    "reach listeners here");

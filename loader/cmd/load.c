@@ -295,7 +295,7 @@ static int load_again(const struct load_config *config, struct shunt_conf *conf,
 	const char *other;
 	int error;
 
-	if (conf->netns != own_netns())
+	if (conf->netns != own_netns_cookie())
 		return netns_require_loaded()
 			       ?: deny(-EEXIST, "already loaded in another network namespace; "
 						"unload first, or choose another --pin-dir");

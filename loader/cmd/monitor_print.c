@@ -106,8 +106,8 @@ static void print_flow(FILE *out, const struct flow *f, int width)
 	shorten(dst, width);
 	labels_text(labels, f->labels);
 	fprintf(out, "%-7.7s %-3s %-4.4s %-*s %-*s %4s %4s %4s%s%s\n",
-		f->iface[0] ? plain(f->iface) : "-", direction_text(&f->counter), proto, width, src,
-		width, dst, short_number(bps, f->byte_rate), short_number(pps, f->packet_rate),
+		f->iface[0] ? printable(f->iface) : "-", direction_text(&f->counter), proto, width,
+		src, width, dst, short_number(bps, f->byte_rate), short_number(pps, f->packet_rate),
 		short_number(bytes, f->counter.bytes), *labels ? " " : "", labels);
 }
 
@@ -139,7 +139,7 @@ static void print_ifaces(FILE *out, const struct monitor *m)
 	if (m->all)
 		fputs("all interfaces", out);
 	for (i = 0; !m->all && i < m->n_ifaces; i++)
-		fprintf(out, "%s%s", i ? ", " : "", plain(m->ifaces[i].name));
+		fprintf(out, "%s%s", i ? ", " : "", printable(m->ifaces[i].name));
 }
 
 /* The sums of all flows, and of those that the filter lets pass. */
@@ -159,7 +159,7 @@ static void print_head(FILE *out, const struct monitor *m)
 		bytes += m->flows.list[i].byte_rate;
 		packets += m->flows.list[i].packet_rate;
 	}
-	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", plain(m->filter_text),
+	fprintf(out, "only %s: %zu flows; %s B/s, %s packets/s\n", printable(m->filter_text),
 		m->matching, short_number(bps, bytes), short_number(pps, packets));
 }
 

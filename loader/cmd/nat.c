@@ -190,7 +190,7 @@ static void flow_print(const struct shunt_nat_key *key, const struct shunt_nat_f
 		snprintf(target, sizeof(target), "to %s from port %u", t.to, orig->other.dport);
 	printf("%s %s -> %s %s  iface %s  out %llu packets %llu bytes  in %llu packets %llu "
 	       "bytes  idle %llu s%s\n",
-	       nat_proto_name(key->proto), t.src, t.dst, target, plain(t.iface), orig->packets,
+	       nat_proto_name(key->proto), t.src, t.dst, target, printable(t.iface), orig->packets,
 	       orig->bytes, reply->packets, reply->bytes, idle_ns(orig, reply) / NS_PER_SEC,
 	       reply->packets ? "" : "  no answer yet");
 }

@@ -51,8 +51,8 @@ static int flow_iface(const char *word, struct probe *f)
 	f->ifindex = if_nametoindex(word);
 	if (!f->ifindex)
 		return deny(-ENODEV, "'%s': no such interface%s", word,
-			    netns_moved() ? " in the network namespace that shunt is loaded in"
-					  : "");
+			    netns_has_moved() ? " in the network namespace that shunt is loaded in"
+					      : "");
 	return 0;
 }
 

@@ -120,7 +120,7 @@ static int send_request(int fd, const char *command, int argc, char **argv)
 		return -ENOMEM;
 	r->version = RULE_REQUEST_VERSION;
 	r->json = opt.json;
-	r->netns = own_netns();
+	r->netns = own_netns_cookie();
 	fits = add_word(r, &len, opt.pin_dir) && add_word(r, &len, command);
 	for (i = 1; i < argc && fits; i++)
 		fits = add_word(r, &len, argv[i]);

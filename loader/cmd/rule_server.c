@@ -54,7 +54,7 @@ bool serves_call(void)
 
 __u64 caller_netns(void)
 {
-	return serving ? caller : own_netns();
+	return serving ? caller : own_netns_cookie();
 }
 
 pid_t caller_parent(void)

@@ -197,7 +197,7 @@ static int wait_event(struct run *r, int ep, struct epoll_event *e, int ms)
 
 static void stop(struct run *r)
 {
-	notify("STOPPING=1");
+	notify_service_manager("STOPPING=1");
 	r->stopping = r->supervisor.stopping = true;
 	r->stop_ns = monotonic_ns() + STOP_MS * NS_PER_MS;
 }
@@ -222,7 +222,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	follow_links(r);
 	listeners_find();
 	beat(r);
-	notify("READY=1");
+	notify_service_manager("READY=1");
 	while (r->conf->run.loaded) {
 		ms = supervisor_scan(&r->supervisor);
 		if (is_over(r))

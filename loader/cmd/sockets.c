@@ -99,7 +99,7 @@ static void print_name(const char *comm)
 	char name[SHUNT_COMM + 1] = "";
 
 	memcpy(name, comm, SHUNT_COMM);
-	fputs(plain(name), stdout);
+	fputs(printable(name), stdout);
 }
 
 /* The end that the reason comes from, if one end is known for it: " (client: wrk, pid 17)". */

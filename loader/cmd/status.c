@@ -123,7 +123,7 @@ static void print_excludes(void)
 
 	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
 		exclude_text(&x[i], text, sizeof(text));
-		printf("  excluded %s\n", plain(text));
+		printf("  excluded %s\n", printable(text));
 	}
 }
 
@@ -267,25 +267,26 @@ static void print_attached(const struct status *s)
 	char note[160];
 	unsigned int i;
 
-	if (netns_moved())
+	if (netns_has_moved())
 		printf("  in another network namespace than this command\n");
 
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
 		const struct shunt_attachment *a = &s->attachments[i];
 
 		if (a->kind == ATTACH_CGROUP)
-			printf("  cgroup %s  %s", plain(a->name), admit_text(a->admit));
+			printf("  cgroup %s  %s", printable(a->name), admit_text(a->admit));
 		else if (a->kind == ATTACH_IFACE)
-			printf("  iface %s  %s", plain(a->name), a->clsact ? "clsact" : "tcx");
+			printf("  iface %s  %s", printable(a->name), a->clsact ? "clsact" : "tcx");
 		else if (a->kind == ATTACH_MONITOR_IN)
-			printf("  monitor %s  %s", plain(a->name), a->clsact ? "clsact" : "tcx");
+			printf("  monitor %s  %s", printable(a->name),
+			       a->clsact ? "clsact" : "tcx");
 		else if (a->kind == ATTACH_PATTERN)
-			printf("  iface '%s'%s\n", plain(a->name),
+			printf("  iface '%s'%s\n", printable(a->name),
 			       s->supervised
 				       ? ""
 				       : "  NO SUPERVISOR: those that come are not attached; start 'shunt run'");
 		else if (attachment_is_nat(a))
-			printf("  nat %s %s  %s", plain(a->name),
+			printf("  nat %s %s  %s", printable(a->name),
 			       a->kind == ATTACH_NAT_IN || a->kind == ATTACH_NAT_RAW_IN ? "in"
 											: "out",
 			       a->clsact ? "clsact" : "tcx");
@@ -295,7 +296,7 @@ static void print_attached(const struct status *s)
 		printf("%s%s\n", why_not(s, i),
 		       a->kind != ATTACH_IFACE
 			       ? ""
-			       : plain(port_note(note, sizeof(note), &s->links, a->ifindex)));
+			       : printable(port_note(note, sizeof(note), &s->links, a->ifindex)));
 	}
 }
 

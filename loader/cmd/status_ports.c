@@ -56,12 +56,13 @@ void print_ports(const struct status *s, const struct links *l)
 		if (!is_passed_over(s, l, port))
 			continue;
 		top = link_top(l, port);
-		printf("  passed over: %s, %s", plain(port->name), plain(port_text(text, l, port)));
+		printf("  passed over: %s, %s", printable(port->name),
+		       printable(port_text(text, l, port)));
 		if (is_attached(s, top->ifindex))
 			printf(", where steering is attached\n");
 		else
 			printf("; NOT ATTACHED there: load '--iface %s' as well\n",
-			       plain(top->name));
+			       printable(top->name));
 	}
 }
 

@@ -95,13 +95,13 @@ static int answer_lines(struct input *in, unsigned int *number, FILE *out)
 			*end++ = '\0';
 		else
 			end = line + strlen(line);
-		message_place("stdin", ++*number);
+		log_set_file_position("stdin", ++*number);
 		error = answer_line(line, text);
 		if (!error)
 			fprintf(out, "%s\n", text);
 		line = end;
 	}
-	message_place(NULL, 0);
+	log_set_file_position(NULL, 0);
 	in->len -= line - in->text;
 	memmove(in->text, line, in->len + 1);
 	rules_close();

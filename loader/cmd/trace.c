@@ -180,7 +180,7 @@ static int trace_follow(int argc, char **argv)
 			json_string(&json_stdout, "event", event + 7);
 			json_close(&json_stdout, '}');
 		} else {
-			print_event(plain(event));
+			print_event(printable(event));
 		}
 		fflush(stdout);
 	}

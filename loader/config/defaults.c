@@ -60,7 +60,7 @@ void conf_defaults(struct shunt_conf *ret)
 		.mark = DEFAULT_MARK,
 		.table = DEFAULT_TABLE,
 		.max_rules = DEFAULT_MAX_RULES,
-		.netns = own_netns(),
+		.netns = own_netns_cookie(),
 		.netns_inode = own_netns_inode(),
 	};
 	conf_set_host_messages(ret);

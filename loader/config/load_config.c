@@ -37,10 +37,10 @@ static int read_file(struct load_config *config, const char *name)
 		return refuse("load: --config is given twice");
 	error = rule_file_read(name, f);
 	for (i = 0; i < f->options && !error; i += 2) {
-		message_place(f->name, f->option_line[i / 2]);
+		log_set_file_position(f->name, f->option_line[i / 2]);
 		error = load_option_set(load_option_find(f->option[i]), config, f->option[i + 1]);
 	}
-	message_place(NULL, 0);
+	log_set_file_position(NULL, 0);
 	return error;
 }
 

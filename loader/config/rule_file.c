@@ -163,10 +163,10 @@ static int read_lines(FILE *in, struct rule_file *f)
 	int error = 0;
 
 	while (!error && (len = next_line(&line, &size, in)) >= 0) {
-		message_place(f->name, ++number);
+		log_set_file_position(f->name, ++number);
 		error = read_line(f, number, line, len);
 	}
-	message_place(NULL, 0);
+	log_set_file_position(NULL, 0);
 	if (!error && len != -ENODATA)
 		error = fail((int)len, "'%s'", f->name);
 	return error;
@@ -184,9 +184,9 @@ static int by_match(const void *a, const void *b)
 static int refuse_double(const struct rule_file *f, const char *text, unsigned int first,
 			 unsigned int second)
 {
-	message_place(f->name, second);
+	log_set_file_position(f->name, second);
 	refuse("'%s': line %u has a rule for the same packets", text, first);
-	message_place(NULL, 0);
+	log_set_file_position(NULL, 0);
 	return -EINVAL;
 }
 
@@ -208,10 +208,10 @@ static int check_shadows(const struct rule_file *f, const struct rule_line **ord
 		if (low < f->count && rule_same_match(&order[low]->rule, &f->shadow[i].rule))
 			continue;
 		rule_format(&f->shadow[i].rule, text, sizeof(text));
-		message_place(f->name, f->shadow[i].number);
+		log_set_file_position(f->name, f->shadow[i].number);
 		refuse("'%s': no line has the rule for the same packets that shadows this one",
 		       text);
-		message_place(NULL, 0);
+		log_set_file_position(NULL, 0);
 		return -EINVAL;
 	}
 	return 0;

@@ -13,16 +13,16 @@ unsigned int address_bits(__u8 family)
 
 bool mask_address(__u8 addr[16], unsigned int len)
 {
-	bool any = false;
+	bool cleared = false;
 	unsigned int i;
 	__u8 keep; /* the bits of byte i that stay */
 
 	for (i = 0; i < 16; i++) {
 		keep = len >= 8 * (i + 1) ? 0xff : len <= 8 * i ? 0 : 0xff << (8 - len % 8);
-		any |= addr[i] & ~keep;
+		cleared |= addr[i] & ~keep;
 		addr[i] &= keep;
 	}
-	return any;
+	return cleared;
 }
 
 bool in_prefix(const __u8 addr[16], const __u8 prefix[16], __u8 len)

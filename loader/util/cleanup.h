@@ -21,6 +21,7 @@ static inline void free_ptr(void *p)
 #define _cleanup_fd_ _cleanup_(close_fd)
 #define _cleanup_free_ _cleanup_(free_ptr)
 
+/* Returns *fd and sets it to -1: the caller owns the file descriptor now. */
 static inline int take_fd(int *fd)
 {
 	int taken = *fd;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Clocks in nanoseconds. */
 #ifndef SHUNT_CLOCK_H
 #define SHUNT_CLOCK_H
 
@@ -17,7 +18,7 @@ static inline __u64 clock_ns(clockid_t id)
 	return t.tv_sec * NS_PER_SEC + t.tv_nsec;
 }
 
-/* CLOCK_MONOTONIC. */
+/* The time since boot, without suspend. */
 static inline __u64 monotonic_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);

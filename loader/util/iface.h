@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Numbers and names of interfaces, in the network namespace of this process. Whoever
- * has no file descriptor left can't ask; that does not mean that there is none. */
+/* Indexes and names of interfaces, in the network namespace of this process. Both functions
+ * fail if no file descriptor is left; then the interface may exist all the same. */
 #ifndef SHUNT_IFACE_H
 #define SHUNT_IFACE_H
 
@@ -8,10 +8,12 @@
 
 #include <linux/types.h>
 
-/* The number of the interface of this name, 0 if there is none; 0 or -errno, unsaid. */
+/* Sets *ret to the index of the interface of this name, 0 if there is none. Returns 0, or
+ * -errno without a message. */
 int iface_index(const char *name, __u32 *ret);
 
-/* The name of the interface with this number: 1, 0 if there is none, or -errno, unsaid. */
+/* Writes the name of the interface with this index. Returns 1, 0 if there is no such interface,
+ * or -errno without a message. */
 int iface_name(__u32 index, char ret[IF_NAMESIZE]);
 
 #endif

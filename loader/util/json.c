@@ -6,9 +6,9 @@
 
 struct json_writer json_stdout;
 
-/* Bytes that are not UTF-8 become U+FFFD. Control characters are written as code points,
- * because JSON is shown on terminals, too. */
-static void quoted(FILE *f, const char *s)
+/* Bytes that are not UTF-8 become U+FFFD. Control characters are written as \u escapes, because
+ * JSON is shown on terminals, too. */
+static void write_quoted(FILE *f, const char *s)
 {
 	size_t length;
 
@@ -46,7 +46,7 @@ static void begin_value(struct json_writer *w, const char *name)
 		fputc(',', out(w));
 	w->has_member = true;
 	if (name) {
-		quoted(out(w), name);
+		write_quoted(out(w), name);
 		fputc(':', out(w));
 	}
 }
@@ -77,7 +77,7 @@ void json_close(struct json_writer *w, char bracket)
 void json_string(struct json_writer *w, const char *name, const char *value)
 {
 	begin_value(w, name);
-	quoted(out(w), value);
+	write_quoted(out(w), value);
 }
 
 void json_number(struct json_writer *w, const char *name, uint64_t value)

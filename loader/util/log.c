@@ -11,34 +11,35 @@
 #include "util/text.h"
 
 static bool usage_error;
-static const char *place; /* a file that is being read, NULL if none */
-static unsigned int place_line;
+static const char *current_file; /* that is being read; NULL: none */
+static unsigned int current_line;
 
-void message_place(const char *file, unsigned int line)
+void log_set_file_position(const char *file, unsigned int line)
 {
-	place = file;
-	place_line = line;
+	current_file = file;
+	current_line = line;
 }
 
-static void message(const char *fmt, va_list args, const char *reason)
+/* Prints an error. reason may be NULL. */
+static void print_error(const char *fmt, va_list args, const char *reason)
 {
 	char text[1024] = "";
 	size_t len;
 
-	if (place)
-		snprintf(text, sizeof(text), "%s:%u: ", place, place_line);
+	if (current_file)
+		snprintf(text, sizeof(text), "%s:%u: ", current_file, current_line);
 	len = strlen(text);
 	vsnprintf(text + len, sizeof(text) - len, fmt, args);
 	len = strlen(text);
 	if (reason)
 		snprintf(text + len, sizeof(text) - len, ": %s", reason);
-	/* Inside of an open document an error object would not be JSON. */
+	/* In the middle of a JSON document an error object would make it invalid. */
 	if (opt.json && !json_stdout.depth) {
 		json_open(&json_stdout, '{');
 		json_string(&json_stdout, "error", text);
 		json_close(&json_stdout, '}');
 	} else {
-		fprintf(stderr, "shunt: %s\n", plain(text));
+		fprintf(stderr, "shunt: %s\n", printable(text));
 	}
 }
 
@@ -47,9 +48,9 @@ int fail(int error, const char *fmt, ...)
 	va_list args;
 
 	if (!error)
-		error = -EIO; /* what failed is never taken for done */
+		error = -EIO; /* a caller must not take the failure for success */
 	va_start(args, fmt);
-	message(fmt, args, strerror(-error));
+	print_error(fmt, args, strerror(-error));
 	va_end(args);
 	return error;
 }
@@ -60,7 +61,7 @@ int refuse(const char *fmt, ...)
 
 	usage_error = true;
 	va_start(args, fmt);
-	message(fmt, args, NULL);
+	print_error(fmt, args, NULL);
 	va_end(args);
 	return -EINVAL;
 }
@@ -70,17 +71,17 @@ int deny(int error, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	message(fmt, args, NULL);
+	print_error(fmt, args, NULL);
 	va_end(args);
 	return error;
 }
 
-static void note(const char *kind, const char *fmt, va_list args)
+static void print_line(const char *kind, const char *fmt, va_list args)
 {
 	char text[2048];
 
 	vsnprintf(text, sizeof(text), fmt, args);
-	fprintf(stderr, "shunt: %s%s\n", kind, plain(text));
+	fprintf(stderr, "shunt: %s%s\n", kind, printable(text));
 }
 
 void say(const char *fmt, ...)
@@ -90,7 +91,7 @@ void say(const char *fmt, ...)
 	if (opt.json)
 		return;
 	va_start(args, fmt);
-	note("", fmt, args);
+	print_line("", fmt, args);
 	va_end(args);
 }
 
@@ -110,7 +111,7 @@ void warn(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	note("warning: ", fmt, args);
+	print_line("warning: ", fmt, args);
 	va_end(args);
 }
 
@@ -121,7 +122,7 @@ void debug(const char *fmt, ...)
 	if (!opt.verbose)
 		return;
 	va_start(args, fmt);
-	note("", fmt, args);
+	print_line("", fmt, args);
 	va_end(args);
 }
 

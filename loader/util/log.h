@@ -5,37 +5,38 @@
 
 #include <stdbool.h>
 
-/* Says that something failed, with the system's reason; returns error, which
- * is a negative errno. */
+/* Reports that something failed, with the system's reason. Returns error, a negative errno;
+ * -EIO if that is 0. */
 int fail(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Says that the user's words are wrong; returns -EINVAL. The exit code is 2. */
+/* Reports that the words of the command are wrong. Returns -EINVAL, and makes the exit status 2. */
 int refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Says that the request can't be met as things stand; returns error without
- * adding the system's reason. */
+/* Reports that the request can't be met as things stand, without the system's reason. Returns
+ * error. */
 int deny(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Messages are about this line of a file from now on; NULL ends that. */
-void message_place(const char *file, unsigned int line);
+/* From now on, errors begin with this line of a file; NULL ends that. */
+void log_set_file_position(const char *file, unsigned int line);
 
-/* A line on stderr that is no error; nothing with -j. */
+/* Prints a line on stderr that is no error; nothing with -j. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Says that there is no WHAT of these words to be deleted. */
+/* Prints that no WHAT of these words exists, so there is nothing to delete. */
 void say_missing(const char *what, int argc, char **argv);
 
-/* A line on stderr, with -j too, of what was done but may not do what is meant. */
+/* Prints a warning on stderr, with -j too: the command succeeded, but may not have the effect
+ * that the user wants. */
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, with -v only. */
+/* Prints a line on stderr with -v only. */
 void debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Does this negative errno say that something ran out here, and nothing of what was
- * asked about? */
+/* Whether this negative errno means that the process lacks memory, file descriptors or the
+ * like. Then the call that failed tells nothing about the object that it was about. */
 bool is_shortage(int error);
 
-/* Exit status for what a command returned. */
+/* The exit status for the value that a command returned: 0, 1, or 2 after refuse(). */
 int exit_code(int error);
 
 #endif

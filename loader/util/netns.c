@@ -22,14 +22,14 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-__u64 own_netns(void)
+__u64 own_netns_cookie(void)
 {
 	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	socklen_t len = sizeof(__u64);
 	__u64 cookie = 0;
 
 	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len)) {
-		debug("can't tell the network namespace: %m");
+		debug("can't read the cookie of the network namespace: %m");
 		return 0;
 	}
 	return cookie;
@@ -42,115 +42,120 @@ __u64 own_netns_inode(void)
 	return stat(OWN, &st) ? 0 : st.st_ino;
 }
 
-typedef bool (*meet_fn)(int fd, __u64 inode, void *data);
+/* Gets an open namespace and its inode number. Returns true to end the search. */
+typedef bool (*match_fn)(int fd, __u64 inode, void *data);
 
-/* Why some namespace could not be looked at, although it may be there: -errno, or 0. */
-static int unseen;
+/* -errno if the search passed over a namespace because something ran out (is_shortage());
+ * 0 if it saw all. */
+static int skip_error;
 
 static DIR *open_folder(const char *path)
 {
 	DIR *dir = opendir(path);
 
 	if (!dir && is_shortage(-errno))
-		unseen = -errno;
+		skip_error = -errno;
 	return dir;
 }
 
-static bool meet_below(const char *path, const char *file, meet_fn meet, void *data)
+/* Calls match() for the namespace of each PATH/ENTRY/FILE. Returns whether one call returned
+ * true. */
+static bool search_below(const char *path, const char *file, match_fn match, void *data)
 {
 	DIR *dir = open_folder(path);
 	struct dirent *entry;
-	bool enough = false;
+	bool found = false;
 	char name[600];
 
-	while (dir && !enough && (entry = readdir(dir))) {
+	while (dir && !found && (entry = readdir(dir))) {
 		_cleanup_fd_ int fd = -1;
 		struct stat st;
 
 		snprintf(name, sizeof(name), "%s/%s%s", path, entry->d_name, file);
 		fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		if (fd < 0 && is_shortage(-errno))
-			unseen = -errno;
+			skip_error = -errno;
 		if (fd >= 0 && !fstat(fd, &st))
-			enough = meet(fd, st.st_ino, data);
+			found = match(fd, st.st_ino, data);
 	}
 	if (dir)
 		closedir(dir);
-	return enough;
+	return found;
 }
 
-/* Calls meet() with each, those of threads too, until it says that it is enough;
- * did it? The same one may come up many times. */
-static bool meet_netns(meet_fn meet, void *data)
+/* Calls match() for each namespace, also those that only a thread is in, until it returns true.
+ * Returns whether it did. The same namespace may come many times. */
+static bool search_netns(match_fn match, void *data)
 {
-	bool enough = meet_below("/run/netns", "", meet, data);
+	bool found = search_below("/run/netns", "", match, data);
 	DIR *dir = open_folder("/proc");
 	struct dirent *entry;
 	char tasks[300];
 
 	if (!dir)
-		return enough;
-	while (!enough && (entry = readdir(dir))) {
+		return found;
+	while (!found && (entry = readdir(dir))) {
 		if (*entry->d_name < '1' || *entry->d_name > '9')
 			continue;
 		snprintf(tasks, sizeof(tasks), "/proc/%s/task", entry->d_name);
-		enough = meet_below(tasks, "/ns/net", meet, data);
+		found = search_below(tasks, "/ns/net", match, data);
 	}
 	closedir(dir);
-	return enough;
+	return found;
 }
 
-struct home {
+struct wanted_netns {
 	__u64 inode;
 	__u64 cookie;
 };
 
-static bool enter(int fd, __u64 inode, void *data)
+/* Leaves the caller in a namespace that has the inode number, even if the cookie differs. */
+static bool enter_if_wanted(int fd, __u64 inode, void *data)
 {
-	const struct home *home = data;
+	const struct wanted_netns *wanted = data;
 	__u64 cookie;
 
-	if (inode != home->inode || setns(fd, CLONE_NEWNET))
+	if (inode != wanted->inode || setns(fd, CLONE_NEWNET))
 		return false;
-	cookie = own_netns();
+	cookie = own_netns_cookie();
 	if (!cookie)
-		unseen = -errno;
-	return cookie == home->cookie;
+		skip_error = -errno;
+	return cookie == wanted->cookie;
 }
 
-static void go_back(int own)
+static void return_to(int own)
 {
 	if (setns(own, CLONE_NEWNET))
 		exit(1);
 }
 
-static bool moved;
+static bool has_moved;
 
-bool netns_moved(void)
+bool netns_has_moved(void)
 {
-	return moved;
+	return has_moved;
 }
 
 int enter_netns(__u64 inode, __u64 cookie)
 {
 	_cleanup_fd_ int own = open(OWN, O_RDONLY | O_CLOEXEC);
-	struct home home = { .inode = inode, .cookie = cookie };
+	struct wanted_netns wanted = { .inode = inode, .cookie = cookie };
 
 	if (own < 0)
 		return -errno;
-	unseen = 0;
-	if (meet_netns(enter, &home)) {
-		moved = true;
+	skip_error = 0;
+	if (search_netns(enter_if_wanted, &wanted)) {
+		has_moved = true;
 		return 0;
 	}
-	go_back(own); /* from one that has the number now */
-	return unseen ? unseen : -ENOENT;
+	return_to(own); /* from a namespace with the same inode number */
+	return skip_error ? skip_error : -ENOENT;
 }
 
 struct visits {
 	void (*visit)(void *data);
 	void *data;
-	__u64 *inodes; /* been there */
+	__u64 *inodes; /* of the namespaces that visit() has been called in */
 	size_t n;
 };
 
@@ -173,14 +178,14 @@ static bool visit_once(int fd, __u64 inode, void *data)
 	return false;
 }
 
-void each_netns(void (*visit)(void *data), void *data)
+void for_each_netns(void (*visit)(void *data), void *data)
 {
 	_cleanup_fd_ int own = open(OWN, O_RDONLY | O_CLOEXEC);
 	struct visits v = { .visit = visit, .data = data };
 
 	if (own < 0)
 		return;
-	meet_netns(visit_once, &v);
+	search_netns(visit_once, &v);
 	free(v.inodes);
-	go_back(own);
+	return_to(own);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Network namespaces: those that a process is in or /run/netns names. */
+/* Network namespaces: all that some process or thread is in, or that /run/netns names. */
 #ifndef SHUNT_NETNS_H
 #define SHUNT_NETNS_H
 
@@ -7,20 +7,23 @@
 
 #include <linux/types.h>
 
-/* Cookie of the caller's, which no other ever has; 0 and errno if it can't be told. */
-__u64 own_netns(void);
+/* The cookie of the caller's network namespace: no other namespace ever gets the same one.
+ * Returns 0 and sets errno if the cookie can't be read. */
+__u64 own_netns_cookie(void);
 
-/* Its inode number, which another may get when it is gone; 0 likewise. */
+/* The inode number of the caller's network namespace: another one may get it when this one is
+ * gone. Returns 0 and sets errno if it can't be read. */
 __u64 own_netns_inode(void);
 
-/* Moves the caller to the one with this inode number, if that has this cookie;
- * 0, -ENOENT if it is nowhere, or another -errno if it may be; unsaid. */
+/* Moves the caller to the network namespace that has both this inode number and this cookie.
+ * Returns 0, or -errno without a message: -ENOENT if there is no such namespace, another errno
+ * if it may exist. */
 int enter_netns(__u64 inode, __u64 cookie);
 
-/* Has enter_netns() moved it? */
-bool netns_moved(void);
+/* Whether enter_netns() has moved this process. */
+bool netns_has_moved(void);
 
-/* Calls visit(data) in each of them once, and comes back to the caller's. */
-void each_netns(void (*visit)(void *data), void *data);
+/* Calls visit(data) once in each network namespace, then returns to the caller's. */
+void for_each_netns(void (*visit)(void *data), void *data);
 
 #endif

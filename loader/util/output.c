@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* In glibc stdout and stderr are variables that a program may set. */
+/* In glibc stdout and stderr are variables that a program may assign. */
 #include "util/output.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 struct held {
 	FILE *real;
-	FILE *memory; /* NULL: there is none for it, so that it prints at once */
+	FILE *memory; /* NULL: out of memory, the stream prints at once */
 	char *text;
 	size_t size;
 };

@@ -86,7 +86,7 @@ int parse_endpoint(const char *word, struct endpoint *ret)
 	struct endpoint e = {};
 	unsigned int port;
 
-	/* More than one colon without brackets is an IPv6 address, which has no port then. */
+	/* A word with two colons or more, and no brackets, is an IPv6 address without a port. */
 	if (!end || (!brackets && strchr(end + 1, ':')))
 		end = host + strlen(host);
 	e.family = read_address(host, end - host, e.addr);
@@ -140,7 +140,7 @@ int parse_ifname(const char *word, char ret[SHUNT_IFNAME])
 		return refuse("'%s': a pattern; a rule names one interface, or none and is for all",
 			      word);
 	if (!*word || strlen(word) >= SHUNT_IFNAME || strpbrk(word, "/: \t\r\n\v\f") ||
-	    !strcmp(word, ".") || !strcmp(word, "..") || strcmp(plain(word), word))
+	    !strcmp(word, ".") || !strcmp(word, "..") || strcmp(printable(word), word))
 		return refuse("'%s': not the name of an interface", word);
 	strcpy(ret, word);
 	return 0;

@@ -18,10 +18,10 @@ static void close_socket(struct mnl_socket **nl)
 }
 
 /*
- * NLMSG_ERROR and NLMSG_DONE both begin with an error code. libmnl looks at
- * the first only, and would take a broken dump for a complete one.
+ * NLMSG_ERROR and NLMSG_DONE both begin with an error code. libmnl reads that of NLMSG_ERROR
+ * only, and would take a dump that failed half-way for a complete one.
  */
-static int finish(const struct nlmsghdr *nlh, void *data)
+static int read_final_code(const struct nlmsghdr *nlh, void *data)
 {
 	const int *error = mnl_nlmsg_get_payload(nlh);
 
@@ -33,8 +33,8 @@ static int finish(const struct nlmsghdr *nlh, void *data)
 }
 
 static mnl_cb_t control[] = {
-	[NLMSG_ERROR] = finish,
-	[NLMSG_DONE] = finish,
+	[NLMSG_ERROR] = read_final_code,
+	[NLMSG_DONE] = read_final_code,
 };
 
 static int receive(struct mnl_socket *nl, mnl_cb_t cb, void *data)
@@ -62,7 +62,7 @@ static int request_once(int bus, struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 	nl = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID))
 		return -errno;
-	/* Lets the kernel filter a dump. Not all can; cb filters again. */
+	/* Asks the kernel to filter a dump. Some kernels can't, so callbacks filter again. */
 	mnl_socket_setsockopt(nl, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;

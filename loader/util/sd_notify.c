@@ -11,7 +11,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-void notify(const char *text)
+void notify_service_manager(const char *text)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };

@@ -29,12 +29,9 @@ long sysctl_get(const char *iface, const char *name)
 int sysctl_set(const char *iface, const char *name, long value)
 {
 	FILE *f = open_setting(iface, name, "we");
-	int error = 0;
 
 	if (!f)
 		return -errno;
 	fprintf(f, "%ld\n", value);
-	if (fclose(f))
-		error = -errno;
-	return error;
+	return fclose(f) ? -errno : 0;
 }

@@ -3,10 +3,10 @@
 #ifndef SHUNT_SYSCTL_H
 #define SHUNT_SYSCTL_H
 
-/* net.ipv4.conf.IFACE.NAME, which is never negative; or -errno, unsaid. */
+/* Returns net.ipv4.conf.IFACE.NAME, which is never negative, or -errno without a message. */
 long sysctl_get(const char *iface, const char *name);
 
-/* 0 or -errno, unsaid. */
+/* Sets net.ipv4.conf.IFACE.NAME. Returns 0, or -errno without a message. */
 int sysctl_set(const char *iface, const char *name, long value);
 
 #endif

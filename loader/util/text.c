@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define BUFFERS 8
-#define PLAIN_MAX 4096
+#define PRINTABLE_MAX 4096
 
 size_t utf8_length(const char *s)
 {
@@ -19,7 +19,7 @@ size_t utf8_length(const char *s)
 	for (i = 1; i < length; i++)
 		if ((c[i] & 0xc0) != 0x80)
 			return 0;
-	/* too long forms, surrogates, and what is beyond Unicode */
+	/* overlong encodings, surrogates, and numbers beyond Unicode */
 	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
 	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
 		return 0;
@@ -40,14 +40,14 @@ bool is_control(const char *s, size_t length)
 		(c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
 }
 
-const char *plain(const char *s)
+const char *printable(const char *s)
 {
-	static char buffers[BUFFERS][PLAIN_MAX];
+	static char buffers[BUFFERS][PRINTABLE_MAX];
 	static unsigned int next;
 	char *to = buffers[next++ % BUFFERS];
 	size_t at = 0, length, i;
 
-	for (; *s && at < PLAIN_MAX - 17; s += length) {
+	for (; *s && at < PRINTABLE_MAX - 17; s += length) {
 		length = utf8_length(s);
 		if (length && !is_control(s, length)) {
 			memcpy(to + at, s, length);
@@ -56,7 +56,7 @@ const char *plain(const char *s)
 		}
 		length = length ? length : 1;
 		for (i = 0; i < length; i++)
-			at += snprintf(to + at, PLAIN_MAX - at, "\\x%02x", (unsigned char)s[i]);
+			at += snprintf(to + at, PRINTABLE_MAX - at, "\\x%02x", (unsigned char)s[i]);
 	}
 	to[at] = '\0';
 	return to;

@@ -161,9 +161,9 @@ static void messages_name_reason_and_place(void **unused)
 	assert_int_equal(exit_code(0), 0);
 	assert_int_equal(exit_code(-EBUSY), 1);
 	messages_begin();
-	message_place("file", 7);
+	log_set_file_position("file", 7);
 	assert_int_equal(refuse("'%s': no", "word"), -EINVAL);
-	message_place(NULL, 0);
+	log_set_file_position(NULL, 0);
 	assert_string_equal(messages_end(), "shunt: file:7: 'word': no\n");
 	assert_int_equal(exit_code(-EINVAL), 2);
 }
