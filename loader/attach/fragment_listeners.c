@@ -147,6 +147,6 @@ void listeners_want(const struct shunt_rule *const *rules, __u32 count)
 		targets++;
 		new |= want_target(wanted, r);
 	}
-	if (new || (targets && !supervisor_runs()))
+	if (new || (targets && !supervisor_is_running()))
 		listeners_collect();
 }

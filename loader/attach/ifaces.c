@@ -280,7 +280,7 @@ static bool is_due(const struct shunt_attachment *attachments, const struct link
 {
 	const struct link *iface = links_at(links, ifindex);
 
-	return iface && is_wanted(attachments, links, iface) && supervisor_runs();
+	return iface && is_wanted(attachments, links, iface) && supervisor_is_running();
 }
 
 /* Is steering attached where the rule's packets pass, or will be in a moment? */

@@ -36,7 +36,7 @@ const char *pin_path(char path[PIN_PATH], const char *kind, const char *name)
 	return path;
 }
 
-static bool on_bpffs(const char *path)
+static bool is_on_bpffs(const char *path)
 {
 	struct statfs fs;
 
@@ -56,10 +56,10 @@ static void parent_of(const char *dir, char parent[PIN_PATH])
 		strcpy(parent, slash ? "/" : ".");
 }
 
-/* 'ip netns exec' mounts a /sys of its own, with the name of the namespace as its
- * source. A mount below it would be gone with the command, and with it the way to
- * what is pinned there. */
-static bool by_ip_netns_exec(void)
+/* Whether 'ip netns exec' started this process. It mounts a /sys of its own, with the name of the
+ * namespace as the source. A bpffs that is mounted below it would be gone with the command, and
+ * the pins with it. */
+static bool is_below_ip_netns_exec(void)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "r");
 	char path[PIN_PATH] = "";
@@ -73,12 +73,12 @@ static bool by_ip_netns_exec(void)
 	return *path && !access(path, F_OK);
 }
 
-int pins_reachable(void)
+int pins_check_reachable(void)
 {
 	char parent[PIN_PATH];
 
 	parent_of(opt.pin_dir, parent);
-	if (on_bpffs(parent) || !by_ip_netns_exec())
+	if (is_on_bpffs(parent) || !is_below_ip_netns_exec())
 		return 0;
 	return deny(-ENOENT, "'ip netns exec' hides the bpf file system; use 'nsenter "
 			     "--net=/run/netns/NAME'");
@@ -90,13 +90,13 @@ static int ensure_bpffs(void)
 	int error;
 
 	parent_of(opt.pin_dir, parent);
-	if (on_bpffs(parent))
+	if (is_on_bpffs(parent))
 		return 0;
 	if (strcmp(parent, BPFFS))
 		return deny(-EINVAL,
 			    "'%s' is not on a bpf file system; mount one or choose another --pin-dir",
 			    opt.pin_dir);
-	error = pins_reachable();
+	error = pins_check_reachable();
 	if (error)
 		return error;
 	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700"))
@@ -105,7 +105,7 @@ static int ensure_bpffs(void)
 	return 0;
 }
 
-static int make_dir(void)
+static int make_pin_dir(void)
 {
 	int error = ensure_bpffs();
 
@@ -116,8 +116,9 @@ static int make_dir(void)
 	return 0;
 }
 
-/* Whoever had the lock may have removed the directory meanwhile. */
-static bool still_there(int fd)
+/* Whether fd is the pin directory that exists now: the process that had the lock before may have
+ * removed the directory. */
+static bool is_current_pin_dir(int fd)
 {
 	struct stat locked, now;
 
@@ -125,7 +126,7 @@ static bool still_there(int fd)
 	       locked.st_dev == now.st_dev;
 }
 
-/* Structs of another version would be read wrongly, by unload too. */
+/* Refuses maps whose structs are those of another version: every command would misread them. */
 static int check_version(void)
 {
 	_cleanup_fd_ int fd = pin_open("maps", "shunt_conf");
@@ -134,7 +135,7 @@ static int check_version(void)
 	__u32 zero = 0, len = sizeof(info);
 
 	if (fd == -ENOENT)
-		return 0; /* nothing is loaded, or not all of it */
+		return 0; /* nothing is loaded, or load was killed early */
 	if (fd < 0)
 		return fail(fd, "can't open the settings in '%s'", opt.pin_dir);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
@@ -143,7 +144,7 @@ static int check_version(void)
 	if (!conf || bpf_map_lookup_elem(fd, &zero, conf))
 		return fail(conf ? -errno : -ENOMEM, "can't read the settings in '%s'",
 			    opt.pin_dir);
-	/* 0: load was killed before it could write it */
+	/* abi 0: load was killed before it wrote the number */
 	if (info.value_size == sizeof(*conf) && (conf->abi == SHUNT_ABI || !conf->abi))
 		return 0;
 	return deny(-EPROTO,
@@ -160,8 +161,9 @@ void pins_unlock(int *lock)
 	output_release();
 }
 
-/* The lock of the directory that is there now; -ENOENT, unsaid, or -errno, said. */
-static int lock_dir(void)
+/* Locks the directory that exists now. Returns its fd, -ENOENT without a message, or another -errno
+ * after reporting it. */
+static int lock_pin_dir(void)
 {
 	_cleanup_fd_ int fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -183,18 +185,18 @@ int pins_lock(bool create)
 		_cleanup_lock_ int fd = -1;
 
 		if (create) {
-			error = make_dir();
+			error = make_pin_dir();
 			if (error)
 				return error;
 		}
-		fd = lock_dir();
+		fd = lock_pin_dir();
 		if (fd == -ENOENT && create)
 			continue;
 		if (fd < 0)
 			return fd;
-		if (!still_there(fd))
+		if (!is_current_pin_dir(fd))
 			continue;
-		if (!on_bpffs(opt.pin_dir))
+		if (!is_on_bpffs(opt.pin_dir))
 			return deny(-EINVAL, "'%s' is not on a bpf file system", opt.pin_dir);
 		error = check_version();
 		if (error)
@@ -213,21 +215,21 @@ int pins_trylock(void)
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		return -errno;
-	if (!still_there(fd))
+	if (!is_current_pin_dir(fd))
 		return -ENOENT;
 	output_hold();
 	return take_fd(&fd);
 }
 
-/* Twentieths of a second that a look waits for a command to end. */
-#define LOOK_TRIES 40
+/* How often pins_lock_or_continue() tries, 50 ms apart. */
+#define LOCK_TRIES 40
 
 int pins_lock_or_continue(void)
 {
 	const struct timespec pause = { .tv_nsec = 50000000 };
 	int i, fd = pins_trylock();
 
-	for (i = 0; i < LOOK_TRIES && fd == -EWOULDBLOCK; i++) {
+	for (i = 0; i < LOCK_TRIES && fd == -EWOULDBLOCK; i++) {
 		nanosleep(&pause, NULL);
 		fd = pins_trylock();
 	}
@@ -273,9 +275,9 @@ int netns_require_loaded(void)
 	return error ? netns_report_gone() : 0;
 }
 
-int not_loaded(void)
+int report_not_loaded(void)
 {
-	int error = pins_reachable();
+	int error = pins_check_reachable();
 
 	return error ? error
 		     : deny(-ENOENT,
@@ -315,7 +317,7 @@ void *pin_mmap(const char *name, size_t *ret_size)
 	return p;
 }
 
-int pins_count(struct shunt_count *ret)
+int pins_read_counters(struct shunt_count *ret)
 {
 	int i, cpus = libbpf_num_possible_cpus();
 	_cleanup_fd_ int fd = pin_open("maps", "shunt_count");
@@ -351,14 +353,14 @@ int supervisor_lock(void)
 	return take_fd(&fd);
 }
 
-bool supervisor_runs(void)
+bool supervisor_is_running(void)
 {
 	_cleanup_fd_ int fd = supervisor_lock();
 
-	return fd < 0 && fd != -ENOENT; /* not known: may run */
+	return fd < 0 && fd != -ENOENT;
 }
 
-bool supervisor_beats(const struct shunt_conf *conf)
+bool supervisor_has_heartbeat(const struct shunt_conf *conf)
 {
 	struct timespec t;
 

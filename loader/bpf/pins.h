@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The pin directory: where programs, maps and links outlive the command that
- * made them. Maps are maps/NAME, programs progs/NAME, links links/NAME; bpffs
- * allows no dots in names.
+ * The pin directory: programs, maps and links that are pinned there outlive the command that
+ * made them. Maps are maps/NAME, programs progs/NAME, links links/NAME; bpffs allows no dots in
+ * names.
  */
 #ifndef SHUNT_PINS_H
 #define SHUNT_PINS_H
@@ -17,70 +17,78 @@
 #define PIN_PATH 4096
 
 /*
- * Takes the lock on the pin directory, waiting for whoever has it. The lock
- * goes with the returned fd, which pins_unlock() takes; what is printed until then waits
- * in memory. With create the directory is made (mode 0700) and bpffs is mounted if need
- * be; without it, -ENOENT (unsaid) if it is missing.
+ * Waits for the lock on the pin directory and takes it. With create, makes the directory (mode
+ * 0700) and mounts bpffs if they are missing; else moves this process to the network namespace
+ * of load, if that exists. Refuses maps of another version of shunt. Output waits in memory
+ * until pins_unlock(). Returns the fd that holds the lock, -ENOENT without a message if the
+ * directory is missing, or another -errno after reporting it.
  */
 int pins_lock(bool create);
 
-/* Lets go of it, and prints what was written meanwhile (util/output.h); nothing if there
- * is no fd. */
+/* Releases the lock and prints the output that has waited (util/output.h). Does nothing if *lock
+ * is negative. */
 void pins_unlock(int *lock);
 #define _cleanup_lock_ _cleanup_(pins_unlock)
 
-/* pins_lock() without waiting, for what is loaded: its fd, or -errno, unsaid;
- * -EWOULDBLOCK if somebody has it. */
+/* Takes the lock if nobody has it, in the namespace where the process is. Returns the fd that
+ * holds the lock, or -errno without a message: -EWOULDBLOCK if another process has it. */
 int pins_trylock(void);
 
-/* pins_lock() for those who only look: waits a moment, and goes on without the lock
- * if somebody keeps it, as an unload does that waits for readers. */
+/* pins_lock(false) for commands that only read: if another process keeps the lock for two
+ * seconds, as an unload does that waits for readers, returns an fd that holds no lock. */
 int pins_lock_or_continue(void);
 
-/* Moves this process to the network namespace that load ran in, where the
- * interfaces and routes are. 0; -ENOENT, unsaid, if it is gone (and with it all
- * that was there). */
+/* Moves this process to the network namespace that load ran in, where the interfaces and routes
+ * are. Returns 0, also if nothing is loaded, or -errno without a message: -ENOENT if the
+ * namespace is gone, with its interfaces and routes. */
 int netns_enter_loaded(void);
 
-/* Says that it is gone; returns -ENOENT. */
+/* Reports that the namespace is gone. Returns -ENOENT. */
 int netns_report_gone(void);
 
-/* Both: for what makes no sense elsewhere. */
+/* netns_enter_loaded() for commands that need the namespace. Returns 0, or -errno after reporting
+ * it. */
 int netns_require_loaded(void);
 
-/* 0, or -ENOENT, said, where what is pinned can't be seen. */
-int pins_reachable(void);
+/* Returns 0, or -ENOENT after reporting that this process can't see the pins, because of a mount
+ * by 'ip netns exec'. */
+int pins_check_reachable(void);
 
-/* Says that nothing is loaded, or can't be seen; returns -ENOENT. */
-int not_loaded(void);
+/* Reports that nothing is loaded, or that this process can't see it. Returns -ENOENT. */
+int report_not_loaded(void);
 
-/* Path of an object below the pin directory; kind is maps, progs or links. */
+/* Writes the path of an object below the pin directory; kind is maps, progs or links. Returns
+ * path. */
 const char *pin_path(char path[PIN_PATH], const char *kind, const char *name);
 
-/* Opens a pinned map or program: fd, or -errno, unsaid. */
+/* Opens a pinned map or program. Returns its fd, or -errno without a message. */
 int pin_open(const char *kind, const char *name);
 
-/* Maps all of a pinned BPF_F_MMAPABLE array into memory, shared with the
- * programs; *ret_size may be NULL. NULL and errno if it fails, unsaid. The
- * caller never unmaps it: the process is short. */
+/* Maps all of a pinned BPF_F_MMAPABLE array into memory, shared with the programs; ret_size may
+ * be NULL. Returns NULL and sets errno, without a message, if it fails. Nobody unmaps it: the
+ * process soon ends. */
 void *pin_mmap(const char *name, size_t *ret_size);
 
-/* Adds up the copies of the counters; 0 or -errno, unsaid. */
-int pins_count(struct shunt_count *ret);
+/* Adds up the counters of all CPUs. Returns 0, or -errno without a message. */
+int pins_read_counters(struct shunt_count *ret);
 
-/* The lock that a running supervisor holds: its fd, -EWOULDBLOCK if another
- * has it, or -errno; unsaid. */
+/* Takes the lock that a supervisor holds while it runs. Returns its fd, or -errno without a
+ * message: -EWOULDBLOCK if a supervisor runs. */
 int supervisor_lock(void);
-bool supervisor_runs(void);
 
-/* Did the supervisor give a heartbeat within the limit? A stopped one holds its lock. */
-bool supervisor_beats(const struct shunt_conf *conf);
+/* Whether a supervisor runs; true also if that can't be found out. */
+bool supervisor_is_running(void);
 
-/* Removes a pin, or all of one kind and its folder; missing is no error. */
+/* Whether the last heartbeat of the supervisor is recent enough. A supervisor that was stopped
+ * (SIGSTOP) holds its lock, but gives none. */
+bool supervisor_has_heartbeat(const struct shunt_conf *conf);
+
+/* Remove a pin, or all of one kind and their folder. It is no error if they are missing. Return
+ * 0, or -errno after reporting it. */
 int unpin(const char *kind, const char *name);
 int unpin_all(const char *kind);
 
-/* Removes the empty pin directory. */
+/* Removes the empty pin directory. Returns 0, or -errno after reporting it. */
 int pins_remove(void);
 
 #endif

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The embedded programs: which of them a request needs, their pins, and copies
- * of them that nobody else sees. */
 #include "bpf/programs.h"
 
 #include <errno.h>
@@ -20,17 +18,32 @@
 #include "util/log.h"
 #include "shunt.skel.h"
 
+static void destroy_skel(struct shunt_bpf **skel)
+{
+	shunt_bpf__destroy(*skel);
+}
+
+#define _cleanup_skel_ _cleanup_(destroy_skel)
+
+static struct shunt_bpf *take_skel(struct shunt_bpf **skel)
+{
+	struct shunt_bpf *taken = *skel;
+
+	*skel = NULL;
+	return taken;
+}
+
 static struct btf *kernel_btf(void)
 {
-	static struct btf *btf; /* megabytes: read once */
+	static struct btf *btf; /* several megabytes, so it is read only once */
 
 	if (!btf)
 		btf = btf__load_vmlinux_btf();
 	return btf;
 }
 
-/* The number of a function or type of the kernel; 0 or less if it has none. */
-static int kernel_type(const char *name, __u32 kind)
+/* The BTF id of a function or type of the kernel; 0 or less if the kernel has none of that name. */
+static int kernel_type_id(const char *name, __u32 kind)
 {
 	struct btf *btf = kernel_btf();
 
@@ -39,22 +52,21 @@ static int kernel_type(const char *name, __u32 kind)
 
 static bool kernel_has(const char *name, __u32 kind)
 {
-	return kernel_type(name, kind) > 0;
+	return kernel_type_id(name, kind) > 0;
 }
 
-bool kernel_casts(void)
+bool kernel_has_rdonly_cast(void)
 {
 	return kernel_has("bpf_rdonly_cast", BTF_KIND_FUNC);
 }
 
-/* 6.3 and later report the flags of receive calls. */
-bool kernel_sees_flags(void)
+bool kernel_reports_recv_flags(void)
 {
 	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
 }
 
-/* Hardened kernels refuse programs that walk over maps (EPERM). */
-int kernel_walks_maps(void)
+/* Tries to load such a program: a hardened kernel refuses with EPERM. */
+int kernel_has_map_iterators(void)
 {
 	const struct bpf_insn empty[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
@@ -64,7 +76,7 @@ int kernel_walks_maps(void)
 	_cleanup_fd_ int fd = -1;
 	int id;
 
-	id = kernel_type("bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
+	id = kernel_type_id("bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
 	if (id <= 0)
 		return 0;
 	opts.attach_btf_id = id;
@@ -83,7 +95,7 @@ static void choose_maps(struct shunt_bpf *skel, const struct program_set *set)
 		if (!bpf_map__is_internal(map))
 			bpf_map__set_autocreate(map, monitor ? set->monitor : !set->monitor_only);
 	}
-	/* each command has its own */
+	/* never pinned: each 'steer test --deliver' creates its own */
 	bpf_map__set_autocreate(skel->maps.shunt_dropped, set->on_demand_too);
 }
 
@@ -96,7 +108,7 @@ static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
 {
 	bool nat = set->steer || set->nat;
 
-	/* Without its half a map is of no use, but belongs to the object. */
+	/* The object has the maps of halves that are not loaded, too: these get one entry. */
 	bpf_map__set_max_entries(skel->maps.shunt_udp_flows,
 				 set->steer && set->flow_buckets ? set->flow_buckets : 1);
 	bpf_map__set_max_entries(skel->maps.shunt_shadowed, set->steer ? SHUNT_MATCHES : 1);
@@ -109,9 +121,11 @@ static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
 	bpf_map__set_max_entries(skel->maps.shunt_ways, monitor_buckets() * SHUNT_WAYS);
 }
 
-static void choose_programs(struct shunt_bpf *skel, const struct program_set *set, bool walks)
+static void choose_programs(struct shunt_bpf *skel, const struct program_set *set,
+			    bool map_iterators)
 {
-	bool bypass = set->bypass, casts = kernel_casts(), flags = kernel_sees_flags();
+	bool bypass = set->bypass, casts = kernel_has_rdonly_cast();
+	bool recv_flags = kernel_reports_recv_flags();
 	const struct {
 		struct bpf_program *program;
 		bool wanted;
@@ -126,14 +140,14 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_list_pending, bypass },
 		{ skel->progs.shunt_reset,
 		  bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC) },
-		{ skel->progs.shunt_recv, bypass && flags },
-		{ skel->progs.shunt_send, bypass && flags },
-		{ skel->progs.shunt_scan, bypass && walks },
-		{ skel->progs.shunt_list, bypass && walks },
-		{ skel->progs.shunt_drain, bypass && walks },
-		{ skel->progs.shunt_scan_files, bypass && !walks },
-		{ skel->progs.shunt_list_files, bypass && !walks },
-		{ skel->progs.shunt_drain_files, bypass && !walks },
+		{ skel->progs.shunt_recv, bypass && recv_flags },
+		{ skel->progs.shunt_send, bypass && recv_flags },
+		{ skel->progs.shunt_scan, bypass && map_iterators },
+		{ skel->progs.shunt_list, bypass && map_iterators },
+		{ skel->progs.shunt_drain, bypass && map_iterators },
+		{ skel->progs.shunt_scan_files, bypass && !map_iterators },
+		{ skel->progs.shunt_list_files, bypass && !map_iterators },
+		{ skel->progs.shunt_drain_files, bypass && !map_iterators },
 		{ skel->progs.shunt_verdict, bypass && casts },
 		{ skel->progs.shunt_verdict61, bypass && !casts },
 		{ skel->progs.shunt_steer, set->steer },
@@ -162,14 +176,14 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 
 int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 {
-	struct shunt_bpf *skel;
-	int error, walks;
+	_cleanup_skel_ struct shunt_bpf *skel = NULL;
+	int error, map_iterators;
 
 	if (!kernel_btf() && is_shortage(-errno))
 		return fail(-errno, "can't read the kernel's type information");
-	walks = set->bypass ? kernel_walks_maps() : 0;
-	if (walks < 0)
-		return fail(walks, "can't ask what this kernel can do");
+	map_iterators = set->bypass ? kernel_has_map_iterators() : 0;
+	if (map_iterators < 0)
+		return fail(map_iterators, "can't find out what this kernel can do");
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
 		return deny(-ENOENT,
 			    "this kernel has no type information (/sys/kernel/btf/vmlinux); "
@@ -177,20 +191,18 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 	skel = shunt_bpf__open();
 	if (!skel)
 		return fail(-errno, "can't open the programs");
-	choose_programs(skel, set, walks);
+	choose_programs(skel, set, map_iterators);
 	size_maps(skel, set);
 	choose_maps(skel, set);
 	error = shunt_bpf__load(skel);
-	if (error) {
-		shunt_bpf__destroy(skel);
+	if (error)
 		return fail(error,
 			    "the kernel refuses the programs ('shunt check' and -v tell more)");
-	}
-	*ret = skel;
+	*ret = take_skel(&skel);
 	return 0;
 }
 
-static int make_dirs(void)
+static int make_pin_folders(void)
 {
 	const char *const kinds[] = { "maps", "progs", "links" };
 	char path[PIN_PATH];
@@ -211,38 +223,66 @@ static int pin(int fd, const char *kind, const char *name)
 	return 0;
 }
 
-int programs_pin(struct shunt_bpf *skel)
+static int pin_map(const struct bpf_map *map)
 {
-	struct bpf_program *prog;
+	return pin(bpf_map__fd(map), "maps", bpf_map__name(map));
+}
+
+/* First the two maps that unload needs to clean up after a kill (I10). */
+static int pin_maps(struct shunt_bpf *skel)
+{
 	struct bpf_map *map;
 	int error;
 
-	error = make_dirs();
-	/* First of all what teardown needs to know. */
-	if (!error)
-		error = pin(bpf_map__fd(skel->maps.shunt_conf), "maps", "shunt_conf");
-	if (!error)
-		error = pin(bpf_map__fd(skel->maps.shunt_attachment), "maps", "shunt_attachment");
-	/* Since libbpf 1.4 a map has a file descriptor before the kernel has the map. */
+	error = pin_map(skel->maps.shunt_conf);
+	if (error)
+		return error;
+	error = pin_map(skel->maps.shunt_attachment);
+	if (error)
+		return error;
+	/* A file descriptor does not tell that a map was created: since libbpf 1.4 each map has
+	 * one from the start. */
 	bpf_object__for_each_map(map, skel->obj) {
-		if (error)
-			return error;
 		if (bpf_map__is_internal(map) || map == skel->maps.shunt_conf ||
 		    map == skel->maps.shunt_attachment || !bpf_map__autocreate(map))
 			continue;
-		error = pin(bpf_map__fd(map), "maps", bpf_map__name(map));
-	}
-	bpf_object__for_each_program(prog, skel->obj) {
+		error = pin_map(map);
 		if (error)
 			return error;
-		if (bpf_program__autoload(prog))
-			error = pin(bpf_program__fd(prog), "progs", bpf_program__name(prog));
 	}
-	return error;
+	return 0;
 }
 
-/* Takes the pinned maps in the place of new ones. */
-static void reuse_maps(struct shunt_bpf *skel)
+static int pin_programs(struct shunt_bpf *skel)
+{
+	struct bpf_program *prog;
+	int error;
+
+	bpf_object__for_each_program(prog, skel->obj) {
+		if (!bpf_program__autoload(prog))
+			continue;
+		error = pin(bpf_program__fd(prog), "progs", bpf_program__name(prog));
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+int programs_pin(struct shunt_bpf *skel)
+{
+	int error;
+
+	error = make_pin_folders();
+	if (error)
+		return error;
+	error = pin_maps(skel);
+	if (error)
+		return error;
+	return pin_programs(skel);
+}
+
+/* Makes the object use the pinned maps. A map that is not pinned is not created. */
+static void reuse_pinned_maps(struct shunt_bpf *skel)
 {
 	struct bpf_map *map;
 
@@ -257,9 +297,9 @@ static void reuse_maps(struct shunt_bpf *skel)
 	}
 }
 
-/* Opens the object with the pinned maps, and one or two programs to be loaded (the second may
- * be NULL); NULL after a message. */
-static struct shunt_bpf *open_more(const char *first, const char *second)
+/* Opens the object with the pinned maps and with one or two programs to load; second may be NULL.
+ * Returns NULL after reporting an error. */
+static struct shunt_bpf *open_with_pinned_maps(const char *first, const char *second)
 {
 	struct shunt_bpf *skel = shunt_bpf__open();
 	struct bpf_program *prog;
@@ -274,29 +314,26 @@ static struct shunt_bpf *open_more(const char *first, const char *second)
 		bpf_program__set_autoload(prog, !strcmp(name, first) ||
 							(second && !strcmp(name, second)));
 	}
-	reuse_maps(skel);
+	reuse_pinned_maps(skel);
 	return skel;
 }
 
 /* Loads one more program and pins it. */
 static int add_program(const char *name)
 {
-	struct shunt_bpf *skel = open_more(name, NULL);
-	struct bpf_program *prog;
+	_cleanup_skel_ struct shunt_bpf *skel = open_with_pinned_maps(name, NULL);
+	const struct bpf_program *prog;
 	int error;
 
 	if (!skel)
 		return -EIO;
 	error = shunt_bpf__load(skel);
 	if (error)
-		error = fail(error,
-			     "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
-			     name);
+		return fail(error,
+			    "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
+			    name);
 	prog = bpf_object__find_program_by_name(skel->obj, name);
-	if (!error)
-		error = pin(bpf_program__fd(prog), "progs", name);
-	shunt_bpf__destroy(skel);
-	return error;
+	return pin(bpf_program__fd(prog), "progs", name);
 }
 
 int program_open(const char *name)
@@ -314,23 +351,21 @@ int program_open(const char *name)
 
 int private_probe_open(struct private_probe *ret)
 {
-	struct shunt_bpf *skel = open_more("shunt_inject", "shunt_drop");
+	_cleanup_skel_ struct shunt_bpf *skel = open_with_pinned_maps("shunt_inject", "shunt_drop");
 	int error;
 
 	if (!skel)
 		return -EIO;
 	bpf_map__set_autocreate(skel->maps.shunt_dropped, true);
 	error = shunt_bpf__load(skel);
-	if (error) {
-		shunt_bpf__destroy(skel);
+	if (error)
 		return fail(error, "the kernel refuses the programs of --deliver (-v tells more)");
-	}
 	*ret = (struct private_probe){
-		.skel = skel,
 		.inject = bpf_program__fd(skel->progs.shunt_inject),
 		.drop = bpf_program__fd(skel->progs.shunt_drop),
 		.dropped = bpf_map__fd(skel->maps.shunt_dropped),
 	};
+	ret->skel = take_skel(&skel);
 	return 0;
 }
 
@@ -361,33 +396,29 @@ int programs_try(bool bypass, bool steer)
 		.on_demand_too = steer,
 		.nat_flows = 1,
 	};
-	struct shunt_bpf *skel = NULL;
-	int error = programs_open(&set, &skel);
+	_cleanup_skel_ struct shunt_bpf *skel = NULL;
 
-	if (!error)
-		shunt_bpf__destroy(skel);
-	return error;
+	return programs_open(&set, &skel);
 }
 
 int private_bypass_open(struct private_bypass *ret)
 {
 	const struct program_set set = { .bypass = true };
+	_cleanup_skel_ struct shunt_bpf *skel = NULL;
 	struct shunt_conf *conf;
-	struct shunt_bpf *skel = NULL;
 	int error;
 
 	error = programs_open(&set, &skel);
-	if (!error)
-		error = attach_verdict(skel);
+	if (error)
+		return error;
+	error = attach_verdict(skel);
 	if (error)
 		return error;
 	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED,
 		    bpf_map__fd(skel->maps.shunt_conf), 0);
-	if (conf == MAP_FAILED) {
-		shunt_bpf__destroy(skel);
+	if (conf == MAP_FAILED)
 		return fail(-errno, "can't map the settings");
-	}
-	/* A self-test reaches no bound. */
+	/* The self-tests reach none of these bounds. */
 	*conf = (struct shunt_conf){
 		.abi = SHUNT_ABI,
 		.max_bytes = 1U << 30,
@@ -396,11 +427,11 @@ int private_bypass_open(struct private_bypass *ret)
 		.host_msgs = ~0U,
 	};
 	*ret = (struct private_bypass){
-		.skel = skel,
 		.conf = conf,
 		.socks = bpf_map__fd(skel->maps.shunt_socks),
 		.storage = bpf_map__fd(skel->maps.shunt_sk),
 	};
+	ret->skel = take_skel(&skel);
 	return 0;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* The embedded BPF programs: loads and pins them, and loads copies that only this process uses. */
 #ifndef SHUNT_PROGRAMS_H
 #define SHUNT_PROGRAMS_H
 
@@ -15,47 +16,48 @@ struct program_set {
 	bool steer;
 	bool monitor;
 	bool nat;
-	bool monitor_only;  /* no other maps are made */
-	bool on_demand_too; /* those that program_open() loads later, too */
-	__u32 flow_buckets; /* of shunt_udp_flows: a power of two; 0: one */
-	__u32 nat_flows;
+	bool monitor_only;  /* creates no map but the monitor's */
+	bool on_demand_too; /* also the programs that program_open() loads later */
+	__u32 flow_buckets; /* entries of shunt_udp_flows, a power of two; 0: one entry */
+	__u32 nat_flows;    /* flows that NAT has room for; 0: tables of one entry */
 };
 
-/* Opens and loads the programs. Reports errors and returns -errno. The caller destroys
- * *ret. */
+/* Opens and loads the programs. The caller destroys *ret. Returns 0, or -errno after reporting
+ * it. */
 int programs_open(const struct program_set *set, struct shunt_bpf **ret);
 
-/* Pins all that was loaded. 0 or -errno, said. */
+/* Pins all programs and maps that were loaded. After a failure some may be pinned. Returns 0, or
+ * -errno after reporting it. */
 int programs_pin(struct shunt_bpf *skel);
 
-/* Has the verdict run on the map of sockets. 0 or -errno, said. */
+/* Attaches the verdict to the map of sockets. Returns 0, or -errno after reporting it. */
 int attach_verdict(struct shunt_bpf *skel);
 
 /*
- * Opens a pinned program of a half that is loaded. Those that few need, and that
- * take the kernel long to verify, are loaded the first time: the test program,
- * NAT, steering of what this host sends. The caller holds the lock. The fd, or
- * -errno, said.
+ * Opens a pinned program of a half that is loaded. Some programs are loaded and pinned only at
+ * the first call, because few hosts need them and the kernel takes long to verify them: those of
+ * 'steer test', of NAT, and of rules with 'origin local'. The caller holds the lock. Returns the
+ * fd, or -errno after reporting it.
  */
 int program_open(const char *name);
 
-/* Loads the programs of one or both halves and throws them away again: does
- * this kernel take them? 0 or -errno, said. */
+/* Whether this kernel accepts the programs of one or both halves: loads them and unloads them
+ * again. Returns 0, or -errno after reporting it. */
 int programs_try(bool bypass, bool steer);
 
-/* A bypass of our own, seen by nobody else: for 'shunt check'. */
+/* A bypass that only this process uses, for the self-tests. */
 struct private_bypass {
 	struct shunt_bpf *skel;
 	struct shunt_conf *conf;
-	int socks; /* fds of the maps */
+	int socks; /* fds of the maps, which belong to skel */
 	int storage;
 };
 
-/* 0 or -errno, said. */
+/* Returns 0, or -errno after reporting it. */
 int private_bypass_open(struct private_bypass *ret);
 void private_bypass_close(struct private_bypass *b);
 
-/* Monitor programs and their maps of our own: fds, which go with it. */
+/* Monitor programs and maps that only this process uses. The fds belong to skel. */
 struct private_monitor {
 	struct shunt_bpf *skel;
 	int in; /* programs */
@@ -65,34 +67,35 @@ struct private_monitor {
 	int ways;
 };
 
-/* 0 or -errno, said. */
+/* Returns 0, or -errno after reporting it. */
 int private_monitor_open(struct private_monitor *ret);
 void private_monitor_close(struct private_monitor *m);
 
-/* Entries of shunt_buckets on this machine. */
+/* The number of entries of shunt_buckets on this machine. */
 unsigned int monitor_buckets(void);
 
-/* What 'shunt steer test --deliver' has for itself, beside the settings that are loaded:
- * fds, which go with it. */
+/* The programs of 'shunt steer test --deliver', which use the maps that are loaded. The fds belong
+ * to skel. */
 struct private_probe {
 	struct shunt_bpf *skel;
 	int inject; /* programs */
 	int drop;
-	int dropped; /* map */
+	int dropped; /* map, of this process only */
 };
 
-/* 0 or -errno, said. */
+/* Returns 0, or -errno after reporting it. */
 int private_probe_open(struct private_probe *ret);
 void private_probe_close(struct private_probe *p);
 
-/* Can programs look into the peer with plain loads (6.2 and later)? */
-bool kernel_casts(void);
+/* Whether programs can read the peer's socket with plain loads (bpf_rdonly_cast, Linux 6.2). */
+bool kernel_has_rdonly_cast(void);
 
-/* May programs walk over the entries of a map? A hardened kernel may refuse that;
- * then programs walk over the open files of all processes. */
-int kernel_walks_maps(void);
+/* Whether programs can iterate over the sockets in a map. A hardened kernel may refuse that; then
+ * shunt iterates over the open files of all processes. Returns 1, 0, or -errno without a
+ * message. */
+int kernel_has_map_iterators(void);
 
-/* Does a tracepoint tell with what flags a program receives? Not on 6.1. */
-bool kernel_sees_flags(void);
+/* Whether a tracepoint reports the flags of receive calls (Linux 6.3). */
+bool kernel_reports_recv_flags(void);
 
 #endif

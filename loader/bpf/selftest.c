@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each test takes one pair of connected sockets on 127.0.0.1, put into a map of
- * our own by hand, and looks at what an application would see.
+ * Each test makes one pair of connected sockets on 127.0.0.1, puts them into the map of a private
+ * bypass, and checks what an application sees.
  */
 #include "bpf/selftest.h"
 
@@ -31,7 +31,7 @@
 
 static struct private_bypass bypass;
 
-/* Two ends of a connection: a sends, b reads. */
+/* The two ends of a connection: mostly a sends and b reads. */
 struct pair {
 	int a;
 	int b;
@@ -43,13 +43,14 @@ static void close_pair(struct pair *p)
 	close_fd(&p->b);
 }
 
-#define _cleanup_pair_ __attribute__((cleanup(close_pair)))
+#define _cleanup_pair_ _cleanup_(close_pair)
 
-static struct pair connected(void)
+/* After a failure b is -1. */
+static struct pair connect_pair(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	_cleanup_fd_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct timeval patience = { .tv_sec = WAIT_MS / 1000 };
+	struct timeval timeout = { .tv_sec = WAIT_MS / 1000 };
 	socklen_t len = sizeof(addr);
 	struct pair p = { -1, -1 };
 
@@ -61,7 +62,7 @@ static struct pair connected(void)
 	if (p.a < 0 || connect(p.a, (void *)&addr, len))
 		return p;
 	p.b = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	setsockopt(p.b, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(p.b, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	return p;
 }
 
@@ -74,7 +75,7 @@ static uint64_t cookie_of(int fd)
 	return cookie;
 }
 
-static bool enter(int fd, int peer)
+static bool enter_map(int fd, int peer)
 {
 	struct shunt_sk sk = {
 		.cookie = cookie_of(fd),
@@ -87,18 +88,18 @@ static bool enter(int fd, int peer)
 	       !bpf_map_update_elem(bypass.socks, &sk.cookie, &value, BPF_NOEXIST);
 }
 
-static bool members(const struct pair *p)
+static bool enter_both(const struct pair *p)
 {
-	return p->a >= 0 && p->b >= 0 && enter(p->a, p->b) && enter(p->b, p->a);
+	return p->a >= 0 && p->b >= 0 && enter_map(p->a, p->b) && enter_map(p->b, p->a);
 }
 
-static bool sends(int fd, const char *text)
+static bool send_all(int fd, const char *text)
 {
 	return send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
 }
 
-/* Reads until it has as many bytes as text, which they have to be. */
-static bool reads(int fd, const char *text)
+/* Receives as many bytes as text has. Returns whether they equal text. */
+static bool receive_exactly(int fd, const char *text)
 {
 	char got[4096] = "";
 	size_t len = strlen(text), done = 0;
@@ -113,58 +114,60 @@ static bool reads(int fd, const char *text)
 	return !memcmp(got, text, len);
 }
 
-static bool readable(int fd)
+static bool wait_readable(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	return poll(&p, 1, WAIT_MS) == 1;
 }
 
-static int unread(int fd)
+static int fionread(int fd)
 {
 	int n = -1;
 
 	return ioctl(fd, FIONREAD, &n) ? -1 : n;
 }
 
-/* Bytes sent by TCP before the pair entered come first. */
-static bool order(void)
+/* Bytes that TCP delivered before the pair entered the map have to be read first. */
+static bool test_order(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 
-	return p.b >= 0 && sends(p.a, "AAAA") && members(&p) && sends(p.a, "BBBB") &&
-	       reads(p.b, "AAAABBBB") && sends(p.a, "CCCC") && reads(p.b, "CCCC");
+	return p.b >= 0 && send_all(p.a, "AAAA") && enter_both(&p) && send_all(p.a, "BBBB") &&
+	       receive_exactly(p.b, "AAAABBBB") && send_all(p.a, "CCCC") &&
+	       receive_exactly(p.b, "CCCC");
 }
 
-static bool close_keeps(void)
+static bool test_close(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 	char c;
 
-	if (!members(&p) || !sends(p.a, "last words"))
+	if (!enter_both(&p) || !send_all(p.a, "last words"))
 		return false;
 	close(take_fd(&p.a));
-	return reads(p.b, "last words") && !recv(p.b, &c, 1, 0);
+	return receive_exactly(p.b, "last words") && !recv(p.b, &c, 1, 0);
 }
 
-static bool half_close(void)
+static bool test_half_close(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 	char c;
 
-	return members(&p) && sends(p.a, "question") && !shutdown(p.a, SHUT_WR) &&
-	       reads(p.b, "question") && readable(p.b) && !recv(p.b, &c, 1, MSG_DONTWAIT) &&
-	       sends(p.b, "answer") && reads(p.a, "answer");
+	return enter_both(&p) && send_all(p.a, "question") && !shutdown(p.a, SHUT_WR) &&
+	       receive_exactly(p.b, "question") && wait_readable(p.b) &&
+	       !recv(p.b, &c, 1, MSG_DONTWAIT) && send_all(p.b, "answer") &&
+	       receive_exactly(p.a, "answer");
 }
 
-static bool bounded(void)
+static bool test_bound(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 	static char block[65536];
 	uint64_t total = 0, most = bypass.conf->max_bytes + (64 << 20);
 	ssize_t n;
 
-	if (!members(&p))
+	if (!enter_both(&p))
 		return false;
 	do {
 		n = send(p.a, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -173,40 +176,40 @@ static bool bounded(void)
 	return n < 0 && errno == EAGAIN;
 }
 
-static bool epoll_tells(void)
+static bool test_epoll(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 	_cleanup_fd_ int ep = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event e = { .events = EPOLLIN | EPOLLET };
 
-	return members(&p) && !epoll_ctl(ep, EPOLL_CTL_ADD, p.b, &e) && sends(p.a, "edge") &&
-	       epoll_wait(ep, &e, 1, WAIT_MS) == 1 && reads(p.b, "edge");
+	return enter_both(&p) && !epoll_ctl(ep, EPOLL_CTL_ADD, p.b, &e) && send_all(p.a, "edge") &&
+	       epoll_wait(ep, &e, 1, WAIT_MS) == 1 && receive_exactly(p.b, "edge");
 }
 
-static bool fionread_redirected(void)
+static bool test_fionread_redirected(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 
-	return members(&p) && sends(p.a, "four") && unread(p.b) == 4;
+	return enter_both(&p) && send_all(p.a, "four") && fionread(p.b) == 4;
 }
 
-static bool fionread_tcp(void)
+static bool test_fionread_tcp(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 
-	return p.b >= 0 && members(&p) && (bypass.conf->run.drain_mode = DRAIN_ALL) &&
-	       sends(p.a, "four") && readable(p.b) && unread(p.b) == 4;
+	return p.b >= 0 && enter_both(&p) && (bypass.conf->run.drain_mode = DRAIN_ALL) &&
+	       send_all(p.a, "four") && wait_readable(p.b) && fionread(p.b) == 4;
 }
 
-static bool blocking_eof(void)
+static bool test_blocking_eof(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 	bool ended;
 	pid_t child;
 	char c;
 
-	/* The reader has to sleep when the FIN comes: sent by a child. */
-	if (!members(&p))
+	/* A child sends the FIN, because the reader has to sleep when it comes. */
+	if (!enter_both(&p))
 		return false;
 	child = fork();
 	if (!child) {
@@ -219,13 +222,13 @@ static bool blocking_eof(void)
 	return ended;
 }
 
-static bool splice_reads(void)
+static bool test_splice(void)
 {
-	_cleanup_pair_ struct pair p = connected();
+	_cleanup_pair_ struct pair p = connect_pair();
 	int pipes[2] = { -1, -1 };
 	ssize_t n;
 
-	if (!members(&p) || !sends(p.a, "splice") || pipe2(pipes, O_CLOEXEC | O_NONBLOCK))
+	if (!enter_both(&p) || !send_all(p.a, "splice") || pipe2(pipes, O_CLOEXEC | O_NONBLOCK))
 		return false;
 	n = splice(p.b, NULL, pipes[1], NULL, 6, SPLICE_F_NONBLOCK);
 	close(pipes[0]);
@@ -233,43 +236,44 @@ static bool splice_reads(void)
 	return n == 6;
 }
 
-bool selftest_holds(const struct selftest *t)
+bool selftest_passes(const struct selftest *t)
 {
 	bypass.conf->run.drain_mode = DRAIN_OFF;
-	return t->holds();
+	return t->passes();
 }
 
 const struct selftest selftests[] = {
-	{ "order", false, true, "bytes sent by TCP before are read before redirected ones",
+	{ "order", false, true, "bytes sent by TCP are read before later redirected ones",
 	  "redirected bytes overtake bytes sent by TCP", "do not load the bypass on this kernel",
-	  order },
+	  test_order },
 	{ "close", false, true, "bytes redirected right before a close arrive",
-	  "bytes redirected right before a close are lost", "use Linux 6.1 or later", close_keeps },
-	{ "half-close", false, true, "a half-closed connection goes on the other way",
-	  "a half-closed connection breaks", "do not load the bypass on this kernel", half_close },
-	{ "bound", false, true, "a reader that stalls holds the sender up",
-	  "nothing holds up the sender to a reader that stalls",
-	  "do not load the bypass on this kernel", bounded },
-	{ "epoll", false, true, "an edge-triggered reader is told of redirected bytes",
-	  "an edge-triggered reader is not told of redirected bytes",
-	  "do not load the bypass on this kernel", epoll_tells },
+	  "bytes redirected right before a close are lost", "use Linux 6.1 or later", test_close },
+	{ "half-close", false, true, "a half-closed connection works in the other direction",
+	  "a half-closed connection breaks", "do not load the bypass on this kernel",
+	  test_half_close },
+	{ "bound", false, true, "a reader that stalls stops the sender",
+	  "nothing stops the sender if the reader stalls", "do not load the bypass on this kernel",
+	  test_bound },
+	{ "epoll", false, true, "an edge-triggered reader is notified of redirected bytes",
+	  "an edge-triggered reader is not notified of redirected bytes",
+	  "do not load the bypass on this kernel", test_epoll },
 	{ "FIONREAD", true, false, "counts redirected bytes", "does not count redirected bytes",
 	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
 	  "Java, .NET",
-	  fionread_redirected },
+	  test_fionread_redirected },
 	{ "FIONREAD by TCP", true, false, "counts bytes that reach a member by TCP",
 	  "does not count bytes that reach a member by TCP: a fault of this kernel",
 	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
 	  "Java, .NET",
-	  fionread_tcp },
+	  test_fionread_tcp },
 	{ "blocking recv", false, false, "sees the end of the stream",
 	  "gives EAGAIN instead of the end of the stream",
 	  "'proven' takes no blocking readers; vouch (eager) only for programs that poll",
-	  blocking_eof },
+	  test_blocking_eof },
 	{ "splice", false, false, "reads redirected bytes", "does not see redirected bytes",
 	  "'proven' takes no readers that splice; do not vouch (eager) for them: io.Copy of Go, "
 	  "docker-proxy",
-	  splice_reads },
+	  test_splice },
 	{ NULL, false, false, NULL, NULL, NULL, NULL },
 };
 
@@ -283,23 +287,33 @@ void selftest_close(void)
 	private_bypass_close(&bypass);
 }
 
-int selftest_load(bool must, bool *ret_fionread)
+/* Stops at the first required test that fails. */
+static int run_for_load(bool required, bool *ret_fionread)
 {
 	const struct selftest *t;
-	bool fionread = true;
+
+	*ret_fionread = true;
+	for (t = selftests; t->name; t++) {
+		if (t->fionread && !selftest_passes(t))
+			*ret_fionread = false;
+		if (required && t->required && !selftest_passes(t))
+			return deny(-ENOTSUP, "this kernel would lose data: %s; --force overrules",
+				    t->fail_text);
+	}
+	return 0;
+}
+
+int selftest_run_for_load(bool required, bool *ret_fionread)
+{
+	bool fionread;
 	int error = selftest_open();
 
 	if (error)
 		return error;
-	for (t = selftests; t->name && !error; t++) {
-		if (t->fionread && !selftest_holds(t))
-			fionread = false;
-		if (must && t->must && !selftest_holds(t))
-			error = deny(-ENOTSUP, "this kernel would lose data: %s; --force overrules",
-				     t->bad);
-	}
+	error = run_for_load(required, &fionread);
 	selftest_close();
-	if (!error)
-		*ret_fionread = fionread;
-	return error;
+	if (error)
+		return error;
+	*ret_fionread = fionread;
+	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What this kernel really does with sockets on the fast path. */
+/* Tests what this kernel really does with sockets on the fast path. */
 #ifndef SHUNT_SELFTEST_H
 #define SHUNT_SELFTEST_H
 
@@ -7,27 +7,28 @@
 
 struct selftest {
 	const char *name;
-	bool fionread;    /* it is about FIONREAD */
-	bool must;        /* data would be lost or reordered otherwise */
-	const char *good; /* what is said when it holds */
-	const char *bad;  /* and when it does not */
+	bool fionread;         /* tests FIONREAD */
+	bool required;         /* a kernel that fails would lose or reorder data */
+	const char *pass_text; /* printed if the kernel passes */
+	const char *fail_text; /* printed if it fails, with advice */
 	const char *advice;
-	bool (*holds)(void);
+	bool (*passes)(void);
 };
 
-/* All of them; a NULL name ends the table. */
+/* All tests; an entry without a name ends the table. */
 extern const struct selftest selftests[];
 
-/* Loads the programs for the tests, on sockets of our own on 127.0.0.1; 0 or
- * -errno, said. */
+/* Loads the programs for the tests, which use sockets of this process on 127.0.0.1. Returns 0, or
+ * -errno after reporting it. */
 int selftest_open(void);
 void selftest_close(void);
 
-/* Runs one; the programs have to be loaded. */
-bool selftest_holds(const struct selftest *t);
+/* Runs one test, between selftest_open() and selftest_close(). Returns whether the kernel passes. */
+bool selftest_passes(const struct selftest *t);
 
-/* What load wants to know: 0, or -ENOTSUP, said, if one that must hold does
- * not and must is set; *ret_fionread: does FIONREAD answer rightly? */
-int selftest_load(bool must, bool *ret_fionread);
+/* Runs the tests that load needs: those of FIONREAD, and with required those of lost data. Sets
+ * *ret_fionread to whether FIONREAD is correct. Returns 0, -ENOTSUP after reporting a required
+ * test that fails, or another -errno after reporting it. */
+int selftest_run_for_load(bool required, bool *ret_fionread);
 
 #endif

@@ -43,7 +43,7 @@ static enum shunt_why active_reason(void)
 
 	if (!conf)
 		conf = pin_mmap("shunt_conf", NULL);
-	return conf && !supervisor_beats(conf) ? WHY_UNSUPERVISED : WHY_REDIRECTED;
+	return conf && !supervisor_has_heartbeat(conf) ? WHY_UNSUPERVISED : WHY_REDIRECTED;
 }
 
 /* The reason of a pair that has no entry. */

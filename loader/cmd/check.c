@@ -119,10 +119,11 @@ static void check_behaviour(void)
 	if (selftest_open())
 		return;
 	for (t = selftests; t->name; t++) {
-		if (selftest_holds(t))
-			check_found(OK, t->name, NULL, "%s", t->good);
+		if (selftest_passes(t))
+			check_found(OK, t->name, NULL, "%s", t->pass_text);
 		else
-			check_found(t->must ? FAIL : NOTE, t->name, t->advice, "%s", t->bad);
+			check_found(t->required ? FAIL : NOTE, t->name, t->advice, "%s",
+				    t->fail_text);
 	}
 	selftest_close();
 }
@@ -133,7 +134,8 @@ static void check_programs(void)
 		libbpf_set_print(NULL);
 	if (!programs_try(true, false)) {
 		check_found(OK, "bypass", NULL, "the kernel takes the programs (%s)",
-			    kernel_casts() ? "plain loads" : "probed loads: kernel before 6.2");
+			    kernel_has_rdonly_cast() ? "plain loads"
+						     : "probed loads: kernel before 6.2");
 		check_behaviour();
 	} else {
 		check_found(FAIL, "bypass", "run with -v for the kernel's words",
@@ -166,7 +168,7 @@ static void check_features(void)
 
 static void check_walks(void)
 {
-	int walks = kernel_walks_maps();
+	int walks = kernel_has_map_iterators();
 
 	if (walks < 0)
 		check_found(WARN, "map iterators", "run 'shunt check' again", "can't ask: %s",

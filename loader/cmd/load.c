@@ -127,7 +127,7 @@ static struct shunt_conf *write_settings(const struct load_config *config)
 	memcpy(excludes, config->excludes, sizeof(config->excludes));
 	*conf = config->conf;
 	*nat = config->nat_conf;
-	conf->recv_flags_reported = kernel_sees_flags();
+	conf->recv_flags_reported = kernel_reports_recv_flags();
 	/* SYNs that an earlier load steered may be on their way. */
 	conf->run.syncookie_tick = ticks_now();
 	return conf;
@@ -336,7 +336,7 @@ static int load_first(struct load_config *config)
 	if (error)
 		return error;
 	if (config->proven || eager)
-		error = selftest_load(eager, &fionread);
+		error = selftest_run_for_load(eager, &fionread);
 	config->conf.fionread_faulty = !fionread;
 	if (!error)
 		error = load_fresh(config);

@@ -299,7 +299,7 @@ static int open_settings(struct run *r, int *ret_events)
 		error = *ret_events < 0 ? *ret_events : -errno;
 	if (error && error != -ENOENT)
 		return fail(error, "can't open the settings in '%s'", opt.pin_dir);
-	return error || !r->conf->run.loaded ? not_loaded() : 0;
+	return error || !r->conf->run.loaded ? report_not_loaded() : 0;
 }
 
 /* The lock that only one supervisor has: the fd, or -errno after a message. */
@@ -310,7 +310,8 @@ static int lock_supervisor(void)
 	if (lock == -EWOULDBLOCK)
 		return deny(lock, "a supervisor is running already for '%s'", opt.pin_dir);
 	if (lock < 0)
-		return lock == -ENOENT ? not_loaded() : fail(lock, "can't start the supervisor");
+		return lock == -ENOENT ? report_not_loaded()
+				       : fail(lock, "can't start the supervisor");
 	return lock;
 }
 
@@ -334,7 +335,7 @@ static int open_run(struct run *r, int *ret_lock, int *ret_events)
 	int error;
 
 	if (pins < 0)
-		return pins == -ENOENT ? not_loaded() : pins;
+		return pins == -ENOENT ? report_not_loaded() : pins;
 	*ret_lock = lock_supervisor();
 	if (*ret_lock < 0)
 		return *ret_lock;
@@ -343,7 +344,8 @@ static int open_run(struct run *r, int *ret_lock, int *ret_events)
 		return error;
 	error = supervisor_open(&r->supervisor, r->conf);
 	if (error)
-		return error == -ENOENT ? not_loaded() : fail(error, "can't start the supervisor");
+		return error == -ENOENT ? report_not_loaded()
+					: fail(error, "can't start the supervisor");
 	return watch_ifaces(r);
 }
 

@@ -219,7 +219,7 @@ int cmd_sockets(int argc, char **argv)
 		return refuse("sockets: unknown word '%s'", argv[1]);
 	lock = pins_lock_or_continue();
 	if (lock == -ENOENT)
-		return not_loaded();
+		return report_not_loaded();
 	if (lock < 0)
 		return lock;
 	if (!bypass_is_loaded())

@@ -69,7 +69,7 @@ static int read_loaded(struct status *s)
 	s->attachments = pin_mmap("shunt_attachment", NULL);
 	if (!s->conf || !s->attachments)
 		return 0;
-	error = pins_count(&s->count);
+	error = pins_read_counters(&s->count);
 	if (error)
 		return fail(error, "can't read the counters");
 	s->count.promoted += s->conf->run.promoted;
@@ -77,8 +77,8 @@ static int read_loaded(struct status *s)
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
 		s->proven |= s->attachments[i].kind == ATTACH_CGROUP &&
 			     s->attachments[i].admit == SHUNT_PROVEN;
-	s->stalled = supervisor_runs();
-	s->supervised = s->stalled && supervisor_beats(s->conf);
+	s->stalled = supervisor_is_running();
+	s->supervised = s->stalled && supervisor_has_heartbeat(s->conf);
 	s->stalled &= !s->supervised;
 	error = netns_enter_loaded();
 	if (error && error != -ENOENT)
@@ -104,7 +104,7 @@ int status_read(struct status *s, int *ret_lock)
 	*s = (struct status){ .pairs = 0 };
 	uname(&s->host);
 	if (lock == -ENOENT)
-		return pins_reachable();
+		return pins_check_reachable();
 	error = lock < 0 ? lock : read_loaded(s);
 	if (!error)
 		*ret_lock = take_fd(&lock);

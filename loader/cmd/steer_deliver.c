@@ -63,7 +63,7 @@ int delivery_check(const struct probe *f)
 		    attached(attachments, i))
 			return 0;
 	if (!attachments)
-		return not_loaded();
+		return report_not_loaded();
 	return deny(-ENODEV, "'%s': steering is not attached to it ('shunt status' tells more)",
 		    if_indextoname(f->ifindex, name) ? name : "?");
 }
@@ -183,7 +183,7 @@ static __u64 steering_probes(void)
 {
 	struct shunt_count c = {};
 
-	pins_count(&c);
+	pins_read_counters(&c);
 	return c.probes;
 }
 
@@ -298,7 +298,7 @@ int delivery_try(const struct probe *f, struct delivery *ret)
 	int error;
 
 	if (!conf)
-		return not_loaded();
+		return report_not_loaded();
 	d.bit = conf->mark;
 	error = open_run(f, &r);
 	if (!error)

@@ -57,7 +57,7 @@ static void wait_supervisor(void)
 	const struct timespec pause = { .tv_nsec = 10000000 };
 	int i;
 
-	for (i = 0; i < SUPERVISOR_WAITS && supervisor_runs(); i++)
+	for (i = 0; i < SUPERVISOR_WAITS && supervisor_is_running(); i++)
 		nanosleep(&pause, NULL);
 }
 

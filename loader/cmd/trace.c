@@ -72,7 +72,7 @@ static int set(bool on)
 	struct shunt_conf *conf;
 
 	if (lock == -ENOENT)
-		return not_loaded();
+		return report_not_loaded();
 	if (lock < 0)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);

@@ -56,7 +56,7 @@ int cmd_unload(int argc, char **argv)
 		return error;
 	lock = pins_lock(false);
 	if (lock == -ENOENT) {
-		error = pins_reachable();
+		error = pins_check_reachable();
 		if (error)
 			return error;
 		say("nothing is loaded in '%s'", opt.pin_dir);

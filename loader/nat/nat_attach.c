@@ -101,13 +101,13 @@ int nat_lock(void)
 	int error;
 
 	if (lock == -ENOENT)
-		return not_loaded();
+		return report_not_loaded();
 	if (lock < 0)
 		return lock;
 	conf = pin_mmap("shunt_conf", NULL);
 	attachments = pin_mmap("shunt_attachment", NULL);
 	if (!conf || !attachments || !conf->run.loaded)
-		return not_loaded();
+		return report_not_loaded();
 	prog = pin_open("progs", "shunt_nat_init");
 	if (prog < 0)
 		return deny(-ENOENT,

@@ -444,7 +444,7 @@ int rules_lock(void)
 	int error;
 
 	if (lock < 0)
-		return lock == -ENOENT ? not_loaded() : lock;
+		return lock == -ENOENT ? report_not_loaded() : lock;
 	prog = pin_open("progs", "shunt_steer");
 	if (prog == -ENOENT)
 		return deny(prog,
