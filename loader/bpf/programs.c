@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/kernel_features.h"
 #include "bpf/pins.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -31,57 +31,6 @@ static struct shunt_bpf *take_skel(struct shunt_bpf **skel)
 
 	*skel = NULL;
 	return taken;
-}
-
-static struct btf *kernel_btf(void)
-{
-	static struct btf *btf; /* several megabytes, so it is read only once */
-
-	if (!btf)
-		btf = btf__load_vmlinux_btf();
-	return btf;
-}
-
-/* The BTF id of a function or type of the kernel; 0 or less if the kernel has none of that name. */
-static int kernel_type_id(const char *name, __u32 kind)
-{
-	struct btf *btf = kernel_btf();
-
-	return btf ? btf__find_by_name_kind(btf, name, kind) : 0;
-}
-
-static bool kernel_has(const char *name, __u32 kind)
-{
-	return kernel_type_id(name, kind) > 0;
-}
-
-bool kernel_has_rdonly_cast(void)
-{
-	return kernel_has("bpf_rdonly_cast", BTF_KIND_FUNC);
-}
-
-bool kernel_reports_recv_flags(void)
-{
-	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
-}
-
-/* Tries to load such a program: a hardened kernel refuses with EPERM. */
-int kernel_has_map_iterators(void)
-{
-	const struct bpf_insn empty[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER);
-	_cleanup_fd_ int fd = -1;
-	int id;
-
-	id = kernel_type_id("bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
-	if (id <= 0)
-		return 0;
-	opts.attach_btf_id = id;
-	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "shunt_probe", "GPL", empty, 2, &opts);
-	return fd >= 0 ? 1 : is_shortage(-errno) ? -errno : 0;
 }
 
 static void choose_maps(struct shunt_bpf *skel, const struct program_set *set)
@@ -138,8 +87,7 @@ static void choose_programs(struct shunt_bpf *skel, const struct program_set *se
 		{ skel->progs.shunt_read, bypass },
 		{ skel->progs.shunt_ioctl, bypass },
 		{ skel->progs.shunt_list_pending, bypass },
-		{ skel->progs.shunt_reset,
-		  bypass && kernel_has("bpf_sock_destroy", BTF_KIND_FUNC) },
+		{ skel->progs.shunt_reset, bypass && kernel_has_sock_destroy() },
 		{ skel->progs.shunt_recv, bypass && recv_flags },
 		{ skel->progs.shunt_send, bypass && recv_flags },
 		{ skel->progs.shunt_scan, bypass && map_iterators },
@@ -179,8 +127,9 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 	_cleanup_skel_ struct shunt_bpf *skel = NULL;
 	int error, map_iterators;
 
-	if (!kernel_btf() && is_shortage(-errno))
-		return fail(-errno, "can't read the kernel's type information");
+	error = kernel_types_read();
+	if (is_shortage(error))
+		return fail(error, "can't read the kernel's type information");
 	map_iterators = set->bypass ? kernel_has_map_iterators() : 0;
 	if (map_iterators < 0)
 		return fail(map_iterators, "can't find out what this kernel can do");

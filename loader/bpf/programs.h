@@ -87,15 +87,4 @@ struct private_probe {
 int private_probe_open(struct private_probe *ret);
 void private_probe_close(struct private_probe *p);
 
-/* Whether programs can read the peer's socket with plain loads (bpf_rdonly_cast, Linux 6.2). */
-bool kernel_has_rdonly_cast(void);
-
-/* Whether programs can iterate over the sockets in a map. A hardened kernel may refuse that; then
- * shunt iterates over the open files of all processes. Returns 1, 0, or -errno without a
- * message. */
-int kernel_has_map_iterators(void);
-
-/* Whether a tracepoint reports the flags of receive calls (Linux 6.3). */
-bool kernel_reports_recv_flags(void);
-
 #endif

@@ -19,6 +19,7 @@
 #include "attach/links.h"
 #include "attach/nft_marks.h"
 #include "attach/tc.h"
+#include "bpf/kernel_features.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "bpf/selftest.h"

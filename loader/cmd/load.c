@@ -20,6 +20,7 @@
 #include "attach/own_addresses.h"
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
+#include "bpf/kernel_features.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
