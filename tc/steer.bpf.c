@@ -4,7 +4,8 @@
  * of the steps, deliver.h the sockets and the mark.
  *
  * Every path ends in TC_ACT_UNSPEC, so that other programs and filters on the interface
- * see the packet, too.
+ * see the packet, too. No packet is dropped; one that no rule or no listener takes is not
+ * changed (I7).
  */
 #include "errors.h"
 #include "steer_flow.h"
