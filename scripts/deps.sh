@@ -15,7 +15,7 @@ declare -A groups=(
 		libc6-dev libelf-dev libmnl-dev make pkg-config socat zlib1g-dev'
 	[test]='bats bind9-dnsutils curl dnsmasq-base ethtool haproxy iperf3 jq
 		libcmocka-dev netcat-openbsd nftables procps shellcheck squid strace tcpdump
-		tmux'
+		tmux wireguard-tools'
 	[check]='clang-format clang-tidy codespell cppcheck gcovr shellcheck'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
 	[releases]='debian-archive-keyring debootstrap'

@@ -27,6 +27,7 @@ setup()
 teardown()
 {
 	without_tproxy 2>/dev/null || true
+	without_wireguard 2>/dev/null || true
 	clean_up_steer
 }
 
@@ -146,6 +147,67 @@ large()
 	serve_host 80
 	spawn supervisor "$SHUNT" run
 	each_family large udp
+}
+
+# wireguard: a tunnel from the client (10.99.0.2) to the router (10.99.0.1); either end may
+# begin.
+wireguard()
+{
+	local dir=$BATS_TEST_TMPDIR
+
+	wg genkey >"$dir/router.key"
+	wg genkey >"$dir/client.key"
+	"${client[@]}" ip link add wg0 type wireguard || skip "no WireGuard in this kernel"
+	ip link add wg0 type wireguard
+	endpoint 198.18.0.1 51820
+	"${client[@]}" wg set wg0 listen-port 51820 private-key "$dir/client.key" \
+		peer "$(wg pubkey <"$dir/router.key")" allowed-ips 10.99.0.1/32,10.1.2.3/32 endpoint "$REPLY"
+	endpoint 198.18.0.2 51820
+	wg set wg0 listen-port 51820 private-key "$dir/router.key" \
+		peer "$(wg pubkey <"$dir/client.key")" allowed-ips 10.99.0.2/32 endpoint "$REPLY"
+	ip addr add 10.99.0.1/24 dev wg0
+	ip link set wg0 up
+	"${client[@]}" ip addr add 10.99.0.2/24 dev wg0
+	"${client[@]}" ip link set wg0 up
+	"${client[@]}" ip route add 10.1.2.3 dev wg0
+}
+
+without_wireguard()
+{
+	"${client[@]}" ip link del wg0
+	ip link del wg0
+}
+
+# refused_by PLACE ADDRESS: the host at that address refuses a connection
+refused_by()
+{
+	local -n where=$1
+	local status=0
+
+	"${where[@]}" timeout 15 bash -c ": <>/dev/tcp/$2/81" || status=$?
+	[ $status = 1 ]
+}
+
+tunnels()
+{
+	local family=$family
+
+	wireguard
+	reload_steer --iface r0 --iface wg0
+	add udp dst 0.0.0.0/0 to 127.0.0.1:9001
+	refused_by "$begins" "$other"
+	counted_own 1
+	family=4
+	shunt steer add udp dst 10.0.0.0/8 to 127.0.0.1:9001
+	meets 9001 udp 10.1.2.3 80 10.99.0.2
+	without_wireguard
+}
+
+@test "a rule for all UDP leaves the host's WireGuard alone" {
+	need wg
+	serve_router router 9001
+	begins=client other=10.99.0.1 each_family tunnels udp
+	begins=router other=10.99.0.2 each_family tunnels udp
 }
 
 words()
