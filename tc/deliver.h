@@ -195,9 +195,9 @@ static __always_inline bool is_left_to_own_service(struct __sk_buff *skb, const 
 }
 
 static __always_inline void count_own_service(const struct shunt_conf *conf,
-					      struct shunt_rule_counters *t)
+					      struct shunt_rule_counters *counters)
 {
-	COUNT_RULE(conf, t, own_services, 1);
+	COUNT_RULE(conf, counters, own_services, 1);
 	COUNT(own_services, 1);
 }
 
@@ -351,14 +351,14 @@ static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const stru
 {
 	struct work *w = work_get();
 	struct shunt_udp_flow *entry;
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *counters;
 	__u32 tick;
 
 	entry = w ? udp_flow_find(pkt, conf, &w->hash, &w->udp_flow) : NULL;
 	if (!entry)
 		return false;
-	t = counters_at(conf, w->udp_flow.counters);
-	if (!t || t->generation != w->udp_flow.generation)
+	counters = counters_at(conf, w->udp_flow.counters);
+	if (!counters || counters->generation != w->udp_flow.generation)
 		return false;
 	if (w->udp_flow.to_port
 		    ? !assign(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port)
@@ -366,52 +366,53 @@ static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const stru
 		return false;
 	tick = tick_now();
 	udp_flow_refresh(entry, tick);
-	count_rule_packet(conf, t, skb->len);
+	count_rule_packet(conf, counters, skb->len);
 	if (!w->udp_flow.to_port)
 		return true;
-	t->last_hit = tick;
+	counters->last_hit = tick;
 	deliver(skb, conf);
 	return true;
 }
 
-static __always_inline void count_miss(const struct shunt_conf *conf, struct shunt_rule_counters *t)
+static __always_inline void count_miss(const struct shunt_conf *conf,
+				       struct shunt_rule_counters *counters)
 {
-	COUNT_RULE(conf, t, misses, 1);
-	t->last_miss = tick_now();
+	COUNT_RULE(conf, counters, misses, 1);
+	counters->last_miss = tick_now();
 	COUNT(no_listener, 1);
 }
 
 static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struct packet *pkt,
 					      int proto, struct work *w,
-					      struct shunt_rule_counters *t,
+					      struct shunt_rule_counters *counters,
 					      const struct shunt_conf *conf)
 {
 	const struct rule_match *rule = &w->rule;
 
 	if (!assign(skb, pkt, proto, rule->to, rule->to_port)) {
-		count_miss(conf, t);
+		count_miss(conf, counters);
 		return false;
 	}
-	COUNT_RULE(conf, t, flows, 1);
-	t->last_hit = tick_now();
+	COUNT_RULE(conf, counters, flows, 1);
+	counters->last_hit = tick_now();
 	COUNT(steered_flows, 1);
 	deliver(skb, conf);
 	if (proto == IPPROTO_UDP)
-		udp_flow_add(&w->udp_flow, w->hash, rule, t, conf);
+		udp_flow_add(&w->udp_flow, w->hash, rule, counters, conf);
 	if (conf->run.trace)
 		TRACE(pkt, rule);
 	return true;
 }
 
 static __always_inline void leave_to_own_service(int proto, struct work *w,
-						 struct shunt_rule_counters *t,
+						 struct shunt_rule_counters *counters,
 						 const struct shunt_conf *conf)
 {
-	count_own_service(conf, t);
+	count_own_service(conf, counters);
 	if (proto != IPPROTO_UDP)
 		return;
 	w->rule.to_port = 0;
-	udp_flow_add(&w->udp_flow, w->hash, &w->rule, t, conf);
+	udp_flow_add(&w->udp_flow, w->hash, &w->rule, counters, conf);
 }
 
 /* Whether the packet may match a rule. Rules are for first packets. Another TCP packet that

@@ -58,7 +58,7 @@ static __always_inline bool router_has_tcp(struct __sk_buff *skb, const struct p
 /* Records the listener for the error, if the router answers from the listener itself. If it
  * has a reply socket at the destination's address, the stack finds this socket by itself. */
 static __always_inline void remember_sender(struct __sk_buff *skb, const struct packet *answer,
-					    const struct shunt_rule_counters *t,
+					    const struct shunt_rule_counters *counters,
 					    struct shunt_conf *conf, struct work *w)
 {
 	struct bpf_sock *sk = lookup(skb, answer, IPPROTO_UDP, answer->dst, answer->dport);
@@ -69,22 +69,22 @@ static __always_inline void remember_sender(struct __sk_buff *skb, const struct 
 		bpf_sk_release(sk);
 	}
 	if (!transparent)
-		remember_listener(skb, answer, t, conf, w);
+		remember_listener(skb, answer, counters, conf, w);
 }
 
 static __always_inline bool router_has_udp(struct __sk_buff *skb, const struct packet *answer,
 					   struct shunt_conf *conf, struct work *w)
 {
 	struct shunt_udp_flow *entry;
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *counters;
 	bool router = false;
 
 	if (is_connected(skb, answer, &router))
 		return router;
-	t = find_udp_target(skb, answer, conf, w, &entry);
-	if (!t || !w->rule.to_port)
+	counters = find_udp_target(skb, answer, conf, w, &entry);
+	if (!counters || !w->rule.to_port)
 		return false;
-	remember_sender(skb, answer, t, conf, w);
+	remember_sender(skb, answer, counters, conf, w);
 	return true;
 }
 

@@ -32,12 +32,12 @@ static __always_inline struct shunt_rule_counters *counters_at(const struct shun
 	return shards ? bpf_map_lookup_elem(shards, &shard) : NULL;
 }
 
-#define COUNT_RULE(conf, t, field, n) \
+#define COUNT_RULE(conf, counters, field, n) \
 	do { \
 		if ((conf)->counters_shared) \
-			__sync_fetch_and_add(&(t)->field, n); \
+			__sync_fetch_and_add(&(counters)->field, n); \
 		else \
-			(t)->field += (n); \
+			(counters)->field += (n); \
 	} while (0)
 
 static __always_inline __u32 tick_now(void)
@@ -46,10 +46,10 @@ static __always_inline __u32 tick_now(void)
 }
 
 static __always_inline void count_rule_packet(const struct shunt_conf *conf,
-					      struct shunt_rule_counters *t, __u32 len)
+					      struct shunt_rule_counters *counters, __u32 len)
 {
-	COUNT_RULE(conf, t, packets, 1);
-	COUNT_RULE(conf, t, bytes, len);
+	COUNT_RULE(conf, counters, packets, 1);
+	COUNT_RULE(conf, counters, bytes, len);
 }
 
 static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow *ret)
@@ -175,11 +175,11 @@ static __always_inline struct shunt_udp_flow *bucket_replaceable(struct shunt_ud
  * counters have an even generation, gets no flow. */
 static NOT_INLINED void udp_flow_add(struct shunt_udp_flow *scratch, __u64 hash,
 				     const struct rule_match *match,
-				     const struct shunt_rule_counters *t,
+				     const struct shunt_rule_counters *counters,
 				     const struct shunt_conf *conf)
 {
 	struct shunt_udp_bucket *b = udp_bucket_of(hash, conf);
-	__u32 tick = tick_now(), generation = t->generation;
+	__u32 tick = tick_now(), generation = counters->generation;
 	struct shunt_udp_flow *entry;
 	__u64 to[2];
 

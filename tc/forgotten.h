@@ -101,14 +101,14 @@ static __always_inline void reset_forgotten(struct __sk_buff *skb, const struct 
 					    const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *counters;
 
 	if (is_forgotten(skb, pkt, conf) == FORGOTTEN_NO || !w)
 		return;
 	assign_for_reset(skb, pkt, &w->rule);
-	t = counters_at(conf, w->rule.counters);
-	if (t)
-		COUNT_RULE(conf, t, resets, 1);
+	counters = counters_at(conf, w->rule.counters);
+	if (counters)
+		COUNT_RULE(conf, counters, resets, 1);
 	COUNT(resets, 1);
 	deliver(skb, conf);
 }

@@ -88,11 +88,11 @@ static __always_inline bool find_listener(struct __sk_buff *skb, const struct pa
 /* Records the listener of w->rule for the datagram. Returns false if the map does not have
  * the listener yet. */
 static __always_inline bool remember_listener(struct __sk_buff *skb, const struct packet *pkt,
-					      const struct shunt_rule_counters *t,
+					      const struct shunt_rule_counters *counters,
 					      struct shunt_conf *conf, struct work *w)
 {
 	w->reassembled.counters = w->rule.counters;
-	w->reassembled.generation = t->generation;
+	w->reassembled.generation = counters->generation;
 	if (!(w->reassembled.generation & 1)) /* the rule is being deleted */
 		return false;
 	if (!find_listener(skb, pkt, w->rule.to, w->rule.to_port, conf, &w->reassembled.listener) ||
@@ -130,14 +130,15 @@ static __always_inline struct shunt_rule_counters *find_udp_target(
 	struct work *w, struct shunt_udp_flow **ret_entry)
 {
 	struct shunt_udp_flow *entry = udp_flow_find(pkt, conf, &w->hash, &w->udp_flow);
-	struct shunt_rule_counters *t = entry ? counters_at(conf, w->udp_flow.counters) : NULL;
+	struct shunt_rule_counters *counters = entry ? counters_at(conf, w->udp_flow.counters)
+						     : NULL;
 
-	if (t && t->generation == w->udp_flow.generation) {
+	if (counters && counters->generation == w->udp_flow.generation) {
 		w->rule.counters = w->udp_flow.counters;
 		w->rule.to_port = w->udp_flow.to_port;
 		__builtin_memcpy(w->rule.to, w->udp_flow.to, 16);
 		*ret_entry = entry;
-		return t;
+		return counters;
 	}
 	*ret_entry = NULL;
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER)
@@ -150,37 +151,37 @@ static __always_inline struct shunt_rule_counters *find_udp_target(
 /* Counts a datagram for a service of this host. entry is the flow's, NULL for a new flow. */
 static __always_inline void count_own_packet(const struct __sk_buff *skb,
 					     const struct shunt_conf *conf,
-					     struct shunt_rule_counters *t,
+					     struct shunt_rule_counters *counters,
 					     const struct shunt_udp_flow *entry)
 {
-	count_rule_packet(conf, t, skb->len);
+	count_rule_packet(conf, counters, skb->len);
 	if (!entry)
-		count_own_service(conf, t);
+		count_own_service(conf, counters);
 }
 
 static __always_inline bool take_first_fragment(struct __sk_buff *skb, const struct packet *pkt,
 						struct shunt_conf *conf, struct work *w)
 {
 	struct shunt_udp_flow *entry;
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *counters;
 	bool router = false;
 
 	if (is_connected(skb, pkt, &router))
 		return router;
-	t = find_udp_target(skb, pkt, conf, w, &entry);
-	if (t && !w->rule.to_port)
-		count_own_packet(skb, conf, t, entry);
-	if (!t || !w->rule.to_port || !remember_listener(skb, pkt, t, conf, w))
+	counters = find_udp_target(skb, pkt, conf, w, &entry);
+	if (counters && !w->rule.to_port)
+		count_own_packet(skb, conf, counters, entry);
+	if (!counters || !w->rule.to_port || !remember_listener(skb, pkt, counters, conf, w))
 		return false;
-	count_rule_packet(conf, t, skb->len);
+	count_rule_packet(conf, counters, skb->len);
 	if (entry) {
 		udp_flow_refresh(entry, w->tick);
 		return true;
 	}
-	COUNT_RULE(conf, t, flows, 1);
-	t->last_hit = w->tick;
+	COUNT_RULE(conf, counters, flows, 1);
+	counters->last_hit = w->tick;
 	COUNT(steered_flows, 1);
-	udp_flow_add(&w->udp_flow, w->hash, &w->rule, t, conf);
+	udp_flow_add(&w->udp_flow, w->hash, &w->rule, counters, conf);
 	if (conf->run.trace)
 		TRACE(pkt, &w->rule);
 	return true;

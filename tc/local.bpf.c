@@ -91,12 +91,12 @@ static __always_inline enum taken taken_by_tracked_flow(struct __sk_buff *skb,
 							const struct shunt_conf *conf)
 {
 	struct work *w = work_get();
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *counters;
 
 	if (!w || !udp_flow_find(pkt, conf, &w->hash, &w->udp_flow) || !w->udp_flow.to_port)
 		return TAKEN_NO;
-	t = counters_at(conf, w->udp_flow.counters);
-	if (!t || t->generation != w->udp_flow.generation)
+	counters = counters_at(conf, w->udp_flow.counters);
+	if (!counters || counters->generation != w->udp_flow.generation)
 		return TAKEN_NO;
 	return taken_by_listener(skb, pkt, IPPROTO_UDP, w->udp_flow.to, w->udp_flow.to_port, conf,
 				 false);
@@ -108,19 +108,19 @@ static __always_inline enum taken taken_by_rule(struct __sk_buff *skb, const str
 {
 	bool first = starts_flow(pkt, proto);
 	struct rule_match rule = {};
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *counters;
 	enum taken taken;
 
 	if (!shunt_find(pkt, &rule))
 		return TAKEN_NO;
-	t = counters_at(conf, rule.counters);
-	if (!t)
+	counters = counters_at(conf, rule.counters);
+	if (!counters)
 		return TAKEN_NO;
 	if (rule.action != SHUNT_STEER || is_left_to_own_service(skb, pkt, proto, &rule)) {
 		if (first)
-			count_rule_packet(conf, t, skb->len);
+			count_rule_packet(conf, counters, skb->len);
 		if (first && rule.action == SHUNT_STEER)
-			count_own_service(conf, t);
+			count_own_service(conf, counters);
 		return TAKEN_NO;
 	}
 	if (is_translated(skb, pkt, proto)) {
@@ -132,12 +132,12 @@ static __always_inline enum taken taken_by_rule(struct __sk_buff *skb, const str
 	if ((taken == TAKEN_BY_OTHER || taken == TAKEN_IN_LOOP) && first)
 		COUNT(routers_own, 1);
 	if (taken == TAKEN_IN_LOOP) {
-		COUNT_RULE(conf, t, loops, 1);
+		COUNT_RULE(conf, counters, loops, 1);
 		COUNT(loops, 1);
 	}
 	if (taken == TAKEN_NO && first) {
-		count_rule_packet(conf, t, skb->len);
-		count_miss(conf, t);
+		count_rule_packet(conf, counters, skb->len);
+		count_miss(conf, counters);
 	}
 	return taken;
 }

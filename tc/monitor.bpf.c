@@ -86,9 +86,10 @@ static __always_inline __u64 hash_of(const union flow_key *k, const struct shunt
 	return h;
 }
 
-static __always_inline bool same_flow(const struct shunt_flow_counter *s, const union flow_key *k)
+static __always_inline bool same_flow(const struct shunt_flow_counter *counter,
+				      const union flow_key *k)
 {
-	const union flow_key *other = (const union flow_key *)s;
+	const union flow_key *other = (const union flow_key *)counter;
 	__u64 differ = other->word[SHUNT_FLOW_KEY_WORDS - 1] ^ k->word[SHUNT_FLOW_KEY_WORDS - 1];
 	int i;
 
@@ -167,7 +168,7 @@ static __always_inline void count_new_flow(struct shunt_bucket *b, __u32 bucket,
 					   const struct sample *sample)
 {
 	__u32 way = coldest(b), heat;
-	struct shunt_flow_counter *s;
+	struct shunt_flow_counter *counter;
 
 	if (way >= SHUNT_WAYS)
 		return;
@@ -177,18 +178,18 @@ static __always_inline void count_new_flow(struct shunt_bucket *b, __u32 bucket,
 		b->missed_bytes += sample->bytes;
 		return;
 	}
-	s = way_of(bucket, way);
-	if (!s)
+	counter = way_of(bucket, way);
+	if (!counter)
 		return;
-	b->missed_packets += s->packets;
-	b->missed_bytes += s->bytes;
+	b->missed_packets += counter->packets;
+	b->missed_bytes += counter->bytes;
 	/* A reader ignores a way whose tag is 0 or changes while the reader copies the way.
 	 * xchg is a memory barrier. */
 	__sync_lock_test_and_set(&b->tag[way], 0);
-	__builtin_memcpy(s, &sample->flow, SHUNT_FLOW_KEY_WORDS * 4);
-	s->packets = sample->packets;
-	s->bytes = sample->bytes;
-	s->last = sample->tick;
+	__builtin_memcpy(counter, &sample->flow, SHUNT_FLOW_KEY_WORDS * 4);
+	counter->packets = sample->packets;
+	counter->bytes = sample->bytes;
+	counter->last = sample->tick;
 	b->steered = (b->steered & ~(1 << way)) | sample->steered << way;
 	b->heat[way] = warmer(heat, PRICE * sample->packets);
 	__sync_lock_test_and_set(&b->tag[way], tag);
@@ -198,19 +199,19 @@ static __always_inline void count_new_flow(struct shunt_bucket *b, __u32 bucket,
 static __always_inline void count_known_flow(struct shunt_bucket *b, __u32 bucket, __u32 way,
 					     const struct sample *sample)
 {
-	struct shunt_flow_counter *s = way_of(bucket, way);
+	struct shunt_flow_counter *counter = way_of(bucket, way);
 
-	if (!s)
+	if (!counter)
 		return;
-	if (!same_flow(s, &sample->flow)) {
+	if (!same_flow(counter, &sample->flow)) {
 		/* Two flows have the same tag: one chance in 2^31. */
 		b->missed_packets += sample->packets;
 		b->missed_bytes += sample->bytes;
 		return;
 	}
-	s->packets += sample->packets;
-	s->bytes += sample->bytes;
-	s->last = sample->tick;
+	counter->packets += sample->packets;
+	counter->bytes += sample->bytes;
+	counter->last = sample->tick;
 	b->heat[way] = warmer(b->heat[way], sample->packets);
 	b->steered |= sample->steered << way;
 }

@@ -30,14 +30,14 @@ static __always_inline bool port_is_of_rules(__u8 proto, __u32 port)
 }
 
 /* Looks up the packet's destination in the list of shapes 'current', among destinations or targets
- * of rules. Sets d->target. */
-static __always_inline bool find_target(const struct packet *pkt, struct scratch *d, __u32 current,
-					bool is_target)
+ * of rules. Sets scratch->target. */
+static __always_inline bool find_target(const struct packet *pkt, struct scratch *scratch,
+					__u32 current, bool is_target)
 {
 	struct nat_search s = {
 		.pkt = pkt,
 		.key = { .family = pkt->family, .proto = pkt->proto, .is_target = is_target },
-		.scratch = d,
+		.scratch = scratch,
 		.shapes = current,
 	};
 
@@ -45,39 +45,40 @@ static __always_inline bool find_target(const struct packet *pkt, struct scratch
 	return s.found;
 }
 
-/* Decides what happens to a packet without a flow. Sets d->disposition and d->target. */
-static __noinline enum disposition find_disposition(const struct packet *pkt, struct scratch *d)
+/* Decides what happens to a packet without a flow. Sets scratch->disposition and scratch->target. */
+static __noinline enum disposition find_disposition(const struct packet *pkt,
+						    struct scratch *scratch)
 {
 	const struct shunt_nat *nat = nat_get();
 	bool v4 = pkt->family == AF_INET;
 
-	d->disposition = DISP_IGNORE;
+	scratch->disposition = DISP_IGNORE;
 	if (!nat || !port_is_of_rules(pkt->proto, pkt->dport))
 		return DISP_IGNORE;
-	d->generation = nat->generation;
-	if (find_target(pkt, d, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
-		return d->disposition = DISP_TRANSLATE;
+	scratch->generation = nat->generation;
+	if (find_target(pkt, scratch, nat->current[v4 ? NAT_DST4 : NAT_DST6], false))
+		return scratch->disposition = DISP_TRANSLATE;
 	if (reply_flow_of(pkt))
-		d->disposition = DISP_CHANGE_PORT;
-	else if (find_target(pkt, d, nat->current[v4 ? NAT_TARGET4 : NAT_TARGET6], true) &&
+		scratch->disposition = DISP_CHANGE_PORT;
+	else if (find_target(pkt, scratch, nat->current[v4 ? NAT_TARGET4 : NAT_TARGET6], true) &&
 		 has_room_untranslated(nat))
-		d->disposition = DISP_TRACK;
-	__builtin_memset(&d->target, 0, sizeof(d->target));
-	__builtin_memcpy(d->target.to, pkt->dst, 16);
-	d->target.to_len = 128;           /* all bits of IPv4 and of IPv6 */
-	d->target.rule = SHUNT_NAT_RULES; /* none */
-	return d->disposition;
+		scratch->disposition = DISP_TRACK;
+	__builtin_memset(&scratch->target, 0, sizeof(scratch->target));
+	__builtin_memcpy(scratch->target.to, pkt->dst, 16);
+	scratch->target.to_len = 128;           /* all bits of IPv4 and of IPv6 */
+	scratch->target.rule = SHUNT_NAT_RULES; /* none */
+	return scratch->disposition;
 }
 
 /* Whether the rules in force would give the packet the same target. */
 static __always_inline bool same_target(const struct shunt_nat_key *key, const struct packet *pkt,
-					const struct shunt_nat_flow *orig, struct scratch *d)
+					const struct shunt_nat_flow *orig, struct scratch *scratch)
 {
-	if (find_disposition(pkt, d) == DISP_IGNORE)
+	if (find_disposition(pkt, scratch) == DISP_IGNORE)
 		return false;
-	fill_reply_key(&d->reply_key, key, &d->target);
-	return d->reply_key.sport == orig->other.sport &&
-	       same_address(d->reply_key.src, orig->other.src);
+	fill_reply_key(&scratch->reply_key, key, &scratch->target);
+	return scratch->reply_key.sport == orig->other.sport &&
+	       same_address(scratch->reply_key.src, orig->other.src);
 }
 
 /*
@@ -89,15 +90,15 @@ static __noinline bool recheck_on_syn(const struct shunt_nat_key *key, const str
 				      struct shunt_nat_flow *orig)
 {
 	struct shunt_nat_flow *reply = flow_get(&orig->other);
-	struct scratch *d = scratch_get();
+	struct scratch *scratch = scratch_get();
 
-	if (!reply || !d)
+	if (!reply || !scratch)
 		return true; /* another CPU removes it */
 	if (reply->packets && !has_closed(orig, reply) && !has_closed(reply, orig) &&
 	    !((orig->tcp_flags | reply->tcp_flags) & TCP_RST))
 		return true;
 	if ((!reply->packets || idle_of(orig, reply, IPPROTO_TCP) == NAT_CLOSED) &&
-	    !same_target(key, pkt, orig, d)) {
+	    !same_target(key, pkt, orig, scratch)) {
 		end_flow(key, orig);
 		return false;
 	}
@@ -114,15 +115,15 @@ static __noinline bool recheck_untranslated(const struct shunt_nat_key *key,
 					    const struct packet *pkt, struct shunt_nat_flow *orig)
 {
 	const struct shunt_nat *nat = nat_get();
-	struct scratch *d = scratch_get();
+	struct scratch *scratch = scratch_get();
 
-	if (!nat || !d || orig->generation == nat->generation)
+	if (!nat || !scratch || orig->generation == nat->generation)
 		return true;
-	if (!same_target(key, pkt, orig, d)) {
+	if (!same_target(key, pkt, orig, scratch)) {
 		end_flow(key, orig);
 		return false;
 	}
-	orig->generation = d->generation;
+	orig->generation = scratch->generation;
 	return true;
 }
 

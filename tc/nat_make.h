@@ -26,18 +26,19 @@ struct port_search {
 static long try_port(__u32 i, void *data)
 {
 	struct port_search *s = data;
-	struct scratch *d = s->scratch;
+	struct scratch *scratch = s->scratch;
 
 	if (i || s->error == EEXIST)
-		d->reply_key.dport = PORT_FIRST + (bpf_get_prandom_u32() & PORT_MASK);
+		scratch->reply_key.dport = PORT_FIRST + (bpf_get_prandom_u32() & PORT_MASK);
 	s->error = EEXIST;
 	/* An untranslated TCP connection of a local socket needs no flow: the socket look-up
 	 * finds it. Untranslated UDP gets a flow, which is cheaper than a socket look-up for
 	 * each packet. */
-	if (!(d->disposition == DISP_TRACK && d->reply_key.proto == IPPROTO_UDP) &&
-	    reply_tuple_in_use(s->skb, &d->reply_key, s->forwarded))
+	if (!(scratch->disposition == DISP_TRACK && scratch->reply_key.proto == IPPROTO_UDP) &&
+	    reply_tuple_in_use(s->skb, &scratch->reply_key, s->forwarded))
 		return 0;
-	s->error = bpf_map_update_elem(&shunt_nat_flows, &d->reply_key, &d->flow, BPF_NOEXIST);
+	s->error = bpf_map_update_elem(&shunt_nat_flows, &scratch->reply_key, &scratch->flow,
+				       BPF_NOEXIST);
 	if (s->error == EEXIST)
 		return 0;
 	return 1;
@@ -108,55 +109,55 @@ static __noinline struct shunt_nat_flow *count_refused(enum disposition disposit
 
 /* Fills in what both entries of the flow have in common. */
 static __always_inline void fill_flow(struct __sk_buff *skb, const struct shunt_nat_key *key,
-				      struct scratch *d, bool raw)
+				      struct scratch *scratch, bool raw)
 {
-	struct shunt_nat_flow *flow = &d->flow;
+	struct shunt_nat_flow *flow = &scratch->flow;
 
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->other = *key;
 	flow->last_packet_ns = bpf_ktime_get_coarse_ns();
-	flow->rule = d->target.rule;
-	flow->fallback_oif = d->target.ifindex;
+	flow->rule = scratch->target.rule;
+	flow->fallback_oif = scratch->target.ifindex;
 	flow->id = bpf_get_prandom_u32();
 	flow->source = source_of(skb, key);
-	if (d->disposition == DISP_TRACK) {
+	if (scratch->disposition == DISP_TRACK) {
 		flow->forward_action = NAT_UNTRANSLATED;
-		flow->generation = d->generation;
+		flow->generation = scratch->generation;
 	}
 	set_orig_iface(skb, flow, raw);
 }
 
 /*
- * Makes the two entries of a flow from key to d->target. The flow gets another source port
+ * Makes the two entries of a flow from key to scratch->target. The flow gets another source port
  * if its own is in use, or for DISP_CHANGE_PORT. Returns NULL if there is no room.
  */
 static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 						   const struct shunt_nat_key *key,
-						   struct scratch *d, bool raw)
+						   struct scratch *scratch, bool raw)
 {
-	enum disposition disposition = d->disposition;
-	struct shunt_nat_flow *flow = &d->flow, *orig;
-	__u32 index = d->target.rule;
+	enum disposition disposition = scratch->disposition;
+	struct shunt_nat_flow *flow = &scratch->flow, *orig;
+	__u32 index = scratch->target.rule;
 	struct shunt_nat_rule *rule;
 	struct port_search s = {
 		.skb = skb,
-		.scratch = d,
+		.scratch = scratch,
 		.forwarded = !skb->sk,
 		.error = disposition == DISP_CHANGE_PORT ? EEXIST : 0,
 	};
 
-	fill_reply_key(&d->reply_key, key, &d->target);
-	fill_flow(skb, key, d, raw);
+	fill_reply_key(&scratch->reply_key, key, &scratch->target);
+	fill_flow(skb, key, scratch, raw);
 	if (disposition != DISP_TRACK && !make_room(flow->source))
 		return count_refused(disposition, index);
 	bpf_loop(disposition == DISP_TRACK ? 1 : PORT_TRIES, try_port, &s, 0);
 	if (s.error)
 		return count_refused(disposition, index);
-	flow->other = d->reply_key;
+	flow->other = scratch->reply_key;
 	if (disposition == DISP_CHANGE_PORT)
 		flow->route_ns = ~0ULL; /* never looked up: only the port changes */
 	if (bpf_map_update_elem(&shunt_nat_flows, key, flow, BPF_NOEXIST)) {
-		bpf_map_delete_elem(&shunt_nat_flows, &d->reply_key);
+		bpf_map_delete_elem(&shunt_nat_flows, &scratch->reply_key);
 		orig = flow_get(key); /* another CPU was faster */
 		return orig ? orig : count_refused(disposition, index);
 	}
@@ -164,7 +165,7 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	if (!orig)
 		return NULL;
 	if (!enqueue(key, flow->id)) {
-		bpf_map_delete_elem(&shunt_nat_flows, &d->reply_key);
+		bpf_map_delete_elem(&shunt_nat_flows, &scratch->reply_key);
 		bpf_map_delete_elem(&shunt_nat_flows, key);
 		return count_refused(disposition, index);
 	}
@@ -172,7 +173,7 @@ static __noinline struct shunt_nat_flow *make_flow(struct __sk_buff *skb,
 	source_flows_add(flow->source, 1);
 	if (disposition == DISP_TRACK)
 		COUNT(nat_untranslated, 1);
-	if (d->reply_key.dport != key->sport)
+	if (scratch->reply_key.dport != key->sport)
 		COUNT(nat_other_ports, 1);
 	rule = rule_get(index);
 	if (rule)

@@ -12,9 +12,10 @@
 static __always_inline bool is_valid(const struct shunt_reassembled *r)
 {
 	const struct shunt_conf *conf = conf_get();
-	const struct shunt_rule_counters *t = conf ? counters_at(conf, r->counters) : NULL;
+	const struct shunt_rule_counters *counters = conf ? counters_at(conf, r->counters) : NULL;
 
-	return t && t->generation == r->generation && tick_now() - r->tick <= SHUNT_FRAGMENT_IDLE;
+	return counters && counters->generation == r->generation &&
+	       tick_now() - r->tick <= SHUNT_FRAGMENT_IDLE;
 }
 
 /* Runs at each look-up for a socket that is not connected, while attached. */

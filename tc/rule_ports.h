@@ -131,8 +131,8 @@ static __attribute__((noinline)) int search_large_node(struct search_ctx *ctx,
 	search_port(ctx, node);
 	if (s->match)
 		return s->match;
-	if (node->ranges)
-		search_ranges(ctx, node->ranges);
+	if (node->port_table)
+		search_ranges(ctx, node->port_table);
 	found = s->match;
 	if (!node->port_pair_rules)
 		return found;

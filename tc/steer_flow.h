@@ -12,25 +12,25 @@ static __always_inline bool steer_by_rule(struct __sk_buff *skb, const struct pa
 					  int proto, const struct shunt_conf *conf, bool listens)
 {
 	struct work *w = work_get();
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *counters;
 
 	if (!w || !shunt_find(pkt, &w->rule))
 		return false;
-	t = counters_at(conf, w->rule.counters);
-	if (!t)
+	counters = counters_at(conf, w->rule.counters);
+	if (!counters)
 		return false;
 	if (starts_flow(pkt, proto)) {
-		count_rule_packet(conf, t, skb->len);
+		count_rule_packet(conf, counters, skb->len);
 		if (w->rule.action != SHUNT_STEER)
 			return false;
 		if (!listens || !is_left_to_own_service(skb, pkt, proto, &w->rule))
-			return steer_to_listener(skb, pkt, proto, w, t, conf);
-		leave_to_own_service(proto, w, t, conf);
+			return steer_to_listener(skb, pkt, proto, w, counters, conf);
+		leave_to_own_service(proto, w, counters, conf);
 		return false;
 	}
 	if (w->rule.action != SHUNT_STEER || !assign(skb, pkt, proto, w->rule.to, w->rule.to_port))
 		return false;
-	count_rule_packet(conf, t, skb->len);
+	count_rule_packet(conf, counters, skb->len);
 	deliver(skb, conf);
 	return true;
 }

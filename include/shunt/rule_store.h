@@ -118,7 +118,7 @@ struct shunt_node {
 	union {
 		struct shunt_range inline_rules[SHUNT_INLINE_RULES];
 		struct {
-			__u32 ranges; /* unit of struct shunt_port_table */
+			__u32 port_table; /* unit of struct shunt_port_table; 0: none */
 			/* unit of struct shunt_rule_list: rules for a range of destination
 			 * ports and certain source ports */
 			__u32 port_pair_rules;

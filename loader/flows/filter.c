@@ -111,22 +111,22 @@ static int take_value(struct parser *p, const char *after, const char **ret)
 	return 0;
 }
 
-static int parse_prefix_of(const char *what, const char *word, struct condition *t)
+static int parse_prefix_of(const char *what, const char *word, struct condition *c)
 {
 	bool slash = strchr(word, '/');
 
-	t->kind = COND_PREFIX;
+	c->kind = COND_PREFIX;
 	if (!strcmp(what, "host") && slash)
 		return refuse("filter: host '%s': not a single address; say 'net'", word);
 	if (!strcmp(what, "net") && !slash)
 		return refuse("filter: net '%s': a prefix length is missing", word);
-	return parse_prefix(word, &t->family, t->addr, &t->len);
+	return parse_prefix(word, &c->family, c->addr, &c->len);
 }
 
 /* Parses the value of host, net or port. */
 static int parse_host_net_port(struct parser *p, const char *what, unsigned int sides)
 {
-	struct condition t = { .sides = sides };
+	struct condition c = { .sides = sides };
 	const char *word;
 	int error;
 
@@ -134,12 +134,12 @@ static int parse_host_net_port(struct parser *p, const char *what, unsigned int 
 	if (error)
 		return error;
 	if (!strcmp(what, "port")) {
-		t.kind = COND_PORT;
-		error = parse_range(word, &t.low, &t.high);
+		c.kind = COND_PORT;
+		error = parse_range(word, &c.low, &c.high);
 	} else {
-		error = parse_prefix_of(what, word, &t);
+		error = parse_prefix_of(what, word, &c);
 	}
-	return error ? error : emit(p, &t);
+	return error ? error : emit(p, &c);
 }
 
 static bool is_host_net_port(const char *word)
@@ -160,31 +160,31 @@ static int parse_side(struct parser *p, const char *side)
 
 static int parse_proto(struct parser *p)
 {
-	struct condition t = { .kind = COND_PROTO };
+	struct condition c = { .kind = COND_PROTO };
 	const char *word;
 	int error = take_value(p, "proto", &word);
 
 	if (error)
 		return error;
-	if (!parse_number(word, 255, &t.number))
+	if (!parse_number(word, 255, &c.number))
 		return refuse("filter: proto '%s': not a number from 0 to 255", word);
-	return emit(p, &t);
+	return emit(p, &c);
 }
 
 static int parse_iface(struct parser *p)
 {
-	struct condition t = { .kind = COND_IFACE };
+	struct condition c = { .kind = COND_IFACE };
 	const char *word;
 	int error = take_value(p, "iface", &word);
 
 	if (error)
 		return error;
-	if (strlen(word) >= sizeof(t.iface))
+	if (strlen(word) >= sizeof(c.iface))
 		return refuse("filter: iface '%s': too long a name", word);
 	if (!if_nametoindex(word))
 		warn("filter: no interface '%s' now", word);
-	strcpy(t.iface, word);
-	return emit(p, &t);
+	strcpy(c.iface, word);
+	return emit(p, &c);
 }
 
 static int parse_condition(struct parser *p)
@@ -196,10 +196,10 @@ static int parse_condition(struct parser *p)
 		return refuse("filter: it ends where a condition must follow");
 	p->at++;
 	for (name = names; name->word; name++) {
-		const struct condition t = { .kind = name->kind, .number = name->number };
+		const struct condition c = { .kind = name->kind, .number = name->number };
 
 		if (!strcmp(word, name->word))
-			return emit(p, &t);
+			return emit(p, &c);
 	}
 	if (is_host_net_port(word))
 		return parse_host_net_port(p, word, SRC | DST);
@@ -349,49 +349,49 @@ int filter_parse(const char *text, struct filter **ret)
 	return 0;
 }
 
-static bool inside(const struct condition *t, const struct shunt_flow_counter *s,
+static bool inside(const struct condition *c, const struct shunt_flow_counter *counter,
 		   const __u8 addr[16])
 {
 	__u8 masked[16];
 
-	if (t->family != s->family)
+	if (c->family != counter->family)
 		return false;
 	memcpy(masked, addr, sizeof(masked));
-	mask_address(masked, t->len);
-	return !memcmp(masked, t->addr, sizeof(masked));
+	mask_address(masked, c->len);
+	return !memcmp(masked, c->addr, sizeof(masked));
 }
 
-static bool has_ports(const struct shunt_flow_counter *s)
+static bool has_ports(const struct shunt_flow_counter *counter)
 {
-	return s->family && s->sport;
+	return counter->family && counter->sport;
 }
 
-static bool between(const struct condition *t, __u16 port)
+static bool between(const struct condition *c, __u16 port)
 {
-	return port >= t->low && port <= t->high;
+	return port >= c->low && port <= c->high;
 }
 
-static bool passes(const struct condition *t, const struct flow *f)
+static bool passes(const struct condition *c, const struct flow *f)
 {
-	const struct shunt_flow_counter *s = &f->counter;
+	const struct shunt_flow_counter *counter = &f->counter;
 
-	switch (t->kind) {
+	switch (c->kind) {
 	case COND_FAMILY:
-		return s->family == t->number;
+		return counter->family == c->number;
 	case COND_PROTO:
-		return s->family && s->proto == t->number;
+		return counter->family && counter->proto == c->number;
 	case COND_DIRECTION:
-		return s->direction == t->number;
+		return counter->direction == c->number;
 	case COND_LABEL:
-		return f->labels & t->number;
+		return f->labels & c->number;
 	case COND_IFACE:
-		return !strcmp(f->iface, t->iface);
+		return !strcmp(f->iface, c->iface);
 	case COND_PREFIX:
-		return (t->sides & SRC && inside(t, s, s->src)) ||
-		       (t->sides & DST && inside(t, s, s->dst));
+		return (c->sides & SRC && inside(c, counter, counter->src)) ||
+		       (c->sides & DST && inside(c, counter, counter->dst));
 	case COND_PORT:
-		return has_ports(s) && ((t->sides & SRC && between(t, s->sport)) ||
-					(t->sides & DST && between(t, s->dport)));
+		return has_ports(counter) && ((c->sides & SRC && between(c, counter->sport)) ||
+					      (c->sides & DST && between(c, counter->dport)));
 	default:
 		return false;
 	}
@@ -400,18 +400,18 @@ static bool passes(const struct condition *t, const struct flow *f)
 bool filter_matches(const struct filter *filter, const struct flow *flow)
 {
 	bool stack[2 * CONDITIONS + 1] = { true };
-	const struct condition *t;
+	const struct condition *c;
 	unsigned int top = 0;
 
-	for (t = filter->conditions; t < filter->conditions + filter->n; t++) {
-		if (t->kind == NOT) {
+	for (c = filter->conditions; c < filter->conditions + filter->n; c++) {
+		if (c->kind == NOT) {
 			stack[top] = !stack[top];
-		} else if (top && (t->kind == AND || t->kind == OR)) {
+		} else if (top && (c->kind == AND || c->kind == OR)) {
 			top--;
-			stack[top] = t->kind == AND ? stack[top] && stack[top + 1]
+			stack[top] = c->kind == AND ? stack[top] && stack[top + 1]
 						    : stack[top] || stack[top + 1];
 		} else {
-			stack[++top] = passes(t, flow);
+			stack[++top] = passes(c, flow);
 		}
 	}
 	return stack[top];

@@ -51,29 +51,29 @@ int monitor_prepare(int monitor_fd, __u32 mark)
 	return 0;
 }
 
-static int make_reading(const struct flow_reader *s, struct reading *r)
+static int make_reading(const struct flow_reader *reader, struct reading *r)
 {
-	r->buckets = calloc(s->n, sizeof(*r->buckets));
-	r->ways = calloc((size_t)s->n * SHUNT_WAYS, sizeof(*r->ways));
+	r->buckets = calloc(reader->n, sizeof(*r->buckets));
+	r->ways = calloc((size_t)reader->n * SHUNT_WAYS, sizeof(*r->ways));
 	r->at = seconds_now();
 	return r->buckets && r->ways ? 0 : fail(-ENOMEM, "monitor");
 }
 
 /* Copies a bucket while programs count. A way is used only if its tag is the same before and
  * after: then all of the copy is of one flow. */
-static void copy_bucket(const struct flow_reader *s, struct reading *r, unsigned int i)
+static void copy_bucket(const struct flow_reader *reader, struct reading *r, unsigned int i)
 {
-	const volatile struct shunt_bucket *live = &s->buckets[i];
+	const volatile struct shunt_bucket *live = &reader->buckets[i];
 	struct shunt_bucket *b = &r->buckets[i];
 	unsigned int way, at = i * SHUNT_WAYS;
 
-	*b = s->buckets[i];
+	*b = reader->buckets[i];
 	r->sum.packets += b->missed_packets;
 	r->sum.bytes += b->missed_bytes;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (way = 0; way < SHUNT_WAYS; way++)
 		if (b->tag[way])
-			r->ways[at + way] = s->ways[at + way];
+			r->ways[at + way] = reader->ways[at + way];
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (way = 0; way < SHUNT_WAYS; way++) {
 		if (live->tag[way] != b->tag[way])
@@ -85,17 +85,17 @@ static void copy_bucket(const struct flow_reader *s, struct reading *r, unsigned
 	}
 }
 
-static void read_all(struct flow_reader *s)
+static void read_all(struct flow_reader *reader)
 {
-	struct reading old = s->before;
+	struct reading old = reader->before;
 	unsigned int i;
 
-	s->before = s->now;
-	s->now = old;
-	s->now.sum = (struct shunt_flow_counter){ .packets = 0 };
-	for (i = 0; i < s->n; i++)
-		copy_bucket(s, &s->now, i);
-	s->now.at = seconds_now();
+	reader->before = reader->now;
+	reader->now = old;
+	reader->now.sum = (struct shunt_flow_counter){ .packets = 0 };
+	for (i = 0; i < reader->n; i++)
+		copy_bucket(reader, &reader->now, i);
+	reader->now.at = seconds_now();
 }
 
 static const void *map_counters(int fd, size_t size)
@@ -105,7 +105,7 @@ static const void *map_counters(int fd, size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool in_use)
+int flow_reader_open(struct flow_reader *reader, const struct flow_maps *maps, bool in_use)
 {
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
@@ -113,32 +113,32 @@ int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool i
 
 	if (bpf_obj_get_info_by_fd(maps->buckets, &info, &len))
 		return fail(-errno, "can't read the monitor's maps");
-	s->n = info.max_entries;
-	s->buckets = map_counters(maps->buckets, s->n * sizeof(*s->buckets));
-	s->ways = map_counters(maps->ways, s->n * SHUNT_WAYS * sizeof(*s->ways));
-	if (!s->buckets || !s->ways)
+	reader->n = info.max_entries;
+	reader->buckets = map_counters(maps->buckets, reader->n * sizeof(*reader->buckets));
+	reader->ways = map_counters(maps->ways, reader->n * SHUNT_WAYS * sizeof(*reader->ways));
+	if (!reader->buckets || !reader->ways)
 		return fail(-errno, "can't map the monitor's counters");
-	error = make_reading(s, &s->now);
+	error = make_reading(reader, &reader->now);
 	if (error)
 		return error;
-	error = make_reading(s, &s->before);
+	error = make_reading(reader, &reader->before);
 	if (error)
 		return error;
 	if (in_use)
-		read_all(s);
+		read_all(reader);
 	return 0;
 }
 
-void flow_reader_close(struct flow_reader *s)
+void flow_reader_close(struct flow_reader *reader)
 {
-	if (s->buckets)
-		munmap((void *)s->buckets, s->n * sizeof(*s->buckets));
-	if (s->ways)
-		munmap((void *)s->ways, s->n * SHUNT_WAYS * sizeof(*s->ways));
-	free(s->now.buckets);
-	free(s->now.ways);
-	free(s->before.buckets);
-	free(s->before.ways);
+	if (reader->buckets)
+		munmap((void *)reader->buckets, reader->n * sizeof(*reader->buckets));
+	if (reader->ways)
+		munmap((void *)reader->ways, reader->n * SHUNT_WAYS * sizeof(*reader->ways));
+	free(reader->now.buckets);
+	free(reader->now.ways);
+	free(reader->before.buckets);
+	free(reader->before.ways);
 }
 
 static bool same_flow(const struct shunt_flow_counter *a, const struct shunt_flow_counter *b)
@@ -211,11 +211,11 @@ static void add_way(struct flow *f, const struct shunt_flow_counter *way,
 }
 
 /* Adds the flows of one bucket of one CPU. */
-static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first,
+static int merge_bucket(struct flow_reader *reader, struct flows *flows, size_t first,
 			unsigned int bucket)
 {
-	const struct shunt_bucket *b = &s->now.buckets[bucket];
-	double seconds = s->now.at - s->before.at;
+	const struct shunt_bucket *b = &reader->now.buckets[bucket];
+	double seconds = reader->now.at - reader->before.at;
 	const struct shunt_flow_counter *way;
 	struct flow *f;
 	unsigned int i;
@@ -223,11 +223,11 @@ static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first
 	for (i = 0; i < SHUNT_WAYS; i++) {
 		if (!b->tag[i])
 			continue;
-		way = &s->now.ways[bucket * SHUNT_WAYS + i];
+		way = &reader->now.ways[bucket * SHUNT_WAYS + i];
 		f = find_or_add(flows, first, way);
 		if (!f)
 			return -ENOMEM;
-		add_way(f, way, find_way(&s->before, bucket, way), seconds);
+		add_way(f, way, find_way(&reader->before, bucket, way), seconds);
 		if (b->steered & 1 << i)
 			f->labels |= LABEL_STEERED;
 	}
@@ -235,16 +235,16 @@ static int merge_bucket(struct flow_reader *s, struct flows *flows, size_t first
 }
 
 /* Adds the flows of bucket number at of all CPUs: a flow has the same number on each CPU. */
-static int merge(struct flow_reader *s, struct flows *flows, unsigned int at)
+static int merge(struct flow_reader *reader, struct flows *flows, unsigned int at)
 {
 	__u64 packets = 0, bytes = 0;
 	size_t i, first = flows->n;
 	unsigned int bucket;
 
-	for (bucket = at; bucket < s->n; bucket += SHUNT_BUCKETS) {
-		packets += s->now.buckets[bucket].missed_packets;
-		bytes += s->now.buckets[bucket].missed_bytes;
-		if (merge_bucket(s, flows, first, bucket))
+	for (bucket = at; bucket < reader->n; bucket += SHUNT_BUCKETS) {
+		packets += reader->now.buckets[bucket].missed_packets;
+		bytes += reader->now.buckets[bucket].missed_bytes;
+		if (merge_bucket(reader, flows, first, bucket))
 			return -ENOMEM;
 	}
 	for (i = first; i < flows->n; i++) {
@@ -254,34 +254,34 @@ static int merge(struct flow_reader *s, struct flows *flows, unsigned int at)
 	return 0;
 }
 
-int flow_reader_read(struct flow_reader *s, struct flows *flows)
+int flow_reader_read(struct flow_reader *reader, struct flows *flows)
 {
 	unsigned int i;
 	int error = 0;
 
-	read_all(s);
+	read_all(reader);
 	memset(ifaces, 0, sizeof(ifaces));
 	flows->n = 0;
 	for (i = 0; i < SHUNT_BUCKETS && !error; i++)
-		error = merge(s, flows, i);
+		error = merge(reader, flows, i);
 	return error;
 }
 
 /* A way that was given to another flow meanwhile is missing in the sum, which may then be
  * smaller than before. */
-static double rate(__u64 new, __u64 old, const struct flow_reader *s)
+static double rate(__u64 new, __u64 old, const struct flow_reader *reader)
 {
-	double seconds = s->now.at - s->before.at;
+	double seconds = reader->now.at - reader->before.at;
 
 	return new > old &&seconds > 0 ? (new - old) / seconds : 0;
 }
 
-double flow_reader_byte_rate(const struct flow_reader *s)
+double flow_reader_byte_rate(const struct flow_reader *reader)
 {
-	return rate(s->now.sum.bytes, s->before.sum.bytes, s);
+	return rate(reader->now.sum.bytes, reader->before.sum.bytes, reader);
 }
 
-double flow_reader_packet_rate(const struct flow_reader *s)
+double flow_reader_packet_rate(const struct flow_reader *reader)
 {
-	return rate(s->now.sum.packets, s->before.sum.packets, s);
+	return rate(reader->now.sum.packets, reader->before.sum.packets, reader);
 }

@@ -64,15 +64,15 @@ int monitor_prepare(int monitor_fd, __u32 mark);
 /* Maps the counters. With in_use the programs have counted before, so the first reading is made
  * at once; otherwise it is empty. Reports errors and returns -errno; the caller closes in any
  * case. */
-int flow_reader_open(struct flow_reader *s, const struct flow_maps *maps, bool in_use);
-void flow_reader_close(struct flow_reader *s);
+int flow_reader_open(struct flow_reader *reader, const struct flow_maps *maps, bool in_use);
+void flow_reader_close(struct flow_reader *reader);
 
 /* Reads the counters and replaces *flows. An interface that is gone has the name "?". Returns 0
  * or -ENOMEM without a message. */
-int flow_reader_read(struct flow_reader *s, struct flows *flows);
+int flow_reader_read(struct flow_reader *reader, struct flows *flows);
 
 /* Bytes and packets per second of all flows, since the last reading. */
-double flow_reader_byte_rate(const struct flow_reader *s);
-double flow_reader_packet_rate(const struct flow_reader *s);
+double flow_reader_byte_rate(const struct flow_reader *reader);
+double flow_reader_packet_rate(const struct flow_reader *reader);
 
 #endif

@@ -57,7 +57,7 @@ void flow_labels_free(struct flow_labels *l)
 }
 
 /* Adds the flow's tuple; with back, the tuple of the other direction. */
-static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *s, bool back,
+static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *counter, bool back,
 		     unsigned int labels)
 {
 	size_t room = l->room ? l->room * 2 : 256;
@@ -71,12 +71,12 @@ static int add_tuple(struct flow_labels *l, const struct shunt_flow_counter *s, 
 		l->room = room;
 	}
 	t = &l->tuples[l->n++];
-	memcpy(t->src, back ? s->dst : s->src, sizeof(t->src));
-	memcpy(t->dst, back ? s->src : s->dst, sizeof(t->dst));
-	t->sport = back ? s->dport : s->sport;
-	t->dport = back ? s->sport : s->dport;
-	t->family = s->family;
-	t->proto = s->proto;
+	memcpy(t->src, back ? counter->dst : counter->src, sizeof(t->src));
+	memcpy(t->dst, back ? counter->src : counter->dst, sizeof(t->dst));
+	t->sport = back ? counter->dport : counter->sport;
+	t->dport = back ? counter->sport : counter->dport;
+	t->family = counter->family;
+	t->proto = counter->proto;
 	t->labels = labels;
 	return 0;
 }
@@ -179,38 +179,38 @@ static void sort_tuples(struct flow_labels *l)
 	l->n = kept;
 }
 
-static unsigned int labels_of(const struct flow_labels *l, const struct shunt_flow_counter *s)
+static unsigned int labels_of(const struct flow_labels *l, const struct shunt_flow_counter *counter)
 {
 	struct tuple key = {
-		.sport = s->sport,
-		.dport = s->dport,
-		.family = s->family,
-		.proto = s->proto,
+		.sport = counter->sport,
+		.dport = counter->dport,
+		.family = counter->family,
+		.proto = counter->proto,
 	};
 	const struct tuple *t;
 
-	memcpy(key.src, s->src, sizeof(key.src));
-	memcpy(key.dst, s->dst, sizeof(key.dst));
+	memcpy(key.src, counter->src, sizeof(key.src));
+	memcpy(key.dst, counter->dst, sizeof(key.dst));
 	t = search_array(&key, l->tuples, l->n, sizeof(key), compare_tuples);
 	return t ? t->labels : 0;
 }
 
 /* Whether NAT translates the flow. The monitor sees packets that leave before their translation,
  * and replies after theirs. */
-static bool has_nat_flow(int nat, const struct shunt_flow_counter *s)
+static bool has_nat_flow(int nat, const struct shunt_flow_counter *counter)
 {
-	bool in = s->direction == SHUNT_IN;
+	bool in = counter->direction == SHUNT_IN;
 	struct shunt_nat_key key = {
-		.sport = in ? s->dport : s->sport,
-		.dport = in ? s->sport : s->dport,
-		.family = s->family,
-		.proto = s->proto,
+		.sport = in ? counter->dport : counter->sport,
+		.dport = in ? counter->sport : counter->dport,
+		.family = counter->family,
+		.proto = counter->proto,
 		.direction = NAT_DIR_ORIGINAL,
 	};
 	struct shunt_nat_flow flow;
 
-	memcpy(key.src, in ? s->dst : s->src, sizeof(key.src));
-	memcpy(key.dst, in ? s->src : s->dst, sizeof(key.dst));
+	memcpy(key.src, in ? counter->dst : counter->src, sizeof(key.src));
+	memcpy(key.dst, in ? counter->src : counter->dst, sizeof(key.dst));
 	return !bpf_map_lookup_elem(nat, &key, &flow) && flow.forward_action != NAT_UNTRANSLATED;
 }
 

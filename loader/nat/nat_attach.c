@@ -157,53 +157,53 @@ static int attach_once(unsigned int ifindex)
 	return 0;
 }
 
-static void warn_later(struct warning *t, const struct shunt_nat_rule *r)
+static void warn_later(struct warning *w, const struct shunt_nat_rule *r)
 {
-	if (!t->rules++)
-		t->first = r;
+	if (!w->rules++)
+		w->first = r;
 }
 
-static void warn_no_route_to_dst(const struct warning *t)
+static void warn_no_route_to_dst(const struct warning *w)
 {
 	char text[INET6_ADDRSTRLEN];
 
-	if (!t->rules)
+	if (!w->rules)
 		return;
-	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
-	if (t->rules == 1)
+	inet_ntop(w->first->family, w->first->dst, text, sizeof(text));
+	if (w->rules == 1)
 		warn("this host has no route to the destination %s, and without one nothing "
 		     "sent there gets as far as NAT",
 		     text);
 	else
 		warn("this host has no route to the destinations of %u rules, such as %s, and "
 		     "without one nothing sent there gets as far as NAT",
-		     t->rules, text);
+		     w->rules, text);
 }
 
-static void warn_no_route_to_target(const struct warning *t)
+static void warn_no_route_to_target(const struct warning *w)
 {
 	char text[INET6_ADDRSTRLEN];
 
-	if (!t->rules)
+	if (!w->rules)
 		return;
-	inet_ntop(t->first->family, t->first->to, text, sizeof(text));
-	if (t->rules == 1)
+	inet_ntop(w->first->family, w->first->to, text, sizeof(text));
+	if (w->rules == 1)
 		warn("this host has no route to the target %s; when it has one, add the rule "
 		     "again",
 		     text);
 	else
 		warn("this host has no route to the targets of %u rules, such as %s; when it "
 		     "has, apply them again",
-		     t->rules, text);
+		     w->rules, text);
 }
 
-static void warn_loopback(const struct warning *t)
+static void warn_loopback(const struct warning *w)
 {
 	char text[INET6_ADDRSTRLEN];
 
-	if (!t->rules)
+	if (!w->rules)
 		return;
-	inet_ntop(t->first->family, t->first->dst, text, sizeof(text));
+	inet_ntop(w->first->family, w->first->dst, text, sizeof(text));
 	warn("what this host sends to %s has a source that can't leave it, and the target is "
 	     "elsewhere",
 	     text);

@@ -112,13 +112,13 @@ static int grow(__u32 count)
 
 static void set_generation(__u32 counters, bool in_use)
 {
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *shard;
 	__u32 i, generation = shard_at(counters, 0)->generation;
 
 	generation += (generation & 1) == in_use ? 2 : 1;
 	for (i = 0; i < shards; i++) {
-		t = shard_at(counters, i);
-		__atomic_store_n(&t->generation, generation, __ATOMIC_RELEASE);
+		shard = shard_at(counters, i);
+		__atomic_store_n(&shard->generation, generation, __ATOMIC_RELEASE);
 	}
 }
 
@@ -129,15 +129,16 @@ static bool counters_in_use(__u32 counters)
 
 static void counters_begin(__u32 counters)
 {
-	struct shunt_rule_counters *t;
+	struct shunt_rule_counters *shard;
 	__u32 i;
 
 	for (i = 0; i < shards; i++) {
-		t = shard_at(counters, i);
-		t->packets = t->bytes = t->flows = t->misses = t->own_services = 0;
-		t->loops = t->resets = 0;
-		t->last_hit = ticks_now();
-		t->last_miss = 0;
+		shard = shard_at(counters, i);
+		shard->packets = shard->bytes = shard->flows = shard->misses = shard->own_services =
+			0;
+		shard->loops = shard->resets = 0;
+		shard->last_hit = ticks_now();
+		shard->last_miss = 0;
 	}
 	set_generation(counters, true);
 }
@@ -197,20 +198,20 @@ void counters_set_last_hit(__u32 counters)
 void counters_read(__u32 counters, struct rule_counts *ret)
 {
 	struct rule_counts c = {};
-	const struct shunt_rule_counters *t;
+	const struct shunt_rule_counters *shard;
 	__u32 i;
 
 	for (i = 0; i < shards; i++) {
-		t = shard_at(counters, i);
-		c.packets += t->packets;
-		c.bytes += t->bytes;
-		c.flows += t->flows;
-		c.misses += t->misses;
-		c.own_services += t->own_services;
-		c.loops += t->loops;
-		c.resets += t->resets;
-		c.last_hit = t->last_hit > c.last_hit ? t->last_hit : c.last_hit;
-		c.last_miss = t->last_miss > c.last_miss ? t->last_miss : c.last_miss;
+		shard = shard_at(counters, i);
+		c.packets += shard->packets;
+		c.bytes += shard->bytes;
+		c.flows += shard->flows;
+		c.misses += shard->misses;
+		c.own_services += shard->own_services;
+		c.loops += shard->loops;
+		c.resets += shard->resets;
+		c.last_hit = shard->last_hit > c.last_hit ? shard->last_hit : c.last_hit;
+		c.last_miss = shard->last_miss > c.last_miss ? shard->last_miss : c.last_miss;
 	}
 	*ret = c;
 }

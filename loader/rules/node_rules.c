@@ -118,9 +118,9 @@ int node_fill(struct store *s, struct shunt_node *copy, __u32 unit, const __u32 
 	copy->port_index_id = unit;
 	sorting = s;
 	sort_array(single, singles, sizeof(*single), by_port);
-	copy->ranges = ranges_write(s, range, ranges);
+	copy->port_table = port_table_write(s, range, ranges);
 	copy->port_pair_rules = list_write(s, port_pairs, pairs);
-	if ((ranges && !copy->ranges) || (pairs && !copy->port_pair_rules))
+	if ((ranges && !copy->port_table) || (pairs && !copy->port_pair_rules))
 		return -EAGAIN;
 	return port_slots_write(s, copy, single, singles);
 }
@@ -186,7 +186,7 @@ static int change_ranges(struct store *s, struct shunt_node *node, struct index_
 	__u32 i, unit, count, *to;
 
 	list = list_read(s, node->port_pair_rules, &count);
-	range = port_pairs ? NULL : ranges_read(s, node->ranges, &count);
+	range = port_pairs ? NULL : port_table_ranges(s, node->port_table, &count);
 	now = malloc((count + 1) * sizeof(*now));
 	set.rule = rule = malloc((count + 1) * sizeof(*rule));
 	if (!now || !rule)
@@ -197,11 +197,11 @@ static int change_ranges(struct store *s, struct shunt_node *node, struct index_
 	copy = node_copy_empty(s, node, ref, &unit);
 	if (!copy)
 		return -EAGAIN;
-	copy->ranges = node->ranges;
+	copy->port_table = node->port_table;
 	copy->port_pair_rules = node->port_pair_rules;
-	to = port_pairs ? &copy->port_pair_rules : &copy->ranges;
+	to = port_pairs ? &copy->port_pair_rules : &copy->port_table;
 	*to = port_pairs ? list_write(s, set.rule, set.count)
-			 : ranges_write(s, set.rule, set.count);
+			 : port_table_write(s, set.rule, set.count);
 	if (set.count && !*to)
 		return -EAGAIN;
 	journal_publish(s, ref->slot, ref->hash, SLOT_NODE | unit, e);

@@ -178,10 +178,10 @@ static int check_port_table(struct check *c, __u32 unit)
 	table = store_at(c->s, unit, 1);
 	if (table->ranges > 8 * c->top || table->steps > 8 * c->top || table->shift > 16)
 		return check_wrong(c, "no table of port ranges", unit);
-	error = check_claim(c, unit, ranges_units(c->s, unit));
+	error = check_claim(c, unit, port_table_units(c->s, unit));
 	if (error)
 		return error;
-	if (!ranges_are_compiled(c->s, unit))
+	if (!port_table_is_compiled(c->s, unit))
 		return check_wrong(c, "a table of port ranges differs from its rules", unit);
 	return 0;
 }
@@ -196,11 +196,11 @@ static int check_ranges(struct check *c, const struct shunt_node *node)
 	const struct shunt_range *range;
 	const struct shunt_rule *r;
 	__u32 i, count;
-	int error = check_port_table(c, node->ranges);
+	int error = check_port_table(c, node->port_table);
 
 	if (error)
 		return error;
-	range = ranges_read(c->s, node->ranges, &count);
+	range = port_table_ranges(c->s, node->port_table, &count);
 	for (i = 0; i < count; i++) {
 		error = check_range(c, &range[i], i ? &range[i - 1] : NULL, node);
 		if (error)
@@ -320,7 +320,7 @@ int check_node(struct check *c, __u32 slot, __u32 unit)
 		return error;
 	if (!node->port_index_id)
 		return check_inline(c, node, unit);
-	error = node->ranges ? check_ranges(c, node) : 0;
+	error = node->port_table ? check_ranges(c, node) : 0;
 	if (error)
 		return error;
 	return node->port_pair_rules ? check_port_pairs(c, node) : 0;

@@ -166,12 +166,12 @@ static void make_hints(const struct shunt_port_step *step, __u32 steps, __u32 sh
 	}
 }
 
-__u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
+__u32 port_table_write(struct store *s, const __u32 *rule, __u32 count)
 {
 	_cleanup_free_ struct shunt_range *range = calloc(count + 1, sizeof(*range));
 	_cleanup_free_ struct shunt_port_step *step = calloc(2 * count + 2, sizeof(*step));
 	__u32 i, unit, steps, shift, step_units, hint_units, range_units;
-	struct shunt_port_table *ranges;
+	struct shunt_port_table *table;
 
 	if (!count || !range || !step)
 		return 0;
@@ -187,54 +187,54 @@ __u32 ranges_write(struct store *s, const __u32 *rule, __u32 count)
 	unit = store_alloc(s, 1 + step_units + hint_units + range_units);
 	if (!unit)
 		return 0;
-	ranges = store_at(s, unit, 1);
-	ranges->steps = steps;
-	ranges->shift = shift;
-	ranges->first_hint = unit + 1 + step_units;
-	ranges->ranges = count;
-	ranges->first_range = ranges->first_hint + hint_units;
+	table = store_at(s, unit, 1);
+	table->steps = steps;
+	table->shift = shift;
+	table->first_hint = unit + 1 + step_units;
+	table->ranges = count;
+	table->first_range = table->first_hint + hint_units;
 	memcpy(store_at(s, unit + 1, step_units), step, steps * sizeof(*step));
-	make_hints(step, steps, shift, store_at(s, ranges->first_hint, hint_units));
-	memcpy(store_at(s, ranges->first_range, range_units), range, count * sizeof(*range));
+	make_hints(step, steps, shift, store_at(s, table->first_hint, hint_units));
+	memcpy(store_at(s, table->first_range, range_units), range, count * sizeof(*range));
 	return unit;
 }
 
-const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count)
+const struct shunt_range *port_table_ranges(struct store *s, __u32 unit, __u32 *ret_count)
 {
-	struct shunt_port_table *ranges = unit ? store_at(s, unit, 1) : NULL;
+	struct shunt_port_table *table = unit ? store_at(s, unit, 1) : NULL;
 
-	*ret_count = ranges ? ranges->ranges : 0;
-	return ranges ? store_at(s, ranges->first_range, units_for(*ret_count, PER_UNIT)) : NULL;
+	*ret_count = table ? table->ranges : 0;
+	return table ? store_at(s, table->first_range, units_for(*ret_count, PER_UNIT)) : NULL;
 }
 
-__u32 ranges_units(struct store *s, __u32 unit)
+__u32 port_table_units(struct store *s, __u32 unit)
 {
-	const struct shunt_port_table *ranges = store_at(s, unit, 1);
+	const struct shunt_port_table *table = store_at(s, unit, 1);
 
-	return 1 + units_for(ranges->steps, PER_UNIT) +
-	       units_for(PORTS >> (ranges->shift & 31), PER_UNIT) +
-	       units_for(ranges->ranges, PER_UNIT);
+	return 1 + units_for(table->steps, PER_UNIT) +
+	       units_for(PORTS >> (table->shift & 31), PER_UNIT) +
+	       units_for(table->ranges, PER_UNIT);
 }
 
-bool ranges_are_compiled(struct store *s, __u32 unit)
+bool port_table_is_compiled(struct store *s, __u32 unit)
 {
-	const struct shunt_port_table *ranges = store_at(s, unit, 1);
-	const __u32 count = ranges->ranges, hints = PORTS >> (ranges->shift & 31);
-	const __u32 step_units = units_for(ranges->steps, PER_UNIT);
+	const struct shunt_port_table *table = store_at(s, unit, 1);
+	const __u32 count = table->ranges, hints = PORTS >> (table->shift & 31);
+	const __u32 step_units = units_for(table->steps, PER_UNIT);
 	const __u32 hint_units = units_for(hints, PER_UNIT);
 	_cleanup_free_ struct shunt_port_step *step = calloc(2 * (size_t)count + 2, sizeof(*step));
 	_cleanup_free_ struct shunt_port_hint *hint = calloc(hints + 1, sizeof(*hint));
 	const struct shunt_range *range;
 	__u32 steps, read;
 
-	if (!count || !step || !hint || ranges->first_hint != unit + 1 + step_units ||
-	    ranges->first_range != ranges->first_hint + hint_units)
+	if (!count || !step || !hint || table->first_hint != unit + 1 + step_units ||
+	    table->first_range != table->first_hint + hint_units)
 		return false;
-	range = ranges_read(s, unit, &read);
+	range = port_table_ranges(s, unit, &read);
 	steps = range ? make_steps(range, count, step) : 0;
-	if (!steps || steps != ranges->steps || ranges->shift != hint_shift(steps))
+	if (!steps || steps != table->steps || table->shift != hint_shift(steps))
 		return false;
-	make_hints(step, steps, ranges->shift, hint);
+	make_hints(step, steps, table->shift, hint);
 	return !memcmp(step, store_at(s, unit + 1, step_units), steps * sizeof(*step)) &&
-	       !memcmp(hint, store_at(s, ranges->first_hint, hint_units), hints * sizeof(*hint));
+	       !memcmp(hint, store_at(s, table->first_hint, hint_units), hints * sizeof(*hint));
 }

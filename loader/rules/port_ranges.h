@@ -48,12 +48,12 @@ void rule_set_change(struct store *s, const __u32 *old, __u32 count, __u32 add, 
 __u32 list_write(struct store *s, const __u32 *rule, __u32 count);
 const __u32 *list_read(struct store *s, __u32 unit, __u32 *ret_count);
 
-/* The same for a struct shunt_port_table. ranges_write() also returns 0 if there is no memory. */
-__u32 ranges_write(struct store *s, const __u32 *rule, __u32 count);
-const struct shunt_range *ranges_read(struct store *s, __u32 unit, __u32 *ret_count);
+/* The same for a struct shunt_port_table. port_table_write() also returns 0 if there is no memory. */
+__u32 port_table_write(struct store *s, const __u32 *rule, __u32 count);
+const struct shunt_range *port_table_ranges(struct store *s, __u32 unit, __u32 *ret_count);
 
 /* The number of units of a port table, and whether its steps and hints follow from its ranges. */
-__u32 ranges_units(struct store *s, __u32 unit);
-bool ranges_are_compiled(struct store *s, __u32 unit);
+__u32 port_table_units(struct store *s, __u32 unit);
+bool port_table_is_compiled(struct store *s, __u32 unit);
 
 #endif

@@ -48,7 +48,7 @@ static void collect_node(struct store *s, struct rule_list *all, const struct sh
 	}
 	list = list_read(s, node->port_pair_rules, &count);
 	collect(s, all, list, count);
-	range = ranges_read(s, node->ranges, &count);
+	range = port_table_ranges(s, node->port_table, &count);
 	collect_ranges(s, all, range, count);
 }
 

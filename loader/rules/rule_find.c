@@ -88,7 +88,7 @@ static __u32 find_in_node(struct store *s, const struct shunt_node *node,
 		return find_in(s, list, count, match);
 	}
 	if (!has_single_dport(match)) {
-		range = ranges_read(s, node->ranges, &count);
+		range = port_table_ranges(s, node->port_table, &count);
 		return find_in_ranges(s, range, count, match);
 	}
 	if (port_slot_find(s, node->port_index_id, node->id, match->dport_low, &ref) || !ref.value)
