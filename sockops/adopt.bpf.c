@@ -17,6 +17,7 @@ struct shunt_adopted_map {
 };
 MAP(shunt_adopted);
 
+/* The first run: prints the socket's addresses and initial sequence numbers. */
 static __always_inline void print_conn(struct bpf_iter__tcp *ctx, const struct tcp_sock *tp,
 				       __u64 cookie)
 {
@@ -39,6 +40,7 @@ static __always_inline void print_conn(struct bpf_iter__tcp *ctx, const struct t
 	bpf_seq_write(ctx->meta->seq, &conn, sizeof(conn));
 }
 
+/* The second run: makes the storage of one end. */
 static __always_inline void adopt_end(struct tcp_sock *tp, __u64 cookie, __u64 peer_cookie)
 {
 	struct shunt_sk *st = bpf_sk_storage_get(&shunt_sk, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);

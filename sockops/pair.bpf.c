@@ -288,6 +288,7 @@ static __always_inline void server_reply_acked(struct bpf_sock_ops *ops)
 	store_end(ops, cookie, client, client_sk, false, false);
 }
 
+/* The client's end is established: looks for the server's end in the slot of the handshake. */
 static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 admit)
 {
 	__u32 client_isn = ops->snd_nxt - 1, server_isn = ops->rcv_nxt - 1;
@@ -314,6 +315,8 @@ static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 ad
 	trace_if_on(sk, true);
 }
 
+/* The server's end is established: takes the entry out of the slot. If the client was there, the two
+ * are a pair. */
 static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 admit)
 {
 	__u32 client_isn = ops->rcv_nxt - 1, server_isn = ops->snd_nxt - 1;

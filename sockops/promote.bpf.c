@@ -266,6 +266,7 @@ static __always_inline void scan_stage(struct seq_file *seq, struct sock *sk, st
 	}
 }
 
+/* Scans one paired socket. */
 static __always_inline int scan(struct seq_file *seq, struct sock *sk, struct shunt_sk *st)
 {
 	struct shunt_conf *conf = conf_get();

@@ -152,6 +152,7 @@ static __always_inline bool has_flow(int proto, __u32 state)
 	return proto == IPPROTO_TCP ? state != TCP_LISTEN : state == TCP_ESTABLISHED;
 }
 
+/* Marks the packet, so that routing delivers it to this host. */
 static __always_inline void deliver(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
 	skb->mark |= conf->mark;
@@ -374,6 +375,7 @@ static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const stru
 	return true;
 }
 
+/* Counts a packet for which the rule's listener was not there. */
 static __always_inline void count_miss(const struct shunt_conf *conf,
 				       struct shunt_rule_counters *counters)
 {
@@ -382,6 +384,8 @@ static __always_inline void count_miss(const struct shunt_conf *conf,
 	COUNT(no_listener, 1);
 }
 
+/* Gives the first packet of a flow to the listener of w->rule, and counts it. Returns false if the
+ * listener is not there. */
 static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struct packet *pkt,
 					      int proto, struct work *w,
 					      struct shunt_rule_counters *counters,
@@ -404,6 +408,8 @@ static __always_inline bool steer_to_listener(struct __sk_buff *skb, const struc
 	return true;
 }
 
+/* Counts a packet that the rule leaves to a service of this host. A UDP flow is remembered, with
+ * port 0, so that its next packets search no rules. */
 static __always_inline void leave_to_own_service(int proto, struct work *w,
 						 struct shunt_rule_counters *counters,
 						 const struct shunt_conf *conf)

@@ -52,6 +52,7 @@ static __always_inline void count_rule_packet(const struct shunt_conf *conf,
 	COUNT_RULE(conf, counters, bytes, len);
 }
 
+/* Sets *ret to the packet's flow. */
 static __always_inline void flow_of(const struct packet *pkt, struct shunt_flow *ret)
 {
 	__builtin_memcpy(ret->src, pkt->src, 16);
@@ -111,6 +112,7 @@ static __always_inline __u16 flow_tag(__u64 hash)
 	return tag ? tag : 1;
 }
 
+/* The check word of an entry with these values. */
 static __always_inline __u64 udp_flow_check(__u64 hash, __u64 rule, __u64 to, __u64 to_rest,
 					    __u64 to_port)
 {

@@ -24,6 +24,7 @@ struct shunt_fragments_map {
 };
 MAP(shunt_fragments);
 
+/* Sets *ret to what all fragments of the packet's datagram have in common. */
 static __always_inline void datagram_of(const struct packet *pkt, struct shunt_fragment *ret)
 {
 	__builtin_memcpy(ret->src, pkt->src, 16);
@@ -159,6 +160,7 @@ static __always_inline void count_own_packet(const struct __sk_buff *skb,
 		count_own_service(conf, counters);
 }
 
+/* Finds and records the listener of the datagram. Returns whether a router gets the datagram. */
 static __always_inline bool take_first_fragment(struct __sk_buff *skb, const struct packet *pkt,
 						struct shunt_conf *conf, struct work *w)
 {

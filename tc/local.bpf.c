@@ -86,6 +86,7 @@ static __always_inline enum taken taken_by_listener(struct __sk_buff *skb, const
 	return taken;
 }
 
+/* Whether a listener that has the packet's UDP flow would take the packet. */
 static __always_inline enum taken taken_by_tracked_flow(struct __sk_buff *skb,
 							const struct packet *pkt,
 							const struct shunt_conf *conf)
@@ -164,6 +165,8 @@ static __always_inline enum taken taken_as_forgotten(struct __sk_buff *skb,
 	return taken;
 }
 
+/* Whether a router gets the packet, which the socket sk sends: the order of the steps is that of
+ * steer_flow(). */
 static __always_inline bool take_flow(struct __sk_buff *skb, struct bpf_sock *sk,
 				      const struct packet *pkt, int proto,
 				      const struct shunt_conf *conf)
@@ -209,6 +212,7 @@ static __noinline bool is_sent_to_group(struct __sk_buff *skb)
 	       *address & 1;
 }
 
+/* Whether the packet, which leaves this host, is for a router. */
 static __always_inline bool is_for_router(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
 	struct packet pkt = { .ifindex = SHUNT_LOCAL_IFINDEX };

@@ -68,6 +68,7 @@ static __always_inline bool is_forged(struct __sk_buff *skb, const struct packet
 	return pkt->family == AF_INET && is_strict(skb);
 }
 
+/* Sends the packet to the ingress of the interface, with this link layer destination. */
 static __always_inline int move_to_ingress(struct __sk_buff *skb, __u32 ifindex, const __u8 *mac)
 {
 	if (bpf_skb_store_bytes(skb, 0, mac, 6, 0))

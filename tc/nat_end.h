@@ -5,6 +5,7 @@
 
 #include "nat_tcp.h"
 
+/* The counter of a source's flows. */
 static __always_inline __s32 *source_flows(__u32 source)
 {
 	return bpf_map_lookup_elem(&shunt_nat_sources, &source);

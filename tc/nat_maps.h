@@ -134,10 +134,10 @@ MAP(shunt_nat_sources);
 
 /* What happens to a packet without a flow. */
 enum disposition {
-	DISP_IGNORE,      /* it passes */
+	DISP_IGNORE,      /* the packet passes */
 	DISP_TRANSLATE,   /* it gets a flow to a rule's target */
 	DISP_TRACK,       /* its own destination is a target: it gets an untranslated flow */
-	DISP_CHANGE_PORT, /* likewise, but a flow uses its port: it gets another source port */
+	DISP_CHANGE_PORT, /* a flow has its source port already: it gets a flow with another port */
 };
 
 /* Per CPU: data that is too large for the stack, or that the verifier can't follow. */

@@ -7,6 +7,7 @@
 #include "nat_rewrite.h"
 #include "nat_route.h"
 
+/* Gives the packet the target's address and port. Returns 0, or not 0 after an error. */
 static __noinline long rewrite_original(struct __sk_buff *skb, const struct packet *pkt,
 					const struct shunt_nat_flow *orig, __u32 l2)
 {
@@ -19,6 +20,7 @@ static __noinline long rewrite_original(struct __sk_buff *skb, const struct pack
 	       put_address(skb, pkt->family, l2, at, check, flags, pkt->dst, orig->other.src);
 }
 
+/* Gives the reply the old destination as its source. Returns 0, or not 0 after an error. */
 static __noinline long rewrite_reply(struct __sk_buff *skb, const struct packet *pkt,
 				     const struct shunt_nat_flow *reply, __u32 l2)
 {
@@ -159,7 +161,8 @@ static __always_inline bool may_be_reply(struct __sk_buff *skb, const struct pac
 	       port_is_of_rules(pkt->proto, pkt->sport);
 }
 
-/* With first, the packet is the first fragment of scratch->datagram. */
+/* Translates a packet that leaves, if it has a flow or gets one. With first, the packet is the first
+ * fragment of scratch->datagram. Returns what the program returns. */
 static __noinline int translate_original(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 					 bool first)
 {
@@ -191,6 +194,7 @@ static __noinline int translate_original(struct __sk_buff *skb, const struct pac
 	return forward(skb, orig, l2);
 }
 
+/* Translates a packet that comes in, if it is a reply. With first, as above. */
 static __noinline int translate_reply(struct __sk_buff *skb, const struct packet *pkt, __u32 l2,
 				      bool first)
 {

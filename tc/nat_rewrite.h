@@ -8,6 +8,7 @@
 #define TCP_CHECK 16
 #define UDP_CHECK 6
 
+/* The offset of the transport checksum from the network header. */
 static __always_inline __u32 check_of(const struct packet *pkt)
 {
 	return pkt->at + (pkt->proto == IPPROTO_TCP ? TCP_CHECK : UDP_CHECK);
@@ -51,6 +52,7 @@ static __always_inline long put_address(struct __sk_buff *skb, __u8 family, __u3
 	return error;
 }
 
+/* Replaces a port at offset at; check is the offset of the checksum. */
 static __always_inline long put_port(struct __sk_buff *skb, __u32 at, __u32 check, __u64 flags,
 				     __u16 old, __u16 new)
 {

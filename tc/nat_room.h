@@ -73,6 +73,7 @@ static __always_inline bool gives_way(const struct shunt_nat_flow *orig, __s32 f
 	return *own > 2 * (flows + 1);
 }
 
+/* bpf_loop() callback: takes one flow from the queue, and evicts the flow or puts it back. */
 static long evict_one(__u32 i, void *data)
 {
 	struct eviction *e = *(struct eviction **)data;

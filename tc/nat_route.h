@@ -12,6 +12,8 @@
 #define ROUTE_NS SECOND
 #define NAT_DONE 0x5348 /* tc_index of a translated packet */
 
+/* Looks up the route to the target. Records the interface and link layer addresses in *orig, and
+ * returns enum shunt_nat_forward_action. */
 static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_flow *orig)
 {
 	const struct shunt_nat_key *reply_key = &orig->other;
@@ -60,6 +62,8 @@ static __noinline int route_to_target(struct __sk_buff *skb, struct shunt_nat_fl
 	return NAT_PASS;
 }
 
+/* Sends the packet by the flow's interface. With fresh, the recorded link layer addresses hold;
+ * otherwise the kernel resolves the next hop. */
 static __always_inline int redirect(struct __sk_buff *skb, const struct shunt_nat_flow *orig,
 				    __u32 l2, bool fresh)
 {

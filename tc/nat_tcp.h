@@ -32,6 +32,7 @@ static __always_inline __u32 end_of(const struct packet *pkt)
 	       !!(pkt->tcp_flags & TCP_FIN);
 }
 
+/* Whether two sequence numbers are less than TCP_NEAR apart. */
 static __always_inline bool is_near(__u32 a, __u32 b)
 {
 	return a - b + TCP_NEAR < 2 * TCP_NEAR;
@@ -46,6 +47,7 @@ static __always_inline bool tcp_in_window(const struct shunt_nat_flow *flow,
 	return !(pkt->tcp_flags & flow->tcp_flags & TCP_ACK) || is_near(ack_of(pkt), flow->ack);
 }
 
+/* Takes the packet's numbers as the first ones of this direction. */
 static __always_inline void tcp_begin(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	flow->seq_end = end_of(pkt);
@@ -54,6 +56,7 @@ static __always_inline void tcp_begin(struct shunt_nat_flow *flow, const struct 
 	flow->tcp_flags = pkt->tcp_flags & ~(TCP_FIN | TCP_RST);
 }
 
+/* Takes over the packet's numbers where they are higher, and its flags. */
 static __always_inline void tcp_advance(struct shunt_nat_flow *flow, const struct packet *pkt)
 {
 	__u32 end = end_of(pkt), ack = ack_of(pkt);
@@ -146,6 +149,7 @@ static __always_inline bool tcp_track(struct shunt_nat_flow *flow, const struct 
 	return true;
 }
 
+/* Whether this direction has ended by a FIN that counts. other is the other direction. */
 static __always_inline bool has_closed(const struct shunt_nat_flow *flow,
 				       const struct shunt_nat_flow *other)
 {

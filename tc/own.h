@@ -44,6 +44,7 @@ static __always_inline const struct net_device *own_device(struct own_walk *w)
 	return (const void *)w->device - bpf_core_field_offset(struct net_device, dev_list);
 }
 
+/* bpf_loop() callback, IPv4: compares one address, or goes to the next interface. */
 static long own_step4(__u32 i, void *data)
 {
 	struct own_walk *w = *(struct own_walk **)data;
@@ -67,6 +68,7 @@ static __always_inline bool own_same6(const struct own_walk *w, const __u32 addr
 	       addr[3] == w->dst[3];
 }
 
+/* The same for IPv6. */
 static long own_step6(__u32 i, void *data)
 {
 	struct own_walk *w = *(struct own_walk **)data;

@@ -165,6 +165,7 @@ static __always_inline bool same_address(const __u8 *a, const __u8 *b)
 	return x[0] == y[0] && x[1] == y[1];
 }
 
+/* Reads the TCP header at offset at. end is where the IP packet ends, or NO_END. */
 static __always_inline enum parsed parse_tcp(struct __sk_buff *skb, __u32 at, __u32 end,
 					     struct packet *pkt)
 {
@@ -184,6 +185,7 @@ static __always_inline enum parsed parse_tcp(struct __sk_buff *skb, __u32 at, __
 	return PARSED_PORTS;
 }
 
+/* The same for UDP. */
 static __always_inline enum parsed parse_udp(struct __sk_buff *skb, __u32 at, __u32 end,
 					     struct packet *pkt)
 {

@@ -69,6 +69,7 @@ static __always_inline bool skip_quoted(struct __sk_buff *skb, struct packet *qu
 	return true;
 }
 
+/* Reads the quoted IP header at offset base. Returns false if no ports follow. */
 static __always_inline bool read_quoted_ipv4(struct __sk_buff *skb, __u32 base,
 					     struct packet *quote)
 {
@@ -83,6 +84,7 @@ static __always_inline bool read_quoted_ipv4(struct __sk_buff *skb, __u32 base,
 	return true;
 }
 
+/* The same for IPv6. */
 static __always_inline bool read_quoted_ipv6(struct __sk_buff *skb, __u32 base,
 					     struct packet *quote)
 {

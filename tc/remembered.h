@@ -71,6 +71,7 @@ static __always_inline __u64 *steered_replaceable(struct shunt_steered *b, __u16
 	return ret;
 }
 
+/* Enters a connection whose request was steered. */
 static NOT_INLINED int remember(__u64 hash)
 {
 	struct shunt_steered *b = steered_bucket(hash);
@@ -113,6 +114,7 @@ static __always_inline __u64 *pass_entry(__u64 hash)
 	return p ? &p->flow[hash & (SHUNT_LET_PASS - 1)] : NULL;
 }
 
+/* Whether the flow was examined, and let pass, within the last SHUNT_LET_PASS_TICKS. */
 static __always_inline bool was_let_pass(__u64 hash, __u32 tick)
 {
 	const __u64 *flow = pass_entry(hash);

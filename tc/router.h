@@ -140,6 +140,7 @@ static __noinline bool is_accepted(const struct file *file)
 	return inode && *inode == w->inode;
 }
 
+/* bpf_loop() callback: examines the next WALK_FILES open files. */
 static long files_step(__u32 i, void *data)
 {
 	struct file_walk *w = walk_get();
@@ -216,6 +217,7 @@ static __always_inline bool is_due(struct sender_state *s)
 	return s->loops || !(s->flows & (s->flows - 1));
 }
 
+/* The state of the sender, which is entered if it is new; NULL if there is no room. */
 static __always_inline struct sender_state *sender_get(struct sender *key)
 {
 	struct sender_state none = {}, *s = bpf_map_lookup_elem(&shunt_senders, key);
@@ -238,6 +240,7 @@ static __always_inline bool is_router_named(const struct shunt_conf *conf)
 	return conf->router_mark || conf->router_cgroup;
 }
 
+/* Tells who sends a new flow, by the open files of the present process. */
 static __always_inline enum sent_by examine_sender(struct sender_state *s, struct shunt_conf *conf)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
@@ -259,8 +262,8 @@ static __always_inline enum sent_by examine_sender(struct sender_state *s, struc
 	return SENT_IN_LOOP;
 }
 
-/* Tells who has sent the first packet of a flow for the listener at that kernel address:
- * enum sent_by. Not static: so the function has its own stack. */
+/* Returns enum sent_by: who has sent the first packet of a flow for the listener at this kernel
+ * address. Not static: so the function has its own stack. */
 __weak __attribute__((noinline)) int shunt_sent_by(struct __sk_buff *skb, const struct packet *pkt,
 						   __u64 address)
 {

@@ -18,6 +18,8 @@ static __always_inline bool ports_match(const struct shunt_rule *r, const struct
 	       s->sport <= r->sport_high;
 }
 
+/* bpf_loop() callback: sets match if rule i of the list matches. Ends at a rule with a wider range of
+ * destination ports than max_width, because the list is in order of precedence. */
 static long list_cb(__u32 i, void *data)
 {
 	struct search_ctx *ctx = data;
@@ -120,6 +122,7 @@ static __always_inline void search_ranges(struct search_ctx *ctx, __u32 unit)
 		s->match = step->rule;
 }
 
+/* The rule of a node that has more rules than it can hold. */
 static __attribute__((noinline)) int search_large_node(struct search_ctx *ctx,
 						       const struct shunt_node *node)
 {
@@ -145,6 +148,7 @@ static __attribute__((noinline)) int search_large_node(struct search_ctx *ctx,
 	return s->match ? s->match : found;
 }
 
+/* The rule of the node for the packet's ports; 0 if there is none. */
 static __always_inline __u32 rule_in_node(struct search_ctx *ctx, const struct shunt_node *node)
 {
 	const struct shunt_rule *rule;

@@ -16,6 +16,7 @@ static __always_inline __u32 covering(__u32 bitmap, __u32 nibble)
 	       (bitmap >> (6 + (nibble >> 1)) & 1) << 2 | (bitmap >> (14 + nibble) & 1) << 3;
 }
 
+/* The filter's bitmap for the address at this level; 0 if it has none. */
 static __always_inline __u32 filter_entry(void *store, const struct search *s, __u32 parent,
 					  __u32 level, struct bits p)
 {
@@ -106,6 +107,8 @@ static __always_inline __u32 next_length(struct bits *lens)
 	return 1 + i;
 }
 
+/* The node of the address's prefix of this length; NULL if there is none. Sets s->node_unit. The
+ * node is compared with the key, because two keys may have the same tag. */
 static __always_inline const struct shunt_node *find_node(void *store, struct search *s,
 							  __u32 parent, __u32 len, __u32 ifindex,
 							  const struct bits *addr)

@@ -103,6 +103,7 @@ struct rule_match {
 	__u32 unknown; /* enum shunt_unknown */
 };
 
+/* Searches the rule for the packet and sets ctx->s->found to its unit; 0: there is none. */
 static __always_inline void search(struct search_ctx *ctx, const struct packet *pkt)
 {
 	const struct shunt_store_header *head = unit_at(ctx->store, 0);

@@ -10,6 +10,7 @@
 #include "errors.h"
 #include "steer_flow.h"
 
+/* Whether the link layer sends the packet to many hosts. */
 static __always_inline bool is_group_frame(const struct __sk_buff *skb)
 {
 	return skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST ||
@@ -85,6 +86,7 @@ int shunt_steer(struct __sk_buff *skb)
 	return TC_NEXT;
 }
 
+/* Tells what listens at the packet's destination. */
 static __always_inline enum shunt_answer listens(struct __sk_buff *skb, const struct packet *pkt,
 						 int proto)
 {
@@ -101,6 +103,7 @@ static __always_inline enum shunt_answer listens(struct __sk_buff *skb, const st
 	return answer;
 }
 
+/* Whether a rule with 'own keep' would leave the packet to a service of this host. */
 static __always_inline bool is_for_own_service(struct __sk_buff *skb, const struct packet *pkt)
 {
 	const struct rule_match keep = { .own = SHUNT_OWN_KEEP };

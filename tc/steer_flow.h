@@ -35,6 +35,7 @@ static __always_inline bool steer_by_rule(struct __sk_buff *skb, const struct pa
 	return true;
 }
 
+/* The steps, in order. proto is pkt->proto. */
 static __always_inline void steer_flow(struct __sk_buff *skb, const struct packet *pkt, int proto,
 				       const struct shunt_conf *conf)
 {

@@ -34,7 +34,7 @@ struct shunt_runtime {
 	__u32 local;             /* there are, or were, rules with 'origin local' */
 	__u32 accept_local; /* shunt switched lo's accept_local on: see loader/attach/loopback.c */
 	__u32 nat;          /* NAT asks for routes */
-	__u32 forwarding;   /* shunt switched lo's forwarding on: likewise */
+	__u32 forwarding;   /* shunt switched lo's forwarding on: see the same file */
 	__u32 listeners_wanted; /* enum shunt_collecting: shunt_collect_listeners is to run */
 	__u32 routed;           /* what delivers marked packets: SHUNT_ROUTED_V4, _V6 */
 	__u32 syncookie_tick;   /* when a listener may last have sent a SYN cookie; 0: never */

@@ -10,8 +10,8 @@
 /* What the program shunt_test is to find out, in cb[1] of its packet. */
 enum shunt_question {
 	ASK_RULE = 0, /* returns the unit of the rule for the packet, 0: none */
-	ASK_LISTENER, /* returns who listens at its destination: enum shunt_answer */
-	ASK_OWN,      /* returns 1 if it is for a service of this host, else 0 */
+	ASK_LISTENER, /* returns enum shunt_answer: what listens at the packet's destination */
+	ASK_OWN,      /* returns 1 if the packet is for a service of this host, else 0 */
 };
 
 enum shunt_answer {

@@ -124,8 +124,8 @@ static int replace_entries(const struct shunt_nat_rule *r, const struct shunt_na
 	return before->count ? nat_shapes_remove_unused(nat, shapes, match_fd) : 0;
 }
 
-/* The same. The rules' generation grows after an error, too, because some entries may have
- * changed. */
+/* Calls replace_entries(). The rules' generation grows after an error, too, because some entries may
+ * have changed. */
 static int apply(const struct shunt_nat_rule *r, const struct shunt_nat_rule *old,
 		 const struct nat_entries *before)
 {

@@ -15,9 +15,9 @@
 /* The entry of a process, counted from 1; 0 if the process has none. */
 __u8 router_find(pid_t pid);
 
-/* The same, but makes an entry for a process that holds the socket that r steers to. A router does
- * when it calls the diverter, a shell does not. 0 if the process does not hold the socket, or
- * if that can't be found out. */
+/* The entry of a process. Makes one for a process that holds the socket that r steers to: a router
+ * does when it calls the diverter, a shell does not. 0 if the process does not hold the socket,
+ * or if that can't be found out. */
 __u8 router_enter(pid_t pid, const struct shunt_rule *r);
 
 /* Whether this router has ended. False if that can't be found out. */

@@ -49,7 +49,7 @@ extern const char *const rule_unknown_names[];
  * returns -EINVAL. */
 int rule_parse(int argc, char **argv, struct shunt_rule *ret);
 
-/* The same for a rule that is looked up: 'to' and 'pass' may be left out. */
+/* Reads the words of a rule that is looked up: 'to' and 'pass' may be left out. */
 int rule_parse_match(int argc, char **argv, struct shunt_rule *ret);
 
 /* Writes the shortest words that rule_parse() reads as r. */
