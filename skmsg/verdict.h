@@ -34,6 +34,9 @@
  *     reader is. If that is not the one that steps 2 and 3 have looked at, step 3 runs
  *     again (I3).
  *
+ * Names: s is the sender's socket, st its storage (shunt_sk), p the reader's socket. The reader
+ * is the sender's peer.
+ *
  * The including file defines how to read the reader's memory, to which no helper gives a
  * pointer: READ(pointer, fields...), READ_BITS(pointer, field), TCP_SOCK(address) and
  * PSOCK(address). A read of memory that is gone gives zeroes.
@@ -244,8 +247,8 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		return pass_to_tcp(st, why, size);
 	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->peer_cookie, BPF_F_INGRESS) != SK_PASS)
 		return pass_to_tcp(st, WHY_PEER_ABSENT, size);
-	/* I3: this is the reader's socket. If decide() looked at another one, or at none, it has
-	 * checked nothing of this one. */
+	/* I3: this is the reader's socket. If decide() has looked at another one, or at none, its
+	 * decision does not count, and this one is checked now. */
 	peer = REDIR_PEER(msg);
 	if (peer != st->peer) {
 		st->peer = peer;
