@@ -111,7 +111,7 @@ static __always_inline __u64 *pass_entry(__u64 hash)
 	__u32 zero = 0;
 	struct shunt_let_pass *p = bpf_map_lookup_elem(&shunt_let_pass, &zero);
 
-	return p ? &p->flow[hash & (SHUNT_LET_PASS - 1)] : NULL;
+	return p ? &p->entry[hash & (SHUNT_LET_PASS - 1)] : NULL;
 }
 
 /* Whether the flow was examined, and let pass, within the last SHUNT_LET_PASS_TICKS. */

@@ -81,7 +81,7 @@ _Static_assert(sizeof(struct shunt_steered) == 64, "shunt_steered");
 #define SHUNT_LET_PASS_TICKS 4 /* after which a flow is examined again */
 
 struct shunt_let_pass {
-	__u64 flow[SHUNT_LET_PASS];
+	__u64 entry[SHUNT_LET_PASS];
 };
 
 /* Fragmented UDP. */

@@ -12,22 +12,22 @@
 
 void nat_entries_free(struct nat_entries *e)
 {
-	free(e->at);
+	free(e->entry);
 }
 
 int nat_entries_add(struct nat_entries *e, const struct nat_entry *entry)
 {
 	size_t room = e->room ? 2 * e->room : 64;
-	struct nat_entry *at;
+	struct nat_entry *more;
 
 	if (e->count == e->room) {
-		at = realloc(e->at, room * sizeof(*at));
-		if (!at)
+		more = realloc(e->entry, room * sizeof(*more));
+		if (!more)
 			return -ENOMEM;
-		e->at = at;
+		e->entry = more;
 		e->room = room;
 	}
-	e->at[e->count++] = *entry;
+	e->entry[e->count++] = *entry;
 	return 0;
 }
 
@@ -265,6 +265,6 @@ int nat_compile(const struct shunt_nat_rule *rules, unsigned int count,
 		return fail(error, "can't compile the rules");
 	if (error)
 		return error;
-	sort_array(ret->at, ret->count, sizeof(*ret->at), nat_entries_compare);
+	sort_array(ret->entry, ret->count, sizeof(*ret->entry), nat_entries_compare);
 	return 0;
 }

@@ -23,7 +23,7 @@ struct nat_entry {
 };
 
 struct nat_entries {
-	struct nat_entry *at;
+	struct nat_entry *entry;
 	size_t count;
 	size_t room;
 	bool targets;                       /* the entries that are added are of mirrors */

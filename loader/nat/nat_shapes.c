@@ -73,7 +73,7 @@ int nat_shapes_add(struct shunt_nat *nat, struct shunt_nat_shapes *shapes,
 	for (g = 0; g < NAT_GROUPS; g++)
 		wide[g] = shapes[nat->current[g]];
 	for (i = 0; i < e->count; i++) {
-		error = add_shape(&wide[group_of(&e->at[i].key)], &e->at[i].key);
+		error = add_shape(&wide[group_of(&e->entry[i].key)], &e->entry[i].key);
 		if (error)
 			return error;
 	}

@@ -42,7 +42,7 @@ static void mark_ports(const struct nat_entries *e)
 	size_t at;
 
 	for (at = 0; at < e->count; at++) {
-		const struct shunt_nat_match *key = &e->at[at].key;
+		const struct shunt_nat_match *key = &e->entry[at].key;
 
 		word = &ports[key->proto == IPPROTO_UDP].bits[key->port / 64];
 		width = NAT_PORTS >> key->port_len;
@@ -61,7 +61,7 @@ static int put_entries(const struct nat_entries *e)
 	size_t i;
 
 	for (i = 0; i < e->count; i++) {
-		if (!bpf_map_update_elem(match_fd, &e->at[i].key, &e->at[i].target, BPF_ANY))
+		if (!bpf_map_update_elem(match_fd, &e->entry[i].key, &e->entry[i].target, BPF_ANY))
 			continue;
 		if (errno == E2BIG)
 			return deny(-ENOSPC, "no room for more than %d blocks of ports",
@@ -77,10 +77,10 @@ static int remove_entries(const struct nat_entries *old, const struct nat_entrie
 	size_t i;
 
 	for (i = 0; i < old->count; i++) {
-		if (kept->count && search_array(&old->at[i], kept->at, kept->count,
-						sizeof(*kept->at), nat_entries_compare))
+		if (kept->count && search_array(&old->entry[i], kept->entry, kept->count,
+						sizeof(*kept->entry), nat_entries_compare))
 			continue;
-		if (bpf_map_delete_elem(match_fd, &old->at[i].key) && errno != ENOENT)
+		if (bpf_map_delete_elem(match_fd, &old->entry[i].key) && errno != ENOENT)
 			return fail(-errno, "can't remove a rule");
 	}
 	return 0;
@@ -246,7 +246,7 @@ int nat_store_flush(void)
 /* --- replacing all rules --------------------------------------------------------------- */
 
 struct table {
-	struct shunt_nat_rule at[SHUNT_NAT_RULES];
+	struct shunt_nat_rule rule[SHUNT_NAT_RULES];
 	unsigned int count;
 };
 
@@ -269,20 +269,20 @@ static void keep_slots(struct table *t, struct shunt_nat_rule *wanted, unsigned 
 	unsigned int i;
 
 	for (i = 0; i < t->count; i++) {
-		if (!t->at[i].used)
+		if (!t->rule[i].used)
 			continue;
-		r = search_array(&t->at[i], wanted, count, sizeof(*r), compare_rules);
+		r = search_array(&t->rule[i], wanted, count, sizeof(*r), compare_rules);
 		if (!r) {
-			t->at[i].used = 0;
+			t->rule[i].used = 0;
 			d->deleted++;
 			continue;
 		}
-		d->same += nat_rule_same_effect(&t->at[i], r);
-		d->changed += !nat_rule_same_effect(&t->at[i], r);
-		r->flows = t->at[i].flows;
-		r->refused = t->at[i].refused;
+		d->same += nat_rule_same_effect(&t->rule[i], r);
+		d->changed += !nat_rule_same_effect(&t->rule[i], r);
+		r->flows = t->rule[i].flows;
+		r->refused = t->rule[i].refused;
 		r->used = 1;
-		t->at[i] = *r;
+		t->rule[i] = *r;
 		r->used = HAS_SLOT;
 	}
 }
@@ -297,12 +297,12 @@ static int fill_slots(struct table *t, const struct shunt_nat_rule *wanted, unsi
 	for (i = 0; i < count; i++) {
 		if (wanted[i].used == HAS_SLOT)
 			continue;
-		while (at < t->count && t->at[at].used)
+		while (at < t->count && t->rule[at].used)
 			at++;
 		if (at == SHUNT_NAT_RULES)
 			return no_room();
-		t->at[at] = wanted[i];
-		t->at[at].used = 1;
+		t->rule[at] = wanted[i];
+		t->rule[at].used = 1;
 		if (at == t->count)
 			t->count++;
 		d->added++;
@@ -313,7 +313,7 @@ static int fill_slots(struct table *t, const struct shunt_nat_rule *wanted, unsi
 static int put_table(const struct table *t)
 {
 	nat->changing = 1;
-	memcpy(rules, t->at, t->count * sizeof(*rules));
+	memcpy(rules, t->rule, t->count * sizeof(*rules));
 	nat->rules = t->count;
 	return repair();
 }
@@ -343,7 +343,7 @@ int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 	if (!wanted || !t)
 		return fail(-ENOMEM, "can't change the NAT rules");
 	undo.count = nat->rules;
-	memcpy(undo.at, rules, undo.count * sizeof(*rules));
+	memcpy(undo.rule, rules, undo.count * sizeof(*rules));
 	*t = undo;
 	if (count)
 		memcpy(wanted, all, count * sizeof(*wanted));

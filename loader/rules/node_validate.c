@@ -248,8 +248,9 @@ static int check_inline(struct check *c, const struct shunt_node *node, __u32 un
 
 static __u32 filter_value(struct store *s, __u32 parent, __u32 level, struct bits p)
 {
-	__u32 room, slot = slot_find(s, SLOTS_FILTER,
-				     filter_hash(s->header->seed, parent, level, p), &room);
+	__u32 free_slot,
+		slot = slot_find(s, SLOTS_FILTER, filter_hash(s->header->seed, parent, level, p),
+				 &free_slot);
 
 	return slot == NO_SLOT ? 0 : slot_get(s, SLOTS_FILTER, slot);
 }

@@ -104,15 +104,16 @@ int node_find(struct store *s, const struct node_key *k, struct index_ref *ret_r
 static int filter_set(struct store *s, __u32 parent, __u32 level, struct bits p, __u32 bits)
 {
 	__u64 hash = filter_hash(s->header->seed, parent, level, p);
-	__u32 room, slot = slot_find(s, SLOTS_FILTER, hash, &room);
+	__u32 free_slot, slot = slot_find(s, SLOTS_FILTER, hash, &free_slot);
 
 	if (slot != NO_SLOT) {
 		bits |= slot_get(s, SLOTS_FILTER, slot);
-		room = slot;
-	}
-	if (room == NO_SLOT)
+	} else if (free_slot != NO_SLOT) {
+		slot = free_slot;
+	} else {
 		return -EAGAIN;
-	slot_set(s, SLOTS_FILTER, room, hash, bits);
+	}
+	slot_set(s, SLOTS_FILTER, slot, hash, bits);
 	return 0;
 }
 

@@ -196,7 +196,7 @@ static const struct nat_entry *find(const struct nat_entries *e, const struct pa
 	const struct nat_entry *at, *best = NULL;
 	unsigned int len = 0;
 
-	for (at = e->at; at < e->at + e->count; at++) {
+	for (at = e->entry; at < e->entry + e->count; at++) {
 		if (at->key.is_target != target || at->key.family != p->family ||
 		    at->key.proto != p->proto || !in_prefix(p->dst, at->key.dst, at->key.dst_len) ||
 		    p->dport - at->key.port < 0 ||
@@ -241,9 +241,9 @@ static const char *check_keys(const struct nat_entries *e)
 	size_t i;
 
 	for (i = 0; i < e->count; i++) {
-		if (e->at[i].key.port % (NAT_PORTS >> e->at[i].key.port_len))
+		if (e->entry[i].key.port % (NAT_PORTS >> e->entry[i].key.port_len))
 			return "a block of ports is not aligned";
-		if (i && nat_entries_compare(&e->at[i - 1], &e->at[i]) >= 0)
+		if (i && nat_entries_compare(&e->entry[i - 1], &e->entry[i]) >= 0)
 			return "the entries are not sorted, or one is there twice";
 	}
 	return NULL;
@@ -265,7 +265,7 @@ static const char *check_set(const struct shunt_nat_rule table[RULES])
 
 static bool has(const struct nat_entries *e, const struct nat_entry *entry)
 {
-	const struct nat_entry *at = search_array(entry, e->at, e->count, sizeof(*entry),
+	const struct nat_entry *at = search_array(entry, e->entry, e->count, sizeof(*entry),
 						  nat_entries_compare);
 
 	return at &&
@@ -274,7 +274,7 @@ static bool has(const struct nat_entries *e, const struct nat_entry *entry)
 
 static bool has_key(const struct nat_entries *e, const struct nat_entry *entry)
 {
-	return search_array(entry, e->at, e->count, sizeof(*entry), nat_entries_compare);
+	return search_array(entry, e->entry, e->count, sizeof(*entry), nat_entries_compare);
 }
 
 /* Replaces the old part of an old set by the new part: is that the new set? */
@@ -284,17 +284,17 @@ static const char *compare_sets(const struct nat_entries *old_set, const struct 
 	size_t i;
 
 	for (i = 0; i < new->count; i++)
-		if (!has(new_set, &new->at[i]))
+		if (!has(new_set, &new->entry[i]))
 			return "a change adds an entry that the new rules do not have";
 	for (i = 0; i < old->count; i++)
-		if (!has(old_set, &old->at[i]))
+		if (!has(old_set, &old->entry[i]))
 			return "a change removes an entry that the old rules do not have";
 	for (i = 0; i < new_set->count; i++)
-		if (!has(new, &new_set->at[i]) &&
-		    (!has(old_set, &new_set->at[i]) || has_key(old, &new_set->at[i])))
+		if (!has(new, &new_set->entry[i]) &&
+		    (!has(old_set, &new_set->entry[i]) || has_key(old, &new_set->entry[i])))
 			return "a change leaves out an entry";
 	for (i = 0; i < old_set->count; i++)
-		if (!has_key(new_set, &old_set->at[i]) && !has_key(old, &old_set->at[i]))
+		if (!has_key(new_set, &old_set->entry[i]) && !has_key(old, &old_set->entry[i]))
 			return "a change leaves an entry behind";
 	return NULL;
 }
