@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* shunt metrics: what status knows, in Prometheus' text format. */
+/* shunt metrics: the numbers of 'shunt status' in Prometheus' text format. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "attach/attach.h"
 #include "bpf/pins.h"
@@ -12,19 +11,52 @@
 #include "util/options.h"
 #include "util/text.h"
 
-/* The name of a counter ends in _total, that of a gauge does not. */
-static void head(const char *name, const char *help)
+static void head(const char *name, const char *type, const char *help)
 {
-	const char *end = strrchr(name, '_');
-
-	printf("# HELP shunt_%s %s\n# TYPE shunt_%s %s\n", name, help, name,
-	       end && !strcmp(end, "_total") ? "counter" : "gauge");
+	printf("# HELP shunt_%s %s\n# TYPE shunt_%s %s\n", name, help, name, type);
 }
 
-static void metric(const char *name, __u64 value, const char *help)
+static void gauge(const char *name, __u64 value, const char *help)
 {
-	head(name, help);
-	printf("shunt_%s %llu\n", name, (unsigned long long)value);
+	head(name, "gauge", help);
+	printf("shunt_%s %llu\n", name, value);
+}
+
+#define NAME_SIZE 64
+
+static void number(const char *name, const struct status_number *n, const char *help, __u64 value)
+{
+	head(name, n->type == NUMBER_COUNTER ? "counter" : "gauge", help);
+	printf("shunt_%s %llu\n", name, value);
+}
+
+/* The name of a metric without "shunt_". */
+static void metric_name(const struct status_number *n, const char *number_name,
+			char name[NAME_SIZE])
+{
+	snprintf(name, NAME_SIZE, "%s_%s%s", status_half_name(n->half), number_name,
+		 n->type == NUMBER_COUNTER ? "_total" : "");
+}
+
+/* Prints the numbers of a half by their names, and also by their old names. */
+static void print_numbers(const struct status *s, enum status_half half)
+{
+	char name[NAME_SIZE], old_name[NAME_SIZE], help[NAME_SIZE + 32];
+	const struct status_number *n;
+
+	for (n = status_numbers; n->name; n++) {
+		__u64 value = status_number_value(&s->numbers, n);
+
+		if (n->half != half)
+			continue;
+		metric_name(n, n->name, name);
+		number(name, n, n->help, value);
+		if (!n->old_name)
+			continue;
+		metric_name(n, n->old_name, old_name);
+		snprintf(help, sizeof(help), "The old name of shunt_%s.", name);
+		number(old_name, n, help, value);
+	}
 }
 
 static void label(const char *name, const char *value)
@@ -68,7 +100,7 @@ static void print_attached(const struct status *s)
 {
 	unsigned int i;
 
-	head("attached", "Is the program still attached where load put it?");
+	head("attached", "gauge", "Whether the program is still attached where load attached it.");
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
 		const char *kind = kind_text(s->attachments[i].kind);
 
@@ -82,110 +114,26 @@ static void print_attached(const struct status *s)
 	}
 }
 
-static void print_bypass(const struct status *s)
-{
-	const struct shunt_count *c = &s->count;
-
-	metric("bypass_pairs", s->pairs, "Pairs of sockets, both on this host.");
-	metric("bypass_active_pairs", s->active, "Pairs on the fast path.");
-	metric("bypass_supervised", s->supervised, "Does the supervisor run?");
-	metric("bypass_redirected_bytes_total", c->redirected_bytes, "Bytes on the fast path.");
-	metric("bypass_redirected_messages_total", c->redirected_msgs,
-	       "Messages on the fast path.");
-	metric("bypass_passed_bytes_total", c->passed_bytes, "Bytes that members sent by TCP.");
-	metric("bypass_passed_messages_total", c->passed_msgs,
-	       "Messages that members sent by TCP.");
-	metric("bypass_promoted_total", c->promoted, "Pairs that entered the fast path.");
-	metric("bypass_demoted_total", c->demoted, "Pairs that left the fast path alive.");
-	metric("bypass_map_full_total", c->map_full, "Pairs left to TCP for want of room.");
-	metric("bypass_entries", s->conf->run.pair_entries,
-	       "Pairs that are or were watched: entries in use.");
-	metric("bypass_max_entries", SHUNT_PAIRS - 1, "Room for such pairs.");
-	metric("bypass_reclaimed_total", s->conf->run.reclaimed,
-	       "Entries taken from idle pairs for others.");
-	metric("bypass_no_entry_total", s->conf->run.no_entry,
-	       "Times that a busy pair found no entry.");
-	metric("bypass_queued_bytes", s->queued, "Bytes on the fast path that wait to be read.");
-	metric("bypass_max_bytes", s->conf->max_bytes,
-	       "Bound of the bytes queued in one direction.");
-	metric("bypass_max_messages", s->conf->max_msgs, "The same for messages.");
-	metric("bypass_host_bytes", s->conf->max_pages * getpagesize(),
-	       "TCP memory in use above which nothing is redirected.");
-}
-
-static void print_steer(const struct status *s)
-{
-	const struct shunt_count *c = &s->count;
-
-	metric("steer_rules", s->rules, "Rules in force.");
-	metric("steer_steered_packets_total", c->steered_packets, "Packets given to a listener.");
-	metric("steer_steered_flows_total", c->steered_flows, "Flows given to a listener.");
-	metric("steer_steered_errors_total", c->steered_errors,
-	       "ICMP errors about what a router has sent, given to its socket.");
-	metric("steer_no_listener_total", c->no_listener, "Packets whose rule has no listener.");
-	metric("steer_not_transparent_total", c->not_transparent,
-	       "Of those, packets whose listener lacks IP_TRANSPARENT.");
-	metric("steer_reuseport_total", c->reuseport,
-	       "Of those, packets whose listener shares its port by SO_REUSEPORT.");
-	metric("steer_own_services_total", c->own_services,
-	       "Connections and UDP flows left to this host's own services.");
-	metric("steer_resets_total", c->resets,
-	       "TCP segments of connections that the router has forgotten, for it to reset.");
-	metric("steer_fragments_total", c->fragments, "Fragments seen, steered or not.");
-	metric("steer_malformed_total", c->malformed, "Malformed packets, left alone.");
-	metric("steer_local", s->conf->run.local, "Is what this host sends steered, too?");
-	metric("steer_routers_own_total", c->routers_own,
-	       "Packets of the router itself, left alone.");
-	metric("steer_loops_total", c->loops,
-	       "Of those, connections that were left alone after others had come back to the router.");
-	metric("steer_translated_total", c->translated,
-	       "Packets of this host left alone, as their source was translated before.");
-}
-
-static void print_nat(const struct status *s)
-{
-	const struct shunt_count *c = &s->count;
-
-	metric("nat_rules", s->nat_rules, "NAT rules in force.");
-	metric("nat_flows", c->nat_made - c->nat_ended, "Flows that are alive.");
-	metric("nat_max_flows", s->nat->flows, "Room for flows.");
-	metric("nat_made_total", c->nat_made, "Flows that began.");
-	metric("nat_unanswered_total", c->nat_unanswered, "Flows that ended without an answer.");
-	metric("nat_evicted_total", c->nat_evicted, "Flows that gave way to new ones.");
-	metric("nat_straight_total", c->nat_untranslated,
-	       "Of those made, flows that go straight to a rule's target.");
-	metric("nat_other_ports_total", c->nat_other_ports,
-	       "Of those made, flows that got another source port.");
-	metric("nat_packets_total", c->nat_packets, "Packets rewritten, both ways.");
-	metric("nat_errors_total", c->nat_errors, "ICMP errors rewritten.");
-	metric("nat_refused_total", c->nat_refused,
-	       "Packets of new flows that were dropped for want of room.");
-	metric("nat_unroutable_total", c->nat_unroutable,
-	       "Packets dropped for want of a route to the target.");
-	metric("nat_fragments_total", c->nat_fragments,
-	       "Fragments of flows left alone, as they came before the first one.");
-}
-
 static void print_all(const struct status *s)
 {
-	head("info", "The version of shunt and of the kernel.");
+	head("info", "gauge", "The version of shunt and of the kernel.");
 	fputs("shunt_info{", stdout);
 	label("version", SHUNT_VERSION);
 	putchar(',');
 	label("kernel", s->host.release);
 	puts("} 1");
-	metric("loaded", s->conf && s->conf->run.loaded, "Is shunt loaded?");
+	gauge("loaded", s->conf && s->conf->run.loaded, "Whether shunt is loaded.");
 	if (!s->conf || !s->attachments)
 		return;
-	metric("draining", s->conf->run.drain_mode, "Does an unload wait for readers?");
+	gauge("draining", s->conf->run.drain_mode, "Whether an unload waits for readers.");
 	print_attached(s);
 	if (status_has(s, ATTACH_CGROUP))
-		print_bypass(s);
-	if (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN))
-		print_steer(s);
-	if (s->nat_rules || s->count.nat_made || status_has(s, ATTACH_NAT_OUT) ||
+		print_numbers(s, HALF_BYPASS);
+	if (status_has_steering(s))
+		print_numbers(s, HALF_STEER);
+	if (s->numbers.nat_rules || s->numbers.count.nat_made || status_has(s, ATTACH_NAT_OUT) ||
 	    status_has(s, ATTACH_NAT_RAW_OUT))
-		print_nat(s);
+		print_numbers(s, HALF_NAT);
 }
 
 int cmd_metrics(int argc, char **argv)
@@ -207,7 +155,8 @@ int cmd_metrics(int argc, char **argv)
 		return refuse(
 			"metrics: -j: it is Prometheus' text format; 'shunt -j status' has the same");
 	error = status_read(&s, &lock);
-	if (!error)
-		print_all(&s);
-	return error;
+	if (error)
+		return error;
+	print_all(&s);
+	return 0;
 }

@@ -182,7 +182,7 @@ static __u64 idle_ns(const struct shunt_nat_flow *orig, const struct shunt_nat_f
 static void flow_print(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig,
 		       const struct shunt_nat_flow *reply)
 {
-	char target[ENDPOINT_TEXT + 24] = "straight";
+	char target[ENDPOINT_TEXT + 24] = "directly";
 	struct flow_text t;
 
 	flow_text(key, orig, &t);
@@ -198,6 +198,7 @@ static void flow_print(const struct shunt_nat_key *key, const struct shunt_nat_f
 static void flow_json(const struct shunt_nat_key *key, const struct shunt_nat_flow *orig,
 		      const struct shunt_nat_flow *reply)
 {
+	const bool direct = orig->forward_action == NAT_UNTRANSLATED;
 	struct flow_text t;
 
 	flow_text(key, orig, &t);
@@ -207,7 +208,8 @@ static void flow_json(const struct shunt_nat_key *key, const struct shunt_nat_fl
 	json_string(&json_stdout, "dst", t.dst);
 	json_string(&json_stdout, "to", t.to);
 	json_number(&json_stdout, "sport", orig->other.dport);
-	json_bool(&json_stdout, "straight", orig->forward_action == NAT_UNTRANSLATED);
+	json_bool(&json_stdout, "sent_directly_to_target", direct);
+	json_bool(&json_stdout, "straight", direct); /* the old name */
 	json_string(&json_stdout, "iface", t.iface);
 	json_number(&json_stdout, "out_packets", orig->packets);
 	json_number(&json_stdout, "out_bytes", orig->bytes);

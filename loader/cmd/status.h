@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What 'shunt status' and 'shunt metrics' tell. */
+/* The state of shunt as 'shunt status' and 'shunt metrics' print it. */
 #ifndef SHUNT_STATUS_H
 #define SHUNT_STATUS_H
 
@@ -9,35 +9,46 @@
 
 #include <shunt/abi.h>
 #include "attach/links.h"
+#include "cmd/status_numbers.h"
 
 struct status {
 	struct utsname host;
 	struct shunt_conf *conf; /* NULL: nothing is loaded */
 	struct shunt_attachment *attachments;
-	struct shunt_count count;
-	size_t pairs;
-	size_t active;
-	bool proven;     /* some cgroup is */
-	bool supervised; /* the supervisor runs and gives heartbeats */
-	bool stalled;    /* it is there, but gives none */
-	bool netns_gone; /* that of load */
-	bool preceded;   /* another program has a routing rule before ours: preceded_by */
-	__u32 preceded_by;
-	__u64 queued;
-	unsigned int rules;
-	const struct shunt_nat *nat;
-	unsigned int nat_rules;
-	struct links links; /* freed by status_free() */
+	struct status_numbers numbers; /* zero if nothing is loaded */
+	bool proven;                   /* the admission of at least one cgroup is 'proven' */
+	bool supervised;               /* the supervisor runs and writes heartbeats */
+	bool stalled;                  /* the supervisor runs, but writes no heartbeats */
+	bool netns_gone;   /* the network namespace of the load has ended, or can't be reached */
+	bool preceded;     /* another program's routing rule comes before those of shunt: */
+	__u32 preceded_by; /* its preference */
+	struct links links;
 };
 
-/* Reads it all; *ret_lock is the lock on the pin directory, so that it stays so until the
- * caller lets go, or negative. 0 with nothing loaded too, or -errno, said. */
+/*
+ * Reads the state. *ret_lock becomes the lock on the pin directory: while the caller holds that
+ * lock, the state stays true. It stays as it is if nothing is loaded. Returns 0, also if nothing
+ * is loaded, or -errno after reporting. The caller frees *s by status_free() in any case.
+ */
 int status_read(struct status *s, int *ret_lock);
 
 /* Frees what status_read() has read; *s may be all zero. */
 void status_free(struct status *s);
 
-/* Is something of that kind attached? */
+/* Whether something of that kind is attached. */
 bool status_has(const struct status *s, enum attachment_kind kind);
+
+/* Whether steering is attached to an interface, or will be by a pattern. */
+bool status_has_steering(const struct status *s);
+
+/* "eager" or "proven", for the admission of a cgroup. */
+const char *status_admit_text(unsigned int admit);
+
+/* Writes an exclude as the option --exclude takes it. */
+void status_exclude_text(const struct shunt_exclude *x, char *text, size_t size);
+
+/* Print the state; the caller has looked at -j. */
+void status_print_json(const struct status *s);
+void status_print_text(const struct status *s);
 
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What 'shunt status' and 'shunt metrics' know. */
+/* Reads the state of shunt for 'shunt status' and 'shunt metrics'. */
 #include "cmd/status.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
@@ -10,7 +11,6 @@
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-#include "util/netns.h"
 
 bool status_has(const struct status *s, enum attachment_kind kind)
 {
@@ -22,77 +22,135 @@ bool status_has(const struct status *s, enum attachment_kind kind)
 	return false;
 }
 
+bool status_has_steering(const struct status *s)
+{
+	return status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN);
+}
+
+/* The numbers that are in the settings. */
+static void read_conf(const struct shunt_conf *conf, struct status_numbers *n)
+{
+	n->pair_entries = conf->run.pair_entries;
+	n->reclaimed_entries = conf->run.reclaimed;
+	n->refused_entries = conf->run.no_entry;
+	n->max_bytes = conf->max_bytes;
+	n->max_messages = conf->max_msgs;
+	n->host_bytes = conf->max_pages * getpagesize();
+	n->origin_local = conf->run.local;
+}
+
+static int read_counters(struct status *s)
+{
+	struct shunt_count *c = &s->numbers.count;
+	int error = pins_read_counters(c);
+
+	if (error)
+		return fail(error, "can't read the counters");
+	/* programs promote eager pairs and demote none; the supervisor counts the others */
+	c->promoted += s->conf->run.promoted;
+	c->demoted += s->conf->run.demoted;
+	s->numbers.nat_flows = c->nat_made - c->nat_ended;
+	return 0;
+}
+
+static void read_supervisor(struct status *s)
+{
+	bool runs = supervisor_is_running();
+	int i;
+
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		s->proven |= s->attachments[i].kind == ATTACH_CGROUP &&
+			     s->attachments[i].admit == SHUNT_PROVEN;
+	s->supervised = runs && supervisor_has_heartbeat(s->conf);
+	s->stalled = runs && !s->supervised;
+	s->numbers.supervised = s->supervised;
+}
+
+/* Goes to the network namespace of the load, where the routing rules and interfaces are. */
+static int enter_loaded_netns(struct status *s)
+{
+	int error = netns_enter_loaded();
+
+	if (error && error != -ENOENT)
+		return fail(error, "can't look for the network namespace that shunt was loaded in");
+	s->netns_gone = error;
+	s->preceded = s->conf->run.loaded && !s->netns_gone &&
+		      route_preceded(s->conf, &s->preceded_by);
+	return 0;
+}
+
 static int read_pairs(struct status *s)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
-	size_t i, n = 0;
-	int error = bypass_list(&rows, &n);
+	struct status_numbers *n = &s->numbers;
+	size_t i, count = 0;
+	int error;
 
+	if (!status_has(s, ATTACH_CGROUP))
+		return 0;
+	error = bypass_list(&rows, &count);
 	if (error)
 		return error;
-	for (i = 0; i < n; i++) {
-		s->queued += rows[i].queued;
-		s->pairs += !i || !bypass_same_pair(&rows[i - 1], &rows[i]);
-		s->active += i && bypass_same_pair(&rows[i - 1], &rows[i]) &&
-			     bypass_active(&rows[i - 1], &rows[i]);
+	for (i = 0; i < count; i++) {
+		n->queued_bytes += rows[i].queued;
+		n->pairs += !i || !bypass_same_pair(&rows[i - 1], &rows[i]);
+		n->active_pairs += i && bypass_same_pair(&rows[i - 1], &rows[i]) &&
+				   bypass_active(&rows[i - 1], &rows[i]);
 	}
 	return 0;
 }
 
 static int read_rules(struct status *s)
 {
-	int error = rules_open();
+	int error;
 
-	if (!error)
-		s->rules = rules_count();
-	return error;
+	if (!status_has_steering(s))
+		return 0;
+	error = rules_open();
+	if (error)
+		return error;
+	s->numbers.rules = rules_count();
+	return 0;
 }
 
 static int read_nat(struct status *s)
 {
 	const struct shunt_nat_rule *rules = pin_mmap("shunt_nat_rules", NULL);
+	const struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
 	unsigned int i;
 
-	s->nat = pin_mmap("shunt_nat", NULL);
-	if (!rules || !s->nat)
+	if (!rules || !nat)
 		return fail(-errno, "can't read the NAT rules");
-	for (i = 0; i < s->nat->rules; i++)
-		s->nat_rules += rules[i].used;
+	s->numbers.nat_max_flows = nat->flows;
+	for (i = 0; i < nat->rules; i++)
+		s->numbers.nat_rules += rules[i].used;
 	return 0;
 }
 
 static int read_loaded(struct status *s)
 {
-	int i, error;
+	int error;
 
 	s->conf = pin_mmap("shunt_conf", NULL);
 	s->attachments = pin_mmap("shunt_attachment", NULL);
+	if (s->conf)
+		read_conf(s->conf, &s->numbers);
 	if (!s->conf || !s->attachments)
 		return 0;
-	error = pins_read_counters(&s->count);
+	error = read_counters(s);
 	if (error)
-		return fail(error, "can't read the counters");
-	s->count.promoted += s->conf->run.promoted;
-	s->count.demoted += s->conf->run.demoted;
-	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
-		s->proven |= s->attachments[i].kind == ATTACH_CGROUP &&
-			     s->attachments[i].admit == SHUNT_PROVEN;
-	s->stalled = supervisor_is_running();
-	s->supervised = s->stalled && supervisor_has_heartbeat(s->conf);
-	s->stalled &= !s->supervised;
-	error = netns_enter_loaded();
-	if (error && error != -ENOENT)
-		return fail(error, "can't look for the network namespace that shunt was loaded in");
-	s->netns_gone = error;
-	error = 0;
-	s->preceded = s->conf->run.loaded && !s->netns_gone &&
-		      route_preceded(s->conf, &s->preceded_by);
-	if (status_has(s, ATTACH_CGROUP))
-		error = read_pairs(s);
-	if (!error && (status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN)))
-		error = read_rules(s);
-	if (!error && !s->netns_gone)
-		error = links_read(&s->links);
+		return error;
+	read_supervisor(s);
+	error = enter_loaded_netns(s);
+	if (error)
+		return error;
+	error = read_pairs(s);
+	if (error)
+		return error;
+	error = read_rules(s);
+	if (error)
+		return error;
+	error = s->netns_gone ? 0 : links_read(&s->links);
 	return error ? error : read_nat(s);
 }
 
@@ -101,14 +159,17 @@ int status_read(struct status *s, int *ret_lock)
 	_cleanup_lock_ int lock = pins_lock_or_continue();
 	int error;
 
-	*s = (struct status){ .pairs = 0 };
+	*s = (struct status){ .numbers.max_pair_entries = SHUNT_PAIRS - 1 };
 	uname(&s->host);
 	if (lock == -ENOENT)
 		return pins_check_reachable();
-	error = lock < 0 ? lock : read_loaded(s);
-	if (!error)
-		*ret_lock = take_fd(&lock);
-	return error;
+	if (lock < 0)
+		return lock;
+	error = read_loaded(s);
+	if (error)
+		return error;
+	*ret_lock = take_fd(&lock);
+	return 0;
 }
 
 void status_free(struct status *s)

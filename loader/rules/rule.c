@@ -166,6 +166,10 @@ void rule_json_fields(struct json_writer *w, const struct shunt_rule *r,
 	json_number(w, "bytes", c->bytes);
 	json_number(w, "flows", c->flows);
 	json_number(w, "misses", c->misses);
+	json_number(w, "left_to_own_services", c->own_services);
+	json_number(w, "loops_ended", c->loops);
+	json_number(w, "segments_to_reset", c->resets);
+	/* the old names of these three */
 	json_number(w, "own_services", c->own_services);
 	json_number(w, "loops", c->loops);
 	json_number(w, "resets", c->resets);

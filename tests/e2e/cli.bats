@@ -612,7 +612,7 @@ other()
 @test "only --cgroup: just the bypass" {
 	shunt load --cgroup "$CGROUP=eager"
 	shunt -j status | jq -e --arg path "$CGROUP" '.loaded and .steer.ifaces == [] and
-		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, gone: false }]'
+		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, removed: false, gone: false }]'
 	[ -e "$PIN_DIR"/progs/shunt_eager ]
 	[ ! -e "$PIN_DIR"/progs/shunt_steer ]
 	diff <(grep -v ^shunt "$BATS_TEST_TMPDIR/before") <(host_state | grep -v ^shunt)
@@ -711,6 +711,17 @@ other()
 	shunt -j status | jq -e "($names) and .loaded and .steer.rules == 2"
 }
 
+@test "status as JSON and metrics have the old names of numbers, too, for one release" {
+	load_both
+	shunt -j status | jq -e '(.bypass | has("active", "entries", "max_entries", "reclaimed", "no_entry")) and
+		(.steer | has("not_transparent", "reuseport", "steered_errors", "local", "routers_own",
+			"loops", "resets", "translated", "own_services", "routed")) and
+		(.nat | has("made", "unanswered", "evicted", "straight", "other_ports", "packets",
+			"errors", "fragments", "refused", "unroutable"))'
+	shunt metrics | grep -x 'shunt_bypass_max_entries 16383'
+	shunt metrics | grep -x 'shunt_steer_routers_own_total 0'
+}
+
 @test "steer list prints rules that steer add takes" {
 	local before rule
 
@@ -802,7 +813,7 @@ own_run()
 	printf '#cgroup nope\ncgroup %s=eager\n' "$NAME" >"$config"
 	runs 0 --config "$config" --iface v0
 	shunt -j status | jq -e --arg path "$MADE" '.steer.ifaces[0].name == "v0" and
-		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, gone: false }]'
+		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, removed: false, gone: false }]'
 	"$PROJECT/scripts/unload.sh"
 	[ ! -e "$MADE" ]
 

@@ -112,7 +112,7 @@ is_reset()
 counts()
 {
 	counted resets "$1"
-	[ "$(shunt -j steer list | jq 'map(.resets) | add')" -ge "$1" ]
+	[ "$(shunt -j steer list | jq 'map(.segments_to_reset) | add')" -ge "$1" ]
 }
 
 # --- forgotten -----------------------------------------------------------------
@@ -286,7 +286,7 @@ reuse()
 	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9001
 	exchange far on
 	exchange near on
-	[ "$(counter resets)" = 0 ]
+	[ "$(counter segments_to_reset)" = 0 ]
 }
 
 # --- the word ------------------------------------------------------------------
@@ -298,7 +298,7 @@ reuse()
 	crash true
 	goes_on flow
 	[ "$ended_by" = silence ]
-	[ "$(counter resets)" = 0 ]
+	[ "$(counter segments_to_reset)" = 0 ]
 }
 
 @test "unknown reset: whatever matches is reset, forwarded connections too" {
@@ -340,7 +340,7 @@ refused()
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown auto
 	[ "$(shunt save | grep -v '^#')" = 'tcp dst 10.1.2.3 to 127.0.0.1:9001' ]
 	[ "$(shunt -j steer list | jq -r '.[].unknown')" = auto ]
-	shunt metrics | grep -x 'shunt_steer_resets_total 0'
+	shunt metrics | grep -x 'shunt_steer_segments_to_reset_total 0'
 	refused "'unknown maybe'" tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown maybe
 	refused "'unknown reset' and 'pass'" tcp dst 10.1.2.3 pass unknown reset
 	refused "'unknown reset' and udp" udp dst 10.1.2.3 to 127.0.0.1:9001 unknown reset

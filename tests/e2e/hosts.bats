@@ -325,7 +325,7 @@ goes_on()
 	each_way steered_local
 	masquerade ""
 	each_way goes_on
-	[ "$(status steer.translated)" -ge 4 ]
+	[ "$(status steer.source_translated)" -ge 4 ]
 	shunt status | grep 'out of SNAT and MASQUERADE'
 	nft delete table inet sources
 	masquerade "ip daddr 10.1.2.3 return; ip6 daddr fd00::a01:203 return"

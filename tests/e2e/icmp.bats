@@ -224,7 +224,7 @@ large_datagram_answer()
 
 	shrink_far
 	steered udp 10.1.2.3 9001 9001
-	before=$(counter steered_errors)
+	before=$(counter steered_icmp_errors)
 	# the first answer is lost, as a datagram may be, and tells the MTU
 	sends far 10.1.2.3 9001
 	errors $((before + 1))
@@ -380,7 +380,7 @@ local_unreachable()
 	local before
 
 	add udp dst 10.1.2.3 dport 9001 origin local to 127.0.0.1:9001
-	before=$(counter steered_errors)
+	before=$(counter steered_icmp_errors)
 	sends router 10.1.2.3 9001
 	wait_for counted steered_errors $((before + 1))
 	said router 'error: Connection refused'
@@ -445,7 +445,7 @@ forwarded_error()
 		}
 	END
 	each_family forwarded_error udp
-	[ "$(counter steered_errors)" = 0 ]
+	[ "$(counter steered_icmp_errors)" = 0 ]
 }
 
 large_forwarded_answer()
@@ -461,5 +461,5 @@ large_forwarded_answer()
 	need socat
 	head -c 300000 "$(big 1)" >"$BATS_TEST_TMPDIR/answer"
 	each_family large_forwarded_answer tcp
-	[ "$(counter steered_errors)" = 0 ]
+	[ "$(counter steered_icmp_errors)" = 0 ]
 }

@@ -213,7 +213,7 @@ no effect until shunt is attached to an interface" ]
 
 is_routed()
 {
-	[ "$(status steer.routed)" = "${1:-true}" ]
+	[ "$(status steer.route_present)" = "${1:-true}" ]
 }
 
 # restores COMMAND...: what the command took away is told, and comes back

@@ -119,7 +119,7 @@ own_upstream()
 @test "what the router sends, told by its listener's cgroup, goes its way" {
 	serve_routers router 9001
 	each_way own_upstream
-	[ "$(counter routers_own)" -ge 4 ]
+	[ "$(counter router_own_packets)" -ge 4 ]
 }
 
 named_router()
@@ -351,12 +351,12 @@ accept_local()
 
 @test "accept_local is set for the first such rule, and restored" {
 	[ "$(accept_local)" = 0 ]
-	[ "$(status steer.local)" = false ]
+	[ "$(status steer.origin_local)" = false ]
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	[ "$(accept_local)" = 0 ]
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	[ "$(accept_local)" = 1 ]
-	[ "$(status steer.local)" = true ]
+	[ "$(status steer.origin_local)" = true ]
 	shunt steer flush
 	unload
 	[ "$(accept_local)" = 0 ]
@@ -445,7 +445,7 @@ relay()
 	endpoint 10.1.2.3 443
 	[[ $answer == "local=$REPLY remote="*" via=beyond" ]]
 	[ "$(counter steered_flows)" = $((flows + 1)) ]
-	[ "$(counter routers_own)" -ge 1 ]
+	[ "$(counter router_own_packets)" -ge 1 ]
 }
 
 @test "curl on the host reaches HAProxy with the original destination; its upstream goes out" {

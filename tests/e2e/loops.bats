@@ -82,8 +82,8 @@ activated()
 	relayed "$1" 1
 	# the cgroup is known now
 	relayed "$1" 1
-	[ "$(counter loops)" = 0 ]
-	[ "$(counter routers_own)" -ge 2 ]
+	[ "$(counter loops_ended)" = 0 ]
+	[ "$(counter router_own_packets)" -ge 2 ]
 	stops "relay$family"
 }
 
@@ -111,10 +111,10 @@ guarded()
 	start_relay "$way"
 	straight "$1"
 	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
-	loops=$(counter loops)
+	loops=$(counter loops_ended)
 	relayed "$1" 2
-	[ "$(counter loops)" -gt "$loops" ]
-	[ "$(shunt -j steer list | jq '.[0].loops')" -ge 1 ]
+	[ "$(counter loops_ended)" -gt "$loops" ]
+	[ "$(shunt -j steer list | jq '.[0].loops_ended')" -ge 1 ]
 	shunt steer list | grep -E 'loops ended [1-9]'
 	relayed "$1" 2
 	stops "relay$family"
@@ -124,7 +124,7 @@ guarded()
 	way=--child
 	each_family guarded tcp
 	shunt status | grep -F 'LOOPS ENDED: '
-	shunt metrics | grep -E '^shunt_steer_loops_total [1-9]'
+	shunt metrics | grep -E '^shunt_steer_loops_ended_total [1-9]'
 }
 
 @test "a loop ends: another program connects for the one that serves, as of socat's EXEC" {
@@ -173,6 +173,6 @@ many_at_once()
 	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
 	serve others routers tcp 127.0.0.1 9002 tcp ::1 9002
 	each_family many_at_once tcp
-	[ "$(counter loops)" = 0 ]
-	[ "$(counter routers_own)" = 0 ]
+	[ "$(counter loops_ended)" = 0 ]
+	[ "$(counter router_own_packets)" = 0 ]
 }

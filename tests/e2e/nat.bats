@@ -58,7 +58,7 @@ by_another_interface()
 	ip link set h0 down
 	echoed client after
 	[ "$(shunt -j nat flows | jq -r '.[0].iface')" = h1 ]
-	[ "$(status nat.made)" = 1 ]
+	[ "$(status nat.new_flows)" = 1 ]
 }
 
 # host .1 --- 10.2.0.0/24 --- .2 far, by a device without a link layer header
@@ -329,7 +329,7 @@ large_datagram()
 @test "fragmented datagrams, both ways" {
 	shunt load --nat h0
 	both_families large_datagram
-	[ "$(status nat.fragments)" = 0 ]
+	[ "$(status nat.out_of_order_fragments)" = 0 ]
 }
 
 # fragment ID first|later DST: one of a datagram to port 80; ID and DST in
@@ -348,18 +348,18 @@ fragment()
 	add udp 10.0.0.10 80 10.0.0.138 8080
 	fragment 0001 first 0a00000a
 	fragment 0001 later 0a00000a
-	[ "$(status nat.packets)" = 2 ]
+	[ "$(status nat.rewritten_packets)" = 2 ]
 	fragment 0002 later 0a00000b
 	fragment 0002 first 0a00000b
 	fragment 0003 later 0a00000b
-	[ "$(status nat.fragments)" = 0 ]
+	[ "$(status nat.out_of_order_fragments)" = 0 ]
 	fragment 0004 later 0a00000a
 	fragment 0004 later 0a00000a
 	fragment 0004 first 0a00000a
-	[ "$(status nat.fragments)" = 2 ]
+	[ "$(status nat.out_of_order_fragments)" = 2 ]
 	fragment 0004 later 0a00000a
-	[ "$(status nat.packets)" = 4 ]
-	[ "$(status nat.fragments)" = 2 ]
+	[ "$(status nat.rewritten_packets)" = 4 ]
+	[ "$(status nat.out_of_order_fragments)" = 2 ]
 }
 
 refused_with_an_error()
@@ -380,10 +380,10 @@ nobody_listens()
 {
 	local before
 
-	before=$(status nat.errors)
+	before=$(status nat.rewritten_icmp_errors)
 	add udp 10.0.0.10 80 "$1" 8080
 	refused_with_an_error 10.0.0.10
-	grew nat.errors "$before" 1
+	grew nat.rewritten_icmp_errors "$before" 1
 }
 
 @test "ICMP errors from the target reach the socket that sent" {
@@ -397,13 +397,13 @@ late_answer()
 {
 	local port=4000$family before
 
-	before=$(status nat.errors)
+	before=$(status nat.rewritten_icmp_errors)
 	# the socket is gone when the answer comes
 	serve target near udp 10.0.0.138 8080 "sleep 1; echo late"
 	add udp 10.0.0.10 80 10.0.0.138 8080
 	address 10.0.0.10
 	nc -u -w 0 -p "$port" "$REPLY" 80 <<<hello 3>&- || true
-	wait_for grew nat.errors "$before" 1
+	wait_for grew nat.rewritten_icmp_errors "$before" 1
 	stop target
 }
 
@@ -438,7 +438,7 @@ hold()
 	answered target tcp 10.0.0.10 80
 	answered udp udp 10.0.0.10 80
 	nc -u -w 0 10.0.0.10 81 <<<hello 3>&- || true
-	[ "$(status nat.made)" = 4 ]
+	[ "$(status nat.new_flows)" = 4 ]
 	wait_for flows 1
 	[ "$(shunt -j nat flows | jq -r '.[0].to')" = 10.0.0.138:8080 ]
 	tell hold80 on
@@ -456,7 +456,7 @@ hold()
 	hold 80
 	hold 81
 	run ! timeout 2 nc -w 1 10.0.0.10 80 3>&-
-	[ "$(status nat.refused)" -ge 1 ]
+	[ "$(status nat.dropped_no_room)" -ge 1 ]
 	[ "$(shunt -j nat list | jq '.[0].refused')" -ge 1 ]
 	flows 2
 	tell hold80 on
@@ -477,12 +477,12 @@ hold()
 	spawn hold2 socat - TCP4:10.0.0.10:81,sourceport=40000,reuseaddr
 	wait_for has_said hold2 'target from [0-9]'
 	run ! has_said hold2 'target from 40000'
-	[ "$(status nat.other_ports)" = 1 ]
+	[ "$(status nat.source_ports_changed)" = 1 ]
 	# and one to the target itself, by no rule
 	spawn hold3 socat - TCP4:10.0.0.138:8080,sourceport=40000,reuseaddr
 	wait_for has_said hold3 'target from [0-9]'
 	run ! has_said hold3 'target from 40000'
-	[ "$(status nat.other_ports)" = 2 ]
+	[ "$(status nat.source_ports_changed)" = 2 ]
 	for hold in 1 2 3; do
 		tell hold$hold on$hold
 		wait_for grep -q "on$hold" "$BATS_TEST_TMPDIR/hold$hold.out"
@@ -535,7 +535,7 @@ hold()
 	tell client on
 	said client 'a got a'
 	said client 'b got b'
-	[ "$(status nat.other_ports)" = 1 ]
+	[ "$(status nat.source_ports_changed)" = 1 ]
 }
 
 # near sends by this host to far, from port 40000: straight to the target, then
@@ -544,7 +544,7 @@ straight_and_by_nat()
 {
 	local before from=sourceport=4000$family,reuseaddr
 
-	before=$(status nat.other_ports)
+	before=$(status nat.source_ports_changed)
 	# shellcheck disable=SC2016 # for the server's shell
 	serve target far "$1" 10.1.0.2 8080 'echo target from $SOCAT_PEERPORT; cat'
 	add "$1" 10.9.0.1 80 10.1.0.2 8080
@@ -555,7 +555,7 @@ straight_and_by_nat()
 	run ! has_said other "target from 4000$family"
 	echoed straight "straight on"
 	echoed other "and the other"
-	[ "$(status nat.other_ports)" = $((before + 1)) ]
+	[ "$(status nat.source_ports_changed)" = $((before + 1)) ]
 	stop straight
 	stop other
 	stop target
@@ -625,9 +625,9 @@ by_nat_and_straight()
 	for _ in {1..8}; do
 		"${near[@]}" nc -u -w 0 10.1.0.2 8080 <<<hello
 	done
-	[ "$(status nat.made)" = 4 ]
-	[ "$(status nat.straight)" = 4 ]
-	[ "$(status nat.refused)" = 0 ]
+	[ "$(status nat.new_flows)" = 4 ]
+	[ "$(status nat.sent_directly_to_target)" = 4 ]
+	[ "$(status nat.dropped_no_room)" = 0 ]
 	answered target udp 10.9.0.1 80
 	wait_for flows 0
 	[ "$(map_entries shunt_nat_flows)" = 0 ]
@@ -760,8 +760,8 @@ asked_twice()
 	printf 'nat tcp dst 10.0.0.10 dport %s to 10.0.0.138:5000\n' {20000..20999} | shunt apply -
 	"$BENCH/natload" connect 10.0.0.10 20000 -n 10000 -p 1000 3>&-
 	[ "$(status nat.rules)" = 1000 ]
-	[ "$(status nat.made)" -ge 15000 ]
-	[ "$(status nat.refused)" = 0 ]
+	[ "$(status nat.new_flows)" -ge 15000 ]
+	[ "$(status nat.dropped_no_room)" = 0 ]
 	wait_for flows 0
 	[ "$(map_entries shunt_nat_flows)" = 0 ]
 	[ "$(shunt -j nat list | jq 'map(select(.flows > 0)) | length')" = 1000 ]
@@ -940,9 +940,9 @@ one nothing sent there gets as far as NAT" ]
 	answered target udp 10.0.0.10 81
 	[ "$(shunt nat flows | grep -c ' to 10.1.0.2:8080 .*no answer')" = 0 ]
 	wait_for flows 0
-	[ "$(status nat.unanswered)" = 1 ]
+	[ "$(status nat.unanswered_flows)" = 1 ]
 	shunt status | grep '1 ended without an answer'
-	metric 'nat_unanswered_total 1'
+	metric 'nat_unanswered_flows_total 1'
 }
 
 # metric LINE: Prometheus is told that
@@ -960,9 +960,9 @@ metric()
 	metric 'attached{kind="nat",name="h0"} 1'
 	metric 'nat_rules 1'
 	metric 'nat_flows 1'
-	metric 'nat_made_total 1'
+	metric 'nat_new_flows_total 1'
 	metric 'nat_max_flows 65536'
-	metric "nat_packets_total $(status nat.packets)"
+	metric "nat_rewritten_packets_total $(status nat.rewritten_packets)"
 	! command -v promtool >/dev/null || shunt metrics | promtool check metrics
 }
 
@@ -1108,7 +1108,7 @@ lo_forwards()
 	[ "$(echo hello | "${near[@]}" timeout 10 nc -N -w 5 198.51.100.7 80 3>&-)" = \
 		target$'\n'hello ]
 	[ "$(status steer.steered_flows)" = 1 ]
-	[ "$(status nat.made)" = 1 ]
+	[ "$(status nat.new_flows)" = 1 ]
 	ip route del 192.0.2.0/24 dev h0
 }
 

@@ -52,9 +52,9 @@ unanswered()
 		answered target tcp 10.0.0.10 80
 	done
 	echoed hold "it goes on"
-	[ "$(status nat.evicted)" -ge $((2 * FLOWS)) ]
-	shunt metrics | grep -q '^shunt_nat_evicted_total [1-9]'
-	shunt status | grep -q 'gave way to new flows [1-9]'
+	[ "$(status nat.evicted_flows)" -ge $((2 * FLOWS)) ]
+	shunt metrics | grep -q '^shunt_nat_evicted_flows_total [1-9]'
+	shunt status | grep -q 'evicted for new flows [1-9]'
 	stop hold
 	stop target
 	unload
@@ -126,5 +126,5 @@ early_drops()
 	fill 65533 81 20000
 	is_full
 	[ "$(shunt -j nat flows | jq '[.[] | select(.src | test(":100[0-9][0-9]$"))] | length')" = 10 ]
-	[ "$(status nat.refused)" = 0 ]
+	[ "$(status nat.dropped_no_room)" = 0 ]
 }

@@ -46,8 +46,8 @@ serve_host()
 # counted_own LEAST: of the only rule, and in all
 counted_own()
 {
-	[ "$(shunt -j steer list | jq 'map(.own_services) | add')" -ge "$1" ]
-	[ "$(counter own_services)" -ge "$1" ]
+	[ "$(shunt -j steer list | jq 'map(.left_to_own_services) | add')" -ge "$1" ]
+	[ "$(counter left_to_own_services)" -ge "$1" ]
 }
 
 everything()
@@ -121,7 +121,7 @@ unconnected()
 	exchange "flow$family" via=host
 	exchange "flow$family" via=host
 	# it is asked about once
-	[ "$(shunt -j steer list | jq '.[0].own_services')" = 1 ]
+	[ "$(shunt -j steer list | jq '.[0].left_to_own_services')" = 1 ]
 	[ "$(shunt -j steer list | jq '.[0].packets')" = 3 ]
 	stops host
 	exchange "flow$family" via=9001
@@ -247,7 +247,7 @@ words()
 	shunt steer flush
 	shunt apply "$BATS_TEST_TMPDIR/rules"
 	[ "$(shunt -j steer list | jq -r '.[].own')" = take ]
-	shunt metrics | grep -x 'shunt_steer_own_services_total [0-9]*'
+	shunt metrics | grep -x 'shunt_steer_left_to_own_services_total [0-9]*'
 }
 
 # said_of TEXT RULE...: on stderr

@@ -94,7 +94,7 @@ lose_pins()
 	load_all
 	lose_pins
 	load_all
-	[ "$(status steer.routed)" = true ]
+	[ "$(status steer.route_present)" = true ]
 	shunt unload
 	diff <(echo "$before") <(host)
 }

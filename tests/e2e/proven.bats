@@ -524,11 +524,11 @@ attached_to_cgroup()
 	attached_to_cgroup true
 	rmdir "$CGROUP"
 	wait_for attached_to_cgroup false
-	[ "$(status 'bypass.cgroups[0].gone')" = true ]
-	shunt status | grep -q 'GONE: the supervisor attaches'
+	[ "$(status 'bypass.cgroups[0].removed')" = true ]
+	shunt status | grep -q 'REMOVED: the supervisor attaches'
 	mkdir "$CGROUP"
 	wait_for attached_to_cgroup true
-	[ "$(status 'bypass.cgroups[0].gone')" = false ]
+	[ "$(status 'bypass.cgroups[0].removed')" = false ]
 	promotes epoll
 }
 
@@ -768,7 +768,7 @@ is_bypassed()
 	spawn client peer stream client 127.0.0.1 6200 -n 20 -t 100000
 	said client ready
 	for i in 1 2 3; do
-		wait_for status_is bypass.active -gt 0
+		wait_for status_is bypass.active_pairs -gt 0
 		kill -9 "$(cat "$BATS_TEST_TMPDIR/$([ "$i" = 1 ] && echo first || echo s$((i - 1))).pid")"
 		wait_for unsupervised
 		if [ "$i" = 2 ]; then unload && load_proven; fi

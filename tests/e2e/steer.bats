@@ -375,7 +375,7 @@ shared()
 		# bpf_sk_assign() refuses them there
 		meets beyond "$1" 10.1.2.3 80
 		[ "$(misses)" -ge 1 ]
-		[ "$(counter reuseport)" -ge 1 ]
+		[ "$(counter listener_with_reuseport)" -ge 1 ]
 		return
 	fi
 	for _ in {1..24}; do
