@@ -175,8 +175,9 @@ int bypass_list_all(struct shunt_row **ret, size_t *ret_n)
 	int error;
 
 	error = iter_run_once("shunt_list", "shunt_sk", &rows, &n);
-	if (!error)
-		error = iter_all_netns("shunt_list_pending", &rows, &n);
+	if (error)
+		return fail(error, "can't list the paired sockets");
+	error = iter_all_netns("shunt_list_pending", &rows, &n);
 	if (error)
 		return fail(error, "can't list the paired sockets");
 	*ret_n = sort_rows(rows, n);

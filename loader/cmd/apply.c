@@ -88,37 +88,53 @@ static void keep_shadow_router(struct shunt_rule *r, const struct shunt_shadows 
 	}
 }
 
-/* Replaces all shadowed rules by those of the file. */
-static int apply_shadows(const struct rule_file *f)
+static int keep_shadow_routers(const struct rule_file *f)
 {
 	struct shunt_shadows was;
 	__u32 i;
-	int error = 0;
+	int error;
+
+	for (i = 0; i < f->shadows; i++) {
+		error = shadows_get(&f->shadow[i].rule, &was);
+		if (error)
+			return error;
+		keep_shadow_router(&f->shadow[i].rule, &was);
+	}
+	return 0;
+}
+
+/* Replaces all shadowed rules by those of the file. */
+static int apply_shadows(const struct rule_file *f)
+{
+	__u32 i;
+	int error;
 
 	if (!f->shadows)
 		return shadows_none() ? 0 : shadows_clear();
-	for (i = 0; i < f->shadows && !error; i++) {
-		error = shadows_get(&f->shadow[i].rule, &was);
-		if (!error)
-			keep_shadow_router(&f->shadow[i].rule, &was);
-	}
-	if (!error)
-		error = shadows_clear();
-	for (i = 0; i < f->shadows && !error; i++)
+	error = keep_shadow_routers(f);
+	if (error)
+		return error;
+	error = shadows_clear();
+	if (error)
+		return error;
+	for (i = 0; i < f->shadows; i++) {
 		error = shadows_append(&f->shadow[i].rule);
-	return error;
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
 int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 {
-	int error = 0;
+	int error;
 
 	compare(f, ret);
-	if (ret->added + ret->changed + ret->deleted)
-		error = rules_replace(f->rule, f->count);
-	if (!error)
-		listeners_want(f->rule, f->count);
-	return error ? error : apply_shadows(f);
+	error = ret->added + ret->changed + ret->deleted ? rules_replace(f->rule, f->count) : 0;
+	if (error)
+		return error;
+	listeners_want(f->rule, f->count);
+	return apply_shadows(f);
 }
 
 static bool any(const struct rule_changes *c)
@@ -161,18 +177,17 @@ static int apply(const struct rule_file *f, bool steer)
 {
 	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	struct rule_changes c = {}, nat = {};
-	int error = 0;
+	int error;
 
 	if (!attachments)
 		return fail(-errno, "can't map the settings");
-	if (rule_file_is_local(f))
-		error = local_origin_begin();
-	if (!error)
-		error = nat_replace(f->nat, f->nats, &nat);
+	error = rule_file_is_local(f) ? local_origin_begin() : 0;
 	if (error)
 		return error;
-	if (steer)
-		error = apply_steering_rules(f, &c);
+	error = nat_replace(f->nat, f->nats, &nat);
+	if (error)
+		return error;
+	error = steer ? apply_steering_rules(f, &c) : 0;
 	if (error) {
 		nat_replace_undo();
 		return error;
@@ -213,15 +228,39 @@ static int save_help(void)
 	return 0;
 }
 
-int cmd_save(int argc, char **argv)
+static int copy_rules(struct rule_copy **ret, __u32 *ret_count)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
+	__u32 count = 0;
+	int error = rules_sorted(&all, &count);
+
+	return error ? error : rules_copy(all, count, ret, ret_count);
+}
+
+static void print_rules_as_file(const struct rule_copy *copy, __u32 count,
+				const struct shunt_nat_rule *const *nat, unsigned int nats)
+{
+	char text[RULE_TEXT], nat_text[NAT_TEXT];
+	__u32 i;
+
+	printf("# shunt %s: %u rules\n", SHUNT_VERSION, count + nats);
+	for (i = 0; i < count; i++) {
+		rule_format(&copy[i].rule, text, sizeof(text));
+		puts(text);
+	}
+	for (i = 0; i < nats; i++) {
+		nat_rule_format(nat[i], nat_text);
+		printf("nat %s\n", nat_text);
+	}
+}
+
+int cmd_save(int argc, char **argv)
+{
 	_cleanup_free_ const struct shunt_nat_rule **nat = NULL;
 	_cleanup_free_ struct rule_copy *copy = NULL;
 	_cleanup_lock_ int lock = -1;
-	char text[RULE_TEXT], nat_text[NAT_TEXT];
 	unsigned int nats = 0;
-	__u32 i, count = 0;
+	__u32 count = 0;
 	bool steer;
 	int error;
 
@@ -232,21 +271,12 @@ int cmd_save(int argc, char **argv)
 	lock = lock_rules(false, &steer);
 	if (lock < 0)
 		return lock;
-	error = steer ? rules_sorted(&all, &count) : 0;
-	if (!error)
-		error = rules_copy(all, count, &copy, &count);
-	if (!error)
-		error = nat_store_list(&nat, &nats);
+	error = steer ? copy_rules(&copy, &count) : 0;
 	if (error)
 		return error;
-	printf("# shunt %s: %u rules\n", SHUNT_VERSION, count + nats);
-	for (i = 0; i < count; i++) {
-		rule_format(&copy[i].rule, text, sizeof(text));
-		puts(text);
-	}
-	for (i = 0; i < nats; i++) {
-		nat_rule_format(nat[i], nat_text);
-		printf("nat %s\n", nat_text);
-	}
+	error = nat_store_list(&nat, &nats);
+	if (error)
+		return error;
+	print_rules_as_file(copy, count, nat, nats);
 	return 0;
 }

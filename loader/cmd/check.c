@@ -324,18 +324,20 @@ static void check_rule_store(void)
 	_cleanup_fd_ int steer = pin_open("progs", "shunt_steer");
 	char fault[STORE_FAULT];
 	__u32 count;
-	int error;
 
 	if (steer < 0 || netns_enter_loaded())
 		return;
-	error = look_at_rules(&count, fault);
-	if (!error)
+	switch (look_at_rules(&count, fault)) {
+	case 0:
 		check_found(OK, "rule store", NULL, "%u rule%s, all in order", count,
 			    count == 1 ? "" : "s");
-	else if (error == -EIO)
+		break;
+	case -EIO:
 		check_found(FAIL, "rule store",
 			    "unload, and load again with the rules of a file: 'shunt save' may miss some",
 			    "not in order: %s", fault);
+		break;
+	}
 }
 
 /* ziti-router opens its listeners on 127.0.0.1 only, whatever its services are. */

@@ -58,42 +58,52 @@ static __u8 maker_of(const struct shunt_rule *r)
 	return router_enter(caller, r);
 }
 
+/* Reads the rule that -I adds. *ret_never becomes true if no packet can match the rule. */
+static int read_rule(const struct diverter_words *w, struct shunt_rule *r, bool *ret_never)
+{
+	int error = diverter_read_match(w, r, ret_never);
+
+	if (error)
+		return error;
+	if (!r->proto)
+		return refuse("diverter: -p tcp or -p udp is missing");
+	if (!diverter_word(w, 'l') && !diverter_word(w, 'h'))
+		return refuse("diverter: -l LOW and -h HIGH are missing");
+	error = diverter_read_to(w, r);
+	if (error || *ret_never)
+		return error;
+	error = *r->ifname ? rule_find_iface(r) : 0;
+	if (error)
+		return error;
+	if (r->ifindex == SHUNT_NO_IFINDEX)
+		say("no interface '%s' yet", r->ifname);
+	diverter_read_service(w, r);
+	return 0;
+}
+
 static int insert(const struct diverter_words *w)
 {
 	_cleanup_lock_ int lock = -1;
 	struct shunt_rule r = {};
 	const struct shunt_rule *new = &r;
 	bool never = false;
-	int error = diverter_read_match(w, &r, &never);
+	int error = read_rule(w, &r, &never);
 
-	if (error)
-		return error;
-	if (!r.proto)
-		return refuse("diverter: -p tcp or -p udp is missing");
-	if (!diverter_word(w, 'l') && !diverter_word(w, 'h'))
-		return refuse("diverter: -l LOW and -h HIGH are missing");
-	error = diverter_read_to(w, &r);
 	if (error || never)
 		return error;
-	if (*r.ifname)
-		error = rule_find_iface(&r);
-	if (error)
-		return error;
-	if (r.ifindex == SHUNT_NO_IFINDEX)
-		say("no interface '%s' yet", r.ifname);
-	diverter_read_service(w, &r);
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;
 	r.router = maker_of(&r);
 	error = service_add(&r);
-	if (!error)
-		listeners_want(&new, 1);
-	if (!error && only_ipv4_listens(&r))
+	if (error)
+		return error;
+	listeners_want(&new, 1);
+	if (only_ipv4_listens(&r))
 		say("nobody listens at [::1]:%u, only at 127.0.0.1, as ziti-router does: it can't take "
 		    "IPv6, and the packets pass",
 		    r.to_port);
-	return error;
+	return 0;
 }
 
 /* Whether the words of -D mean the rule r. They may leave out the protocol and the ports. */
@@ -174,14 +184,16 @@ static int copy_listed(const struct diverter_words *w, const struct shunt_rule *
 	if (lock < 0)
 		return lock;
 	error = rules_sorted(&all, &count);
+	if (error)
+		return error;
 	for (i = 0; i < count; i++)
 		if (listed(w, all[i], like))
 			all[kept++] = all[i];
-	if (!error)
-		error = rules_copy(all, kept, ret, ret_count);
-	if (!error)
-		find_listeners(*ret, *ret_count);
-	return error;
+	error = rules_copy(all, kept, ret, ret_count);
+	if (error)
+		return error;
+	find_listeners(*ret, *ret_count);
+	return 0;
 }
 
 static int list(const struct diverter_words *w)
@@ -191,13 +203,16 @@ static int list(const struct diverter_words *w)
 	__u32 count = 0;
 	int error = diverter_read_proto(w, &like);
 
-	if (!error && diverter_word(w, 'c'))
-		error = diverter_read_dst(w, &like);
-	if (!error)
-		error = copy_listed(w, &like, &all, &count);
-	if (!error)
-		print_rules(all, count);
-	return error;
+	if (error)
+		return error;
+	error = diverter_word(w, 'c') ? diverter_read_dst(w, &like) : 0;
+	if (error)
+		return error;
+	error = copy_listed(w, &like, &all, &count);
+	if (error)
+		return error;
+	print_rules(all, count);
+	return 0;
 }
 
 static void say_without_lo(void)

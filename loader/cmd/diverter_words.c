@@ -137,8 +137,9 @@ static int read_ports(const struct diverter_words *w, struct shunt_rule *r)
 	unsigned int low = 0, high = 0;
 	int error = read_port(w, 'l', &low);
 
-	if (!error)
-		error = read_port(w, 'h', &high);
+	if (error)
+		return error;
+	error = read_port(w, 'h', &high);
 	if (error)
 		return error;
 	if (!diverter_word(w, 'h'))
@@ -180,12 +181,15 @@ int diverter_read_match(const struct diverter_words *w, struct shunt_rule *r, bo
 {
 	int error = diverter_read_dst(w, r);
 
-	if (!error)
-		error = read_src(w, r, ret_never);
-	if (!error)
-		error = read_ports(w, r);
-	if (!error)
-		error = diverter_read_proto(w, r);
+	if (error)
+		return error;
+	error = read_src(w, r, ret_never);
+	if (error)
+		return error;
+	error = read_ports(w, r);
+	if (error)
+		return error;
+	error = diverter_read_proto(w, r);
 	return error ? error : read_iface(w, r);
 }
 

@@ -42,51 +42,76 @@
 
 #define DRAIN_MS 2000
 
-/* A cgroup or an interface that was removed and made again lost its program, and
- * somebody may have removed what delivers steered packets. */
-static int attach_again(const struct load_config *config, struct shunt_conf *conf,
-			struct shunt_attachment *attachments)
+/* Makes the routes and the settings of lo again if somebody removed or changed them. Adds to
+ * *n how many. */
+static int restore_delivery(struct shunt_conf *conf, unsigned int *n)
 {
-	const struct shunt_attachment *wanted;
-	struct shunt_attachment *s;
-	unsigned int i, n = 0;
-	int error = route_restore(conf, &n), there;
+	int error = route_restore(conf, n);
 
-	if (!error && loopback_lost_setting(conf)) {
-		error = loopback_reassert(conf);
-		n++;
-	}
-	for (i = 0; i < config->n && !error; i++) {
-		wanted = &config->attachments[i];
-		s = attachment_find(attachments, wanted->kind, wanted->name);
-		if (!s || s->kind == ATTACH_PATTERN)
-			continue;
-		there = attached(attachments, s - attachments);
-		if (there < 0)
-			return fail(there, "can't look at what is attached to '%s'", s->name);
-		if (there && s->ifindex == wanted->ifindex)
-			continue;
-		error = attachment_is_iface(s) ? detach_keep_entry(attachments, s - attachments)
-					       : 0;
-		if (error)
-			break;
-		*s = *wanted;
-		error = attachment_is_iface(s) ? attach(attachments, s - attachments)
-					       : cgroup_reattach(attachments, s - attachments);
-		if (!error)
-			say("attached again to '%s'", s->name);
-		n++;
-	}
-	if (!n)
-		say("already loaded");
-	if (!n || error || !config->steer)
+	if (error || !loopback_lost_setting(conf))
 		return error;
-	error = rules_open();
+	++*n;
+	return loopback_reassert(conf);
+}
+
+/* Attaches an entry again whose cgroup or interface was removed and made again, or whose
+ * program somebody took off. Adds 1 to *n then. */
+static int attach_entry_again(struct shunt_attachment *attachments,
+			      const struct shunt_attachment *wanted, unsigned int *n)
+{
+	struct shunt_attachment *s = attachment_find(attachments, wanted->kind, wanted->name);
+	bool iface;
+	int there, error;
+
+	if (!s || s->kind == ATTACH_PATTERN)
+		return 0;
+	there = attached(attachments, s - attachments);
+	if (there < 0)
+		return fail(there, "can't look at what is attached to '%s'", s->name);
+	if (there && s->ifindex == wanted->ifindex)
+		return 0;
+	iface = attachment_is_iface(s);
+	error = iface ? detach_keep_entry(attachments, s - attachments) : 0;
+	if (error)
+		return error;
+	*s = *wanted;
+	++*n;
+	error = iface ? attach(attachments, s - attachments)
+		      : cgroup_reattach(attachments, s - attachments);
+	if (error)
+		return error;
+	say("attached again to '%s'", s->name);
+	return 0;
+}
+
+/* Binds the rules to the interfaces as they are now. */
+static int rebind_rules(void)
+{
+	int error = rules_open();
+
 	if (error)
 		return error;
 	error = rules_rebind();
 	rules_close();
 	return error;
+}
+
+static int attach_again(const struct load_config *config, struct shunt_conf *conf,
+			struct shunt_attachment *attachments)
+{
+	unsigned int i, n = 0;
+	int error = restore_delivery(conf, &n);
+
+	if (error)
+		return error;
+	for (i = 0; i < config->n; i++) {
+		error = attach_entry_again(attachments, &config->attachments[i], &n);
+		if (error)
+			return error;
+	}
+	if (!n)
+		say("already loaded");
+	return n && config->steer ? rebind_rules() : 0;
 }
 
 /* The kernel may have no memory for the timer at the moment. */
@@ -134,17 +159,25 @@ static struct shunt_conf *write_settings(const struct load_config *config)
 	return conf;
 }
 
-static int make_routes(const struct load_config *config, struct shunt_conf *conf)
+static int add_routes(const struct load_config *config, struct shunt_conf *conf)
 {
 	int error = config->monitor ? prepare_monitor(conf->mark) : 0;
 
-	if (!error && config->steer)
-		error = route_add(conf);
 	if (error)
-		conf->mark = 0; /* what is there is not ours to remove */
-	if (!error && config->nat)
-		error = nat_allow_route_lookups(conf);
-	return error;
+		return error;
+	return config->steer ? route_add(conf) : 0;
+}
+
+/* With conf->mark set, teardown() removes the routes. After a failure there are none of ours. */
+static int make_routes(const struct load_config *config, struct shunt_conf *conf)
+{
+	int error = add_routes(config, conf);
+
+	if (error) {
+		conf->mark = 0;
+		return error;
+	}
+	return config->nat ? nat_allow_route_lookups(conf) : 0;
 }
 
 static int attach_entries(const struct load_config *config, struct shunt_conf *conf)
@@ -224,8 +257,9 @@ static int make_rules(const struct load_config *config, const struct shunt_bpf *
 	conf->shards = config->conf.shards;
 	conf->max_rules = config->conf.max_rules;
 	error = counters_make(bpf_map__fd(skel->maps.shunt_rule_counters), conf->shards);
-	if (!error)
-		error = store_make(bpf_map__fd(skel->maps.shunt_rules));
+	if (error)
+		return error;
+	error = store_make(bpf_map__fd(skel->maps.shunt_rules));
 	if (error || !config->file.count)
 		return error;
 	error = rules_open();
@@ -236,10 +270,14 @@ static int make_rules(const struct load_config *config, const struct shunt_bpf *
 	return error;
 }
 
-static int load_fresh(const struct load_config *config)
+static void destroy_skeleton(struct shunt_bpf **skel)
 {
-	struct rule_changes steer = {}, nat = {};
-	struct shunt_bpf *skel = NULL;
+	shunt_bpf__destroy(*skel);
+}
+
+/* Loads and pins the programs and maps, and sets up what does not depend on attachments. */
+static int load_programs(const struct load_config *config, struct shunt_bpf **ret)
+{
 	const struct program_set set = {
 		.bypass = config->bypass,
 		.steer = config->steer,
@@ -248,27 +286,46 @@ static int load_fresh(const struct load_config *config)
 		.flow_buckets = config->conf.flow_buckets,
 		.nat_flows = config->nat_conf.flows,
 	};
-	int error = programs_open(&set, &skel);
+	int error = programs_open(&set, ret);
 
-	if (!error)
-		error = programs_pin(skel);
-	if (!error)
-		error = name_router(config, skel);
-	if (!error)
-		error = start_nat(skel);
-	if (!error && config->steer)
-		error = make_rules(config, skel, &steer);
-	if (!error && config->bypass)
-		error = attach_verdict(skel);
-	if (!error)
-		error = attach_all(config, &nat);
-	if (!error && config->file.count + config->file.nats) {
-		report_rule_changes(&steer, &nat);
-		ifaces_warn(config->file.rule, config->file.count);
-		own_warn(config->file.rule, config->file.count);
-	}
-	shunt_bpf__destroy(skel);
-	return error;
+	if (error)
+		return error;
+	error = programs_pin(*ret);
+	if (error)
+		return error;
+	error = name_router(config, *ret);
+	return error ? error : start_nat(*ret);
+}
+
+static void report_rules(const struct load_config *config, const struct rule_changes *steer,
+			 const struct rule_changes *nat)
+{
+	if (!config->file.count && !config->file.nats)
+		return;
+	report_rule_changes(steer, nat);
+	ifaces_warn(config->file.rule, config->file.count);
+	own_warn(config->file.rule, config->file.count);
+}
+
+static int load_fresh(const struct load_config *config)
+{
+	_cleanup_(destroy_skeleton) struct shunt_bpf *skel = NULL;
+	struct rule_changes steer = {}, nat = {};
+	int error = load_programs(config, &skel);
+
+	if (error)
+		return error;
+	error = config->steer ? make_rules(config, skel, &steer) : 0;
+	if (error)
+		return error;
+	error = config->bypass ? attach_verdict(skel) : 0;
+	if (error)
+		return error;
+	error = attach_all(config, &nat);
+	if (error)
+		return error;
+	report_rules(config, &steer, &nat);
+	return 0;
 }
 
 /* The option that says something else than what is loaded, NULL if none does. */
@@ -309,11 +366,13 @@ static int load_again(const struct load_config *config, struct shunt_conf *conf,
 	if (config->file.count + config->file.nats)
 		say("rules are left as they are: 'shunt apply' changes them");
 	error = attach_again(config, conf, attachments);
-	if (!error && ifaces_wanted(attachments))
-		error = ifaces_sync(conf, attachments);
-	if (!error)
-		ifaces_warn_ports();
-	return error;
+	if (error)
+		return error;
+	error = ifaces_wanted(attachments) ? ifaces_sync(conf, attachments) : 0;
+	if (error)
+		return error;
+	ifaces_warn_ports();
+	return 0;
 }
 
 /* Removes what an interrupted load or unload left, maybe in another namespace. */
@@ -329,18 +388,25 @@ static int remove_remains(void)
 	return leftovers_remove();
 }
 
-static int load_first(struct load_config *config)
+/* Tests how the kernel behaves, then loads. */
+static int test_and_load(struct load_config *config)
 {
 	bool fionread = true, eager = config->eager && !config->force;
+	int error = config->proven || eager ? selftest_run_for_load(eager, &fionread) : 0;
+
+	if (error)
+		return error;
+	config->conf.fionread_faulty = !fionread;
+	return load_fresh(config);
+}
+
+static int load_first(struct load_config *config)
+{
 	int error = remove_remains();
 
 	if (error)
 		return error;
-	if (config->proven || eager)
-		error = selftest_run_for_load(eager, &fionread);
-	config->conf.fionread_faulty = !fionread;
-	if (!error)
-		error = load_fresh(config);
+	error = test_and_load(config);
 	if (error) {
 		if (!teardown(DRAIN_MS))
 			pins_remove();
@@ -374,9 +440,16 @@ static int load_help(void)
 	return 0;
 }
 
+static void free_config(struct load_config **config)
+{
+	if (*config)
+		rule_file_free(&(*config)->file);
+	free(*config);
+}
+
 int cmd_load(int argc, char **argv)
 {
-	_cleanup_free_ struct load_config *config = NULL;
+	_cleanup_(free_config) struct load_config *config = NULL;
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
@@ -385,8 +458,5 @@ int cmd_load(int argc, char **argv)
 	if (!config)
 		return -ENOMEM;
 	error = load_config_parse(argc, argv, config);
-	if (!error)
-		error = load(config);
-	rule_file_free(&config->file);
-	return error;
+	return error ? error : load(config);
 }

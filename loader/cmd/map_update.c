@@ -55,9 +55,10 @@ static int parse_update(const char *proto, char **argv, struct shunt_rule *ret)
 		words[count++] = argv[4];
 	}
 	error = rule_parse(count, (char **)words, ret);
-	if (!error)
-		ret->compat = 1;
-	return error;
+	if (error)
+		return error;
+	ret->compat = 1;
+	return 0;
 }
 
 /* Adds both rules. If the second can't be added, the first is undone. */
@@ -91,8 +92,9 @@ int cmd_map_update(int argc, char **argv)
 			      "<src_port> <tproxy_port>",
 			      argv[0]);
 	error = parse_update("tcp", argv, &tcp);
-	if (!error)
-		error = parse_update("udp", argv, &udp);
+	if (error)
+		return error;
+	error = parse_update("udp", argv, &udp);
 	if (error)
 		return error;
 	if (must_ask())
@@ -117,14 +119,19 @@ static int delete_prefix(const struct shunt_rule *match, char **argv)
 	__u32 count = 0;
 	int error = rules_sorted(&all, &count);
 
-	while (!error && count)
-		if (made_for(all[--count], match)) {
-			error = rules_del(all[count]);
-			any = true;
-		}
-	if (!error && !any)
+	if (error)
+		return error;
+	while (count) {
+		if (!made_for(all[--count], match))
+			continue;
+		error = rules_del(all[count]);
+		if (error)
+			return error;
+		any = true;
+	}
+	if (!any)
 		say_missing("entry", 2, argv + 1);
-	return error;
+	return 0;
 }
 
 int cmd_map_delete_elem(int argc, char **argv)

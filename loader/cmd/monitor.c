@@ -103,7 +103,7 @@ static int parse(int argc, char **argv, struct monitor *m)
 {
 	int i, error = 0;
 
-	for (i = 1; i < argc && !error; i++) {
+	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--once")) {
 			m->once = true;
 		} else if (!strncmp(argv[i], "--", 2)) {
@@ -112,11 +112,11 @@ static int parse(int argc, char **argv, struct monitor *m)
 		} else {
 			error = add_words(m, argv[i]);
 		}
+		if (error)
+			return error;
 	}
-	if (!error)
-		error = filter_parse(m->filter_text, &m->filter);
 	m->all = !m->n_ifaces;
-	return error;
+	return filter_parse(m->filter_text, &m->filter);
 }
 
 static enum order sort_order; /* for compare_flows() */
@@ -224,24 +224,32 @@ static void block_signals(sigset_t *set)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Gives the terminal back while the command is stopped. */
+static int suspend(const struct monitor *m)
+{
+	int error;
+
+	if (m->screen)
+		screen_close();
+	raise(SIGSTOP);
+	if (!m->screen)
+		return 0;
+	error = screen_open();
+	return error ? error : monitor_draw(m);
+}
+
 /* Returns 1 to end the command. Reports errors and returns -errno. */
 static int handle_signal(const struct monitor *m, int fd)
 {
 	struct signalfd_siginfo info;
-	int error = 0;
 
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
-	if (info.ssi_signo == SIGTSTP) {
-		if (m->screen)
-			screen_close();
-		raise(SIGSTOP);
-		if (m->screen)
-			error = screen_open();
-	} else if (info.ssi_signo != SIGWINCH) {
+	if (info.ssi_signo == SIGTSTP)
+		return suspend(m);
+	if (info.ssi_signo != SIGWINCH)
 		return 1;
-	}
-	return !error && m->screen ? monitor_draw(m) : error;
+	return m->screen ? monitor_draw(m) : 0;
 }
 
 /* Returns 1 to end the command. Reports errors and returns -errno. */
@@ -269,8 +277,9 @@ static int tick(struct monitor *m)
 		return deny(-ENOENT, "shunt was unloaded");
 	}
 	error = read_flows(m);
-	if (!error)
-		error = show(m);
+	if (error)
+		return error;
+	error = show(m);
 	return error ? error : m->once;
 }
 
@@ -281,7 +290,7 @@ static int wait_and_handle(struct monitor *m, int signals, double *next)
 	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
 				{ .fd = m->screen ? STDIN_FILENO : -1, .events = POLLIN } };
 	double left = *next - seconds_now();
-	int error = 0;
+	int error;
 
 	if (left <= 0) {
 		*next += left < -(double)m->interval ? m->interval - left : m->interval;
@@ -289,25 +298,32 @@ static int wait_and_handle(struct monitor *m, int signals, double *next)
 	}
 	if (poll(fds, 2, (int)(left * 1000) + 1) < 0 && errno != EINTR)
 		return fail(-errno, "poll");
-	if (fds[0].revents & POLLIN)
+	if (fds[0].revents & POLLIN) {
 		error = handle_signal(m, signals);
-	if (!error && fds[1].revents & (POLLHUP | POLLERR | POLLNVAL))
+		if (error)
+			return error;
+	}
+	if (fds[1].revents & (POLLHUP | POLLERR | POLLNVAL))
 		return 1;
-	if (!error && fds[1].revents & POLLIN)
-		error = handle_key(m);
-	return error;
+	return fds[1].revents & POLLIN ? handle_key(m) : 0;
+}
+
+static int begin_screen(struct monitor *m)
+{
+	int error;
+
+	m->screen = !m->once && !opt.json && screen_there();
+	if (!m->screen)
+		return 0;
+	error = screen_open();
+	return error ? error : monitor_draw(m);
 }
 
 static int watch(struct monitor *m, int signals)
 {
 	double next = seconds_now() + m->interval;
-	int error = 0;
+	int error = begin_screen(m);
 
-	m->screen = !m->once && !opt.json && screen_there();
-	if (m->screen)
-		error = screen_open();
-	if (!error && m->screen)
-		error = monitor_draw(m);
 	while (!error)
 		error = wait_and_handle(m, signals, &next);
 	screen_close();
@@ -341,15 +357,12 @@ static void stop(struct monitor *m)
 
 int cmd_monitor(int argc, char **argv)
 {
-	struct monitor m = { .interval = 1 };
+	_cleanup_(stop) struct monitor m = { .interval = 1 };
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return usage();
 	netns_enter_loaded(); /* the filter looks up interfaces in load's namespace */
 	error = parse(argc, argv, &m);
-	if (!error)
-		error = run(&m);
-	stop(&m);
-	return error;
+	return error ? error : run(&m);
 }

@@ -42,10 +42,12 @@ static int nat_add(int argc, char **argv)
 	if (error)
 		return error;
 	error = nat_store_add(&r, &old);
-	if (error)
+	if (error) {
 		nat_attach_undo();
-	if (error || !old.used)
 		return error;
+	}
+	if (!old.used)
+		return 0;
 	nat_rule_format(&r, text);
 	nat_rule_format(&old, old_text);
 	say("%s: %s", strcmp(text, old_text) ? "replaced by" : "already there", text);
@@ -95,8 +97,9 @@ static int nat_flush(int argc, char **argv)
 	if (!attachments)
 		return fail(-errno, "can't map the settings");
 	error = nat_store_flush();
-	if (!error)
-		error = nat_detach_unused(attachments);
+	if (error)
+		return error;
+	error = nat_detach_unused(attachments);
 	if (error != -EBUSY)
 		return error;
 	say("flows are alive: NAT stays attached until they have ended");

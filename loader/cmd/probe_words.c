@@ -118,7 +118,8 @@ int probe_parse(int argc, char **argv, __u16 sport, struct probe *ret)
 			return error;
 	}
 	error = check_flow(&f, sport);
-	if (!error)
-		*ret = f;
-	return error;
+	if (error)
+		return error;
+	*ret = f;
+	return 0;
 }

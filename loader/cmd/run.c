@@ -65,12 +65,18 @@ struct run {
 	struct rule_server rules;
 };
 
+static int sync_links(struct run *r)
+{
+	unsigned int n;
+	int error = route_restore(r->conf, &n);
+
+	return error ? error : ifaces_sync(r->conf, r->attachments);
+}
+
 /* Interfaces, or routing rules, came or went. Whoever holds the lock may wait for us to end. */
 static void follow_links(struct run *r)
 {
 	_cleanup_lock_ int lock = -1;
-	unsigned int n;
-	int error;
 
 	if (r->rtnl_fd < 0)
 		return;
@@ -81,10 +87,7 @@ static void follow_links(struct run *r)
 	if (lock < 0 || !r->conf->run.loaded)
 		return;
 	r->links_changed = false;
-	error = route_restore(r->conf, &n);
-	if (!error)
-		error = ifaces_sync(r->conf, r->attachments);
-	if (!is_shortage(error))
+	if (!is_shortage(sync_links(r)))
 		return;
 	r->links_changed = true;
 	r->links_retry_ns = monotonic_ns() + RETRY_MS * NS_PER_MS;
@@ -239,14 +242,19 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	return 0;
 }
 
-/* A host where the socket can't be made goes on without it, unless it was asked for. */
-static int serve_rules(struct run *r, const char *group)
+static int start_server(struct run *r, const char *group)
 {
 	gid_t id = 0;
 	int error = rule_group(group, &id);
 
-	if (!error)
-		error = rule_server_start(&r->rules, id);
+	return error ? error : rule_server_start(&r->rules, id);
+}
+
+/* A host where the socket can't be made goes on without it, unless it was asked for. */
+static int serve_rules(struct run *r, const char *group)
+{
+	int error = start_server(r, group);
+
 	return group ? error : 0;
 }
 

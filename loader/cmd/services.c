@@ -106,8 +106,9 @@ int service_add(const struct shunt_rule *r)
 	__u32 i;
 	int error = stack_read(r, &s);
 
-	if (!error)
-		error = shadows_get(r, &before);
+	if (error)
+		return error;
+	error = shadows_get(r, &before);
 	if (error)
 		return error;
 	for (i = s.count; i--;)
@@ -232,12 +233,14 @@ int services_sweep(void)
 	if (!routers_gone())
 		return 0;
 	error = rules_sorted(&all, &count);
-	if (!error)
-		error = sweep(all, count, &deleted);
-	if (!error)
-		routers_forget();
+	if (error)
+		return error;
+	error = sweep(all, count, &deleted);
 	if (deleted)
 		say("%u rule%s of a router that has ended %s deleted", deleted,
 		    deleted == 1 ? "" : "s", deleted == 1 ? "is" : "are");
-	return error;
+	if (error)
+		return error;
+	routers_forget();
+	return 0;
 }

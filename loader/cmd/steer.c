@@ -48,33 +48,33 @@ static void say_rule(const char *what, const struct shunt_rule *r)
 static int steer_add(int argc, char **argv)
 {
 	_cleanup_lock_ int lock = -1;
-	const struct shunt_rule *was, *new;
 	struct shunt_rule r;
+	const struct shunt_rule *was, *new = &r;
 	bool added, same;
 	int error;
 
 	error = rule_parse(argc - 1, argv + 1, &r);
-	if (!error && r.shadowed)
-		error = refuse("steer add: 'shadowed' is a word of rule files");
 	if (error)
 		return error;
+	if (r.shadowed)
+		return refuse("steer add: 'shadowed' is a word of rule files");
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;
 	was = rules_find(&r);
 	same = was && rule_keep_router(was, &r);
 	error = rule_is_local(&r) ? local_origin_begin() : 0;
-	if (!error)
-		error = rules_add(&r, &added);
-	if (!error && !added)
+	if (error)
+		return error;
+	error = rules_add(&r, &added);
+	if (error)
+		return error;
+	if (!added)
 		say_rule(same ? "already there" : "replaced by", &r);
-	new = &r;
-	if (!error) {
-		listeners_want(&new, 1);
-		ifaces_warn(&new, 1);
-		own_warn(&new, 1);
-	}
-	return error;
+	listeners_want(&new, 1);
+	ifaces_warn(&new, 1);
+	own_warn(&new, 1);
+	return 0;
 }
 
 static int steer_del(int argc, char **argv)
@@ -219,16 +219,19 @@ static int copy_all(struct rule_copy **ret, __u32 *ret_count)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
 	_cleanup_lock_ int lock = rules_lock();
+	__u32 count = 0;
 	int error;
 
 	if (lock < 0)
 		return lock;
-	error = rules_sorted(&all, ret_count);
-	if (!error)
-		error = rules_copy(all, *ret_count, ret, ret_count);
-	if (!error)
-		find_listeners(*ret, *ret_count);
-	return error;
+	error = rules_sorted(&all, &count);
+	if (error)
+		return error;
+	error = rules_copy(all, count, ret, ret_count);
+	if (error)
+		return error;
+	find_listeners(*ret, *ret_count);
+	return 0;
 }
 
 static int steer_list(int argc, char **argv)
@@ -237,11 +240,13 @@ static int steer_list(int argc, char **argv)
 	__u32 count = 0;
 	int error = refuse_words("list", argc, argv);
 
-	if (!error)
-		error = copy_all(&all, &count);
-	if (!error)
-		print_rules(all, count);
-	return error;
+	if (error)
+		return error;
+	error = copy_all(&all, &count);
+	if (error)
+		return error;
+	print_rules(all, count);
+	return 0;
 }
 
 /* Reads --older-than SEC as ticks, which are 1.07 seconds each. */

@@ -138,15 +138,26 @@ static int set_dropped(const struct delivery_run *r)
 		       : 0;
 }
 
+/* 0 stands for no token. */
+static int choose_token(__u32 *ret)
+{
+	do
+		if (getrandom(ret, sizeof(*ret), 0) != sizeof(*ret))
+			return fail(-errno, "no random numbers");
+	while (!*ret);
+	return 0;
+}
+
 static int open_run(const struct probe *f, struct delivery_run *r)
 {
 	int error = private_probe_open(&r->programs);
 
-	while (!error && !r->token)
-		if (getrandom(&r->token, sizeof(r->token), 0) != sizeof(r->token))
-			return fail(-errno, "no random numbers");
-	if (!error)
-		error = find_mac(f->ifindex, r->mac);
+	if (error)
+		return error;
+	error = choose_token(&r->token);
+	if (error)
+		return error;
+	error = find_mac(f->ifindex, r->mac);
 	if (error)
 		return error;
 	r->fd = open_socket(f);
@@ -260,8 +271,9 @@ static int try_packet(const struct delivery_run *r, enum probe_part part,
 	__u32 before = arrived(r);
 	int error = set_dropped(r);
 
-	if (!error)
-		error = inject(r, part);
+	if (error)
+		return error;
+	error = inject(r, part);
 	if (error)
 		return error;
 	*ret_fate = wait_for_arrival(r, before) ? FATE_DELIVERED : FATE_LOST;
@@ -270,44 +282,63 @@ static int try_packet(const struct delivery_run *r, enum probe_part part,
 	return 0;
 }
 
-/* Sends a first packet, an answer and a later packet. The answer makes connection tracking take the
- * flow for established, which matters to rules that restore marks from it. For TCP, a last packet makes
- * connection tracking forget the connection. */
+/* The answer makes connection tracking take the flow for established, which matters to rules
+ * that restore marks from connection tracking. */
+static int try_later_packet(const struct delivery_run *r, struct delivery *d)
+{
+	int error = inject(r, PART_REPLY);
+
+	return error ? error : try_packet(r, PART_LATER, &d->later, d);
+}
+
+/* Makes connection tracking forget a connection of TCP. */
+static void end_connection(const struct delivery_run *r)
+{
+	struct delivery ignored = {};
+	enum delivery_fate fate;
+
+	if (r->f->proto != IPPROTO_TCP)
+		return;
+	try_packet(r, PART_END, &fate, &ignored);
+	nft_markers_free(&ignored.markers);
+}
+
+/* Sends a first packet, an answer and a later packet. */
 static int try_flow(const struct delivery_run *r, struct delivery *d)
 {
-	enum delivery_fate fate;
-	struct delivery ignored = {};
 	int error = try_packet(r, PART_FIRST, &d->first, d);
 
 	if (error || d->first == FATE_LOST)
 		return error;
-	error = inject(r, PART_REPLY);
-	if (!error)
-		error = try_packet(r, PART_LATER, &d->later, d);
-	if (r->f->proto == IPPROTO_TCP)
-		try_packet(r, PART_END, &fate, &ignored);
-	nft_markers_free(&ignored.markers);
+	error = try_later_packet(r, d);
+	end_connection(r);
 	return error;
+}
+
+static int open_and_try(const struct probe *f, struct delivery *d)
+{
+	_cleanup_(close_run) struct delivery_run r = { .f = f, .fd = -1, .tracing = -1 };
+	int error = open_run(f, &r);
+
+	return error ? error : try_flow(&r, d);
 }
 
 int delivery_try(const struct probe *f, struct delivery *ret)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	_cleanup_(close_run) struct delivery_run r = { .f = f, .fd = -1, .tracing = -1 };
 	struct delivery d = {};
 	int error;
 
 	if (!conf)
 		return report_not_loaded();
 	d.bit = conf->mark;
-	error = open_run(f, &r);
-	if (!error)
-		error = try_flow(&r, &d);
-	if (error)
+	error = open_and_try(f, &d);
+	if (error) {
 		nft_markers_free(&d.markers);
-	else
-		*ret = d;
-	return error;
+		return error;
+	}
+	*ret = d;
+	return 0;
 }
 
 bool delivery_made(const struct delivery *d)

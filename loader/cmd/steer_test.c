@@ -125,8 +125,9 @@ static int find_answer(const struct probe *f, struct answer *a)
 	if (lock < 0)
 		return lock;
 	error = probe_ask(f, ASK_RULE, &index);
-	if (!error)
-		error = copy_rules(f, rules_at(index), a);
+	if (error)
+		return error;
+	error = copy_rules(f, rules_at(index), a);
 	return error ? error : ask_target(f, a);
 }
 
@@ -254,26 +255,31 @@ static __u16 random_port(void)
 	return 32768 + n % 28232; /* net.ipv4.ip_local_port_range */
 }
 
+static void free_delivery(struct delivery *d)
+{
+	nft_markers_free(&d->markers);
+}
+
 static int test_delivery(int argc, char **argv)
 {
 	_cleanup_(free_answer) struct answer a = {};
-	struct delivery d = {};
+	_cleanup_(free_delivery) struct delivery d = {};
 	struct probe f = {};
 	int error;
 
 	if (argc == 1 && !strcmp(argv[0], "-"))
 		return refuse("--deliver: '-' is for tests without it");
 	error = probe_parse(argc, argv, random_port(), &f);
-	if (!error)
-		error = delivery_check(&f);
-	if (!error)
-		error = find_answer(&f, &a);
-	if (!error && is_steered(&a))
-		error = delivery_try(&f, &d);
-	if (!error)
-		error = print_answer(&f, &a, &d);
-	nft_markers_free(&d.markers);
-	return error;
+	if (error)
+		return error;
+	error = delivery_check(&f);
+	if (error)
+		return error;
+	error = find_answer(&f, &a);
+	if (error)
+		return error;
+	error = is_steered(&a) ? delivery_try(&f, &d) : 0;
+	return error ? error : print_answer(&f, &a, &d);
 }
 
 int steer_test(int argc, char **argv)
@@ -287,7 +293,8 @@ int steer_test(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "-"))
 		return steer_test_lines();
 	error = probe_parse(argc - 1, argv + 1, TEST_SPORT, &f);
-	if (!error)
-		error = find_answer(&f, &a);
+	if (error)
+		return error;
+	error = find_answer(&f, &a);
 	return error ? error : print_answer(&f, &a, NULL);
 }

@@ -33,8 +33,9 @@ static int answer_line(char *line, char text[RULE_TEXT])
 		words[count] = w;
 	}
 	error = probe_parse(count, words, TEST_SPORT, &f);
-	if (!error)
-		error = probe_ask(&f, ASK_RULE, &index);
+	if (error)
+		return error;
+	error = probe_ask(&f, ASK_RULE, &index);
 	if (error)
 		return error;
 	hit = rules_at(index);
@@ -88,17 +89,20 @@ static int answer_lines(struct input *in, unsigned int *number, FILE *out)
 {
 	_cleanup_lock_ int lock = rules_lock();
 	char *line = in->text, *end, text[RULE_TEXT];
-	int error = lock < 0 ? lock : 0;
+	int error = 0;
 
-	while (!error && *line && ((end = strchr(line, '\n')) || in->ended)) {
+	if (lock < 0)
+		return lock;
+	while (*line && ((end = strchr(line, '\n')) || in->ended)) {
 		if (end)
 			*end++ = '\0';
 		else
 			end = line + strlen(line);
 		log_set_file_position("stdin", ++*number);
 		error = answer_line(line, text);
-		if (!error)
-			fprintf(out, "%s\n", text);
+		if (error)
+			break;
+		fprintf(out, "%s\n", text);
 		line = end;
 	}
 	log_set_file_position(NULL, 0);

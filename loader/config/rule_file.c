@@ -83,22 +83,25 @@ static int read_option(struct rule_file *f, unsigned int number, int count, char
 	return error ? error : add_option(f, word[1]);
 }
 
+static int add_line(struct rule_line **lines, __u32 *count, const struct rule_line *l)
+{
+	int error = make_room(lines, *count, sizeof(**lines));
+
+	if (error)
+		return error;
+	(*lines)[(*count)++] = *l;
+	return 0;
+}
+
 static int read_rule(struct rule_file *f, unsigned int number, int count, char **word)
 {
 	struct rule_line l = { .number = number };
 	int error = rule_parse(count, word, &l.rule);
 
-	if (!error && l.rule.shadowed)
-		error = make_room(&f->shadow, f->shadows, sizeof(*f->shadow));
-	else if (!error)
-		error = make_room(&f->line, f->count, sizeof(*f->line));
 	if (error)
 		return error;
-	if (l.rule.shadowed)
-		f->shadow[f->shadows++] = l;
-	else
-		f->line[f->count++] = l;
-	return 0;
+	return l.rule.shadowed ? add_line(&f->shadow, &f->shadows, &l)
+			       : add_line(&f->line, &f->count, &l);
 }
 
 static int read_nat(struct rule_file *f, unsigned int number, int count, char **word)
@@ -106,10 +109,12 @@ static int read_nat(struct rule_file *f, unsigned int number, int count, char **
 	struct shunt_nat_rule r;
 	int error = nat_rule_parse(count, word, false, &r);
 
-	if (!error)
-		error = make_room(&f->nat, f->nats, sizeof(*f->nat));
-	if (!error)
-		error = make_room(&f->nat_line, f->nats, sizeof(*f->nat_line));
+	if (error)
+		return error;
+	error = make_room(&f->nat, f->nats, sizeof(*f->nat));
+	if (error)
+		return error;
+	error = make_room(&f->nat_line, f->nats, sizeof(*f->nat_line));
 	if (error)
 		return error;
 	f->nat[f->nats] = r;
@@ -160,16 +165,16 @@ static int read_lines(FILE *in, struct rule_file *f)
 	unsigned int number = 0;
 	size_t size = 0;
 	ssize_t len;
-	int error = 0;
+	int error;
 
-	while (!error && (len = next_line(&line, &size, in)) >= 0) {
+	while ((len = next_line(&line, &size, in)) >= 0) {
 		log_set_file_position(f->name, ++number);
 		error = read_line(f, number, line, len);
+		log_set_file_position(NULL, 0);
+		if (error)
+			return error;
 	}
-	log_set_file_position(NULL, 0);
-	if (!error && len != -ENODATA)
-		error = fail((int)len, "'%s'", f->name);
-	return error;
+	return len == -ENODATA ? 0 : fail((int)len, "'%s'", f->name);
 }
 
 /* Sorts lines by what their rules match, then by number. */
@@ -280,29 +285,49 @@ static int list_rules(struct rule_file *f)
 	return 0;
 }
 
-int rule_file_read(const char *name, struct rule_file *ret)
+static int open_and_read(const char *name, struct rule_file *f)
 {
-	bool standard = !strcmp(name, "-");
-	FILE *in = standard ? stdin : fopen(name, "re");
-	struct rule_file f = { .name = standard ? "stdin" : name };
+	FILE *in;
 	int error;
 
+	if (!strcmp(name, "-")) {
+		f->name = "stdin";
+		return read_lines(stdin, f);
+	}
+	f->name = name;
+	in = fopen(name, "re");
 	if (!in)
 		return fail(-errno, "'%s'", name);
-	error = read_lines(in, &f);
-	if (!standard)
-		fclose(in);
-	if (!error)
-		error = check_doubles(&f);
-	if (!error)
-		error = check_nat_doubles(&f);
-	if (!error)
-		error = list_rules(&f);
-	if (error)
-		rule_file_free(&f);
-	else
-		*ret = f;
+	error = read_lines(in, f);
+	fclose(in);
 	return error;
+}
+
+/* Reads the file into *f, which holds what was read after an error, too. */
+static int read_and_check(const char *name, struct rule_file *f)
+{
+	int error = open_and_read(name, f);
+
+	if (error)
+		return error;
+	error = check_doubles(f);
+	if (error)
+		return error;
+	error = check_nat_doubles(f);
+	return error ? error : list_rules(f);
+}
+
+int rule_file_read(const char *name, struct rule_file *ret)
+{
+	struct rule_file f = {};
+	int error = read_and_check(name, &f);
+
+	if (error) {
+		rule_file_free(&f);
+		return error;
+	}
+	*ret = f;
+	return 0;
 }
 
 bool rule_file_is_local(const struct rule_file *f)
