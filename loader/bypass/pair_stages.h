@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The stages of a pair under 'proven' admission, as functions of its entry and of the time.
- * These functions read no map and run no program.
+ * These functions read no map and run no program. pair_steps.h lists all steps from stage to
+ * stage.
  *
  *   enters when …              stage     what happens
  *   the pair is busy           WATCHED   the receive calls of both ends are watched
