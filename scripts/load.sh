@@ -14,7 +14,7 @@ usage: load.sh [--verify] [--cgroup PATH]... [--iface NAME]... [OPTION VALUE]...
   --cgroup PATH[=eager]
                  the cgroup to accelerate, below the cgroup2 mount; made if it
                  is missing (default: shunt, unless other things are to be attached);
-                 =eager if you vouch for the programs in it
+                 =eager if the programs in it are fit for the fast path
   --config FILE  options, a line for each ('iface eth0'), and rules
   --iface NAME   steer what arrives on this interface, or on those of a pattern
                  ('veth*')

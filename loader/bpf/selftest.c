@@ -258,20 +258,20 @@ const struct selftest selftests[] = {
 	  "an edge-triggered reader is not notified of redirected bytes",
 	  "do not load the bypass on this kernel", test_epoll },
 	{ "FIONREAD", true, false, "counts redirected bytes", "does not count redirected bytes",
-	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
+	  "'proven' keeps processes that ask FIONREAD out; do not use 'eager' for them: nginx, "
 	  "Java, .NET",
 	  test_fionread_redirected },
 	{ "FIONREAD by TCP", true, false, "counts bytes that reach a member by TCP",
 	  "does not count bytes that reach a member by TCP: a fault of this kernel",
-	  "'proven' keeps processes that ask FIONREAD out; do not vouch (eager) for them: nginx, "
+	  "'proven' keeps processes that ask FIONREAD out; do not use 'eager' for them: nginx, "
 	  "Java, .NET",
 	  test_fionread_tcp },
 	{ "blocking recv", false, false, "sees the end of the stream",
 	  "gives EAGAIN instead of the end of the stream",
-	  "'proven' takes no blocking readers; vouch (eager) only for programs that poll",
+	  "'proven' takes no blocking readers; use 'eager' only for programs that poll",
 	  test_blocking_eof },
 	{ "splice", false, false, "reads redirected bytes", "does not see redirected bytes",
-	  "'proven' takes no readers that splice; do not vouch (eager) for them: io.Copy of Go, "
+	  "'proven' takes no readers that splice; do not use 'eager' for them: io.Copy of Go, "
 	  "docker-proxy",
 	  test_splice },
 	{ NULL, false, false, NULL, NULL, NULL, NULL },

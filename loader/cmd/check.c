@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* shunt check: can this kernel and host do it, and what to do if not. */
+/* shunt check: reports what this kernel and host lack, and what to do about that. */
 #include <errno.h>
 #include <linux/magic.h>
 #include <net/if.h>
@@ -110,7 +110,7 @@ static void check_cgroup2(void)
 	else
 		check_found(FAIL, "cgroup2",
 			    "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (or at /sys/fs/cgroup if that is empty)",
-			    "not mounted: the bypass has nothing to be scoped to");
+			    "not mounted: the bypass has no cgroup to attach to");
 }
 
 static void check_behaviour(void)
@@ -139,17 +139,17 @@ static void check_programs(void)
 						     : "probed loads: kernel before 6.2");
 		check_behaviour();
 	} else {
-		check_found(FAIL, "bypass", "run with -v for the kernel's words",
+		check_found(FAIL, "bypass", "run with -v for the kernel's messages",
 			    "the kernel refuses the sock_ops, sk_msg or iterator programs");
 	}
 	if (!programs_try(false, true))
 		check_found(OK, "steering", NULL, "the kernel takes the programs");
 	else
-		check_found(FAIL, "steering", "run with -v for the kernel's words",
+		check_found(FAIL, "steering", "run with -v for the kernel's messages",
 			    "the kernel refuses the tc programs");
 }
 
-/* What came with Linux 6.6. */
+/* Reports the features of Linux 6.6. */
 static void check_features(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -172,8 +172,8 @@ static void check_walks(void)
 	int walks = kernel_has_map_iterators();
 
 	if (walks < 0)
-		check_found(WARN, "map iterators", "run 'shunt check' again", "can't ask: %s",
-			    strerror(-walks));
+		check_found(WARN, "map iterators", "run 'shunt check' again",
+			    "can't find out whether the kernel has them: %s", strerror(-walks));
 	else if (walks)
 		check_found(OK, "map iterators", NULL, "programs walk over the paired sockets");
 	else
@@ -183,7 +183,7 @@ static void check_walks(void)
 			    "which takes longer");
 }
 
-/* What shunt's routing rules leave out: see loader/attach/mark_rules.h. */
+/* The routing rules leave source validation as it is without shunt: see attach/mark_rules.h. */
 static void check_rp_filter(const char *iface)
 {
 	long rp = sysctl_get(iface, "rp_filter"), all = sysctl_get("all", "rp_filter");
@@ -191,7 +191,7 @@ static void check_rp_filter(const char *iface)
 		      sysctl_get("all", "src_valid_mark") > 0;
 
 	check_found(OK, "rp_filter", NULL,
-		    "%s: rp_filter=%ld src_valid_mark=%d: sources are judged as "
+		    "%s: rp_filter=%ld src_valid_mark=%d: sources are validated as "
 		    "without shunt",
 		    iface, rp > all ? rp : all, marked);
 }
@@ -223,7 +223,7 @@ static void check_ifaces(void)
 		    sysctl_get("lo", "accept_local"));
 }
 
-/* Chains of others that may take the mark from steered packets, if there are such packets. */
+/* Warns of nftables chains that may overwrite the mark of steered packets. */
 static void check_delivery(void)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -366,8 +366,8 @@ int cmd_check(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt check\n\n"
-		       "Looks at the kernel and the host, changes nothing, and says what is missing, what\n"
-		       "follows from it and what to do. Exit 1 if something that shunt needs is missing.\n");
+		       "Examines the kernel and the host, changes nothing, and reports what is missing, the\n"
+		       "consequences, and what to do. The exit status is 1 if shunt can't do without it.\n");
 		return 0;
 	}
 	if (argc > 1)
@@ -389,7 +389,8 @@ int cmd_check(int argc, char **argv)
 	check_foreign();
 	check_memory();
 	check_tracing();
-	check_rule_store(); /* the last ones: they may go to another network namespace */
+	/* The last two may move this process to another network namespace. */
+	check_rule_store();
 	check_ipv6_services();
 	if (opt.json)
 		json_close(&json_stdout, ']');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What 'shunt check' says of ports of bridges, bonds and teams, of macvlans and VRFs. */
+/* The part of 'shunt check' for ports of bridges, bonds and teams, for macvlans and VRFs. */
 #include "cmd/check.h"
 
 #include <stdbool.h>
@@ -41,7 +41,7 @@ static const struct link *first_port(const struct links *l, __u32 master)
 	return NULL;
 }
 
-/* A port that was named and not found by a pattern; NULL if there is none. */
+/* A port that steering is attached to, although patterns pass over ports; NULL if there is none. */
 static const struct link *named_port(const struct links *l)
 {
 	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -76,7 +76,7 @@ static void check_master(const struct links *l, const struct link *master)
 		    master->name, *port->kind ? port->kind : "device", n, n == 1 ? "" : "s", text);
 }
 
-/* What a rule at this interface does not see. */
+/* Reports packets that rules at this interface do not see. */
 static void check_unseen(const struct links *l, const struct link *iface)
 {
 	const struct link *vrf = link_vrf(l, iface), *below = links_at(l, iface->parent);
@@ -91,7 +91,7 @@ static void check_unseen(const struct links *l, const struct link *iface)
 		return;
 	snprintf(advice, sizeof(advice), "load '--iface %s', too", iface->name);
 	check_found(NOTE, "macvlan", advice,
-		    "%s: what is sent to its MAC address meets no rule at %s below it", iface->name,
+		    "%s: packets to its MAC address meet no rule at %s below it", iface->name,
 		    below->name);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * shunt diverter: takes the words that ziti-router, or an operator who sets up its services by
- * hand, gives to an external diverter. It fails for nothing that it can read: the router would
- * give up the service, and would log that at its debug level only.
+ * hand, gives to an external diverter. A request that can be read does not fail: after a failure
+ * the router would give up the service, and would log that at its debug level only.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -33,21 +33,21 @@ static int help(void)
 	     "                      [-N IFACE]\n"
 	     "       shunt diverter -L [-c ADDR] [-m LEN] [-p PROTO]\n"
 	     "       shunt diverter -V\n\n"
-	     "What ziti-router calls for each of its services, by the name shunt-diverter, if its\n"
-	     "tunnel says 'mode: tproxy:/usr/local/sbin/shunt-diverter'. -I steers to 127.0.0.1:PORT\n"
-	     "([::1] for IPv6); with PORT 0 it makes a rule that says pass. The service's\n"
-	     "rule for the same packets is replaced; that of another service comes back when this one\n"
-	     "is deleted. -D deletes the newest whose listener is gone, else the newest. Without -p or\n"
-	     "-l it is for both protocols and all ports; deleting what is not there is no error.\n"
-	     "-V prints the version, and fails if nothing is loaded or the caller may not change\n"
-	     "rules: who is not root has to be in the group of 'shunt run'. It deletes the rules of\n"
+	     "ziti-router runs this for each of its services, by the name shunt-diverter, if its tunnel\n"
+	     "has 'mode: tproxy:/usr/local/sbin/shunt-diverter'. -I steers to 127.0.0.1:PORT ([::1]\n"
+	     "for IPv6); with PORT 0 it makes a pass rule. It replaces the service's rule for the same\n"
+	     "packets; the rule of another service comes back when this one is deleted. -D deletes the\n"
+	     "newest rule whose listener is gone, or else the newest rule. Without -p it is for both\n"
+	     "protocols, without -l for all ports; a rule that is not there is no error. -L lists the\n"
+	     "rules. -V prints the version, and fails if nothing is loaded or the caller may not change\n"
+	     "rules: the caller has to be root or in the group of 'shunt run'. -V deletes the rules of\n"
 	     "routers that have ended.");
 	return 0;
 }
 
-/* The router that calls, or 0. A router opens its listener before it calls the diverter. To see
- * that there is no listener is much faster than to find the listener's process, so this comes
- * first. */
+/* The router that calls; 0 if it is not known. A router opens its listener before it calls the
+ * diverter. The search for the listener comes first, because it is much faster than the search for
+ * the listener's process. */
 static __u8 maker_of(const struct shunt_rule *r)
 {
 	pid_t caller = caller_parent();
@@ -106,7 +106,7 @@ static int insert(const struct diverter_words *w)
 	return 0;
 }
 
-/* Whether the words of -D mean the rule r. They may leave out the protocol and the ports. */
+/* Whether the words of -D are for the rule r. They may leave out the protocol and the ports. */
 static bool meant(const struct diverter_words *w, const struct shunt_rule *r,
 		  const struct shunt_rule *like)
 {
@@ -118,8 +118,8 @@ static bool meant(const struct diverter_words *w, const struct shunt_rule *r,
 		(r->dport_low == like->dport_low && r->dport_high == like->dport_high));
 }
 
-/* Deletes all rules that the words mean. Reads all rules, which takes longer the more there are; a
- * router names one rule and does not come here. */
+/* Deletes all rules that the words are for. This reads all rules, which takes long if there are
+ * many. A router names one rule and does not come here. */
 static int delete_meant(const struct diverter_words *w, const struct shunt_rule *like)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
@@ -228,7 +228,7 @@ static void say_without_lo(void)
 	    "--iface lo')");
 }
 
-/* The router reports a failure of this call only: it does not start then. */
+/* This is the only call whose failure the router reports: then it does not start. */
 static int show_version(void)
 {
 	__u64 from = caller_netns();
@@ -246,7 +246,8 @@ static int show_version(void)
 			    "reach listeners here");
 	puts(SHUNT_VERSION);
 	say_without_lo();
-	services_sweep(); /* a router starts: an error with rules that others left must not stop it */
+	/* A router starts. An error with the rules of other routers must not stop it. */
+	services_sweep();
 	return 0;
 }
 

@@ -27,10 +27,11 @@ int diverter_read_dst(const struct diverter_words *w, struct shunt_rule *r);
 /* Reads -p, if it is given. */
 int diverter_read_proto(const struct diverter_words *w, struct shunt_rule *r);
 
-/* Reads all that says which packets are meant. *ret_never becomes true if no packet can be. */
+/* Reads the words that say which packets the rule matches. *ret_never becomes true if no packet
+ * can match. */
 int diverter_read_match(const struct diverter_words *w, struct shunt_rule *r, bool *ret_never);
 
-/* Reads -t: where to steer, or, with port 0, that packets pass. */
+/* Reads -t: the listener's port. Port 0 stands for a pass rule. */
 int diverter_read_to(const struct diverter_words *w, struct shunt_rule *r);
 
 /* Reads -s. Characters that the name of a service can't have become _, because the router would

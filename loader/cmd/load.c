@@ -114,7 +114,7 @@ static int attach_again(const struct load_config *config, struct shunt_conf *con
 	return n && config->steer ? rebind_rules() : 0;
 }
 
-/* The kernel may have no memory for the timer at the moment. */
+/* Makes NAT's timer. Tries often, because the kernel may lack memory at the moment. */
 static int start_nat(const struct shunt_bpf *skel)
 {
 	char packet[64] = "";
@@ -139,7 +139,7 @@ static int prepare_monitor(__u32 mark)
 	return fd < 0 ? fail(fd, "can't set up the monitor") : monitor_prepare(fd, mark);
 }
 
-/* NULL, after a message, if the maps are not there. */
+/* Writes the settings into the pinned maps. Returns shunt_conf, or NULL after reporting. */
 static struct shunt_conf *write_settings(const struct load_config *config)
 {
 	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
@@ -154,7 +154,7 @@ static struct shunt_conf *write_settings(const struct load_config *config)
 	*conf = config->conf;
 	*nat = config->nat_conf;
 	conf->recv_flags_reported = kernel_reports_recv_flags();
-	/* SYNs that an earlier load steered may be on their way. */
+	/* The answers to SYN cookies that an earlier load steered may still arrive. */
 	conf->run.syncookie_tick = ticks_now();
 	return conf;
 }
@@ -245,7 +245,7 @@ static int name_router(const struct load_config *config, const struct shunt_bpf 
 	return 0;
 }
 
-/* Rules are there before the first packet. */
+/* Makes the empty store and puts the rules of the file into it, before any packet is seen. */
 static int make_rules(const struct load_config *config, const struct shunt_bpf *skel,
 		      struct rule_changes *ret)
 {
@@ -328,7 +328,7 @@ static int load_fresh(const struct load_config *config)
 	return 0;
 }
 
-/* The option that says something else than what is loaded, NULL if none does. */
+/* The name of an option that differs from what is loaded; NULL if none does. */
 static const char *difference(const struct load_config *config,
 			      const struct shunt_attachment *attachments,
 			      const struct shunt_conf *conf)
@@ -346,7 +346,7 @@ static const char *difference(const struct load_config *config,
 	return load_config_difference(config, loaded);
 }
 
-/* What is loaded stays; what somebody took off is attached again. */
+/* Leaves what is loaded, and attaches again what was taken off. */
 static int load_again(const struct load_config *config, struct shunt_conf *conf,
 		      struct shunt_attachment *attachments)
 {
@@ -375,7 +375,7 @@ static int load_again(const struct load_config *config, struct shunt_conf *conf,
 	return 0;
 }
 
-/* Removes what an interrupted load or unload left, maybe in another namespace. */
+/* Removes what an interrupted load or unload left, maybe in another network namespace. */
 static int remove_remains(void)
 {
 	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);

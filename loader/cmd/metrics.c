@@ -144,9 +144,9 @@ int cmd_metrics(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt metrics\n\n"
-		       "What 'shunt status' knows, in Prometheus' text format: for a file that\n"
-		       "node_exporter's textfile collector reads, or any other way to serve it. Only the\n"
-		       "halves that are loaded are told of. The counters begin at load.\n");
+		       "Prints the numbers of 'shunt status' in Prometheus' text format, for a file that\n"
+		       "node_exporter's textfile collector reads, or any other way to serve them. A half\n"
+		       "that is not loaded is left out. The counters begin at load.\n");
 		return 0;
 	}
 	if (argc > 1)

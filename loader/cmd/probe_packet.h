@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Makes up the packets of 'shunt steer test'. */
+/* Makes the packets of 'shunt steer test'. */
 #ifndef SHUNT_PROBE_PACKET_H
 #define SHUNT_PROBE_PACKET_H
 
@@ -13,7 +13,7 @@
 
 #define PACKET_MAX 128
 
-/* What rules match a packet by. */
+/* A packet, as far as rules match it. */
 struct probe {
 	__u8 proto;
 	__u32 ifindex;

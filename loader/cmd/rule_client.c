@@ -21,8 +21,8 @@
 /* A command may wait for another one that holds the lock. */
 #define ANSWER_SEC 90
 
-/* The path of the pin directory, with '-' for '/': whoever may not look into
- * the bpf file system can tell it, too. */
+/* The name is the path of the pin directory with '-' for '/'. So a caller that may not look into
+ * the bpf file system can compute the name, too. */
 int rule_socket_address(struct sockaddr_un *ret)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -43,8 +43,7 @@ int rule_socket_address(struct sockaddr_un *ret)
 	return 0;
 }
 
-/* Root in a container has neither the bpf file system nor its maps, but may
- * have been given the socket. */
+/* Root in a container has neither the bpf file system nor the maps, but may have the socket. */
 bool must_ask(void)
 {
 	struct sockaddr_un a;
@@ -131,7 +130,7 @@ static int send_request(int fd, const char *command, int argc, char **argv)
 	return 0;
 }
 
-/* Prints what comes; the exit status, or -errno, unsaid. */
+/* Prints the answer. Returns the exit status, or -errno without a message. */
 static int print_answer(int fd)
 {
 	char packet[1 + ANSWER_MAX];

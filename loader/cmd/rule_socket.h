@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How a process that is not root changes rules: it sends its words to the socket
- * of 'shunt run', which runs them as root. The mode of the socket says who may:
- * root and one group. No map can be written by that group.
+ * How a process that is not root changes rules: it sends its words to the socket of 'shunt run',
+ * which runs them as root. The mode of the socket admits root and one group. That group can't
+ * write any map.
  *
- * A request is one packet: struct rule_request, the pin directory and the words,
- * each with its zero byte. An answer is a number of packets: a kind and some
- * bytes. The last one has the exit status.
+ * A request is one packet: struct rule_request, the pin directory and the words, each with its
+ * zero byte. An answer is a number of packets: a byte for the kind, then the output. The last
+ * packet has the exit status.
  */
 #ifndef SHUNT_RULE_SOCKET_H
 #define SHUNT_RULE_SOCKET_H

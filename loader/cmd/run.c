@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shunt run: the one long-lived process. Of the bypass it runs the supervisor
- * (bypass/supervisor.h); beside that it follows interfaces, cgroups and listeners, and
- * serves changes of rules.
+ * shunt run: the one long-lived process. It runs the supervisor of the bypass
+ * (bypass/supervisor.h). Besides, it follows interfaces, cgroups and listeners, and changes
+ * rules for callers that are not root.
  */
 #include <errno.h>
 #include <signal.h>
@@ -35,28 +35,28 @@
 
 /* How long pairs have for leaving the fast path at the end. */
 #define STOP_MS 2000
-/* Listeners of fragmented datagrams are looked for at most so often: when one is missed,
- * and when one has come. */
+/* Time between two searches for the listeners of fragmented datagrams: while one is missing, and
+ * after one was bound. */
 #define COLLECT_MS 500
 #define COLLECT_BOUND_MS 5
-/* After a look at interfaces that failed for lack of files or memory. */
+/* Pause after a sync of the interfaces that failed for lack of files or memory. */
 #define RETRY_MS 1000
-/* How often the cgroups are looked at. */
+/* Time between two checks of the cgroups, */
 #define CGROUPS_MS 250
-/* How often the settings of lo are looked at. */
+/* of the settings of lo, */
 #define LO_MS 1000
-/* How often NAT that its rules attached is asked whether it is needed. */
+/* and of whether NAT that rules attached is still needed. */
 #define NAT_MS 1000
 
 struct run {
 	struct shunt_conf *conf;
 	struct shunt_attachment *attachments;
 	struct supervisor supervisor;
-	int rtnl_fd; /* tells of interfaces, -1 if none are wanted */
+	int rtnl_fd; /* reports changes of interfaces and routing rules; -1: steering is not loaded */
 	bool links_changed;
-	__u64 links_retry_ns; /* not before, for lack of something */
+	__u64 links_retry_ns; /* no sync before this time */
 	bool stopping;
-	__u64 stop_ns; /* it ends then at the latest */
+	__u64 stop_ns; /* when the command ends, even if pairs are still on the fast path */
 	__u64 listeners_searched_ns;
 	__u64 nat_checked_ns;
 	__u64 lo_checked_ns;
@@ -73,7 +73,8 @@ static int sync_links(struct run *r)
 	return error ? error : ifaces_sync(r->conf, r->attachments);
 }
 
-/* Interfaces, or routing rules, came or went. Whoever holds the lock may wait for us to end. */
+/* Interfaces, or routing rules, came or went. This does not wait for the lock, because the command
+ * that holds it may be an unload that waits for this process to end. */
 static void follow_links(struct run *r)
 {
 	_cleanup_lock_ int lock = -1;
@@ -109,8 +110,8 @@ static void follow_cgroups(struct run *r)
 		adopt_connections();
 }
 
-/* Fragmented datagrams want a listener; it may not be there. Returns the ms until the
- * next look, ms if none is due before. */
+/* Searches the listeners of fragmented datagrams if a program wants one. Returns how many ms to
+ * wait until the next search, at most ms. */
 static int find_listeners(struct run *r, int ms)
 {
 	__u32 why = __atomic_load_n(&r->conf->run.listeners_wanted, __ATOMIC_SEQ_CST);
@@ -140,7 +141,7 @@ static void detach_nat(struct run *r)
 		nat_detach_unused(r->attachments);
 }
 
-/* Nobody tells that a setting was changed, by 'sysctl --system', say. */
+/* No event tells that a setting of lo was changed, by 'sysctl --system' for example. */
 static void keep_lo(struct run *r)
 {
 	_cleanup_fd_ int lock = -1;
@@ -250,7 +251,7 @@ static int start_server(struct run *r, const char *group)
 	return error ? error : rule_server_start(&r->rules, id);
 }
 
-/* A host where the socket can't be made goes on without it, unless it was asked for. */
+/* Without --group a failure is no error: only root can change rules then. */
 static int serve_rules(struct run *r, const char *group)
 {
 	int error = start_server(r, group);
@@ -281,16 +282,16 @@ static void close_run(struct run *r)
 static void print_usage(void)
 {
 	printf("usage: shunt run [--group NAME]\n\n"
-	       "The supervisor, in the foreground. Of the bypass: promotes pairs that have earned\n"
-	       "the fast path and takes out those that do not profit, and attaches again to cgroups\n"
-	       "that were removed and made anew. Of steering: attaches\n"
-	       "to interfaces that come later, by a pattern or made anew, forgets those that go,\n"
-	       "makes the routing rules, their route and the settings of lo again if somebody changes\n"
-	       "them, and goes before the routing rules of others, and finds the listeners of\n"
-	       "fragmented datagrams. Of NAT: detaches what rules attached when neither rules nor\n"
-	       "flows are left. Ends on SIGTERM, with all its pairs back on TCP, and when shunt is\n"
-	       "unloaded.\n"
-	       "Tells systemd when it is ready (Type=notify).\n\n"
+	       "The supervisor, in the foreground.\n\n"
+	       "  bypass    moves busy pairs to the fast path if their readers are fit for it, and back\n"
+	       "            to TCP if TCP is faster; attaches again to cgroups that are made anew\n"
+	       "  steering  attaches to interfaces that come later, by a pattern or made anew; makes\n"
+	       "            the routing rules, their route and the settings of lo again if somebody\n"
+	       "            changes them; moves its routing rules before those of others; finds the\n"
+	       "            listeners of fragmented datagrams\n"
+	       "  NAT       detaches what rules attached, when neither rules nor flows are left\n\n"
+	       "It ends on SIGTERM, with all its pairs back on TCP, and when shunt is unloaded. It\n"
+	       "notifies systemd when it is ready (Type=notify).\n\n"
 	       "  --group NAME  the members of this group may change and list steering rules\n"
 	       "                ('" RULE_GROUP "', if the host has it; 'root': nobody else)\n");
 }
@@ -310,7 +311,7 @@ static int open_settings(struct run *r, int *ret_events)
 	return error || !r->conf->run.loaded ? report_not_loaded() : 0;
 }
 
-/* The lock that only one supervisor has: the fd, or -errno after a message. */
+/* Takes the lock that only one supervisor has. Returns its fd, or -errno after reporting. */
 static int lock_supervisor(void)
 {
 	int lock = supervisor_lock();

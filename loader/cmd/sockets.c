@@ -22,7 +22,7 @@ struct pair {
 	const struct shunt_row *server;
 };
 
-/* The end that is there; both can tell the addresses. */
+/* An end that is known. Either end has both addresses. */
 static const struct shunt_row *known_end(const struct pair *p)
 {
 	return p->client ? p->client : p->server;
@@ -197,11 +197,11 @@ static void print_pairs(const struct shunt_row *rows, size_t n)
 static void print_usage(void)
 {
 	printf("usage: shunt sockets\n\n"
-	       "Prints each pair of sockets, the connecting end first: its state on the way to the\n"
-	       "fast path, and the reason. For pairs that have been on the fast path, in each\n"
-	       "direction: bytes and messages bypassed, those that went by TCP meanwhile, bytes\n"
-	       "queued, and the reason for the way of the last message. Excluded connections and\n"
-	       "those to other hosts are not listed.\n");
+	       "Prints each pair of sockets, the connecting end first, with its state and the reason\n"
+	       "for it. For pairs that have been on the fast path it prints, in each direction, the\n"
+	       "bytes and messages that were bypassed, those that went by TCP meanwhile, the bytes\n"
+	       "queued, and why the last message went by the fast path or by TCP. Excluded\n"
+	       "connections and those to other hosts are not listed.\n");
 }
 
 int cmd_sockets(int argc, char **argv)

@@ -40,8 +40,8 @@ int cmd_status(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt status\n\n"
-		       "What is attached where, the rules in force, pairs and counters. The counters begin\n"
-		       "at load.\n");
+		       "Prints what is attached where, the rules in force, pairs and counters. The counters\n"
+		       "begin at load.\n");
 		return 0;
 	}
 	if (argc > 1)

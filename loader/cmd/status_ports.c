@@ -17,7 +17,7 @@ static bool is_attached(const struct status *s, __u32 ifindex)
 	return false;
 }
 
-/* What is attached was named, and so is not passed over. */
+/* Whether a pattern matches the port. If the port is attached, the operator has named it. */
 static bool is_passed_over(const struct status *s, const struct links *l, const struct link *port)
 {
 	return link_master(l, port) && ifaces_match(s->attachments, port) &&

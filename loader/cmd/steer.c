@@ -154,7 +154,7 @@ void find_listeners(struct rule_copy *all, __u32 count)
 		all[i].only_ipv4 = *all[i].rule.service && only_ipv4_listens(&all[i].rule);
 }
 
-/* The reason why no packet meets the rule, "" if none is known. */
+/* Why no packet meets the rule; "" if no reason is known. */
 static const char *trouble(const struct rule_copy *c)
 {
 	return c->only_ipv4 ? " (the router listens on 127.0.0.1 only: it can't take IPv6)"
@@ -330,13 +330,13 @@ static const struct command verbs[] = {
 	{ "list", steer_list, "", "the rules in order of precedence, with their counters" },
 	{ "flush", steer_flush, "", "delete all rules" },
 	{ "prune", steer_prune, "[--older-than SEC]",
-	  "delete rules whose listener is gone, and was not seen for so long (3600)" },
+	  "delete rules whose listener is gone, and was not there for SEC seconds (3600)" },
 	{ "test", steer_test,
 	  "[--deliver] tcp|udp src ADDR[:PORT] dst ADDR:PORT [iface NAME|origin local]",
-	  "which rule such a packet meets, and why; sport and dport may be words too;\n"
+	  "which rule this packet meets, and why; sport and dport may be words too;\n"
 	  "        'test -' reads many from standard input and prints just the rules;\n"
-	  "        --deliver sends such packets from 'iface NAME' to a socket of its own in the\n"
-	  "        place of the listener: exit status 0 if they arrive" },
+	  "        --deliver sends packets from 'iface NAME' to a socket of its own in the place of\n"
+	  "        the listener: exit status 0 if they arrive" },
 	{ "help", steer_help, "", "this text" },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -357,14 +357,14 @@ static int steer_help(int argc, char **argv)
 	       "The longest destination prefix wins, then the longest source prefix, the\n"
 	       "narrowest dport range, the narrowest sport range, then a rule with an\n"
 	       "interface. Rules are for what arrives, those with 'origin local' for what this\n"
-	       "host itself sends, but not what the router does. A packet that matches no rule,\n"
-	       "or one that says pass, is not touched. Multicast and broadcast need a rule for\n"
+	       "host itself sends, but not what the router sends. A packet that matches no rule,\n"
+	       "or a pass rule, is not touched. Multicast and broadcast need a rule for\n"
 	       "that address, or within 224.0.0.0/4 or ff00::/8. Packets for an address of this\n"
 	       "host where a service of its own listens, such as ssh, are left to that; a rule for\n"
 	       "that single address takes them, and so does any with 'own take'. A TCP segment of\n"
 	       "a connection that no socket has is reset by the listener if only the router can\n"
-	       "have had it; 'unknown reset' says so of all, 'unknown pass' of none.\n"
-	       "A test takes source port %d unless told, with --deliver any.\n",
+	       "have had it; with 'unknown reset' all are reset, with 'unknown pass' none.\n"
+	       "Without sport, a test takes source port %d, and with --deliver a random one.\n",
 	       TEST_SPORT);
 	return 0;
 }

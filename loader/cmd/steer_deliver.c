@@ -64,7 +64,7 @@ int delivery_check(const struct probe *f)
 			return 0;
 	if (!attachments)
 		return report_not_loaded();
-	return deny(-ENODEV, "'%s': steering is not attached to it ('shunt status' tells more)",
+	return deny(-ENODEV, "'%s': steering is not attached to it; see 'shunt status'",
 		    if_indextoname(f->ifindex, name) ? name : "?");
 }
 
@@ -367,7 +367,7 @@ static void cause_text(const struct delivery *d, char *text, size_t size)
 	else if (d->dropped)
 		snprintf(text, size, "the kernel dropped the packet, with its mark: %s", d->reason);
 	else
-		snprintf(text, size, "nothing was heard of the packet");
+		snprintf(text, size, "the kernel did not report what became of the packet");
 }
 
 static void print_markers(const struct delivery *d)

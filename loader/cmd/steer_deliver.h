@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * shunt steer test --deliver: makes up packets that come in by an interface, and finds out whether
+ * shunt steer test --deliver: makes packets that come in by an interface, and finds out whether
  * they arrive at a socket as steered packets do. The socket belongs to the command and stands in
  * for the router's listener. It drops what arrives, so no program sees a connection.
  */
@@ -24,7 +24,7 @@ struct delivery {
 	enum delivery_fate later; /* a packet that follows an answer */
 	/* about the packet that was lost: */
 	bool steered;    /* the program at the interface saw it */
-	bool dropped;    /* the kernel told that it dropped the packet */
+	bool dropped;    /* the kernel reported that it dropped the packet */
 	__u32 mark;      /* the mark that the packet had then */
 	char reason[48]; /* why the kernel dropped the packet */
 	__u32 bit;       /* the mark of steered packets */
@@ -35,7 +35,7 @@ struct delivery {
  * errors and returns -errno. */
 int delivery_check(const struct probe *f);
 
-/* Sends the packets. A lost packet is no error: *ret tells of it. Reports errors and returns
+/* Sends the packets. A lost packet is no error: *ret describes the loss. Reports errors and returns
  * -errno. The caller frees the markers. */
 int delivery_try(const struct probe *f, struct delivery *ret);
 

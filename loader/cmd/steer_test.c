@@ -135,7 +135,7 @@ static int find_answer(const struct probe *f, struct answer *a)
 static const char *why_hit(const struct probe *f, const struct answer *a)
 {
 	if (!a->hit && probe_is_group(f))
-		return "no rule matches, as for multicast and broadcast only those do that name it: the "
+		return "no rule matches, because multicast and broadcast need a rule for the address: the "
 		       "packet is not touched";
 	if (!a->hit)
 		return "no rule matches: the packet is not touched";

@@ -106,8 +106,9 @@ static int tracefs_dir(char *ret, size_t size)
 	return 0;
 }
 
-/* The event in a line of trace_pipe, which begins with the name of a process: that may be
- * anything, but not as long as what the kernel puts before the text of a program. */
+/* Finds the event in a line of trace_pipe; NULL if the line is not of shunt. A line begins with the
+ * name of a process. That name may be any text, but is too short to contain what the kernel
+ * writes before the text of a program. */
 static char *event_in(char *line)
 {
 	static const char before[] = "bpf_trace_printk: shunt: ";
@@ -163,7 +164,7 @@ static int trace_follow(int argc, char **argv)
 		return deny(-EBUSY, "another program reads '%s', and only one can", path);
 	if (fd < 0)
 		return fail(-errno, "can't open '%s'", path);
-	/* What is there is old. */
+	/* Skip the events from before. */
 	while (read(fd, line, sizeof(line)) > 0)
 		;
 	fcntl(fd, F_SETFL, 0);

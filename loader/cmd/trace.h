@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Has somebody switched all tracing off, so that trace_pipe stays empty? Then
- * *ret is the file that says so. False if tracefs is not mounted. */
+/* Whether all tracing is switched off in the kernel, so that trace_pipe stays empty. If so, *ret
+ * becomes the path of the switch. False also if tracefs is not mounted. */
 bool tracing_is_off(char *ret, size_t size);
 
 #endif

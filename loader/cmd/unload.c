@@ -45,9 +45,9 @@ int cmd_unload(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
 		printf("usage: shunt unload [--timeout SEC]\n\n"
-		       "Takes everything off the host. Bytes that wait on the fast path are read first;\n"
-		       "after SEC seconds (%d) the sockets that still hold some are listed, exit 1, and\n"
-		       "stay usable; unload again when they are read.\n",
+		       "Removes everything from the host. Bytes that wait on the fast path are read first.\n"
+		       "If sockets still hold such bytes after SEC seconds (%d), they are listed and stay\n"
+		       "usable, and the exit status is 1; unload again when the bytes are read.\n",
 		       DEFAULT_SEC);
 		return 0;
 	}

@@ -90,8 +90,8 @@ static int check_combination(const struct load_config *config)
 		return refuse(
 			"load: --exclude keeps pairs off the fast path, but there is no --cgroup");
 	if (process && !config->proven)
-		return refuse("--exclude 'process:%s': is for 'proven', and 'eager' vouches for all "
-			      "programs in a cgroup",
+		return refuse("--exclude 'process:%s': is for 'proven'; with 'eager' you declare that "
+			      "all programs in a cgroup are fit for the fast path",
 			      process);
 	if (!config->n)
 		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");

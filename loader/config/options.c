@@ -255,8 +255,9 @@ static const struct load_option options[] = {
 	  .help = "bypass for sockets made in this cgroup (a path, or a name\n"
 		  "below the cgroup2 mount) and the ones below it. A pair moves\n"
 		  "to the fast path once it is busy and its readers do not block\n"
-		  "('shunt run' decides). PATH=eager: you vouch for the programs,\n"
-		  "and every pair takes the fast path at once" },
+		  "('shunt run' decides). PATH=eager: you declare that the\n"
+		  "programs in PATH are fit for the fast path, and every pair takes\n"
+		  "it at once" },
 	{ "--exclude", "WHAT", .set = add_exclude,
 	  .help = "keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
 		  "process:NAME (of the reader; not with 'eager')" },
