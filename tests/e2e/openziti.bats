@@ -205,6 +205,19 @@ nft_rule()
 	[ -z "$(rules)" ]
 }
 
+@test "two routers: a service whose rule an admin has deleted takes no rule of the other one" {
+	router a
+	router b
+	does a add ours tcp 10.1.2.3/32 80 80
+	shunt steer del tcp dst 10.1.2.3 dport 80
+	does b add theirs tcp 10.1.2.3/32 80 80
+	does a del ours
+	[ "$(services)" = theirs ]
+	[ "$(via)" = theirs ]
+	does b del theirs
+	[ -z "$(rules)" ]
+}
+
 # --- rules of a router that has ended ---------------------------------------------
 
 # What is not a router's: an admin's rule, one made by hand, one by hand for a listener
@@ -259,6 +272,16 @@ make_others()
 	does b del b80
 	does b del b81
 	[ -z "$(rules)" ]
+}
+
+@test "a dead router's rule that a rule made by hand shadows goes, too" {
+	router a
+	does a add dead tcp 10.1.2.3/32 80 80
+	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33001 -s hand
+	[ "$(services)" = "hand,dead shadowed" ]
+	crash a
+	router a
+	[ "$(services)" = hand ]
 }
 
 @test "shunt run ends and starts again under a running router: its rules stay" {
