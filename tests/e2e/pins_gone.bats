@@ -112,6 +112,7 @@ lose_pins()
 	rm -r "$PIN_DIR"
 	wait_for no_trace_of "$maps"
 	run -0 shunt unload
+	[[ $output != *'switched off'* ]]
 	diff <(echo "$others") <(host)
 	ip rule del pref 97 fwmark 0x99
 }
