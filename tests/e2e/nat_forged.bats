@@ -185,6 +185,9 @@ blind_reset()
 	forge_blindly S SA F FA FPA
 	outlived_others
 	forge_blindly S SA RF R RA
+	# a SYN must not say which number is the next
+	forge 10.0.0.138 8080 tcp S 0x01234567 0
+	forge 10.0.0.138 8080 tcp R 0x01234568 0
 	outlived_others
 	echoed client "it goes on"
 	end_client
@@ -232,7 +235,7 @@ really_ended()
 	# refused: nobody listens
 	[ -z "$(ask tcp 10.0.0.10 80)" ]
 	wait_for flows 0
-	[ "$(status nat.dropped_no_room)" = 0 ]
+	[ "$(status nat.refused)" = 0 ]
 	shunt nat flush
 }
 

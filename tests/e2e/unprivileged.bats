@@ -293,9 +293,16 @@ hostile()
 		printf "tcp dst 10.0.%d.%d to 127.0.0.1:9999\n", i / 250, i % 250 }' >"$BATS_TEST_TMPDIR/rules"
 	shunt apply "$BATS_TEST_TMPDIR/rules"
 	{ cat "$BATS_TEST_TMPDIR/head"; printf '/sys/fs/bpf/shunt\0diverter\0-L\0'; } >"$BATS_TEST_TMPDIR/request"
-	spawn deaf with $MEMBERS socat -u "OPEN:$BATS_TEST_TMPDIR/request" "UNIX-CONNECT:$SOCKET,type=5"
+	# the input of these stays open, so they stay, too
+	for ((i = 0; i < 8; i++)); do
+		spawn "deaf$i" with $MEMBERS socat -u - "UNIX-CONNECT:$SOCKET,type=5"
+		cat "$BATS_TEST_TMPDIR/request" 1<>"$BATS_TEST_TMPDIR/deaf$i.in"
+	done
 	SECONDS=0
 	shunt steer add tcp dst 10.9.9.9 pass
 	[ $SECONDS -lt 4 ]
 	is_running supervisor
+	# as many calls as there may be at a time wait for a reader, for 5 seconds at most
+	insert 33002 b
+	[ $SECONDS -lt 40 ]
 }
