@@ -8,15 +8,16 @@
 
 #include <shunt/abi.h>
 
-/* Waits until every run of a BPF program that began before has ended. 0 or -errno; reports
- * errors. */
+/* Waits until every run of a BPF program that began before has ended. Returns 0, or -errno after
+ * reporting it. */
 int wait_programs(void);
 
 /* Binds a pinned iterator to a pinned map (NULL: to none). Returns the fd of the link, or
  * -errno. */
 int iter_link(const char *prog, const char *map);
 
-/* Runs the iterator once. *ret is what it printed; the caller frees it. 0 or -errno. */
+/* Runs the iterator once. *ret is what it printed; the caller frees it. Returns 0, or -errno
+ * without a message. */
 int iter_read(int link, void **ret, size_t *ret_size);
 
 /* iter_read() for an iterator that prints rows. */
@@ -26,7 +27,7 @@ int iter_run(int link, struct shunt_row **ret, size_t *ret_n);
 int iter_run_once(const char *prog, const char *map, struct shunt_row **ret, size_t *ret_n);
 
 /* Runs a pinned iterator over TCP sockets in every network namespace. Appends its rows to
- * (*rows)[*n], which the caller frees. 0 or -errno. */
+ * (*rows)[*n], which the caller frees. Returns 0, or -errno without a message. */
 int iter_all_netns(const char *prog, struct shunt_row **rows, size_t *n);
 
 /* The same, without rows or errors. */

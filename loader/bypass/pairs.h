@@ -13,7 +13,8 @@ bool bypass_is_loaded(void);
 
 /*
  * The sockets of all pairs that have socket storage, sorted so that the two ends of a pair are
- * neighbours, the connecting end first. The caller frees *ret. 0 or -errno; reports errors.
+ * neighbours, the connecting end first. The caller frees *ret. Returns 0, or -errno after
+ * reporting it.
  */
 int bypass_list(struct shunt_row **ret, size_t *ret_n);
 

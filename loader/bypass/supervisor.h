@@ -37,7 +37,7 @@ struct supervisor {
 		.splicer_map = -1, .tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1 \
 	}
 
-/* Opens the pinned maps and programs. 0 or -ENOENT; does not report errors. */
+/* Opens the pinned maps and programs. Returns 0, or -errno without a message. */
 int supervisor_open(struct supervisor *s, struct shunt_conf *conf);
 void supervisor_close(struct supervisor *s);
 

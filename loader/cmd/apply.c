@@ -36,8 +36,8 @@ static int apply_help(void)
 	return 0;
 }
 
-/* Takes the lock and opens the rules of both kinds, or of NAT alone if steering is not loaded and not
- * needed. Returns the fd of the lock. Reports errors and returns -errno. */
+/* Takes the lock and opens the rules of both kinds, or of NAT alone if steering is not loaded and
+ * not needed. Returns the fd of the lock, or -errno after reporting it. */
 static int lock_rules(bool need_steer, bool *ret_steer)
 {
 	_cleanup_lock_ int lock = -1;

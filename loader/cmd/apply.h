@@ -6,8 +6,8 @@
 #include "config/rule_file.h"
 
 /*
- * Makes the steering rules of the file the only ones in force. The caller holds the lock
- * and has opened the rules. Reports errors and returns -errno; nothing has changed then.
+ * Makes the steering rules of the file the only ones in force. The caller holds the lock and has
+ * opened the rules. Returns 0, or -errno after reporting it; nothing has changed then.
  */
 int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret);
 

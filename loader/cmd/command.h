@@ -3,10 +3,7 @@
 #ifndef SHUNT_COMMAND_H
 #define SHUNT_COMMAND_H
 
-/*
- * A subcommand: takes the words after its name (argv[0] is the name), prints
- * its own errors, returns 0 or -errno.
- */
+/* A subcommand: argv[0] is its name, the words follow. Returns 0, or -errno after reporting it. */
 typedef int (*command_fn)(int argc, char **argv);
 
 struct command {

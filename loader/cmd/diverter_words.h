@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Reads the words of 'shunt diverter'. The functions that return int report errors and return
- * -errno. */
+/* Reads the words of 'shunt diverter'. The functions that return int return 0, or -errno after
+ * reporting it. */
 #ifndef SHUNT_DIVERTER_WORDS_H
 #define SHUNT_DIVERTER_WORDS_H
 

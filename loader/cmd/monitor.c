@@ -238,7 +238,7 @@ static int suspend(const struct monitor *m)
 	return error ? error : monitor_draw(m);
 }
 
-/* Returns 1 to end the command. Reports errors and returns -errno. */
+/* Returns 0, 1 to end the command, or -errno after reporting it. */
 static int handle_signal(const struct monitor *m, int fd)
 {
 	struct signalfd_siginfo info;
@@ -252,7 +252,7 @@ static int handle_signal(const struct monitor *m, int fd)
 	return m->screen ? monitor_draw(m) : 0;
 }
 
-/* Returns 1 to end the command. Reports errors and returns -errno. */
+/* Returns 0, 1 to end the command, or -errno after reporting it. */
 static int handle_key(struct monitor *m)
 {
 	int key = screen_key();
@@ -283,8 +283,8 @@ static int tick(struct monitor *m)
 	return error ? error : m->once;
 }
 
-/* Waits for a signal, a key or the next reading, and handles it. Returns 1 to end the command.
- * Reports errors and returns -errno. */
+/* Waits for a signal, a key or the next reading, and handles it. Returns 0, 1 to end the command,
+ * or -errno after reporting it. */
 static int wait_and_handle(struct monitor *m, int signals, double *next)
 {
 	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },

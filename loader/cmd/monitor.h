@@ -53,18 +53,18 @@ extern const char *const monitor_orders[];
 
 /* monitor_attach.c */
 
-/* Adds an interface to those that are watched, unless it is one. Reports errors and returns
- * -errno. */
+/* Adds an interface to those that are watched, unless it is one. Returns 0, or -errno after
+ * reporting it. */
 int monitor_add_iface(struct monitor *m, const char *name);
 
 /* Attaches programs of this process to the interfaces, or opens the counters of load's programs.
- * Reports errors and returns -errno; the caller detaches in any case. */
+ * Returns 0, or -errno after reporting it; the caller detaches in any case. */
 int monitor_attach(struct monitor *m);
 void monitor_detach(struct monitor *m);
 
 /* monitor_print.c */
 
-/* Draws the whole screen. Reports errors and returns -errno. */
+/* Draws the whole screen. Returns 0, or -errno after reporting it. */
 int monitor_draw(const struct monitor *m);
 void monitor_print_text(const struct monitor *m);
 void monitor_print_json(const struct monitor *m);

@@ -5,8 +5,8 @@
 
 #include "cmd/probe_packet.h"
 
-/* Runs the test program on the packet. enum shunt_question describes the answer in *ret. Reports
- * errors and returns -errno. */
+/* Runs the test program on the packet. enum shunt_question describes the answer in *ret. Returns 0,
+ * or -errno after reporting it. */
 int probe_ask(const struct probe *f, enum shunt_question question, __u32 *ret);
 
 #endif

@@ -128,7 +128,8 @@ static int split(char *words, size_t len, char *word[RULE_REQUEST_WORDS + 2])
 	return p < end ? -E2BIG : count;
 }
 
-/* Runs the command of a request. Reports what is wrong with the request and returns -errno. */
+/* Runs the command of a request. Returns what the command returns, or -errno after reporting what
+ * is wrong with the request. */
 static int handle(struct rule_request *r, ssize_t len)
 {
 	char *word[RULE_REQUEST_WORDS + 2];

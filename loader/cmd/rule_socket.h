@@ -38,7 +38,8 @@ struct rule_request {
 #define ANSWER_STATUS 's'
 #define ANSWER_MAX 16384
 
-/* The address of the socket, which depends on the pin directory. Reports errors and returns -errno. */
+/* The address of the socket, which depends on the pin directory. Returns 0, or -errno after
+ * reporting it. */
 int rule_socket_address(struct sockaddr_un *ret);
 
 /* client */
@@ -46,8 +47,8 @@ int rule_socket_address(struct sockaddr_un *ret);
 /* Whether this process can't change rules itself and has to ask 'shunt run'. */
 bool must_ask(void);
 
-/* Sends the words to 'shunt run', prints the answer and ends the process with the exit status of the
- * command. Returns only without an answer: reports the error and returns -errno. */
+/* Sends the words to 'shunt run', prints the answer and ends the process with the exit status of
+ * the command. Returns only without an answer: -errno after reporting it. */
 int ask_rule_server(const char *command, int argc, char **argv);
 
 /* server */
@@ -71,11 +72,11 @@ struct rule_server {
 };
 
 /* Looks up a group by name or number. NULL means RULE_GROUP; then *ret is 0 if the host has no such
- * group. Reports errors and returns -errno. */
+ * group. Returns 0, or -errno after reporting it. */
 int rule_group(const char *name, gid_t *ret);
 
-/* Makes the socket for the group, and a process that serves it; for group 0, neither. Reports errors
- * and returns -errno. */
+/* Makes the socket for the group, and a process that serves it; for group 0, neither. Returns 0, or
+ * -errno after reporting it. */
 int rule_server_start(struct rule_server *s, gid_t group);
 
 /* Starts the process again if it has ended. */

@@ -296,7 +296,7 @@ static void print_usage(void)
 	       "                ('" RULE_GROUP "', if the host has it; 'root': nobody else)\n");
 }
 
-/* Maps the settings and opens the ring buffer. Reports errors and returns -errno. */
+/* Maps the settings and opens the ring buffer. Returns 0, or -errno after reporting it. */
 static int open_settings(struct run *r, int *ret_events)
 {
 	int error = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Rules of a router's services. Several may be for the same packets: the newest is in force and
- * shadows the others (rules/shadowed.h). The caller holds the lock, has opened the rules and is
- * in the network namespace of the load. The functions report errors and return -errno.
+ * shadows the others (rules/shadowed.h). The caller holds the lock, has opened the rules and is in
+ * the network namespace of the load. The functions return 0, or -errno after reporting it.
  */
 #ifndef SHUNT_SERVICES_H
 #define SHUNT_SERVICES_H

@@ -267,8 +267,8 @@ static int parse_age(int argc, char **argv, __u32 *ret_ticks)
 	return 0;
 }
 
-/* Whether the listener of the rule is gone and was last found that long ago: 1 or 0. Reports errors
- * and returns -errno. */
+/* Whether the listener of the rule is gone and was last found that long ago: 1 or 0, or -errno
+ * after reporting it. */
 static int may_prune(const struct shunt_rule *r, __u32 ticks)
 {
 	struct rule_counts c;

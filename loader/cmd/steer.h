@@ -16,8 +16,8 @@ int steer_test_lines(void);
 /* Prints rules with what they have done, as text or as a JSON array. */
 void print_rules(const struct rule_copy *all, __u32 count);
 
-/* Whether there is a listener now where the rule steers to: enum shunt_answer. Reports errors and
- * returns -errno. */
+/* Whether there is a listener now where the rule steers to: enum shunt_answer, or -errno after
+ * reporting it. */
 int rule_listens(const struct shunt_rule *r);
 
 /* Whether the rule steers to [::1], where no program listens, and a program listens at the same

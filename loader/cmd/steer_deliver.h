@@ -31,12 +31,12 @@ struct delivery {
 	struct nft_markers markers;
 };
 
-/* Checks that the packet can be tried, and that steering is attached to its interface. Reports
- * errors and returns -errno. */
+/* Checks that the packet can be tried, and that steering is attached to its interface. Returns 0,
+ * or -errno after reporting it. */
 int delivery_check(const struct probe *f);
 
-/* Sends the packets. A lost packet is no error: *ret describes the loss. Reports errors and returns
- * -errno. The caller frees the markers. */
+/* Sends the packets. A lost packet is no error: *ret describes the loss. Returns 0, or -errno after
+ * reporting it. The caller frees the markers. */
 int delivery_try(const struct probe *f, struct delivery *ret);
 
 bool delivery_made(const struct delivery *d);

@@ -27,9 +27,8 @@ struct load_config {
 };
 
 /*
- * Reads the words of 'shunt load'; argv[0] is "load". *config is all zero. Reports
- * errors and returns -errno. The caller frees config->file by rule_file_free(), after an
- * error too.
+ * Reads the words of 'shunt load'; argv[0] is "load". *config is all zero. Returns 0, or -errno
+ * after reporting it. The caller frees config->file by rule_file_free(), after an error too.
  */
 int load_config_parse(int argc, char **argv, struct load_config *config);
 

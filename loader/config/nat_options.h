@@ -9,8 +9,8 @@
 
 void nat_defaults(struct shunt_nat *ret);
 
-/* Reads KIND=SECONDS, the time without packets after which a flow of that kind ends.
- * Reports errors and returns -EINVAL. */
+/* Reads KIND=SECONDS, the time without packets after which a flow of that kind ends. Returns 0, or
+ * -EINVAL after reporting it. */
 int nat_set_idle(struct shunt_nat *nat, const char *word);
 
 /* Prints a line for each KIND. */

@@ -18,7 +18,7 @@ const struct load_option *load_option_find(const char *name);
 /* Whether a rule file may hold the option, too. */
 bool load_option_in_file(const struct load_option *option);
 
-/* Reads the value of the option into *config. Reports errors and returns -errno. The value
+/* Reads the value of the option into *config. Returns 0, or -errno after reporting it. The value
  * may be changed. */
 int load_option_set(const struct load_option *option, struct load_config *config, char *value);
 

@@ -17,7 +17,7 @@
 #define WORDS 64
 #define BLANK " \t\r\n\v\f"
 
-/* Cuts a line into words and returns their number. Reports errors and returns -EINVAL. */
+/* Cuts a line into words and returns their number, or -EINVAL after reporting it. */
 static int split(char *line, char *word[WORDS])
 {
 	char *rest = line, *w;

@@ -32,8 +32,8 @@ struct rule_file {
 	unsigned int *option_line; /* the line of each option: one for two words */
 };
 
-/* Reads a file; '-' is stdin. Two rules with the same match are an error. Reports errors with the
- * line and returns -errno. */
+/* Reads a file; '-' is stdin. Two rules with the same match are an error. Returns 0, or -errno
+ * after reporting it with the line. */
 int rule_file_read(const char *name, struct rule_file *ret);
 void rule_file_free(struct rule_file *f);
 
