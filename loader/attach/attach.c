@@ -16,7 +16,8 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-const char *link_name(char name[32], unsigned int i)
+/* The name of the pinned link of attachments[i]. */
+static const char *link_name(char name[32], unsigned int i)
 {
 	snprintf(name, 32, "attached_%u", i);
 	return name;
@@ -29,7 +30,7 @@ static const char *link_path(char path[PIN_PATH], unsigned int i)
 	return pin_path(path, "links", link_name(name, i));
 }
 
-/* Beside the link of sock_ops. */
+/* A cgroup has two links: that of sock_ops, and this one of setsockopt. */
 static const char *repair_path(char path[PIN_PATH], unsigned int i)
 {
 	char name[32];
@@ -38,6 +39,7 @@ static const char *repair_path(char path[PIN_PATH], unsigned int i)
 	return pin_path(path, "links", name);
 }
 
+/* Returns 0, or -errno: reports all errors but that of the attaching itself. */
 static int link_cgroup(int cgroup, const char *name, enum bpf_attach_type type, const char *pin)
 {
 	_cleanup_fd_ int prog = pin_open("progs", name), link = -1;
@@ -52,7 +54,8 @@ static int link_cgroup(int cgroup, const char *name, enum bpf_attach_type type, 
 	return 0;
 }
 
-/* Without this program a checkpoint can miss bytes; all else works. */
+/* A failure is only reported: without this program a checkpoint of a process can miss bytes, but
+ * all else works. */
 static void link_repair(int cgroup, const struct shunt_attachment *attachments, unsigned int i)
 {
 	char pin[PIN_PATH];
@@ -89,7 +92,7 @@ static int attach_cgroup(const struct shunt_attachment *attachments, unsigned in
 
 static int attach_iface(struct shunt_attachment *a, const char *pin)
 {
-	_cleanup_fd_ int prog = program_open(tc_program(a));
+	_cleanup_fd_ int prog = program_open(tc_program_name(a));
 
 	return prog < 0 ? prog : tc_attach(a, prog, pin);
 }
@@ -114,8 +117,8 @@ int cgroup_reattach(struct shunt_attachment *attachments, unsigned int i)
 	return error ? error : attach(attachments, i);
 }
 
-/* A cgroup's link outlives the cgroup, with nothing attached any more. */
-int attached_cgroup(unsigned int i, __u64 *ret_id)
+/* A link outlives its cgroup; the id in it is 0 then. */
+int attached_cgroup_id(unsigned int i, __u64 *ret_id)
 {
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
@@ -131,7 +134,7 @@ int attached_cgroup(unsigned int i, __u64 *ret_id)
 	return 0;
 }
 
-int attached(const struct shunt_attachment *attachments, unsigned int i)
+int is_attached(const struct shunt_attachment *attachments, unsigned int i)
 {
 	_cleanup_fd_ int prog = -1;
 	char pin[PIN_PATH];
@@ -139,23 +142,24 @@ int attached(const struct shunt_attachment *attachments, unsigned int i)
 
 	link_path(pin, i);
 	if (attachments[i].kind == ATTACH_CGROUP)
-		return attached_cgroup(i, &id) ?: id != 0;
-	prog = pin_open("progs", tc_program(&attachments[i]));
+		return attached_cgroup_id(i, &id) ?: id != 0;
+	prog = pin_open("progs", tc_program_name(&attachments[i]));
 	if (prog < 0 && prog != -ENOENT)
 		return prog;
-	return tc_attached(&attachments[i], prog, pin);
+	return tc_is_attached(&attachments[i], prog, pin);
 }
 
-bool attached_away(const struct shunt_attachment *attachments, unsigned int i)
+bool has_moved_away(const struct shunt_attachment *attachments, unsigned int i)
 {
 	char pin[PIN_PATH];
 
-	return attachment_is_iface(&attachments[i]) && tc_away(&attachments[i], link_path(pin, i));
+	return attachment_is_iface(&attachments[i]) &&
+	       tc_has_moved_away(&attachments[i], link_path(pin, i));
 }
 
 int detach_keep_entry(struct shunt_attachment *attachments, unsigned int i)
 {
-	_cleanup_fd_ int prog = pin_open("progs", tc_program(&attachments[i]));
+	_cleanup_fd_ int prog = pin_open("progs", tc_program_name(&attachments[i]));
 	char pin[PIN_PATH];
 	int error;
 
@@ -174,34 +178,36 @@ int detach(struct shunt_attachment *attachments, unsigned int i)
 {
 	int error = detach_keep_entry(attachments, i);
 
-	if (!error)
-		attachments[i].kind = ATTACH_NONE;
-	return error;
+	if (error)
+		return error;
+	attachments[i].kind = ATTACH_NONE;
+	return 0;
 }
 
 int attach_new(struct shunt_attachment *attachments, const struct shunt_attachment *wanted)
 {
-	struct shunt_attachment *s = attachment_find(attachments, wanted->kind, wanted->name);
-	int error = 0;
+	struct shunt_attachment *a = attachment_find(attachments, wanted->kind, wanted->name);
+	int error, found = 0;
 
-	if (s && s->ifindex == wanted->ifindex)
-		error = attached(attachments, s - attachments);
-	if (error < 0)
-		return fail(error, "can't look at what is attached to '%s'", wanted->name);
-	if (error)
+	if (a && a->ifindex == wanted->ifindex)
+		found = is_attached(attachments, a - attachments);
+	if (found < 0)
+		return fail(found, "can't look at what is attached to '%s'", wanted->name);
+	if (found)
 		return 0;
-	/* of an interface that is gone, or taken off by somebody */
-	error = s ? detach(attachments, s - attachments) : 0;
-	if (error)
-		return error;
-	s = attachment_unused(attachments);
-	if (!s)
+	if (a) { /* the interface was replaced, or another program detached ours */
+		error = detach(attachments, a - attachments);
+		if (error)
+			return error;
+	}
+	a = attachment_unused(attachments);
+	if (!a)
 		return deny(-ENOSPC, "can't attach to '%s': more than %d attachments", wanted->name,
 			    SHUNT_ATTACHMENTS);
-	*s = *wanted;
-	error = attach(attachments, s - attachments);
-	if (error && !s->clsact) /* else it says what is left */
-		s->kind = ATTACH_NONE;
+	*a = *wanted;
+	error = attach(attachments, a - attachments);
+	if (error && !a->clsact) /* an entry with clsact set tells unload what is left */
+		a->kind = ATTACH_NONE;
 	return error;
 }
 
@@ -209,7 +215,8 @@ int detach_ifaces(struct shunt_attachment *attachments)
 {
 	int i, error, first = 0;
 
-	/* Backwards: the first to come made the qdisc. */
+	/* Backwards: the first entry of an interface made the qdisc, and removes it when no filter
+	 * is left. */
 	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--) {
 		if (!attachment_is_iface(&attachments[i]))
 			continue;
@@ -219,8 +226,8 @@ int detach_ifaces(struct shunt_attachment *attachments)
 	return first;
 }
 
-/* Without a detach, a link that is only unpinned goes when a worker thread
- * gets to it. */
+/* Detaches at once: when a link is only unpinned, a worker thread of the kernel detaches it some
+ * time later. */
 static int detach_link(const char *pin)
 {
 	_cleanup_fd_ int link = bpf_obj_get(pin);
@@ -230,17 +237,24 @@ static int detach_link(const char *pin)
 	return bpf_link_detach(link) ? -errno : 0;
 }
 
-int detach_cgroups(struct shunt_attachment *attachments)
+static int detach_cgroup(unsigned int i)
 {
 	char pin[PIN_PATH];
+	int error = detach_link(link_path(pin, i));
+
+	if (error)
+		return error;
+	return detach_link(repair_path(pin, i));
+}
+
+int detach_cgroups(struct shunt_attachment *attachments)
+{
 	int i, error;
 
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++) {
 		if (attachments[i].kind != ATTACH_CGROUP)
 			continue;
-		error = detach_link(link_path(pin, i));
-		if (!error)
-			error = detach_link(repair_path(pin, i));
+		error = detach_cgroup(i);
 		if (error)
 			return fail(error, "can't detach from cgroup '%s'", attachments[i].name);
 	}

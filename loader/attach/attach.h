@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is attached to the host, and how it comes off again. */
+/* Attaches programs to interfaces and cgroups as the entries of shunt_attachment say, and
+ * detaches them. */
 #ifndef SHUNT_ATTACH_H
 #define SHUNT_ATTACH_H
 
@@ -7,42 +8,44 @@
 
 #include <shunt/abi.h>
 
-/* Attaches the pairing program to the cgroup, or steering to the interface,
- * that attachments[i] names; a pattern has nothing itself. 0 or -errno, said. */
+/* Attaches the programs of attachments[i] to its cgroup or interface. Does nothing for a pattern.
+ * Returns 0, or -errno after reporting it. */
 int attach(struct shunt_attachment *attachments, unsigned int i);
 
-/* Enters a copy of wanted, which is for an interface, and attaches it; nothing
- * if that is there and attached. Undone if it fails: 0 or -errno, said. */
+/* Adds a copy of wanted, which is for an interface, to the table and attaches its program; does
+ * nothing if both are done already. Undoes what a failure leaves half-way. Returns 0, or -errno
+ * after reporting it. */
 int attach_new(struct shunt_attachment *attachments, const struct shunt_attachment *wanted);
 
-/* Attaches to the cgroup that attachments[i] names once more, for it was made anew; 0 or
- * -errno, said. */
+/* Attaches again to the cgroup of attachments[i], which was removed and made again. Returns 0, or
+ * -errno after reporting it. */
 int cgroup_reattach(struct shunt_attachment *attachments, unsigned int i);
 
-/* Takes the program of attachments[i] off its interface, which may be gone, and
- * frees the entry; 0 or -errno, said. */
+/* Detaches the program of attachments[i] from its interface, which may be gone, and frees the
+ * entry. Returns 0, or -errno after reporting it. */
 int detach(struct shunt_attachment *attachments, unsigned int i);
 
-/* The same, but the entry stays, with ifindex 0: it waits for an interface of
- * that name. */
+/* Like detach(), but the entry stays, with ifindex 0: it waits for an interface of that name. */
 int detach_keep_entry(struct shunt_attachment *attachments, unsigned int i);
 
-/* Is attachments[i] still attached? Someone may have taken it off. 1, 0, or -errno, unsaid. */
-int attached(const struct shunt_attachment *attachments, unsigned int i);
+/* Whether the program of attachments[i] is still attached: another program may have detached it.
+ * Returns 1, 0, or -errno without a message. */
+int is_attached(const struct shunt_attachment *attachments, unsigned int i);
 
-/* Id of the cgroup that attachments[i] is attached to; 0: that is gone, or nothing is.
- * Returns 0 or -errno, unsaid. */
-int attached_cgroup(unsigned int i, __u64 *ret_id);
+/* Sets *ret_id to the id of the cgroup that attachments[i] is attached to; 0 if that cgroup is
+ * gone or nothing is attached. Returns 0, or -errno without a message. */
+int attached_cgroup_id(unsigned int i, __u64 *ret_id);
 
-/* If not: has its interface left this network namespace, with shunt's program? */
-bool attached_away(const struct shunt_attachment *attachments, unsigned int i);
+/* Whether the interface of attachments[i] has moved to another network namespace, with the
+ * program still attached. is_attached() is 0 then. */
+bool has_moved_away(const struct shunt_attachment *attachments, unsigned int i);
 
-/* Name of the pinned link of attachments[i]. */
-const char *link_name(char name[32], unsigned int i);
-
-/* Detaches from all interfaces, or from all cgroups. detach_ifaces() goes on after an error
- * and returns the first; both report errors. */
+/* Detaches from all interfaces; goes on after a failure. Returns 0, or the first -errno after
+ * reporting each. */
 int detach_ifaces(struct shunt_attachment *attachments);
+
+/* Detaches from all cgroups, up to the first failure; attachments may be NULL. Returns 0, or
+ * -errno after reporting it. */
 int detach_cgroups(struct shunt_attachment *attachments);
 
 #endif

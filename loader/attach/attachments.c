@@ -54,8 +54,9 @@ bool attachment_is_nat(const struct shunt_attachment *a)
 	return a->kind >= ATTACH_NAT_IN && a->kind <= ATTACH_NAT_RAW_OUT;
 }
 
-/* 1 if the interface has a link layer header, else 0. Reports errors and returns -errno. */
-static int has_header(const char *name)
+/* Whether packets of the interface have a link layer header. Returns 1, 0, or -errno after
+ * reporting it. */
+static int has_link_header(const char *name)
 {
 	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq r = {};
@@ -67,7 +68,7 @@ static int has_header(const char *name)
 	case ARPHRD_ETHER:
 	case ARPHRD_LOOPBACK:
 		return 1;
-	/* those that the kernel's dev_is_mac_header_xmit() names */
+	/* the list of the kernel's dev_is_mac_header_xmit() */
 	case ARPHRD_TUNNEL:
 	case ARPHRD_TUNNEL6:
 	case ARPHRD_SIT:
@@ -91,7 +92,7 @@ int nat_attachments(const char *name, struct shunt_attachment ret[2])
 		return fail(error, "can't look at interface '%s'", name);
 	if (!ifindex || strlen(name) >= IF_NAMESIZE)
 		return deny(-ENODEV, "no interface '%s'", name);
-	header = has_header(name);
+	header = has_link_header(name);
 	if (header < 0)
 		return header;
 	for (i = 0; i < 2; i++) {

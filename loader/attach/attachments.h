@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Entries of the table of attachments, shunt_attachment. Nothing is attached here. */
+/* Finds and fills entries of the table shunt_attachment. Attaches nothing. */
 #ifndef SHUNT_ATTACHMENTS_H
 #define SHUNT_ATTACHMENTS_H
 
@@ -7,7 +7,7 @@
 
 #include <shunt/abi.h>
 
-/* Whether the name stands for all interfaces of a pattern, as 'veth*' does. */
+/* Whether the name is a pattern, such as 'veth*', and not that of one interface. */
 bool is_pattern(const char *name);
 
 /* The entry of this kind and name in attachments[SHUNT_ATTACHMENTS]; NULL if there is none. As
@@ -18,13 +18,13 @@ struct shunt_attachment *attachment_find(const struct shunt_attachment *attachme
 /* An entry that is not in use; NULL if all are. */
 struct shunt_attachment *attachment_unused(struct shunt_attachment *attachments);
 
-/* Whether the entry is for a program at an interface; a pattern has none itself. */
+/* Whether the entry is for a program at one interface; not for a pattern. */
 bool attachment_is_iface(const struct shunt_attachment *a);
 bool attachment_is_monitor(const struct shunt_attachment *a);
 bool attachment_is_nat(const struct shunt_attachment *a);
 
-/* Fills the two entries of NAT at this interface: what comes in, what goes out. Reports
- * errors and returns -errno. */
+/* Fills the two entries that NAT needs at this interface: ingress and egress. Returns 0, or
+ * -errno after reporting it. */
 int nat_attachments(const char *name, struct shunt_attachment ret[2]);
 
 #endif

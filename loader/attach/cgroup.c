@@ -61,8 +61,9 @@ int cgroup_resolve(const char *name, char *ret, size_t size)
 	else if (*name && is_cgroup(below))
 		found = below;
 	if (!found && name[0] == '/' && !access(name, F_OK))
-		return deny(-ENOTDIR, "'%s' is no directory of cgroup2, which is mounted at '%s'",
-			    name, root);
+		return deny(-ENOTDIR,
+			    "'%s' is not a directory of cgroup2, which is mounted at '%s'", name,
+			    root);
 	if (!found)
 		return deny(-ENOENT, "no cgroup '%s' (looked below '%s')", name, root);
 	if (!realpath(found, full))

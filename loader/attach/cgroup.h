@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Finds directories of cgroup2. */
 #ifndef SHUNT_CGROUP_H
 #define SHUNT_CGROUP_H
 
@@ -6,15 +7,16 @@
 
 #include <linux/types.h>
 
-/* Id of the cgroup that has this directory: its inode number. 0: there is none. */
+/* The id of the cgroup with this path, which is the directory's inode number; 0 if there is no
+ * such cgroup. */
 __u64 cgroup_id(const char *path);
 
-/* Where the cgroup2 tree is mounted (first such line of /proc/mounts); 0, or
- * -ENOENT, unsaid. */
+/* Writes where cgroup2 is mounted: the first such line of /proc/mounts. Returns 0, or -ENOENT
+ * without a message. */
 int cgroup_root(char *ret, size_t size);
 
-/* Finds the cgroup a user named: a path, or a name below the cgroup2 mount.
- * *ret is its full path; 0 or -errno, said. */
+/* Finds the cgroup that a user named by its path, or by its name below the mount of cgroup2, and
+ * writes its full path. Returns 0, or -errno after reporting it. */
 int cgroup_resolve(const char *name, char *ret, size_t size);
 
 #endif

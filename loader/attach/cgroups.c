@@ -5,44 +5,46 @@
 #include "attach/cgroup.h"
 #include "util/log.h"
 
-/* Ids are never used twice, so another id is another cgroup. One whose program
- * somebody took off keeps its id, and is left alone. */
-static bool is_new(struct cgroups *seen, const struct shunt_attachment *attachments, unsigned int i)
+/* Whether the cgroup of attachments[i] was made again since it was attached to. The kernel never
+ * uses an id twice, so another id is another cgroup. If somebody detached the program, the cgroup
+ * keeps its id and is left alone. */
+static bool is_recreated(struct cgroups *last, const struct shunt_attachment *attachments,
+			 unsigned int i)
 {
-	__u64 id, had;
+	__u64 id, attached_id;
 
 	if (attachments[i].kind != ATTACH_CGROUP)
 		return false;
 	id = cgroup_id(attachments[i].name);
-	if (!id || id == seen->id[i])
+	if (!id || id == last->id[i])
 		return false;
-	if (attached_cgroup(i, &had))
-		return false; /* not known now; asked again soon */
-	if (had == id)
-		seen->id[i] = id;
-	return had != id;
+	if (attached_cgroup_id(i, &attached_id))
+		return false; /* not known now; the supervisor asks again soon */
+	if (attached_id == id)
+		last->id[i] = id;
+	return attached_id != id;
 }
 
-bool cgroups_changed(struct cgroups *seen, const struct shunt_attachment *attachments)
+bool cgroups_changed(struct cgroups *last, const struct shunt_attachment *attachments)
 {
 	bool changed = false;
 	unsigned int i;
 
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
-		changed |= is_new(seen, attachments, i);
+		changed |= is_recreated(last, attachments, i);
 	return changed;
 }
 
-/* An error is reported once for each cgroup. */
-bool cgroups_sync(struct cgroups *seen, struct shunt_attachment *attachments)
+/* Notes the id before it attaches, so that an error is reported once for each cgroup. */
+bool cgroups_sync(struct cgroups *last, struct shunt_attachment *attachments)
 {
 	bool any = false;
 	unsigned int i;
 
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
-		if (!is_new(seen, attachments, i))
+		if (!is_recreated(last, attachments, i))
 			continue;
-		seen->id[i] = cgroup_id(attachments[i].name);
+		last->id[i] = cgroup_id(attachments[i].name);
 		if (cgroup_reattach(attachments, i))
 			continue;
 		say("attached again to '%s'", attachments[i].name);

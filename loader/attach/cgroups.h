@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Follows the cgroups that load named. */
+/* Follows the cgroups that load named: attaches again when one is removed and made again. */
 #ifndef SHUNT_CGROUPS_H
 #define SHUNT_CGROUPS_H
 
@@ -7,17 +7,17 @@
 
 #include <shunt/abi.h>
 
-/* The ids of the cgroups that were attached to at the last look, by their place in
- * shunt_attachment; 0: none yet. */
+/* For each entry of shunt_attachment, the id of the cgroup that was attached to, or tried, at the
+ * last call; 0: none yet. */
 struct cgroups {
 	__u64 id[SHUNT_ATTACHMENTS];
 };
 
-/* Is there a cgroup by an attached one's path that nothing was attached to yet? */
-bool cgroups_changed(struct cgroups *seen, const struct shunt_attachment *attachments);
+/* Whether a cgroup was made again at the path of an attached one, and not attached to yet. */
+bool cgroups_changed(struct cgroups *last, const struct shunt_attachment *attachments);
 
-/* Attaches to the cgroups that were removed and made again under the same path. The caller
- * holds the lock. Returns whether there were any. */
-bool cgroups_sync(struct cgroups *seen, struct shunt_attachment *attachments);
+/* Attaches to the cgroups that were made again. The caller holds the lock. Reports errors. Returns
+ * whether it attached to any. */
+bool cgroups_sync(struct cgroups *last, struct shunt_attachment *attachments);
 
 #endif

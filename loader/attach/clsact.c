@@ -18,19 +18,20 @@
 #include "util/rtnl.h"
 
 /*
- * Handle of a clsact filter: the low bits say whether shunt made the qdisc:
- * whoever attaches later owns it too, and the last to go removes it. The others
- * are the process of a filter that is for one command only, 0 for the rest.
+ * The handle of a filter. Its low byte says whether shunt made the qdisc. If so, later filters of
+ * shunt say the same, and the one that is removed last removes the qdisc. The other bits are the
+ * process id of the command that the filter is for; 0: the filter stays after the command.
  */
-#define FILTER_HANDLE 1
-#define OWNER_HANDLE 2
-#define HANDLE_PID 8 /* first bit of the process */
-#define PRIORITIES 64
+#define FILTER_HANDLE 1 /* the qdisc is not shunt's */
+#define OWNER_HANDLE 2  /* shunt made the qdisc */
+#define HANDLE_PID 8    /* first bit of the process id */
+#define PRIORITIES 64   /* that shunt tries, from hook->priority on */
 
-/* The map must hold the value before the system call that follows. */
+/* Writes to the map of attachments before the system call that follows, so that a command that
+ * comes after a kill knows what to undo (I10). */
 #define write_ahead(field, value) __atomic_store_n(&(field), (value), __ATOMIC_SEQ_CST)
 
-/* For the callbacks of a dump: takes what program_program_is_named() returned. */
+/* Ends a dump from its callback, with a negative errno. */
 static int end_dump(int error)
 {
 	errno = -error;
@@ -60,7 +61,7 @@ static bool has_kind(const struct nlmsghdr *nlh, const char *kind)
 	       !strcmp(mnl_attr_get_str(attr), kind);
 }
 
-/* The program of a filter, 0 if it has none. */
+/* The id of a filter's BPF program; 0 if the filter has none. */
 static __u32 filter_program(const struct nlmsghdr *nlh)
 {
 	const struct nlattr *attr, *options;
@@ -75,13 +76,15 @@ static __u32 filter_program(const struct nlmsghdr *nlh)
 }
 
 struct filters {
-	__u32 priority; /* that we look for, with this handle */
+	/* what to look for */
+	__u32 priority;
 	__u32 handle;
-	__u32 program; /* of the filter that is there, 0 if none */
-	bool owner;    /* some filter says that shunt made the qdisc */
-	__u32 first;   /* of PRIORITIES */
-	__u64 taken;   /* a bit for each */
-	bool any;
+	__u32 first; /* of PRIORITIES */
+	/* what was found */
+	__u32 program;   /* of the filter with that priority and handle; 0: there is none */
+	bool made_qdisc; /* a filter says that shunt made the qdisc */
+	__u64 taken;     /* a bit for each of PRIORITIES */
+	bool any;        /* there is a filter */
 };
 
 static int see_filter(const struct nlmsghdr *nlh, void *data)
@@ -101,7 +104,7 @@ static int see_filter(const struct nlmsghdr *nlh, void *data)
 	ours = program_is_named(filter_program(nlh), OUR_NAMES);
 	if (ours < 0)
 		return end_dump(ours);
-	filters->owner |= ours;
+	filters->made_qdisc |= ours;
 	return MNL_CB_OK;
 }
 
@@ -110,10 +113,17 @@ static int read_filters(int ifindex, __u32 parent, struct filters *filters)
 	return dump(ifindex, RTM_GETTFILTER, parent, see_filter, filters);
 }
 
+static int read_both_hooks(int ifindex, struct filters *filters)
+{
+	int error = read_filters(ifindex, PARENT_INGRESS, filters);
+
+	return error ? error : read_filters(ifindex, PARENT_EGRESS, filters);
+}
+
 struct qdisc {
 	int ifindex;
-	bool found; /* clsact or ingress: they share one place */
-	bool clsact;
+	bool found;  /* a clsact or an ingress qdisc: an interface has one of them at most */
+	bool clsact; /* it is clsact */
 };
 
 static int see_qdisc(const struct nlmsghdr *nlh, void *data)
@@ -139,7 +149,7 @@ static __u32 handle_of(const struct shunt_attachment *a)
 	return (a->qdisc ? OWNER_HANDLE : FILTER_HANDLE) | a->owner << HANDLE_PID;
 }
 
-int clsact_find(const struct shunt_attachment *a, int prog_fd)
+int clsact_has_filter(const struct shunt_attachment *a, int prog_fd)
 {
 	struct filters filters = { .priority = a->priority, .handle = handle_of(a) };
 	int error;
@@ -159,18 +169,18 @@ static int remove_filter(const struct shunt_attachment *a, int prog_fd)
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(a), .priority = a->priority);
 	int found, error;
 
-	found = clsact_find(a, prog_fd);
+	found = clsact_has_filter(a, prog_fd);
 	if (found < 0)
 		return fail(found, "can't read the filters of '%s'", a->name);
 	if (!found)
 		return 0;
 	error = bpf_tc_detach(&hook, &opts);
-	if (error && clsact_find(a, prog_fd))
+	if (error && clsact_has_filter(a, prog_fd))
 		return fail(error, "can't detach from '%s'", a->name);
 	return 0;
 }
 
-/* 1 if the qdisc is there and nobody uses it, 0 if not, or -errno. */
+/* Whether there is a clsact qdisc without filters. Returns 1, 0, or -errno without a message. */
 static int qdisc_is_idle(const struct shunt_attachment *a)
 {
 	struct filters filters = { .priority = 0 };
@@ -178,18 +188,18 @@ static int qdisc_is_idle(const struct shunt_attachment *a)
 	int error;
 
 	error = read_qdisc(ifindex_of(a), &qdisc);
-	if (!error)
-		error = read_filters(ifindex_of(a), PARENT_INGRESS, &filters);
-	if (!error)
-		error = read_filters(ifindex_of(a), PARENT_EGRESS, &filters);
+	if (error)
+		return error;
+	error = read_both_hooks(ifindex_of(a), &filters);
 	if (error)
 		return error;
 	return qdisc.clsact && !filters.any;
 }
 
+/* Removes the qdisc if shunt made it and no filter is left. */
 static int remove_qdisc(const struct shunt_attachment *a)
 {
-	/* With both directions libbpf removes the qdisc, not just filters. */
+	/* If both directions are named, libbpf removes the qdisc; else only filters. */
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(a),
 			    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	int idle, error;
@@ -214,32 +224,40 @@ int clsact_detach(const struct shunt_attachment *a, int prog_fd)
 	return filter ? filter : qdisc;
 }
 
+/* Records whether the qdisc that is there is shunt's. */
+static int use_qdisc(struct shunt_attachment *a)
+{
+	struct filters filters = { .priority = 0 };
+	int error = read_both_hooks(ifindex_of(a), &filters);
+
+	if (error)
+		return fail(error, "can't read the qdiscs of '%s'", a->name);
+	write_ahead(a->qdisc, filters.made_qdisc);
+	return 0;
+}
+
 static int make_qdisc(struct shunt_attachment *a)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(a),
 			    .attach_point = BPF_TC_INGRESS);
-	struct filters filters = { .priority = 0 };
 	struct qdisc qdisc;
 	int error;
 
-	/* Else, killed below, we would take another's idle qdisc for ours. */
+	/* Look first whether there is a qdisc. If this process recorded qdisc = 1 and was killed
+	 * before it created one, the next command would take an unused qdisc of another program
+	 * for shunt's, and remove it. */
 	error = read_qdisc(ifindex_of(a), &qdisc);
-	if (!error && qdisc.found)
-		error = read_filters(ifindex_of(a), PARENT_INGRESS, &filters)
-				?: read_filters(ifindex_of(a), PARENT_EGRESS, &filters);
 	if (error)
 		return fail(error, "can't read the qdiscs of '%s'", a->name);
-	if (qdisc.found) {
-		write_ahead(a->qdisc, filters.owner);
-		return 0;
-	}
+	if (qdisc.found)
+		return use_qdisc(a);
 	write_ahead(a->qdisc, 1);
 	error = bpf_tc_hook_create(&hook);
-	if (error)
-		write_ahead(a->qdisc, 0);
-	if (error && error != -EEXIST)
-		return fail(error, "can't make a clsact qdisc on '%s'", a->name);
-	return 0;
+	if (!error)
+		return 0;
+	write_ahead(a->qdisc, 0);
+	/* EEXIST: another program made it meanwhile */
+	return error == -EEXIST ? 0 : fail(error, "can't make a clsact qdisc on '%s'", a->name);
 }
 
 static int try_filter(const struct shunt_attachment *a, int prog_fd)
@@ -252,6 +270,7 @@ static int try_filter(const struct shunt_attachment *a, int prog_fd)
 	return bpf_tc_attach(&hook, &opts);
 }
 
+/* Adds the filter at the first free priority. */
 static int make_filter(struct shunt_attachment *a, int prog_fd)
 {
 	const struct hook *hook = hook_of(a);
@@ -274,6 +293,23 @@ static int make_filter(struct shunt_attachment *a, int prog_fd)
 	return 0;
 }
 
+static int make_qdisc_and_filter(struct shunt_attachment *a, int prog_fd)
+{
+	int error = make_qdisc(a);
+
+	return error ? error : make_filter(a, prog_fd);
+}
+
+/* If that fails, the entry goes on to say what is left. */
+static void undo_attach(struct shunt_attachment *a, int prog_fd)
+{
+	if (clsact_detach(a, prog_fd))
+		return;
+	write_ahead(a->qdisc, 0);
+	write_ahead(a->priority, 0);
+	write_ahead(a->clsact, 0);
+}
+
 int clsact_attach(struct shunt_attachment *a, int prog_fd)
 {
 	int error;
@@ -281,16 +317,9 @@ int clsact_attach(struct shunt_attachment *a, int prog_fd)
 	write_ahead(a->qdisc, 0);
 	write_ahead(a->priority, 0);
 	write_ahead(a->clsact, 1);
-	error = make_qdisc(a);
-	if (!error)
-		error = make_filter(a, prog_fd);
-	if (!error)
-		return 0;
-	if (clsact_detach(a, prog_fd))
-		return error; /* the entry says what is left */
-	write_ahead(a->qdisc, 0);
-	write_ahead(a->priority, 0);
-	write_ahead(a->clsact, 0);
+	error = make_qdisc_and_filter(a, prog_fd);
+	if (error)
+		undo_attach(a, prog_fd);
 	return error;
 }
 
@@ -301,7 +330,7 @@ static int count_foreign(const struct nlmsghdr *nlh, void *data)
 
 	if (ours < 0)
 		return end_dump(ours);
-	/* Handle 0 is the heading of a priority. */
+	/* A message with handle 0 is about the priority itself, not about a filter. */
 	*count += tcm->tcm_handle && !ours;
 	return MNL_CB_OK;
 }
@@ -312,7 +341,8 @@ int clsact_count_foreign(int ifindex, int *ret_count)
 	return dump(ifindex, RTM_GETTFILTER, PARENT_INGRESS, count_foreign, ret_count);
 }
 
-static bool command_runs(__u32 pid)
+/* Whether this process may be a command of shunt: true also if that can't be found out. */
+static bool is_running_command(__u32 pid)
 {
 	char path[32], name[16] = "";
 	FILE *f;
@@ -320,7 +350,7 @@ static bool command_runs(__u32 pid)
 	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return errno != ENOENT; /* not known: may run */
+		return errno != ENOENT;
 	if (!fgets(name, sizeof(name), f))
 		snprintf(name, sizeof(name), "%s", feof(f) ? "" : "shunt");
 	fclose(f);
@@ -339,7 +369,7 @@ static int see_orphan(const struct nlmsghdr *nlh, void *data)
 	struct orphan *orphan = data;
 	int ours;
 
-	if (!owner || command_runs(owner))
+	if (!owner || is_running_command(owner))
 		return MNL_CB_OK;
 	ours = program_is_named(filter_program(nlh), hook_of(&orphan->attachment)->program);
 	if (ours <= 0)
@@ -351,9 +381,9 @@ static int see_orphan(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-int clsact_sweep(int ifindex, const char *name, enum attachment_kind kind)
+int clsact_remove_orphans(int ifindex, const char *name, enum attachment_kind kind)
 {
-	int error = 0;
+	int error;
 
 	for (;;) {
 		struct orphan orphan = {
@@ -363,8 +393,10 @@ int clsact_sweep(int ifindex, const char *name, enum attachment_kind kind)
 		snprintf(orphan.attachment.name, sizeof(orphan.attachment.name), "%s", name);
 		error = dump(ifindex, RTM_GETTFILTER, hook_of(&orphan.attachment)->parent,
 			     see_orphan, &orphan);
-		if (error || !orphan.found)
-			return error;
+		if (error)
+			return fail(error, "can't read the filters of '%s'", name);
+		if (!orphan.found)
+			return 0;
 		error = clsact_detach(&orphan.attachment, -1);
 		if (error)
 			return error;

@@ -18,7 +18,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define WHOLE "shunt_reassembled"
+#define REASSEMBLED "shunt_reassembled"
 
 static bool is_linked(const char *name)
 {
@@ -27,7 +27,8 @@ static bool is_linked(const char *name)
 	return !access(pin_path(path, "links", name), F_OK);
 }
 
-/* Attaches the program of that name, if it is not; 0 or -errno, unsaid. */
+/* Attaches the program of that name unless its link is pinned already. Returns 0, or -errno without
+ * a message. */
 static int attach_to(int target, const char *name, enum bpf_attach_type type)
 {
 	_cleanup_fd_ int prog = -1, link = -1;
@@ -44,18 +45,18 @@ static int attach_to(int target, const char *name, enum bpf_attach_type type)
 	return 0;
 }
 
-/* Only if there are rules for UDP: it costs each look-up for an unconnected socket
- * some ns. */
+/* Attached only when there are rules for UDP, because the program costs each look-up for an
+ * unconnected socket some ns. */
 static int attach_lookup(void)
 {
 	_cleanup_fd_ int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	int error = netns < 0 ? -errno : attach_to(netns, WHOLE, BPF_SK_LOOKUP);
+	int error = netns < 0 ? -errno : attach_to(netns, REASSEMBLED, BPF_SK_LOOKUP);
 
 	return error ? fail(error, "can't look up sockets for fragmented datagrams") : 0;
 }
 
-/* Sees the listeners that come later. Without it, a fragmented datagram that misses its
- * listener tells of it. */
+/* Attaches the programs that run at each bind() and wake the supervisor for a wanted listener. A
+ * failure does no harm: the first fragmented datagram without its listener wakes it, too. */
 static void attach_bind(void)
 {
 	_cleanup_fd_ int root = -1;
@@ -86,14 +87,14 @@ int listeners_collect(void)
 	return iter_run(iter, &none, &n);
 }
 
-void listeners_find(void)
+void listeners_collect_again(void)
 {
-	if (is_linked(WHOLE))
+	if (is_linked(REASSEMBLED))
 		listeners_collect();
 }
 
-/* Whether the entry is new. */
-static bool want(int wanted, __u16 family, const __u8 addr[16], __u16 port)
+/* Adds an address to the map of wanted listeners. Returns whether it is new there. */
+static bool add_address(int wanted, __u16 family, const __u8 addr[16], __u16 port)
 {
 	struct shunt_listener l = { .family = family, .port = port };
 	__u32 tick = 0;
@@ -102,19 +103,19 @@ static bool want(int wanted, __u16 family, const __u8 addr[16], __u16 port)
 	return !bpf_map_update_elem(wanted, &l, &tick, BPF_NOEXIST);
 }
 
-/* The sockets that may take what is sent to the rule's listener: bound to that address,
- * or to all, also of IPv6 if those take IPv4. */
-static bool want_target(int wanted, const struct shunt_rule *r)
+/* Adds each address that the rule's listener may be bound to: that of the rule, or the wildcard;
+ * an IPv6 socket may receive IPv4, too. Returns whether any is new. */
+static bool add_target(int wanted, const struct shunt_rule *r)
 {
-	__u8 all[16] = {}, mapped[16] = { [10] = 0xff, [11] = 0xff };
-	bool new = want(wanted, r->family, r->to, r->to_port);
+	__u8 any[16] = {}, mapped[16] = { [10] = 0xff, [11] = 0xff };
+	bool new = add_address(wanted, r->family, r->to, r->to_port);
 
-	new |= want(wanted, AF_INET6, all, r->to_port);
+	new |= add_address(wanted, AF_INET6, any, r->to_port);
 	if (r->family == AF_INET6)
 		return new;
 	memcpy(mapped + 12, r->to, 4);
-	new |= want(wanted, AF_INET, all, r->to_port);
-	new |= want(wanted, AF_INET6, mapped, r->to_port);
+	new |= add_address(wanted, AF_INET, any, r->to_port);
+	new |= add_address(wanted, AF_INET6, mapped, r->to_port);
 	return new;
 }
 
@@ -124,18 +125,19 @@ static bool same_target(const struct shunt_rule *a, const struct shunt_rule *b)
 	       !memcmp(a->to, b->to, sizeof(a->to));
 }
 
-/* As many targets as all have room for. */
+/* The targets that the map has room for: add_target() adds up to four addresses. */
 #define TARGETS (SHUNT_LISTENERS / 4)
 
-void listeners_want(const struct shunt_rule *const *rules, __u32 count)
+void listeners_add_wanted(const struct shunt_rule *const *rules, __u32 count)
 {
-	const struct shunt_rule *lately[TARGETS] = {}; /* by port: many rules share few targets */
+	/* the last rule with each port, so that rules with the same target add it once */
+	const struct shunt_rule *recent[TARGETS] = {};
 	_cleanup_fd_ int wanted = -1;
 	__u32 i, targets = 0;
 	bool new = false;
 
 	for (i = 0; i < count && targets < TARGETS; i++) {
-		const struct shunt_rule *r = rules[i], **same = &lately[r->to_port % TARGETS];
+		const struct shunt_rule *r = rules[i], **same = &recent[r->to_port % TARGETS];
 
 		if (r->proto != IPPROTO_UDP || r->action != SHUNT_STEER || same_target(*same, r))
 			continue;
@@ -145,7 +147,7 @@ void listeners_want(const struct shunt_rule *const *rules, __u32 count)
 			return;
 		*same = r;
 		targets++;
-		new |= want_target(wanted, r);
+		new |= add_target(wanted, r);
 	}
 	if (new || (targets && !supervisor_is_running()))
 		listeners_collect();

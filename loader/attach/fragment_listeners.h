@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Listeners of datagrams that come in fragments: see tc/fragments.h. */
+/* Puts the listeners of UDP rules into a map, where a program finds the listener of a datagram
+ * that came in fragments: see tc/fragments.h. */
 #ifndef SHUNT_FRAGMENT_LISTENERS_H
 #define SHUNT_FRAGMENT_LISTENERS_H
 
 #include <shunt/abi.h>
 
-/* Puts the listeners that are wanted into their map, and sees to it that whole
- * datagrams find them there, and that those which come later are noticed. 0 or -errno,
- * said. */
+/* Puts the wanted listeners that exist into the map. Attaches the program that looks reassembled
+ * datagrams up there, and the programs that notice later listeners. Returns 0, or -errno after
+ * reporting it. */
 int listeners_collect(void);
 
-/* The same if a rule has wanted listeners before: some may have come meanwhile. */
-void listeners_find(void);
+/* listeners_collect() if it has been called since load: listeners may have come meanwhile. */
+void listeners_collect_again(void);
 
-/* Wants the listeners of these rules, as far as they are for UDP, and gathers those that
- * are there. What fails is said; the rules hold all the same. */
-void listeners_want(const struct shunt_rule *const *rules, __u32 count);
+/* Makes the listeners of these rules wanted, if the rules are for UDP, and collects those that
+ * exist. Reports errors; the rules are in force all the same. */
+void listeners_add_wanted(const struct shunt_rule *const *rules, __u32 count);
 
 #endif

@@ -28,7 +28,7 @@
 #include "util/iface.h"
 #include "util/log.h"
 
-bool ifaces_wanted(const struct shunt_attachment *attachments)
+bool attachments_have_ifaces(const struct shunt_attachment *attachments)
 {
 	int i;
 
@@ -38,71 +38,79 @@ bool ifaces_wanted(const struct shunt_attachment *attachments)
 	return false;
 }
 
-static bool is_gone(const struct shunt_attachment *s)
+static bool is_gone(__u32 ifindex)
 {
 	char name[IF_NAMESIZE];
 
-	return !iface_name(s->ifindex, name);
+	return !iface_name(ifindex, name);
 }
 
-/* Is this an interface that a pattern named, and that is the port of another now? */
-static bool became_port(const struct links *links, const struct shunt_attachment *s)
+/* Whether a pattern named the interface of the entry, and the interface is a port now. */
+static bool has_become_port(const struct links *links, const struct shunt_attachment *a)
 {
-	const struct link *port = links_at(links, s->ifindex);
+	const struct link *port = links_find(links, a->ifindex);
 
-	return s->by_pattern && port && link_master(links, port);
+	return a->by_pattern && port && link_master(links, port);
 }
 
-static void leave_port(const struct links *links, struct shunt_attachment *attachments,
-		       unsigned int i)
+static void detach_from_port(const struct links *links, struct shunt_attachment *attachments,
+			     unsigned int i)
 {
 	char text[PORT_TEXT];
 
 	if (attachments[i].kind == ATTACH_IFACE)
 		say("'%s' is %s now: detached", attachments[i].name,
-		    port_text(text, links, links_at(links, attachments[i].ifindex)));
+		    port_text(text, links, links_find(links, attachments[i].ifindex)));
 	detach(attachments, i);
 }
 
-/* A filter of clsact goes with the qdisc, which any program may remove. A link does not. */
+/* Attaches a clsact filter again: any program may remove the qdisc, and the filter with it. No
+ * other program can remove a tcx link. */
 static int restore_filter(struct shunt_attachment *attachments, unsigned int i)
 {
-	int error = attachments[i].clsact ? attached(attachments, i) : 1;
+	int found = attachments[i].clsact ? is_attached(attachments, i) : 1, error;
 
-	if (error < 0)
-		return fail(error, "can't look at what is attached to '%s'", attachments[i].name);
-	if (error)
+	if (found < 0)
+		return fail(found, "can't look at what is attached to '%s'", attachments[i].name);
+	if (found)
 		return 0;
 	error = attach(attachments, i);
-	if (!error)
-		say("attached again to '%s': somebody had removed the filter", attachments[i].name);
-	return error;
+	if (error)
+		return error;
+	say("attached again to '%s': somebody had removed the filter", attachments[i].name);
+	return 0;
 }
 
-/* An interface that the user named keeps that name here, and is waited for
- * when it is gone. It may have moved to another namespace, with the program. 0 or
- * -errno, reported. */
+/* Detaches from an interface that is gone: it may have moved to another namespace, with the
+ * program. An entry whose interface the user named stays, and waits for that name. */
+static int leave_iface(struct shunt_attachment *attachments, unsigned int i)
+{
+	const struct shunt_attachment *a = &attachments[i];
+
+	debug("'%s' is gone", a->name);
+	return a->by_pattern || a->kind == ATTACH_LOCAL_OUT ? detach(attachments, i)
+							    : detach_keep_entry(attachments, i);
+}
+
+/* Brings one entry up to date. An entry of a pattern takes the interface's new name; an entry whose
+ * interface the user named keeps that name. Returns 0, or -errno after reporting it. */
 static int track_iface(const struct links *links, struct shunt_attachment *attachments,
 		       unsigned int i)
 {
-	struct shunt_attachment *s = &attachments[i];
+	struct shunt_attachment *a = &attachments[i];
 	char name[IF_NAMESIZE];
-	int there = iface_name(s->ifindex, name);
+	int found = iface_name(a->ifindex, name);
 
-	if (there < 0)
-		return fail(there, "can't look at interface '%s'", s->name);
-	if (there) {
-		if (s->by_pattern)
-			strcpy(s->name, name);
-		if (became_port(links, s))
-			leave_port(links, attachments, i);
-		else
-			return restore_filter(attachments, i);
-		return 0;
-	}
-	debug("'%s' is gone", s->name);
-	return s->by_pattern || s->kind == ATTACH_LOCAL_OUT ? detach(attachments, i)
-							    : detach_keep_entry(attachments, i);
+	if (found < 0)
+		return fail(found, "can't look at interface '%s'", a->name);
+	if (!found)
+		return leave_iface(attachments, i);
+	if (a->by_pattern)
+		strcpy(a->name, name);
+	if (!has_become_port(links, a))
+		return restore_filter(attachments, i);
+	detach_from_port(links, attachments, i);
+	return 0;
 }
 
 static int track_ifaces(const struct links *links, struct shunt_attachment *attachments)
@@ -118,28 +126,29 @@ static int track_ifaces(const struct links *links, struct shunt_attachment *atta
 	return first;
 }
 
-/* An interface made anew may be of a kind that takes another program. */
-static bool matches_link_type(const struct shunt_attachment *s)
+/* Whether the program of the entry fits the interface of that name: NAT has two, with and without
+ * link layer headers, and an interface that was made again may need the other. */
+static bool matches_link_type(const struct shunt_attachment *a)
 {
 	struct shunt_attachment both[2];
 
-	return !attachment_is_nat(s) || (!nat_attachments(s->name, both) &&
-					 (both[0].kind == s->kind || both[1].kind == s->kind));
+	return !attachment_is_nat(a) || (!nat_attachments(a->name, both) &&
+					 (both[0].kind == a->kind || both[1].kind == a->kind));
 }
 
-/* Attaches what waits for an interface of that name. */
+/* Attaches the programs whose entries wait for an interface of that name. */
 static int reattach_waiting(struct shunt_attachment *attachments, const struct link *iface)
 {
 	bool any = false;
 	int i, error = 0;
 
 	for (i = 0; i < SHUNT_ATTACHMENTS && !error; i++) {
-		struct shunt_attachment *s = &attachments[i];
+		struct shunt_attachment *a = &attachments[i];
 
-		if (!attachment_is_iface(s) || s->ifindex || strcmp(s->name, iface->name) ||
-		    !matches_link_type(s))
+		if (!attachment_is_iface(a) || a->ifindex || strcmp(a->name, iface->name) ||
+		    !matches_link_type(a))
 			continue;
-		s->ifindex = iface->ifindex;
+		a->ifindex = iface->ifindex;
 		error = attach(attachments, i);
 		if (error)
 			detach_keep_entry(attachments, i);
@@ -151,8 +160,9 @@ static int reattach_waiting(struct shunt_attachment *attachments, const struct l
 	return error;
 }
 
-static const struct shunt_attachment *at_index(const struct shunt_attachment *attachments,
-					       __u32 ifindex)
+/* The entry of steering at this interface; NULL if there is none. */
+static const struct shunt_attachment *find_steering(const struct shunt_attachment *attachments,
+						    __u32 ifindex)
 {
 	int i;
 
@@ -162,7 +172,7 @@ static const struct shunt_attachment *at_index(const struct shunt_attachment *at
 	return NULL;
 }
 
-bool ifaces_match(const struct shunt_attachment *attachments, const struct link *iface)
+bool iface_matches_pattern(const struct shunt_attachment *attachments, const struct link *iface)
 {
 	int i;
 
@@ -173,29 +183,50 @@ bool ifaces_match(const struct shunt_attachment *attachments, const struct link 
 	return false;
 }
 
+/* Whether steering has to be attached to the interface because of a pattern. */
 static bool is_wanted(const struct shunt_attachment *attachments, const struct links *links,
 		      const struct link *iface)
 {
-	return ifaces_match(attachments, iface) && !link_master(links, iface);
+	return iface_matches_pattern(attachments, iface) && !link_master(links, iface);
 }
 
-static int attach_found_iface(struct shunt_attachment *attachments, const struct links *links,
-			      const struct link *iface)
+static int attach_by_pattern(struct shunt_attachment *attachments, const struct links *links,
+			     const struct link *iface)
 {
 	struct shunt_attachment wanted = { .kind = ATTACH_IFACE,
 					   .ifindex = iface->ifindex,
 					   .by_pattern = 1 };
+	int error;
+
+	if (!is_wanted(attachments, links, iface) || find_steering(attachments, iface->ifindex) ||
+	    attachment_find(attachments, ATTACH_IFACE, iface->name))
+		return 0;
+	strcpy(wanted.name, iface->name);
+	error = attach_new(attachments, &wanted);
+	if (error)
+		return error;
+	say("attached to '%s'", wanted.name);
+	return 0;
+}
+
+static int attach_to_iface(struct shunt_attachment *attachments, const struct links *links,
+			   const struct link *iface)
+{
 	int error = reattach_waiting(attachments, iface);
 
-	strcpy(wanted.name, iface->name);
-	if (!error && is_wanted(attachments, links, iface) &&
-	    !at_index(attachments, iface->ifindex) &&
-	    !attachment_find(attachments, ATTACH_IFACE, iface->name)) {
-		error = attach_new(attachments, &wanted);
-		if (!error)
-			say("attached to '%s'", wanted.name);
-	}
-	return error && is_gone(&wanted) ? 0 : error;
+	return error ? error : attach_by_pattern(attachments, links, iface);
+}
+
+/* Makes the rules for interfaces that were made again hold for them. */
+static int rebind_rules(void)
+{
+	int error = rules_open();
+
+	if (error)
+		return error;
+	error = rules_rebind();
+	rules_close();
+	return error;
 }
 
 int ifaces_sync(const struct shunt_conf *conf, struct shunt_attachment *attachments)
@@ -208,22 +239,20 @@ int ifaces_sync(const struct shunt_conf *conf, struct shunt_attachment *attachme
 		return error;
 	first = track_ifaces(&links, attachments);
 	for (i = 0; i < links.count; i++) {
-		error = attach_found_iface(attachments, &links, &links.all[i]);
-		first = first ? first : error;
+		error = attach_to_iface(attachments, &links, &links.all[i]);
+		if (error && !is_gone(links.all[i].ifindex)) /* gone meanwhile: no error */
+			first = first ? first : error;
 	}
 	error = conf->run.local ? local_origin_attach(attachments) : 0;
 	first = first ? first : error;
 	if (!conf->mark) /* no steering */
 		return first;
-	error = rules_open();
-	if (error)
-		return first ? first : error;
-	error = rules_rebind();
-	rules_close();
+	error = rebind_rules();
 	return first ? first : error;
 }
 
-/* Frames for a macvlan's own MAC address are another host's at the interface below. */
+/* Steering at the interface below does not see packets for the macvlan: to the interface below, the
+ * MAC address of the macvlan is that of another host. */
 static void warn_macvlans(const struct shunt_attachment *attachments, const struct links *links,
 			  const struct link *below)
 {
@@ -232,7 +261,7 @@ static void warn_macvlans(const struct shunt_attachment *attachments, const stru
 
 	for (i = 0; i < links->count; i++) {
 		l = &links->all[i];
-		if (l->parent == below->ifindex && !at_index(attachments, l->ifindex))
+		if (l->parent == below->ifindex && !find_steering(attachments, l->ifindex))
 			warn("what is sent to the MAC address of '%s' meets no rule at '%s' below it: "
 			     "name '%s', too",
 			     l->name, below->name, l->name);
@@ -249,7 +278,7 @@ static void warn_vrf(const struct links *links, const struct link *member)
 		     member->name, vrf->name);
 }
 
-void ifaces_warn_ports(void)
+void ifaces_warn_topology(void)
 {
 	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	_cleanup_(links_free) struct links links = { .all = NULL };
@@ -261,7 +290,7 @@ void ifaces_warn_ports(void)
 		return;
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
 		port = attachments[i].kind == ATTACH_IFACE
-			       ? links_at(&links, attachments[i].ifindex)
+			       ? links_find(&links, attachments[i].ifindex)
 			       : NULL;
 		top = port ? link_top(&links, port) : NULL;
 		if (top)
@@ -274,23 +303,23 @@ void ifaces_warn_ports(void)
 	}
 }
 
-/* Will the supervisor attach to the interface in a moment? */
+/* Whether the supervisor is about to attach to the interface. */
 static bool is_due(const struct shunt_attachment *attachments, const struct links *links,
 		   __u32 ifindex)
 {
-	const struct link *iface = links_at(links, ifindex);
+	const struct link *iface = links_find(links, ifindex);
 
 	return iface && is_wanted(attachments, links, iface) && supervisor_is_running();
 }
 
-/* Is steering attached where the rule's packets pass, or will be in a moment? */
-static bool is_served(const struct shunt_attachment *attachments, const struct links *links,
-		      const struct shunt_rule *r)
+/* Whether steering is attached where the rule's packets pass, or is about to be. */
+static bool has_effect(const struct shunt_attachment *attachments, const struct links *links,
+		       const struct shunt_rule *r)
 {
 	int i;
 
 	if (!rule_is_local(r))
-		return !*r->ifname || at_index(attachments, r->ifindex) ||
+		return !*r->ifname || find_steering(attachments, r->ifindex) ||
 		       is_due(attachments, links, r->ifindex);
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
 		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex)
@@ -298,9 +327,9 @@ static bool is_served(const struct shunt_attachment *attachments, const struct l
 	return false;
 }
 
-static void warn_idle(const struct links *links, const struct shunt_rule *r)
+static void warn_idle_rule(const struct links *links, const struct shunt_rule *r)
 {
-	const struct link *iface = links_at(links, r->ifindex);
+	const struct link *iface = links_find(links, r->ifindex);
 	const struct link *top = iface ? link_top(links, iface) : NULL;
 	char text[PORT_TEXT];
 
@@ -316,7 +345,8 @@ static void warn_idle(const struct links *links, const struct shunt_rule *r)
 		warn("a rule has no effect until shunt is attached to '%s'", r->ifname);
 }
 
-static bool names_iface(const struct shunt_rule *const *rules, __u32 count)
+/* Whether a rule is for one interface. */
+static bool has_iface_rule(const struct shunt_rule *const *rules, __u32 count)
 {
 	__u32 i;
 
@@ -326,25 +356,25 @@ static bool names_iface(const struct shunt_rule *const *rules, __u32 count)
 	return false;
 }
 
-void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
+void ifaces_warn_idle_rules(const struct shunt_rule *const *rules, __u32 count)
 {
 	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	_cleanup_(links_free) struct links links = { .all = NULL };
 	const struct shunt_rule *first = NULL;
 	__u32 i, last = 0, idle = 0;
-	bool served = true;
+	bool effective = true;
 
-	if (!attachments || (names_iface(rules, count) && links_read(&links)))
+	if (!attachments || (has_iface_rule(rules, count) && links_read(&links)))
 		return;
 	for (i = 0; i < count; i++) {
 		if (rules[i]->ifindex != last)
-			served = is_served(attachments, &links, rules[i]);
+			effective = has_effect(attachments, &links, rules[i]);
 		last = rules[i]->ifindex;
-		if (!served && !idle++)
+		if (!effective && !idle++)
 			first = rules[i];
 	}
 	if (idle == 1)
-		warn_idle(&links, first);
+		warn_idle_rule(&links, first);
 	else if (idle)
 		warn("%u rules have no effect until shunt is attached to their interfaces, such "
 		     "as %s",
@@ -354,9 +384,9 @@ void ifaces_warn(const struct shunt_rule *const *rules, __u32 count)
 #define TYPE_IS(type, then, otherwise) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(type), then, otherwise)
 
-/* Of routes just the removal of our own, as a router of the internet's has thousands of
- * changes a second; of tc just what was removed. Messages are in the byte order of the host,
- * filters in that of the network. */
+/* Of messages about routes, keeps only removals of shunt's own: on an internet router thousands of
+ * routes change in a second. Of messages about tc, keeps only removals. TYPE_IS() swaps the bytes,
+ * because a socket filter loads in network byte order, and messages are in host byte order. */
 static int filter_messages(int fd)
 {
 	enum {
@@ -379,7 +409,7 @@ static int filter_messages(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
-static int join(int fd, int group)
+static int join_group(int fd, int group)
 {
 	return setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group));
 }
@@ -391,14 +421,14 @@ int ifaces_watch(void)
 				     NETLINK_ROUTE);
 
 	if (fd < 0 || filter_messages(fd) || bind(fd, (struct sockaddr *)&any, sizeof(any)) ||
-	    join(fd, RTNLGRP_LINK))
+	    join_group(fd, RTNLGRP_LINK))
 		return -errno;
-	join(fd, RTNLGRP_IPV4_RULE);
-	join(fd, RTNLGRP_IPV4_ROUTE);
-	join(fd, RTNLGRP_IPV6_RULE);
-	join(fd, RTNLGRP_IPV6_ROUTE);
-	if (!tc_links(LOOPBACK_IFINDEX))
-		join(fd, RTNLGRP_TC);
+	join_group(fd, RTNLGRP_IPV4_RULE);
+	join_group(fd, RTNLGRP_IPV4_ROUTE);
+	join_group(fd, RTNLGRP_IPV6_RULE);
+	join_group(fd, RTNLGRP_IPV6_ROUTE);
+	if (!tc_has_tcx(LOOPBACK_IFINDEX))
+		join_group(fd, RTNLGRP_TC);
 	return take_fd(&fd);
 }
 
@@ -407,7 +437,7 @@ bool ifaces_changed(int watch)
 	char bytes[8192];
 	bool changed = false;
 
-	/* ENOBUFS: more has happened than the kernel could note */
+	/* ENOBUFS: the kernel lost messages for want of room */
 	while (recv(watch, bytes, sizeof(bytes), 0) >= 0 || errno == ENOBUFS || errno == EINTR)
 		changed = true;
 	return changed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Interfaces that come and go while shunt is loaded. */
+/* Follows the interfaces that come and go while shunt is loaded. */
 #ifndef SHUNT_IFACES_H
 #define SHUNT_IFACES_H
 
@@ -10,32 +10,37 @@
 #include "rules/rule.h"
 
 /*
- * Attaches steering to the interfaces that a pattern names, but for ports of bridges and
- * the like, and all else to those that were made anew or are back; takes it off those that
- * are gone, maybe to another namespace, or became ports. Rules for an interface that was
- * made anew hold for it. The caller holds the lock, in the namespace of load.
- * Goes on after a failure; 0 or the first -errno, said.
+ * Makes the attachments fit the interfaces that exist now:
+ * - attaches steering to the interfaces that a pattern names, but not to ports of bridges and the
+ *   like;
+ * - attaches to interfaces that were made again what was attached to those of the same name, and
+ *   makes the rules for them hold again;
+ * - detaches from interfaces that are gone, perhaps to another namespace, and from those that a
+ *   pattern named and that are ports now.
+ * The caller holds the lock, in the namespace of load. Goes on after a failure. Returns 0, or the
+ * first -errno after reporting each.
  */
 int ifaces_sync(const struct shunt_conf *conf, struct shunt_attachment *attachments);
 
-/* Does a pattern name the interface, be it a port or not? */
-bool ifaces_match(const struct shunt_attachment *attachments, const struct link *iface);
+/* Whether a pattern names the interface; ports count, too. */
+bool iface_matches_pattern(const struct shunt_attachment *attachments, const struct link *iface);
 
-/* Warns of ports that steering is attached to because the user named them. */
-void ifaces_warn_ports(void);
+/* Warns of interfaces where steering is attached but misses packets: ports, members of a VRF, and
+ * interfaces below a macvlan. */
+void ifaces_warn_topology(void);
 
-/* Is there a pattern or an interface, so that it is worth looking? */
-bool ifaces_wanted(const struct shunt_attachment *attachments);
+/* Whether there is an entry for an interface or a pattern, so that ifaces_sync() has work. */
+bool attachments_have_ifaces(const struct shunt_attachment *attachments);
 
-/* Says which of these rules, that are in force, have no effect for want of an
- * interface that steering is attached to. */
-void ifaces_warn(const struct shunt_rule *const *rules, __u32 count);
+/* Warns of those of the rules that have no effect because steering is not attached where their
+ * packets pass. */
+void ifaces_warn_idle_rules(const struct shunt_rule *const *rules, __u32 count);
 
-/* An fd that is readable when an interface or a routing rule came, changed or
- * went, or what shunt had made there was removed; -errno, unsaid. */
+/* Returns a netlink socket that is readable when an interface or a routing rule has changed, or
+ * when a route or a filter of shunt was removed. Returns -errno without a message. */
 int ifaces_watch(void);
 
-/* Takes in what the fd has to say; false if that was nothing. */
+/* Reads all messages of that socket. Returns whether there were any. */
 bool ifaces_changed(int watch);
 
 #endif

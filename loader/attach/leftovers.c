@@ -17,17 +17,18 @@
 #include "util/log.h"
 #include "util/netns.h"
 
-#define LEFT_MAX 16 /* shunts at a time */
+#define SHUNTS_MAX 16 /* in one network namespace */
 
-/* --- settings ------------------------------------------------------------------------ */
+/* --- settings of lo ------------------------------------------------------------------ */
 
-/* A namespace's cookie is never used twice, and like /run it is gone after a reboot. */
+/* The name has the namespace's cookie, which no other namespace ever gets before a reboot; and a
+ * reboot empties /run. */
 static void note_path(char path[64], enum loopback_setting which)
 {
 	snprintf(path, 64, "/run/shunt.lo-%d-%llu", which, (unsigned long long)own_netns_cookie());
 }
 
-void leftovers_note(enum loopback_setting which, __u32 made)
+void leftovers_write_note(enum loopback_setting which, __u32 made)
 {
 	char path[64], text[16];
 	int len = snprintf(text, sizeof(text), "%u\n", made);
@@ -43,8 +44,8 @@ void leftovers_note(enum loopback_setting which, __u32 made)
 		debug("can't write '%s': %m", path);
 }
 
-/* What the note says, 0 if there is none. */
-static __u32 noted(enum loopback_setting which)
+/* The value in the note, 0 if there is no note. */
+static __u32 read_note(enum loopback_setting which)
 {
 	char path[64], text[16] = "";
 	_cleanup_fd_ int fd = -1;
@@ -56,31 +57,32 @@ static __u32 noted(enum loopback_setting which)
 	return text[0] >= '1' && text[0] <= '2' && text[1] == '\n' ? (__u32)(text[0] - '0') : 0;
 }
 
-static int restore(enum loopback_setting which, bool needed)
+/* Restores a setting as the shunt that switched it on would have done. */
+static int restore_setting(enum loopback_setting which)
 {
-	struct shunt_conf was = { .netns = own_netns_cookie() };
-	__u32 made = needed ? 0 : noted(which);
+	struct shunt_conf lost = { .netns = own_netns_cookie() };
+	__u32 made = read_note(which);
 
 	if (!made)
 		return 0;
 	if (which == LOOPBACK_ACCEPT_LOCAL)
-		was.run.accept_local = made;
+		lost.run.accept_local = made;
 	else
-		was.run.forwarding = made;
+		lost.run.forwarding = made;
 	say("switched off a setting of lo that an earlier shunt had left");
-	return loopback_release(&was, which);
+	return loopback_release(&lost, which);
 }
 
-/* --- shunts that are there ----------------------------------------------------------- */
+/* --- shunts that are loaded ---------------------------------------------------------- */
 
-struct live {
-	struct shunt_conf conf[LEFT_MAX];
+struct loaded {
+	struct shunt_conf conf[SHUNTS_MAX];
 	unsigned int n;
-	bool unknown; /* there is one of another version: its marks can't be told */
+	bool unknown; /* a shunt of another version is loaded: its marks can't be read */
 };
 
-/* Is this the cookie of the namespace somewhere in the settings of another version? */
-static bool names_netns(const void *value, __u32 size)
+/* Whether the settings of another version contain the cookie of this namespace anywhere. */
+static bool contains_own_netns(const void *value, __u32 size)
 {
 	const __u64 own = own_netns_cookie(), *word = value;
 	__u32 i;
@@ -91,18 +93,19 @@ static bool names_netns(const void *value, __u32 size)
 	return false;
 }
 
-/* Settings that have no version yet are of a load that has made no rules yet. */
-static void see_conf(const void *value, __u32 size, struct live *live)
+/* If abi is 0, that load has not made its rules yet. */
+static void add_conf(const void *value, __u32 size, struct loaded *loaded)
 {
 	const struct shunt_conf *conf = value;
 
-	if (size != sizeof(*conf) || (conf->abi && conf->abi != SHUNT_ABI) || live->n == LEFT_MAX)
-		live->unknown |= names_netns(value, size);
+	if (size != sizeof(*conf) || (conf->abi && conf->abi != SHUNT_ABI) ||
+	    loaded->n == SHUNTS_MAX)
+		loaded->unknown |= contains_own_netns(value, size);
 	else if (conf->abi && conf->netns == own_netns_cookie())
-		live->conf[live->n++] = *conf;
+		loaded->conf[loaded->n++] = *conf;
 }
 
-static int read_conf(__u32 id, struct live *live)
+static int read_conf(__u32 id, struct loaded *loaded)
 {
 	_cleanup_fd_ int fd = bpf_map_get_fd_by_id(id);
 	_cleanup_free_ void *value = NULL;
@@ -120,70 +123,77 @@ static int read_conf(__u32 id, struct live *live)
 		return -ENOMEM;
 	if (bpf_map_lookup_elem(fd, &zero, value))
 		return -errno;
-	see_conf(value, info.value_size, live);
+	add_conf(value, info.value_size, loaded);
 	return 0;
 }
 
-static int read_live(struct live *live)
+/* Looks through all maps of the host: the pin directories of other shunts are not known. */
+static int read_loaded(struct loaded *loaded)
 {
 	__u32 id = 0;
 	int error = 0;
 
 	while (!error && !bpf_map_get_next_id(id, &id))
-		error = read_conf(id, live);
+		error = read_conf(id, loaded);
 	return error;
 }
 
-static bool is_live(const struct live *live, __u32 table)
+static bool has_table(const struct loaded *loaded, __u32 table)
 {
 	unsigned int i;
 
-	for (i = 0; i < live->n; i++)
-		if (live->conf[i].table == table)
+	for (i = 0; i < loaded->n; i++)
+		if (loaded->conf[i].table == table)
 			return true;
 	return false;
 }
 
-static bool is_needed(const struct live *live, enum loopback_setting which)
+static bool needs_setting(const struct loaded *loaded, enum loopback_setting which)
 {
 	unsigned int i;
 
-	for (i = 0; i < live->n; i++)
-		if (which == LOOPBACK_ACCEPT_LOCAL ? live->conf[i].run.local
-						   : live->conf[i].run.nat)
+	for (i = 0; i < loaded->n; i++)
+		if (which == LOOPBACK_ACCEPT_LOCAL ? loaded->conf[i].run.local
+						   : loaded->conf[i].run.nat)
 			return true;
 	return false;
 }
 
 /* --- both ----------------------------------------------------------------------------- */
 
-/* The tables are read first: whatever a load makes meanwhile is not among them. */
+static int remove_rules(const struct shunt_conf *lost)
+{
+	int error = route_del(lost);
+
+	if (error)
+		return error;
+	say("removed the routing rules of mark 0x%x that an earlier shunt had left", lost->mark);
+	return 0;
+}
+
+/* Reads the rules before it reads which shunts are loaded, so that the rules of a load that runs
+ * meanwhile are not among them. */
 int leftovers_remove(void)
 {
-	struct shunt_conf left[LEFT_MAX];
-	struct live live = {};
-	int i, error, first = 0, n = mark_rules_left(left, LEFT_MAX);
+	struct shunt_conf made[SHUNTS_MAX];
+	struct loaded loaded = {};
+	int i, error, first = 0, n = mark_rules_list(made, SHUNTS_MAX);
 
 	if (n < 0)
 		return fail(n, "can't look for routing rules that an earlier shunt left");
-	if (!n && !noted(LOOPBACK_ACCEPT_LOCAL) && !noted(LOOPBACK_FORWARDING))
+	if (!n && !read_note(LOOPBACK_ACCEPT_LOCAL) && !read_note(LOOPBACK_FORWARDING))
 		return 0;
-	error = read_live(&live);
+	error = read_loaded(&loaded);
 	if (error)
 		return fail(error, "can't look for other shunts");
-	if (live.unknown)
+	if (loaded.unknown)
 		return 0;
 	for (i = 0; i < n; i++) {
-		if (is_live(&live, left[i].table))
-			continue;
-		error = route_del(&left[i]);
+		error = has_table(&loaded, made[i].table) ? 0 : remove_rules(&made[i]);
 		first = first ? first : error;
-		if (!error)
-			say("removed the routing rules of mark 0x%x that an earlier shunt had left",
-			    left[i].mark);
 	}
 	for (i = LOOPBACK_ACCEPT_LOCAL; i <= LOOPBACK_FORWARDING; i++) {
-		error = restore(i, is_needed(&live, i));
+		error = needs_setting(&loaded, i) ? 0 : restore_setting(i);
 		first = first ? first : error;
 	}
 	return first;

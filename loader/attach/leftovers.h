@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a shunt left in this network namespace whose pins are gone: its bpf file system
- * was unmounted, or somebody removed the pins. Its programs went with the pins; its
- * routing rules, routes and settings of lo stay, and nobody has the maps that tell of
- * them. Rules and routes are told by their protocol, settings by a file in /run.
+ * Finds and removes what a shunt left in this network namespace when its pins were lost: somebody
+ * unmounted its bpf file system or removed the pins. The kernel removed its programs and maps then,
+ * but its routing rules, routes and settings of lo stay. Rules and routes are recognised by their
+ * protocol number, settings by a note: a file in /run.
  */
 #ifndef SHUNT_LEFTOVERS_H
 #define SHUNT_LEFTOVERS_H
 
 #include "attach/loopback.h"
 
-/* Removes what no shunt that is loaded in this network namespace has; 0 or the first
- * -errno, reported. */
+/* Removes all that belongs to no shunt which is loaded in this network namespace. Goes on after a
+ * failure. Returns 0, or the first -errno after reporting each. */
 int leftovers_remove(void);
 
-/* Notes that a setting of lo was switched on, and what field of struct shunt_conf says
- * about that; 0: that it is as it was. What can't be noted is not removed later. */
-void leftovers_note(enum loopback_setting which, __u32 made);
+/* Writes the note that shunt switched a setting of lo on; made is the value of the setting's field
+ * in struct shunt_conf. If made is 0, removes the note: the setting is as it was. Without a note,
+ * leftovers_remove() does not touch the setting. */
+void leftovers_write_note(enum loopback_setting which, __u32 made);
 
 #endif

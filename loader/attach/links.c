@@ -23,7 +23,7 @@ static void copy_string(char to[IF_NAMESIZE], const struct nlattr *attr)
 			 mnl_attr_get_str(attr));
 }
 
-/* A string among those that the kernel has on the kind of a link; "" if there is none. */
+/* Copies the attribute of that type out of IFLA_LINKINFO; leaves `to` as it is if there is none. */
 static void copy_kind(char to[IF_NAMESIZE], const struct nlattr *info, int type)
 {
 	const struct nlattr *attr;
@@ -45,9 +45,10 @@ static int see_link(const struct nlmsghdr *nlh, void *data)
 
 	new.master = rtnl_u32(nlh, sizeof(*header), IFLA_MASTER);
 	copy_string(new.name, rtnl_attr(nlh, sizeof(*header), IFLA_IFNAME));
-	/* that of the master comes with the port, if the master has one */
+	/* the kernel names the kind of the master in the message of the port */
 	copy_kind(new.kind, info, IFLA_INFO_SLAVE_KIND);
 	copy_kind(kind, info, IFLA_INFO_KIND);
+	/* IFLA_LINK_NETNSID: the interface below is in another namespace */
 	if (!strcmp(kind, "macvlan") && !rtnl_attr(nlh, sizeof(*header), IFLA_LINK_NETNSID))
 		new.parent = rtnl_u32(nlh, sizeof(*header), IFLA_LINK);
 	larger = realloc(l->all, (l->count + 1) * sizeof(*l->all));
@@ -58,19 +59,19 @@ static int see_link(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_ifindex(const void *a, const void *b)
 {
 	const struct link *x = a, *y = b;
 
 	return (x->ifindex > y->ifindex) - (x->ifindex < y->ifindex);
 }
 
-/* Sorts them. A dump that was begun again has some of them twice. */
-static void put_in_order(struct links *l)
+/* Sorts the interfaces and removes doubles: a dump that was read again has some of them twice. */
+static void sort_links(struct links *l)
 {
 	size_t i, kept = 0;
 
-	sort_array(l->all, l->count, sizeof(*l->all), compare);
+	sort_array(l->all, l->count, sizeof(*l->all), compare_ifindex);
 	for (i = 0; i < l->count; i++)
 		if (!kept || l->all[kept - 1].ifindex != l->all[i].ifindex)
 			l->all[kept++] = l->all[i];
@@ -93,7 +94,7 @@ int links_read(struct links *ret)
 		links_free(&l);
 		return fail(error, "can't list the interfaces");
 	}
-	put_in_order(&l);
+	sort_links(&l);
 	*ret = l;
 	return 0;
 }
@@ -104,21 +105,21 @@ void links_free(struct links *l)
 	*l = (struct links){ .all = NULL };
 }
 
-const struct link *links_at(const struct links *l, __u32 ifindex)
+const struct link *links_find(const struct links *l, __u32 ifindex)
 {
 	const struct link wanted = { .ifindex = ifindex };
 
-	return search_array(&wanted, l->all, l->count, sizeof(*l->all), compare);
+	return search_array(&wanted, l->all, l->count, sizeof(*l->all), compare_ifindex);
 }
 
 const struct link *link_master(const struct links *l, const struct link *port)
 {
-	return port->master && strcmp(port->kind, "vrf") ? links_at(l, port->master) : NULL;
+	return port->master && strcmp(port->kind, "vrf") ? links_find(l, port->master) : NULL;
 }
 
 const struct link *link_vrf(const struct links *l, const struct link *port)
 {
-	return port->master && !strcmp(port->kind, "vrf") ? links_at(l, port->master) : NULL;
+	return port->master && !strcmp(port->kind, "vrf") ? links_find(l, port->master) : NULL;
 }
 
 const struct link *link_top(const struct links *l, const struct link *port)

@@ -12,28 +12,61 @@
 #include "util/iface.h"
 #include "util/log.h"
 
-int local_origin_attach(struct shunt_attachment *attachments)
+static int attach_loopback(struct shunt_attachment *attachments)
 {
 	struct shunt_attachment wanted = { .kind = ATTACH_LOCAL_IN, .ifindex = LOOPBACK_IFINDEX };
 	char name[IF_NAMESIZE];
-	int i, error, there;
 
 	strcpy(wanted.name, loopback_name(name));
-	error = attach_new(attachments, &wanted);
-	for (i = 0; i < SHUNT_ATTACHMENTS && !error; i++) {
+	return attach_new(attachments, &wanted);
+}
+
+/* Attaches to the egress of the interface that has this entry of steering. */
+static int attach_egress(struct shunt_attachment *attachments,
+			 const struct shunt_attachment *steering)
+{
+	struct shunt_attachment wanted = *steering;
+	char name[IF_NAMESIZE];
+	int found = iface_name(steering->ifindex, name);
+
+	if (found < 0)
+		return fail(found, "can't look at interface '%s'", steering->name);
+	if (!found)
+		return 0;
+	wanted.kind = ATTACH_LOCAL_OUT;
+	wanted.clsact = wanted.qdisc = wanted.priority = 0;
+	return attach_new(attachments, &wanted);
+}
+
+int local_origin_attach(struct shunt_attachment *attachments)
+{
+	int i, error = attach_loopback(attachments);
+
+	if (error)
+		return error;
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
 		if (attachments[i].kind != ATTACH_IFACE)
 			continue;
-		there = iface_name(attachments[i].ifindex, name);
-		if (there < 0)
-			error = fail(there, "can't look at interface '%s'", attachments[i].name);
-		if (there <= 0)
-			continue;
-		wanted = attachments[i];
-		wanted.kind = ATTACH_LOCAL_OUT;
-		wanted.clsact = wanted.qdisc = wanted.priority = 0;
-		error = attach_new(attachments, &wanted);
+		error = attach_egress(attachments, &attachments[i]);
+		if (error)
+			return error;
 	}
-	return error;
+	return 0;
+}
+
+static int local_origin_make(struct shunt_conf *conf, struct shunt_attachment *attachments)
+{
+	int error;
+
+	/* Without the setting, routing drops packets that come in by lo from an address of this
+	 * host (net/ipv4/fib_frontend.c, fib_validate_source). IPv6 has no such check. */
+	error = loopback_acquire(conf, LOOPBACK_ACCEPT_LOCAL);
+	if (error)
+		return error;
+	error = route_add_local(conf);
+	if (error)
+		return error;
+	return local_origin_attach(attachments);
 }
 
 static void local_origin_undo(struct shunt_conf *conf, struct shunt_attachment *attachments)
@@ -59,17 +92,13 @@ int local_origin_begin(void)
 	if (conf->run.local)
 		return 0;
 	error = netns_require_loaded();
-	/* Without it, routing drops what comes in by lo from an address of this host
-	 * (net/ipv4/fib_frontend.c, fib_validate_source); IPv6 does not mind. */
-	if (!error)
-		error = loopback_acquire(conf, LOOPBACK_ACCEPT_LOCAL);
-	if (!error)
-		error = route_add_local(conf);
-	if (!error)
-		error = local_origin_attach(attachments);
 	if (error)
+		return error;
+	error = local_origin_make(conf, attachments);
+	if (error) {
 		local_origin_undo(conf, attachments);
-	else
-		__atomic_store_n(&conf->run.local, 1, __ATOMIC_SEQ_CST);
-	return error ? error : loopback_reassert(conf);
+		return error;
+	}
+	__atomic_store_n(&conf->run.local, 1, __ATOMIC_SEQ_CST);
+	return loopback_reassert(conf);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Settings of lo that several shunts in one network namespace may need. One of
- * them switches a setting on, and off again when it goes, unless another one
- * needs it: then that has the task.
+ * Settings of lo that several shunts in one network namespace may need. The first one switches a
+ * setting on. When that shunt is unloaded, it switches the setting off again; or if another shunt
+ * needs the setting, hands the task over to that one (I11).
  */
 #ifndef SHUNT_LOOPBACK_H
 #define SHUNT_LOOPBACK_H
@@ -16,22 +16,25 @@ enum loopback_setting {
 	LOOPBACK_FORWARDING,   /* for conf->run.nat */
 };
 
+/* The name of the interface with index 1, which may have been renamed. */
 const char *loopback_name(char name[IF_NAMESIZE]);
 
-/* Switches it on unless it is; 0 or -errno, said. */
+/* Switches the setting on if it is off, and records in conf that this shunt did. Returns 0, or
+ * -errno after reporting it. */
 int loopback_acquire(struct shunt_conf *conf, enum loopback_setting which);
 
-/* Switches on again what conf needs: another shunt may have switched it off just
- * before this one said that it is loaded and needs it. 0 or -errno, said. */
+/* Switches on again the settings that conf needs: another shunt may have switched one off just
+ * before conf showed that this shunt is loaded and needs it. Returns 0, or -errno after reporting
+ * it. */
 int loopback_reassert(struct shunt_conf *conf);
 
 /* The name of a setting that conf needs and that somebody has switched off; NULL if there is
  * none. */
 const char *loopback_lost_setting(struct shunt_conf *conf);
 
-/* Switches it off if this shunt switched it on and nobody needs it any more; the
- * conf no longer says that it is loaded, or that it needs it. 0 or -errno,
- * said. */
+/* Switches the setting off if this shunt switched it on and no other shunt needs it. Before, the
+ * caller has cleared `loaded`, or the need for the setting, in conf. Returns 0, or -errno after
+ * reporting it. */
 int loopback_release(struct shunt_conf *conf, enum loopback_setting which);
 
 #endif

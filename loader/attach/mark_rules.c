@@ -13,7 +13,7 @@
 #include "attach/loopback.h"
 #include "util/rtnl.h"
 
-/* From conf->preference on. */
+/* Where a rule is: added to conf->preference. */
 enum place {
 	PLACE_LOCAL,
 	PLACE_SKIP,
@@ -21,12 +21,12 @@ enum place {
 	PLACE_END, /* the last of MARK_RULES_ROOM */
 };
 
-/* In the order in which they are made, so that the jump finds its end. */
+/* In the order in which they are made: the target of the goto comes before the goto. */
 static const struct mark_rule {
 	enum place place;
 	__u8 action;
-	bool lo;    /* what comes in by lo, or is looked up as if it did */
-	bool local; /* with the second bit, for what this host sends */
+	bool lo;    /* matches only packets that come in by lo, and look-ups as if they did */
+	bool local; /* matches conf->local_mark: packets that this host sent */
 } rules[] = {
 	{ PLACE_END, FR_ACT_NOP, false, false },
 	{ PLACE_SKIP, FR_ACT_GOTO, true, false },
@@ -51,8 +51,9 @@ static bool is_needed(const struct mark_rule *r, const struct shunt_conf *conf)
 	return !r->local || conf->run.local;
 }
 
-static int change(const struct mark_rule *r, int family, const struct shunt_conf *conf,
-		  __u32 preference, __u16 type, __u16 flags)
+/* Adds or removes one rule: type is RTM_NEWRULE or RTM_DELRULE. */
+static int change_rule(const struct mark_rule *r, int family, const struct shunt_conf *conf,
+		       __u32 preference, __u16 type, __u16 flags)
 {
 	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO))), name[IF_NAMESIZE];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -69,7 +70,7 @@ static int change(const struct mark_rule *r, int family, const struct shunt_conf
 		mnl_attr_put_u32(nlh, FRA_TABLE, conf->table);
 	if (r->action == FR_ACT_GOTO)
 		mnl_attr_put_u32(nlh, FRA_GOTO, preference + PLACE_END);
-	/* lo may have had another name when the rule was made */
+	/* not for RTM_DELRULE: lo may have had another name when the rule was made */
 	if (r->lo && type == RTM_NEWRULE)
 		mnl_attr_put_strz(nlh, FRA_IIFNAME, loopback_name(name));
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, ROUTE_PROTOCOL);
@@ -88,7 +89,7 @@ static int dump(int family, mnl_cb_t see, void *data)
 	return rtnl_request(nlh, see, data);
 }
 
-/* What is there */
+/* --- finding the rules --------------------------------------------------------------- */
 
 struct search {
 	int family;
@@ -96,6 +97,7 @@ struct search {
 	unsigned int found; /* a bit for each of rules[] */
 };
 
+/* Whether the rule is for lo, and in force: lo was not renamed since. */
 static bool has_lo(const struct nlmsghdr *nlh, const struct fib_rule_hdr *rule)
 {
 	const struct nlattr *attr = rtnl_attr(nlh, sizeof(*rule), FRA_IIFNAME);
@@ -131,7 +133,7 @@ static int see_rule(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-int mark_rules_present(int family, const struct shunt_conf *conf)
+int mark_rules_are_present(int family, const struct shunt_conf *conf)
 {
 	struct search s = { .family = family, .conf = conf };
 	int i, error = dump(family, see_rule, &s);
@@ -144,7 +146,7 @@ int mark_rules_present(int family, const struct shunt_conf *conf)
 	return 1;
 }
 
-static int see_bits(const struct nlmsghdr *nlh, void *data)
+static int add_mark_bits(const struct nlmsghdr *nlh, void *data)
 {
 	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(nlh);
 	__u32 *bits = data;
@@ -154,12 +156,12 @@ static int see_bits(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-/* The bits of the marks that shunts use; what can't be asked for has none. */
+/* The bits of the marks that shunts in this namespace use; 0 if the rules can't be read. */
 static __u32 used_bits(int family)
 {
 	__u32 bits = 0;
 
-	dump(family, see_bits, &bits);
+	dump(family, add_mark_bits, &bits);
 	return bits;
 }
 
@@ -171,7 +173,7 @@ static __u32 rotate(__u32 bit, int by)
 __u32 mark_rules_choose_local(__u32 mark)
 {
 	__u32 used = used_bits(AF_INET) | used_bits(AF_INET6) | mark;
-	/* Not the next one: that is the mark of many a second shunt. */
+	/* Four places on: the next bit is often the mark of a second shunt. */
 	__u32 bit = rotate(mark, 4);
 
 	while (used & bit && ~used)
@@ -179,21 +181,21 @@ __u32 mark_rules_choose_local(__u32 mark)
 	return mark | bit;
 }
 
-/* What comes before */
+/* --- rules of other programs --------------------------------------------------------- */
 
 static int see_other(const struct nlmsghdr *nlh, void *data)
 {
 	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(nlh);
 	__u32 preference = rtnl_u32(nlh, sizeof(*rule), FRA_PRIORITY), *first = data;
 
-	/* What is this host's already is delivered all the same. */
+	/* A rule for table local does no harm: its packets are delivered to this host anyway. */
 	if (rtnl_u8(nlh, sizeof(*rule), FRA_PROTOCOL) != ROUTE_PROTOCOL &&
 	    rtnl_u32(nlh, sizeof(*rule), FRA_TABLE) != RT_TABLE_LOCAL && preference < *first)
 		*first = preference;
 	return MNL_CB_OK;
 }
 
-/* The least preference of a rule that is somebody else's. */
+/* The lowest preference of a rule that is not shunt's. */
 static __u32 first_other(void)
 {
 	__u32 first = UINT32_MAX;
@@ -212,7 +214,7 @@ __u32 mark_rules_place(__u32 preference)
 	return other > MARK_RULES_ROOM ? other - MARK_RULES_ROOM : preference;
 }
 
-bool mark_rules_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
+bool mark_rules_are_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
 {
 	__u32 other = first_other();
 
@@ -222,17 +224,17 @@ bool mark_rules_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
 	return true;
 }
 
-/* Changes */
+/* --- changes -------------------------------------------------------------------------- */
 
-/* The first n of them. */
+/* Removes the first n of rules[]. */
 static void del_rules(int family, const struct shunt_conf *conf, __u32 preference, int n)
 {
 	while (n--)
 		if (is_needed(&rules[n], conf))
-			change(&rules[n], family, conf, preference, RTM_DELRULE, 0);
+			change_rule(&rules[n], family, conf, preference, RTM_DELRULE, 0);
 }
 
-/* All, or none and -errno. */
+/* Adds all of rules[]; none if one fails. */
 static int add_rules(int family, const struct shunt_conf *conf, __u32 preference)
 {
 	int i, error;
@@ -240,8 +242,8 @@ static int add_rules(int family, const struct shunt_conf *conf, __u32 preference
 	for (i = 0; i < RULES; i++) {
 		if (!is_needed(&rules[i], conf))
 			continue;
-		error = change(&rules[i], family, conf, preference, RTM_NEWRULE,
-			       NLM_F_CREATE | NLM_F_EXCL);
+		error = change_rule(&rules[i], family, conf, preference, RTM_NEWRULE,
+				    NLM_F_CREATE | NLM_F_EXCL);
 		if (error) {
 			del_rules(family, conf, preference, i);
 			return error;
@@ -261,9 +263,10 @@ int mark_rules_move(int family, const struct shunt_conf *conf, __u32 preference)
 {
 	int error = add_rules(family, conf, preference);
 
-	if (!error)
-		del_rules(family, conf, conf->preference, RULES);
-	return error;
+	if (error)
+		return error;
+	del_rules(family, conf, conf->preference, RULES);
+	return 0;
 }
 
 static const struct mark_rule *local_rule(void)
@@ -277,22 +280,22 @@ static const struct mark_rule *local_rule(void)
 
 int mark_rules_add_local(int family, const struct shunt_conf *conf)
 {
-	int error = change(local_rule(), family, conf, conf->preference, RTM_NEWRULE,
-			   NLM_F_CREATE | NLM_F_EXCL);
+	int error = change_rule(local_rule(), family, conf, conf->preference, RTM_NEWRULE,
+				NLM_F_CREATE | NLM_F_EXCL);
 
 	return error == -EEXIST ? 0 : error;
 }
 
 int mark_rules_del_local(int family, const struct shunt_conf *conf)
 {
-	int error = change(local_rule(), family, conf, conf->preference, RTM_DELRULE, 0);
+	int error = change_rule(local_rule(), family, conf, conf->preference, RTM_DELRULE, 0);
 
 	return error == -ENOENT ? 0 : error;
 }
 
-/* Wherever they are: a command that moved them may have been killed. The kernel
- * compares the protocol too, and leaves others' alone: net/core/fib_rules.c,
- * rule_find(). */
+/* Removes all rules of shunt for the mark, at whatever preference: a command that moved them may
+ * have been killed. The kernel compares the protocol, too, so it leaves rules of other programs
+ * alone: net/core/fib_rules.c, rule_find(). */
 static int del_marked(int family, __u32 mark)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -321,28 +324,29 @@ int mark_rules_del(int family, const struct shunt_conf *conf)
 	return error ? error : local;
 }
 
-/* Those of anybody */
+/* --- the rules of all shunts ----------------------------------------------------------- */
 
-struct left {
+struct list {
 	struct shunt_conf *all;
 	int n, max;
 };
 
-static struct shunt_conf *left_of(struct left *left, __u32 table)
+/* The entry of the table, a new one if there is none; NULL if the list is full. */
+static struct shunt_conf *entry_of(struct list *list, __u32 table)
 {
 	struct shunt_conf *c;
 
-	for (c = left->all; c < left->all + left->n; c++)
+	for (c = list->all; c < list->all + list->n; c++)
 		if (c->table == table)
 			return c;
-	if (left->n == left->max)
+	if (list->n == list->max)
 		return NULL;
-	left->n++;
+	list->n++;
 	*c = (struct shunt_conf){ .table = table };
 	return c;
 }
 
-static int see_left(const struct nlmsghdr *nlh, void *data)
+static int add_to_list(const struct nlmsghdr *nlh, void *data)
 {
 	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(nlh);
 	__u32 mark = rtnl_u32(nlh, sizeof(*rule), FRA_FWMARK);
@@ -351,22 +355,27 @@ static int see_left(const struct nlmsghdr *nlh, void *data)
 	if (rtnl_u8(nlh, sizeof(*rule), FRA_PROTOCOL) != ROUTE_PROTOCOL || !mark ||
 	    rule->action != FR_ACT_TO_TBL)
 		return MNL_CB_OK;
-	c = left_of(data, rtnl_u32(nlh, sizeof(*rule), FRA_TABLE));
-	if (c && rtnl_attr(nlh, sizeof(*rule), FRA_IIFNAME)) /* the rule with lo */
+	c = entry_of(data, rtnl_u32(nlh, sizeof(*rule), FRA_TABLE));
+	if (c && rtnl_attr(nlh, sizeof(*rule), FRA_IIFNAME)) /* PLACE_LOCAL */
 		c->local_mark = mark;
 	else if (c)
 		c->mark = mark;
 	return MNL_CB_OK;
 }
 
-int mark_rules_left(struct shunt_conf *ret, int max)
+static int list_both_families(struct list *list)
 {
-	struct left left = { .all = ret, .max = max };
-	int error = dump(AF_INET, see_left, &left);
+	int error = dump(AF_INET, add_to_list, list);
 
-	if (!error)
-		error = dump(AF_INET6, see_left, &left);
-	if (error == -EOPNOTSUPP || error == -EAFNOSUPPORT)
-		error = 0; /* no IPv6 */
-	return error ? error : left.n;
+	return error ? error : dump(AF_INET6, add_to_list, list);
+}
+
+int mark_rules_list(struct shunt_conf *ret, int max)
+{
+	struct list list = { .all = ret, .max = max };
+	int error = list_both_families(&list);
+
+	if (error == -EOPNOTSUPP || error == -EAFNOSUPPORT) /* no IPv6 */
+		return list.n;
+	return error ? error : list.n;
 }

@@ -18,20 +18,21 @@
 #include "util/rtnl.h"
 
 #define MANGLE (-150) /* NF_IP_PRI_MANGLE */
-#define LATER 10      /* after the chain that is last now */
+#define LATER 10      /* how far the advised chain is behind the last one */
 #define JUMPS_MAX 16  /* NFT_JUMP_STACK_SIZE */
 
 struct chain {
 	__u8 family;
 	char table[NFT_NAME];
 	char name[NFT_NAME];
-	const char *hook; /* before routing; NULL if it is not there */
+	const char *hook; /* NULL: no base chain, or its hook is not before routing */
 	int priority;
-	bool marks; /* a rule sets the mark */
+	bool clears; /* a rule may clear the bit */
 };
 
+/* A jump or goto between two chains, by their index in chains[]. */
 struct jump {
-	size_t from; /* chains, by their place */
+	size_t from;
 	size_t to;
 };
 
@@ -49,7 +50,7 @@ static void free_ruleset(struct ruleset *r)
 	free(r->jumps);
 }
 
-/* Names may hold any bytes. */
+/* Copies a name; each byte that is not printable becomes a question mark. */
 static void copy_name(char to[NFT_NAME], const struct nlattr *attr)
 {
 	size_t i, len = attr ? mnl_attr_get_payload_len(attr) : 0;
@@ -77,6 +78,7 @@ static __u32 be32_of(const struct nlattr *attr)
 	return attr && mnl_attr_get_payload_len(attr) == 4 ? ntohl(mnl_attr_get_u32(attr)) : 0;
 }
 
+/* The name of a hook before routing, NULL for other hooks. */
 static const char *hook_name(__u8 family, __u32 hook)
 {
 	if (family == NFPROTO_NETDEV)
@@ -113,7 +115,7 @@ static int see_chain(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-/* The place of a chain; chain_count if it is not there. */
+/* The index of a chain; chain_count if there is none of that name. */
 static size_t find_chain(const struct ruleset *r, __u8 family, const char *table, const char *name)
 {
 	size_t i;
@@ -157,7 +159,7 @@ static int see_rule(const struct nlmsghdr *nlh, void *data)
 	if (!expressions || at == r->chain_count)
 		return MNL_CB_OK;
 	rule = nft_rule_read(expressions, r->bit);
-	r->chains[at].marks |= rule.clears;
+	r->chains[at].clears |= rule.clears;
 	return rule.target ? add_jump(r, at, rule.target) : MNL_CB_OK;
 }
 
@@ -173,7 +175,8 @@ static int dump(int type, mnl_cb_t see, struct ruleset *r)
 	return netfilter_request(nlh, see, r);
 }
 
-/* The chain before routing from which a chain is reached; chain_count if there is none. */
+/* The index of the base chain before routing from which a chain is reached; chain_count if there is
+ * none. */
 static size_t base_of(const struct ruleset *r, size_t chain, int depth)
 {
 	size_t i, base;
@@ -222,29 +225,48 @@ static int add_marker(const struct chain *c, const struct chain *base, struct nf
 	return 0;
 }
 
+static int read_ruleset(struct ruleset *r)
+{
+	int error = dump(NFT_MSG_GETCHAIN, see_chain, r);
+
+	return error ? error : dump(NFT_MSG_GETRULE, see_rule, r);
+}
+
+static int add_markers(const struct ruleset *r, int family, struct nft_markers *m)
+{
+	size_t i, base;
+	int error;
+
+	for (i = 0; i < r->chain_count; i++) {
+		if (!r->chains[i].clears || !sees_family(&r->chains[i], family))
+			continue;
+		base = base_of(r, i, 0);
+		if (base == r->chain_count)
+			continue;
+		error = add_marker(&r->chains[i], &r->chains[base], m);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
 int nft_markers_find(int family, __u32 bit, struct nft_markers *ret)
 {
 	_cleanup_(free_ruleset) struct ruleset r = { .bit = bit };
 	struct nft_markers found = { .all = NULL };
-	size_t i, base;
-	int error = dump(NFT_MSG_GETCHAIN, see_chain, &r);
+	int error = read_ruleset(&r);
 
-	if (!error)
-		error = dump(NFT_MSG_GETRULE, see_rule, &r);
 	if (error == -EOPNOTSUPP || error == -EPROTONOSUPPORT || error == -EINVAL)
-		return 0;
-	for (i = 0; i < r.chain_count && !error; i++) {
-		if (!r.chains[i].marks || !sees_family(&r.chains[i], family))
-			continue;
-		base = base_of(&r, i, 0);
-		if (base < r.chain_count)
-			error = add_marker(&r.chains[i], &r.chains[base], &found);
-	}
+		return 0; /* no nftables */
 	if (error)
+		return error;
+	error = add_markers(&r, family, &found);
+	if (error) {
 		nft_markers_free(&found);
-	else
-		*ret = found;
-	return error;
+		return error;
+	}
+	*ret = found;
+	return 0;
 }
 
 void nft_markers_free(struct nft_markers *m)

@@ -11,24 +11,25 @@
 
 #define REGISTERS 32
 #define ATTRS 16
-/* since Linux 6.13 in nf_tables.h: how NFTA_BITWISE_OP combines two registers */
+/* NFT_BITWISE_MASK_XOR, an operation that the headers before Linux 6.13 lack */
 #define BITWISE_MASK_XOR 0
 
-/* Which registers hold a value that has the bit, if the packet's mark has it. */
+/* For each register, whether its value has the bit if the packet's mark has the bit. */
 struct registers {
 	bool keep[REGISTERS];
 	__u32 bit;
 };
 
-static bool *keeps(struct registers *r, const struct nlattr *number)
+/* The entry of the register that the attribute names. */
+static bool *keep_of(struct registers *r, const struct nlattr *number)
 {
 	__u32 n = number ? ntohl(mnl_attr_get_u32(number)) : 0;
 
 	return &r->keep[n < REGISTERS ? n : 0];
 }
 
-/* The attributes within one, by their type. */
-static void attrs_of(const struct nlattr *nest, const struct nlattr *ret[ATTRS])
+/* Puts the attributes within one attribute at the index of their type. */
+static void read_attrs(const struct nlattr *nest, const struct nlattr *ret[ATTRS])
 {
 	const struct nlattr *attr;
 
@@ -40,13 +41,13 @@ static void attrs_of(const struct nlattr *nest, const struct nlattr *ret[ATTRS])
 			ret[mnl_attr_get_type(attr)] = attr;
 }
 
-/* A value as a register has it: a mark is in host byte order. */
+/* The first four bytes of a value, as in a register: a mark is in host byte order there. */
 static __u32 value_of(const struct nlattr *data)
 {
 	const struct nlattr *in[ATTRS];
 	__u32 value = 0;
 
-	attrs_of(data, in);
+	read_attrs(data, in);
 	if (in[NFTA_DATA_VALUE] && mnl_attr_get_payload_len(in[NFTA_DATA_VALUE]) >= sizeof(value))
 		memcpy(&value, mnl_attr_get_payload(in[NFTA_DATA_VALUE]), sizeof(value));
 	return value;
@@ -58,9 +59,9 @@ static void read_meta(const struct nlattr *in[ATTRS], struct registers *r, struc
 		    ntohl(mnl_attr_get_u32(in[NFTA_META_KEY])) == NFT_META_MARK;
 
 	if (in[NFTA_META_SREG] && mark)
-		rule->clears |= !*keeps(r, in[NFTA_META_SREG]);
+		rule->clears |= !*keep_of(r, in[NFTA_META_SREG]);
 	else if (in[NFTA_META_DREG])
-		*keeps(r, in[NFTA_META_DREG]) = mark;
+		*keep_of(r, in[NFTA_META_DREG]) = mark;
 }
 
 static void read_bitwise(const struct nlattr *in[ATTRS], struct registers *r)
@@ -68,9 +69,9 @@ static void read_bitwise(const struct nlattr *in[ATTRS], struct registers *r)
 	__u32 op = in[NFTA_BITWISE_OP] ? ntohl(mnl_attr_get_u32(in[NFTA_BITWISE_OP])) : 0;
 	bool masked = value_of(in[NFTA_BITWISE_MASK]) & r->bit;
 	bool turned = value_of(in[NFTA_BITWISE_XOR]) & r->bit;
-	bool keep = masked ? !turned && *keeps(r, in[NFTA_BITWISE_SREG]) : turned;
+	bool keep = masked ? !turned && *keep_of(r, in[NFTA_BITWISE_SREG]) : turned;
 
-	*keeps(r, in[NFTA_BITWISE_DREG]) = op == BITWISE_MASK_XOR && keep;
+	*keep_of(r, in[NFTA_BITWISE_DREG]) = op == BITWISE_MASK_XOR && keep;
 }
 
 static void read_immediate(const struct nlattr *in[ATTRS], struct registers *r,
@@ -78,31 +79,31 @@ static void read_immediate(const struct nlattr *in[ATTRS], struct registers *r,
 {
 	const struct nlattr *data[ATTRS], *verdict[ATTRS];
 
-	attrs_of(in[NFTA_IMMEDIATE_DATA], data);
-	attrs_of(data[NFTA_DATA_VERDICT], verdict);
+	read_attrs(in[NFTA_IMMEDIATE_DATA], data);
+	read_attrs(data[NFTA_DATA_VERDICT], verdict);
 	if (verdict[NFTA_VERDICT_CHAIN])
 		rule->target = mnl_attr_get_str(verdict[NFTA_VERDICT_CHAIN]);
-	*keeps(r, in[NFTA_IMMEDIATE_DREG]) = value_of(in[NFTA_IMMEDIATE_DATA]) & r->bit;
+	*keep_of(r, in[NFTA_IMMEDIATE_DREG]) = value_of(in[NFTA_IMMEDIATE_DATA]) & r->bit;
 }
 
-/* What CONNMARK's revisions 1 and 2 have in common comes first; then the mode. */
-static bool restores(const struct nlattr *info, __u32 revision, __u32 bit)
+/* Whether CONNMARK restores this bit of the mark from the connection, which may lack it. */
+static bool connmark_clears(const struct nlattr *info, __u32 revision, __u32 bit)
 {
-	struct xt_connmark_tginfo2 new;
-	struct xt_connmark_tginfo1 old;
+	struct xt_connmark_tginfo2 v2;
+	struct xt_connmark_tginfo1 v1;
 	size_t len = mnl_attr_get_payload_len(info);
 
-	if (revision >= 2 && len >= sizeof(new)) {
-		memcpy(&new, mnl_attr_get_payload(info), sizeof(new));
-		return new.mode == XT_CONNMARK_RESTORE &&new.nfmask &bit;
+	if (revision >= 2 && len >= sizeof(v2)) {
+		memcpy(&v2, mnl_attr_get_payload(info), sizeof(v2));
+		return v2.mode == XT_CONNMARK_RESTORE && v2.nfmask & bit;
 	}
-	if (len < sizeof(old))
+	if (len < sizeof(v1))
 		return false;
-	memcpy(&old, mnl_attr_get_payload(info), sizeof(old));
-	return old.mode == XT_CONNMARK_RESTORE && old.nfmask & bit;
+	memcpy(&v1, mnl_attr_get_payload(info), sizeof(v1));
+	return v1.mode == XT_CONNMARK_RESTORE && v1.nfmask & bit;
 }
 
-static bool marks(const struct nlattr *info, __u32 bit)
+static bool mark_clears(const struct nlattr *info, __u32 bit)
 {
 	struct xt_mark_tginfo2 mark;
 
@@ -121,13 +122,13 @@ static void read_target(const struct nlattr *in[ATTRS], __u32 bit, struct nft_ru
 	if (!name || !info)
 		return;
 	if (!strcmp(mnl_attr_get_str(name), "MARK"))
-		rule->clears |= marks(info, bit);
+		rule->clears |= mark_clears(info, bit);
 	else if (!strcmp(mnl_attr_get_str(name), "CONNMARK"))
-		rule->clears |= restores(info, revision, bit);
+		rule->clears |= connmark_clears(info, revision, bit);
 }
 
-/* Those that put nothing into a register. */
-static bool only_reads(const char *name)
+/* Whether an expression of this name leaves all registers as they are. */
+static bool is_read_only(const char *name)
 {
 	static const char *const names[] = { "cmp",  "counter",   "limit",  "quota",
 					     "log",  "range",     "objref", "notrack",
@@ -145,9 +146,9 @@ static void read_expression(const struct nlattr *expression, struct registers *r
 	const struct nlattr *in[ATTRS], *outer[ATTRS];
 	const char *name;
 
-	attrs_of(expression, outer);
+	read_attrs(expression, outer);
 	name = outer[NFTA_EXPR_NAME] ? mnl_attr_get_str(outer[NFTA_EXPR_NAME]) : "";
-	attrs_of(outer[NFTA_EXPR_DATA], in);
+	read_attrs(outer[NFTA_EXPR_DATA], in);
 	if (!strcmp(name, "meta"))
 		read_meta(in, r, rule);
 	else if (!strcmp(name, "bitwise"))
@@ -156,7 +157,7 @@ static void read_expression(const struct nlattr *expression, struct registers *r
 		read_immediate(in, r, rule);
 	else if (!strcmp(name, "target"))
 		read_target(in, r->bit, rule);
-	else if (!only_reads(name))
+	else if (!is_read_only(name)) /* unknown values may be in any register */
 		memset(r->keep, 0, sizeof(r->keep));
 }
 

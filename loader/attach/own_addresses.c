@@ -10,8 +10,8 @@
 #include "util/address.h"
 #include "util/log.h"
 
-/* The family of an address that other hosts may send to; 0 if it is none. What is on lo
- * is mostly a router's: it adds the addresses that it serves there. */
+/* Copies an address that other hosts may send to. Returns its family, 0 if it is none. Addresses on
+ * lo do not count: mostly a router has added them, for the services that it serves. */
 static __u8 read_address(const struct ifaddrs *a, __u8 ret[16])
 {
 	__u8 family = a->ifa_addr ? a->ifa_addr->sa_family : 0;
@@ -28,32 +28,34 @@ static __u8 read_address(const struct ifaddrs *a, __u8 ret[16])
 	return family;
 }
 
-/* A rule for one address and certain ports means what it says. */
+/* Whether the rule is for more than certain ports of one address. A narrower rule is surely meant
+ * for this host's address. */
 static bool is_wide(const struct shunt_rule *r)
 {
-	return r->dst_len < (r->family == AF_INET ? 32 : 128) ||
+	return r->dst_len < address_bits(r->family) ||
 	       (r->dport_low <= 1 && r->dport_high == 65535);
 }
 
-static bool covers(const struct shunt_rule *r, __u8 family, const __u8 addr[16])
+static bool matches_address(const struct shunt_rule *r, __u8 family, const __u8 addr[16])
 {
 	return r->family == family && in_prefix(addr, r->dst, r->dst_len);
 }
 
-/* The address of this host that such a rule meets packets for; NULL if there is none. */
-static const struct ifaddrs *met(const struct ifaddrs *all, const struct shunt_rule *r)
+/* The first address of this host that the rule matches; NULL if there is none. */
+static const struct ifaddrs *find_matched(const struct ifaddrs *all, const struct shunt_rule *r)
 {
 	__u8 addr[16], family;
 
 	for (; all; all = all->ifa_next) {
 		family = read_address(all, addr);
-		if (family && covers(r, family, addr))
+		if (family && matches_address(r, family, addr))
 			return all;
 	}
 	return NULL;
 }
 
-static void say_own(const struct shunt_rule *r, const struct ifaddrs *a, __u32 others)
+/* Prints the message about one rule, and how many others are like it. */
+static void print_match(const struct shunt_rule *r, const struct ifaddrs *a, __u32 others)
 {
 	char rule[RULE_TEXT], text[INET6_ADDRSTRLEN], more[48] = "";
 	__u8 addr[16], family = read_address(a, addr);
@@ -72,8 +74,9 @@ static void say_own(const struct shunt_rule *r, const struct ifaddrs *a, __u32 o
 		    rule, text, more);
 }
 
-static void warn_of(const struct shunt_rule *const *rules, __u32 count, __u8 own,
-		    const struct ifaddrs *all)
+/* Prints one message for all rules with this value of `own`. */
+static void warn_of_rules(const struct shunt_rule *const *rules, __u32 count, __u8 own,
+			  const struct ifaddrs *all)
 {
 	const struct shunt_rule *first = NULL;
 	const struct ifaddrs *a, *at = NULL;
@@ -83,23 +86,23 @@ static void warn_of(const struct shunt_rule *const *rules, __u32 count, __u8 own
 		if (rules[i]->action != SHUNT_STEER || rules[i]->own != own ||
 		    rule_is_local(rules[i]) || !is_wide(rules[i]))
 			continue;
-		a = met(all, rules[i]);
+		a = find_matched(all, rules[i]);
 		if (a && !found++) {
 			first = rules[i];
 			at = a;
 		}
 	}
 	if (found)
-		say_own(first, at, found - 1);
+		print_match(first, at, found - 1);
 }
 
-void own_warn(const struct shunt_rule *const *rules, __u32 count)
+void own_addresses_warn(const struct shunt_rule *const *rules, __u32 count)
 {
 	struct ifaddrs *all;
 
 	if (getifaddrs(&all))
 		return;
-	warn_of(rules, count, SHUNT_OWN_TAKE, all);
-	warn_of(rules, count, SHUNT_OWN_KEEP, all);
+	warn_of_rules(rules, count, SHUNT_OWN_TAKE, all);
+	warn_of_rules(rules, count, SHUNT_OWN_KEEP, all);
 	freeifaddrs(all);
 }

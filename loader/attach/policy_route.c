@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Policy routing over rtnetlink: a packet that carries shunt's mark is
- * delivered here, whatever its destination.
- */
 #include <errno.h>
 #include <net/if.h>
 #include <stdbool.h>
@@ -18,10 +14,11 @@
 #include "util/log.h"
 #include "util/rtnl.h"
 
-struct wanted {
+/* The route "local default dev lo" in the table. */
+struct local_route {
 	int family;
 	__u32 table;
-	bool found;
+	bool found; /* set by find_route() */
 };
 
 static const char *family_name(int family)
@@ -29,23 +26,23 @@ static const char *family_name(int family)
 	return family == AF_INET6 ? "IPv6" : "IPv4";
 }
 
-static struct nlmsghdr *route_message(char *buf, const struct wanted *w)
+static struct nlmsghdr *route_message(char *buf, const struct local_route *r)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct rtmsg *route = mnl_nlmsg_put_extra_header(nlh, sizeof(*route));
 
-	route->rtm_family = (__u8)w->family;
+	route->rtm_family = (__u8)r->family;
 	route->rtm_type = RTN_LOCAL;
 	route->rtm_protocol = ROUTE_PROTOCOL;
-	mnl_attr_put_u32(nlh, RTA_TABLE, w->table);
+	mnl_attr_put_u32(nlh, RTA_TABLE, r->table);
 	mnl_attr_put_u32(nlh, RTA_OIF, LOOPBACK_IFINDEX);
 	return nlh;
 }
 
-static int change_route(const struct wanted *w, __u16 type, __u16 flags)
+static int change_route(const struct local_route *r, __u16 type, __u16 flags)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *nlh = route_message(buf, w);
+	struct nlmsghdr *nlh = route_message(buf, r);
 	struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
 
 	nlh->nlmsg_type = type;
@@ -57,25 +54,25 @@ static int change_route(const struct wanted *w, __u16 type, __u16 flags)
 static int match_route(const struct nlmsghdr *nlh, void *data)
 {
 	const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
-	struct wanted *w = data;
+	struct local_route *r = data;
 
-	if (route->rtm_family == w->family && !route->rtm_dst_len && route->rtm_type == RTN_LOCAL &&
+	if (route->rtm_family == r->family && !route->rtm_dst_len && route->rtm_type == RTN_LOCAL &&
 	    route->rtm_protocol == ROUTE_PROTOCOL &&
-	    rtnl_u32(nlh, sizeof(*route), RTA_TABLE) == w->table &&
+	    rtnl_u32(nlh, sizeof(*route), RTA_TABLE) == r->table &&
 	    rtnl_u32(nlh, sizeof(*route), RTA_OIF) == LOOPBACK_IFINDEX)
-		w->found = true;
+		r->found = true;
 	return MNL_CB_OK;
 }
 
-static int find_route(struct wanted *w)
+static int find_route(struct local_route *r)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *nlh = route_message(buf, w);
+	struct nlmsghdr *nlh = route_message(buf, r);
 
 	nlh->nlmsg_type = RTM_GETROUTE;
 	nlh->nlmsg_flags = NLM_F_DUMP;
-	w->found = false;
-	return rtnl_request(nlh, match_route, w);
+	r->found = false;
+	return rtnl_request(nlh, match_route, r);
 }
 
 static const struct {
@@ -83,37 +80,45 @@ static const struct {
 	__u32 bit;
 } families[] = { { AF_INET, SHUNT_ROUTED_V4 }, { AF_INET6, SHUNT_ROUTED_V6 } };
 
-/* 1, 0, or -errno. */
-static int is_there(const struct shunt_conf *conf, int family)
+/* Whether the rules and the route of the family exist. Returns 1, 0, or -errno without a message. */
+static int rules_and_route_exist(const struct shunt_conf *conf, int family)
 {
-	struct wanted w = { .family = family, .table = conf->table };
-	int there = mark_rules_present(family, conf), error;
+	struct local_route r = { .family = family, .table = conf->table };
+	int error, present = mark_rules_are_present(family, conf);
 
-	if (there > 0) {
-		error = find_route(&w);
-		there = error ? error : w.found;
-	}
-	return there < 0 && !is_shortage(there) ? 0 : there;
+	if (present <= 0)
+		return present;
+	error = find_route(&r);
+	return error ? error : r.found;
 }
 
-bool route_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
+/* The same, but -errno only if something ran out: another error means that the host has no such
+ * rules. */
+static int is_present(const struct shunt_conf *conf, int family)
 {
-	return conf->run.routed && mark_rules_preceded(conf, ret_preference);
+	int present = rules_and_route_exist(conf, family);
+
+	return present < 0 && !is_shortage(present) ? 0 : present;
 }
 
-bool route_present(const struct shunt_conf *conf)
+bool route_is_preceded(const struct shunt_conf *conf, __u32 *ret_preference)
+{
+	return conf->run.routed && mark_rules_are_preceded(conf, ret_preference);
+}
+
+bool route_is_present(const struct shunt_conf *conf)
 {
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (conf->run.routed & families[i].bit && !is_there(conf, families[i].family))
+		if (conf->run.routed & families[i].bit && !is_present(conf, families[i].family))
 			return false;
 	return true;
 }
 
-/* Adding */
+/* --- adding --------------------------------------------------------------------------- */
 
-/* A mark of 0, or a table of the kernel's, would swallow all traffic. */
+/* A mark of 0 would match all packets, and a table of the system is used for all packets. */
 static int check_numbers(__u32 mark, __u32 table)
 {
 	if (!mark)
@@ -123,7 +128,7 @@ static int check_numbers(__u32 mark, __u32 table)
 	return 0;
 }
 
-static int link_flags(const struct nlmsghdr *nlh, void *data)
+static int read_link_flags(const struct nlmsghdr *nlh, void *data)
 {
 	const struct ifinfomsg *link = mnl_nlmsg_get_payload(nlh);
 	unsigned int *flags = data;
@@ -132,7 +137,7 @@ static int link_flags(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-/* IPv4 takes a local route on a downed lo, and drops the packets. */
+/* While lo is down, IPv4 accepts a local route and then drops the packets. */
 static int check_loopback(void)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -143,7 +148,7 @@ static int check_loopback(void)
 
 	nlh->nlmsg_type = RTM_GETLINK;
 	link->ifi_index = LOOPBACK_IFINDEX;
-	error = rtnl_request(nlh, link_flags, &flags);
+	error = rtnl_request(nlh, read_link_flags, &flags);
 	if (error)
 		return fail(error, "can't look at interface 'lo'");
 	if (!(flags & IFF_UP))
@@ -153,59 +158,76 @@ static int check_loopback(void)
 }
 
 /*
- * EOPNOTSUPP, EAFNOSUPPORT: the kernel has no IPv6, or no policy routing for
- * it; EACCES, ENODEV: lo has none (net/ipv6/route.c, fib6_nh_init()).
+ * Whether the error means that this host has no IPv6. EOPNOTSUPP, EAFNOSUPPORT: the kernel has no
+ * IPv6, or no policy routing for it. EACCES, ENODEV: IPv6 is off for lo (net/ipv6/route.c,
+ * fib6_nh_init()).
  */
-static bool is_absent(int family, int error)
+static bool is_ipv6_absent(int family, int error)
 {
 	return family == AF_INET6 && (error == -EOPNOTSUPP || error == -EAFNOSUPPORT ||
 				      error == -EACCES || error == -ENODEV);
 }
 
+/* Reports the error, unless the family is absent. Returns error. */
 static int explain_add(int family, __u32 mark, int error)
 {
-	if (is_absent(family, error)) {
+	if (is_ipv6_absent(family, error)) {
 		debug("IPv6 is off here: steering for IPv4 only");
 		return error;
 	}
 	return fail(error, "can't route mark 0x%x to this host (%s)", mark, family_name(family));
 }
 
-/* 0, or -errno, said unless it is absent. */
-static int add_family(int family, const struct shunt_conf *conf)
+static int add_route(const struct local_route *r, __u32 mark)
 {
-	const struct wanted w = { .family = family, .table = conf->table };
-	int error;
+	int error = change_route(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 
-	error = change_route(&w, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 	if (error == -EEXIST)
 		return deny(error,
 			    "routing table %u (%s) is in use, perhaps by another shunt; "
 			    "choose another with --table, or 'ip %s route flush table %u'",
-			    conf->table, family_name(family), family == AF_INET6 ? "-6" : "-4",
-			    conf->table);
-	if (error)
-		return explain_add(family, conf->mark, error);
-	error = mark_rules_add(family, conf);
-	if (!error)
-		return 0;
-	change_route(&w, RTM_DELROUTE, 0);
+			    r->table, family_name(r->family), r->family == AF_INET6 ? "-6" : "-4",
+			    r->table);
+	return error ? explain_add(r->family, mark, error) : 0;
+}
+
+static int add_rules(int family, const struct shunt_conf *conf)
+{
+	int error = mark_rules_add(family, conf);
+
 	if (error == -EEXIST)
 		return deny(error,
 			    "mark 0x%x is in use by another shunt; "
 			    "choose another with --mark",
 			    conf->mark);
-	return explain_add(family, conf->mark, error);
+	return error ? explain_add(family, conf->mark, error) : 0;
 }
 
-/* Removing. The kernel compares the protocol too, and leaves others' alone:
- * fib_table_delete(); ip6_route_del(). */
+/* Returns 0, or -errno after reporting it, unless the family is absent. */
+static int add_family(int family, const struct shunt_conf *conf)
+{
+	const struct local_route r = { .family = family, .table = conf->table };
+	int error;
+
+	error = add_route(&r, conf->mark);
+	if (error)
+		return error;
+	error = add_rules(family, conf);
+	if (error)
+		change_route(&r, RTM_DELROUTE, 0);
+	return error;
+}
+
+/* --- removing ------------------------------------------------------------------------- */
+
+/* The kernel compares the protocol, too, so it leaves routes of other programs alone:
+ * fib_table_delete(), ip6_route_del(). */
 
 static int del_rules(int family, const struct shunt_conf *conf)
 {
 	int error = mark_rules_del(family, conf);
 
-	if (error && !is_absent(family, error))
+	if (error && !is_ipv6_absent(family, error))
 		return fail(error, "can't remove the %s rules of mark 0x%x", family_name(family),
 			    conf->mark);
 	return 0;
@@ -213,10 +235,10 @@ static int del_rules(int family, const struct shunt_conf *conf)
 
 static int del_route(int family, __u32 table)
 {
-	const struct wanted w = { .family = family, .table = table };
-	int error = change_route(&w, RTM_DELROUTE, 0);
+	const struct local_route r = { .family = family, .table = table };
+	int error = change_route(&r, RTM_DELROUTE, 0);
 
-	if (error && error != -ESRCH && !is_absent(family, error))
+	if (error && error != -ESRCH && !is_ipv6_absent(family, error))
 		return fail(error, "can't remove the %s route of table %u", family_name(family),
 			    table);
 	return 0;
@@ -236,34 +258,37 @@ int route_del(const struct shunt_conf *conf)
 	return v6 ? v6 : v4;
 }
 
-/* Adds one of families[], which may be absent. */
-static int add(struct shunt_conf *conf, int i)
+/* Adds the rules and the route of families[i], and sets or clears its bit in conf->run.routed. It is
+ * no error if the family is absent. */
+static int add_if_available(struct shunt_conf *conf, int i)
 {
 	int error = add_family(families[i].family, conf);
 
-	if (is_absent(families[i].family, error)) {
+	if (is_ipv6_absent(families[i].family, error)) {
 		conf->run.routed &= ~families[i].bit;
 		return 0;
 	}
-	if (!error)
-		conf->run.routed |= families[i].bit;
-	return error;
+	if (error)
+		return error;
+	conf->run.routed |= families[i].bit;
+	return 0;
 }
 
 int route_add(struct shunt_conf *conf)
 {
 	int error = check_numbers(conf->mark, conf->table);
 
-	if (!error)
-		error = check_loopback();
+	if (error)
+		return error;
+	error = check_loopback();
 	if (error)
 		return error;
 	conf->local_mark = mark_rules_choose_local(conf->mark);
 	conf->preference = mark_rules_place(MARK_RULES_PREFERENCE);
-	error = add(conf, 0);
+	error = add_if_available(conf, 0);
 	if (error)
 		return error;
-	error = add(conf, 1);
+	error = add_if_available(conf, 1);
 	if (error)
 		del_family(AF_INET, conf);
 	return error;
@@ -280,15 +305,22 @@ void route_del_local(const struct shunt_conf *conf)
 
 int route_add_local(const struct shunt_conf *conf)
 {
-	int i, error = 0;
+	int i, error;
 
-	for (i = 0; i < 2 && !error; i++)
-		if (conf->run.routed & families[i].bit)
-			error = mark_rules_add_local(families[i].family, conf);
-	return error ? fail(error, "can't route mark 0x%x to this host", conf->local_mark) : 0;
+	for (i = 0; i < 2; i++) {
+		if (!(conf->run.routed & families[i].bit))
+			continue;
+		error = mark_rules_add_local(families[i].family, conf);
+		if (error)
+			return fail(error, "can't route mark 0x%x to this host", conf->local_mark);
+	}
+	return 0;
 }
 
-/* All that conf->run.routed names, or none and -errno. */
+/* --- keeping -------------------------------------------------------------------------- */
+
+/* Moves the rules of each family in conf->run.routed; none if one fails. Returns 0, or -errno
+ * without a message. */
 static int move_rules(const struct shunt_conf *conf, __u32 preference)
 {
 	struct shunt_conf moved = { .mark = conf->mark,
@@ -301,14 +333,15 @@ static int move_rules(const struct shunt_conf *conf, __u32 preference)
 	for (i = 0; i < 2 && !error; i++)
 		if (conf->run.routed & families[i].bit)
 			error = mark_rules_move(families[i].family, conf, preference);
-	/* the one that failed is where it was */
+	/* back again; the rules of the family that failed have not moved */
 	for (i -= 2; error && i >= 0; i--)
 		if (conf->run.routed & families[i].bit)
 			mark_rules_move(families[i].family, &moved, conf->preference);
 	return error;
 }
 
-/* Before those of others that have come, or back where it began when they have gone. */
+/* Moves the rules before those of other programs that have come since; back to the first choice
+ * when those are gone. Adds 1 to *n if it moved them. */
 static int keep_first(struct shunt_conf *conf, unsigned int *n)
 {
 	__u32 preference = mark_rules_place(conf->preference);
@@ -327,86 +360,44 @@ static int keep_first(struct shunt_conf *conf, unsigned int *n)
 	return 0;
 }
 
-int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
+/* Makes the rules and the route of families[i] again if some are missing. Adds 1 to *n then. */
+static int restore_family(struct shunt_conf *conf, int i, unsigned int *n)
 {
-	int i, error = 0;
+	int family = families[i].family, error, present = is_present(conf, family);
 
-	*ret_n = 0;
-	for (i = 0; i < 2 && !error && conf->mark; i++) {
-		int family = families[i].family;
-
-		error = is_there(conf, family);
-		if (error < 0)
-			return fail(error, "can't look at the %s rules of mark 0x%x",
-				    family_name(family), conf->mark);
-		if (error) {
-			error = 0;
-			continue;
-		}
-		error = check_loopback();
-		/* some of it may be there */
-		if (!error)
-			error = del_family(family, conf);
-		if (!error)
-			error = add(conf, i);
-		if (error || !(conf->run.routed & families[i].bit))
-			continue;
-		say("made the %s rules of mark 0x%x and their route again", family_name(family),
-		    conf->mark);
-		++*ret_n;
-	}
-	return error || !conf->mark ? error : keep_first(conf, ret_n);
-}
-
-struct way {
-	__u32 ifindex;
-	__u8 type; /* RTN_UNICAST … */
-};
-
-static int see_way(const struct nlmsghdr *nlh, void *data)
-{
-	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	struct way *way = data;
-
-	if (nlh->nlmsg_type != RTM_NEWROUTE)
-		return MNL_CB_OK;
-	way->type = rtm->rtm_type;
-	way->ifindex = rtnl_u32(nlh, sizeof(*rtm), RTA_OIF);
-	return MNL_CB_OK;
-}
-
-static int find_way(int family, const __u8 addr[16], struct way *way)
-{
-	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	int bytes = family == AF_INET ? 4 : 16;
-
-	nlh->nlmsg_type = RTM_GETROUTE;
-	rtm->rtm_family = (unsigned char)family;
-	rtm->rtm_dst_len = (unsigned char)(8 * bytes);
-	mnl_attr_put(nlh, RTA_DST, bytes, addr);
-	return rtnl_request(nlh, see_way, way);
-}
-
-int route_lookup(int family, const __u8 addr[16], __u32 *ret_ifindex)
-{
-	struct way way = { .ifindex = 0 };
-	int error = find_way(family, addr, &way);
-
+	if (present < 0)
+		return fail(present, "can't look at the %s rules of mark 0x%x", family_name(family),
+			    conf->mark);
+	if (present)
+		return 0;
+	error = check_loopback();
 	if (error)
 		return error;
-	if (way.type == RTN_LOCAL)
-		way.ifindex = LOOPBACK_IFINDEX;
-	if (!way.ifindex)
-		return -ENETUNREACH;
-	*ret_ifindex = way.ifindex;
+	error = del_family(family, conf); /* some of them may be there */
+	if (error)
+		return error;
+	error = add_if_available(conf, i);
+	if (error)
+		return error;
+	if (!(conf->run.routed & families[i].bit))
+		return 0;
+	say("made the %s rules of mark 0x%x and their route again", family_name(family),
+	    conf->mark);
+	++*n;
 	return 0;
 }
 
-bool route_is_broadcast(int family, const __u8 addr[16])
+int route_restore(struct shunt_conf *conf, unsigned int *ret_n)
 {
-	struct way way = { .ifindex = 0 };
+	int i, error;
 
-	return !find_way(family, addr, &way) && way.type == RTN_BROADCAST;
+	*ret_n = 0;
+	if (!conf->mark)
+		return 0;
+	for (i = 0; i < 2; i++) {
+		error = restore_family(conf, i, ret_n);
+		if (error)
+			return error;
+	}
+	return keep_first(conf, ret_n);
 }

@@ -1,10 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Attaching to an interface's ingress or egress. A tcx link is the program's
- * alone and leaves with its pin. Before Linux 6.6 there is only the clsact
- * qdisc, which anybody may use: what we made there is told by its place and its
- * program.
- */
 #include <errno.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -24,7 +18,7 @@ static int detach_tcx(const struct shunt_attachment *a, const char *link_pin)
 
 	if (link < 0 && link != -ENOENT)
 		return fail(link, "can't detach from '%s': %s", a->name, link_pin);
-	/* Unlinking alone detaches some time later, from a work queue. */
+	/* When a link is only unpinned, a worker thread of the kernel detaches it later. */
 	if (link >= 0)
 		bpf_link_detach(link);
 	if (unlink(link_pin) && errno != ENOENT)
@@ -32,9 +26,9 @@ static int detach_tcx(const struct shunt_attachment *a, const char *link_pin)
 	return 0;
 }
 
-/* The interface that a link holds, by its index in whatever namespace it is; 0
- * if there is none. Returns 0 or -errno. */
-static int linked_to(const char *link_pin, __u32 *ret)
+/* Sets *ret to the index of the interface that the link is attached to, in the namespace where the
+ * interface is now; 0 if there is none. Returns 0, or -errno without a message. */
+static int link_ifindex(const char *link_pin, __u32 *ret)
 {
 	_cleanup_fd_ int link = bpf_obj_get(link_pin);
 	struct bpf_link_info info = { .type = 0 };
@@ -45,26 +39,28 @@ static int linked_to(const char *link_pin, __u32 *ret)
 		return link == -ENOENT ? 0 : link;
 	if (bpf_obj_get_info_by_fd(link, &info, &len))
 		return -errno;
-	/* tcx.ifindex, which 6.1's headers lack, lies where xdp.ifindex does;
-	 * it is 0 once the link is dead. */
+	/* The headers of 6.1 lack tcx.ifindex, which is at the offset of xdp.ifindex. It is 0 when
+	 * the interface is gone. */
 	*ret = info.xdp.ifindex;
 	return 0;
 }
 
-/* Asked of the interface, too: a link goes with one that moves to another
- * namespace. */
+/* Looks at the programs of the interface, too, not only at the link: a link goes along when its
+ * interface moves to another namespace, where another interface may have the same index. */
 static int is_linked(const struct shunt_attachment *a, int prog_fd, const char *link_pin)
 {
 	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS, ifindex;
-	int there = linked_to(link_pin, &ifindex);
+	int found = 0, error = link_ifindex(link_pin, &ifindex);
 
-	if (there || ifindex != a->ifindex)
-		return there;
+	if (error)
+		return error;
+	if (ifindex != a->ifindex)
+		return 0;
 	if (bpf_prog_query(ifindex_of(a), hook_of(a)->tcx, 0, NULL, ids, &n))
 		return is_shortage(-errno) ? -errno : 0;
-	while (n-- && !there)
-		there = program_is_own(a, ids[n], prog_fd);
-	return there;
+	while (n-- && !found)
+		found = program_is_own(a, ids[n], prog_fd);
+	return found;
 }
 
 int tc_attach_link(struct shunt_attachment *a, int prog_fd, int *ret_link)
@@ -74,7 +70,7 @@ int tc_attach_link(struct shunt_attachment *a, int prog_fd, int *ret_link)
 	int link;
 
 	link = bpf_link_create(prog_fd, ifindex_of(a), hook->tcx, &opts);
-	if (link < 0 && errno == EINVAL)
+	if (link < 0 && errno == EINVAL) /* no tcx */
 		return clsact_attach(a, prog_fd);
 	if (link < 0)
 		return fail(-errno, "can't attach to '%s'", a->name);
@@ -88,14 +84,16 @@ int tc_attach(struct shunt_attachment *a, int prog_fd, const char *link_pin)
 	_cleanup_fd_ int link = -1;
 	int error = tc_attach_link(a, prog_fd, &link);
 
-	if (!error && link >= 0 && bpf_obj_pin(link, link_pin))
+	if (error)
+		return error;
+	if (link >= 0 && bpf_obj_pin(link, link_pin))
 		return fail(-errno, "can't pin the link of '%s' at %s", a->name, link_pin);
-	return error;
+	return 0;
 }
 
 int tc_detach_link(const struct shunt_attachment *a, int prog_fd, int *link)
 {
-	/* Closing alone detaches some time later, from a work queue. */
+	/* When a link is only closed, a worker thread of the kernel detaches it later. */
 	if (*link >= 0) {
 		bpf_link_detach(*link);
 		close(take_fd(link));
@@ -111,30 +109,31 @@ int tc_detach(const struct shunt_attachment *a, int prog_fd, const char *link_pi
 	return link ? link : clsact;
 }
 
-int tc_attached(const struct shunt_attachment *a, int prog_fd, const char *link_pin)
+int tc_is_attached(const struct shunt_attachment *a, int prog_fd, const char *link_pin)
 {
-	int found = a->clsact ? clsact_find(a, prog_fd) : 0;
+	int found;
 
-	if (a->clsact)
-		return found < 0 && !is_shortage(found) ? 0 : found;
-	return is_linked(a, prog_fd, link_pin);
+	if (!a->clsact)
+		return is_linked(a, prog_fd, link_pin);
+	found = clsact_has_filter(a, prog_fd);
+	return found < 0 && !is_shortage(found) ? 0 : found;
 }
 
-bool tc_away(const struct shunt_attachment *a, const char *link_pin)
+bool tc_has_moved_away(const struct shunt_attachment *a, const char *link_pin)
 {
 	__u32 ifindex;
 
-	return !a->clsact && !linked_to(link_pin, &ifindex) && ifindex;
+	return !a->clsact && !link_ifindex(link_pin, &ifindex) && ifindex;
 }
 
-bool tc_links(int ifindex)
+bool tc_has_tcx(int ifindex)
 {
 	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
 
 	return !bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &n) || errno != EINVAL;
 }
 
-int tc_foreign(int ifindex)
+int tc_count_foreign(int ifindex)
 {
 	__u32 ids[TCX_PROGRAMS], n = TCX_PROGRAMS;
 	int count, error;
@@ -149,12 +148,12 @@ int tc_foreign(int ifindex)
 	return count;
 }
 
-int tc_sweep(int ifindex, const char *name)
+int tc_remove_orphans(int ifindex, const char *name)
 {
 	int error;
 
-	if (tc_links(ifindex))
-		return 0; /* they die with their process */
-	error = clsact_sweep(ifindex, name, ATTACH_MONITOR_OUT);
-	return error ? error : clsact_sweep(ifindex, name, ATTACH_MONITOR_IN);
+	if (tc_has_tcx(ifindex))
+		return 0; /* the kernel removes a tcx link with its process */
+	error = clsact_remove_orphans(ifindex, name, ATTACH_MONITOR_OUT);
+	return error ? error : clsact_remove_orphans(ifindex, name, ATTACH_MONITOR_IN);
 }

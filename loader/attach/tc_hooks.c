@@ -10,12 +10,11 @@
 #include "util/cleanup.h"
 
 /*
- * Where a kind of attachment goes. Programs run in order of attachment, or of
- * clsact priority (0x53 is "S"; tc itself counts down from 0xc000). NAT is
- * before steering at ingress, which then sees the addresses that it restored,
- * and after it at egress, which leaves what steering takes. The monitor is last
- * at ingress, where it sees the mark of steering, and first at egress, before
- * anybody redirects.
+ * Programs run in the order of attachment, or of clsact priority (0x53 is "S"; the priorities that
+ * tc chooses count down from 0xc000). At ingress NAT runs before steering, which so sees the
+ * addresses that NAT restored. At egress NAT runs after steering, so it does not translate packets
+ * that steering takes. The monitor runs last at ingress, where it sees the mark of steering, and
+ * first at egress, before any program that redirects packets.
  */
 static const struct hook hooks[] = {
 	[ATTACH_IFACE] = { "shunt_steer", TCX_INGRESS, BPF_TC_INGRESS, PARENT_INGRESS, 0, 0x5300 },
@@ -41,7 +40,7 @@ const struct hook *hook_of(const struct shunt_attachment *a)
 	return &hooks[a->kind];
 }
 
-const char *tc_program(const struct shunt_attachment *a)
+const char *tc_program_name(const struct shunt_attachment *a)
 {
 	return a->kind < sizeof(hooks) / sizeof(hooks[0]) ? hook_of(a)->program : NULL;
 }

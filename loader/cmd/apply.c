@@ -133,7 +133,7 @@ int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 	error = ret->added + ret->changed + ret->deleted ? rules_replace(f->rule, f->count) : 0;
 	if (error)
 		return error;
-	listeners_want(f->rule, f->count);
+	listeners_add_wanted(f->rule, f->count);
 	return apply_shadows(f);
 }
 
@@ -195,8 +195,8 @@ static int apply(const struct rule_file *f, bool steer)
 	if (!f->nats)
 		nat_detach_unused(attachments);
 	report_rule_changes(&c, &nat);
-	ifaces_warn(f->rule, f->count);
-	own_warn(f->rule, f->count);
+	ifaces_warn_idle_rules(f->rule, f->count);
+	own_addresses_warn(f->rule, f->count);
 	return 0;
 }
 

@@ -210,7 +210,7 @@ static void check_ifaces(void)
 		if (!strcmp(i->if_name, "lo"))
 			continue;
 		check_rp_filter(i->if_name);
-		n = tc_foreign(i->if_index);
+		n = tc_count_foreign(i->if_index);
 		if (n > 0)
 			check_found(NOTE, "tc", NULL,
 				    "%s: %d program%s or filter%s of others at ingress; they go on "

@@ -52,7 +52,7 @@ static const struct link *named_port(const struct links *l)
 	for (i = 0;
 	     conf && attachments && conf->netns == own_netns_cookie() && i < SHUNT_ATTACHMENTS;
 	     i++) {
-		port = attachments[i].kind == ATTACH_IFACE ? links_at(l, attachments[i].ifindex)
+		port = attachments[i].kind == ATTACH_IFACE ? links_find(l, attachments[i].ifindex)
 							   : NULL;
 		if (port && link_master(l, port))
 			return port;
@@ -79,7 +79,7 @@ static void check_master(const struct links *l, const struct link *master)
 /* Reports packets that rules at this interface do not see. */
 static void check_unseen(const struct links *l, const struct link *iface)
 {
-	const struct link *vrf = link_vrf(l, iface), *below = links_at(l, iface->parent);
+	const struct link *vrf = link_vrf(l, iface), *below = links_find(l, iface->parent);
 	char advice[64];
 
 	if (vrf)

@@ -98,7 +98,7 @@ static int insert(const struct diverter_words *w)
 	error = service_add(&r);
 	if (error)
 		return error;
-	listeners_want(&new, 1);
+	listeners_add_wanted(&new, 1);
 	if (only_ipv4_listens(&r))
 		say("nobody listens at [::1]:%u, only at 127.0.0.1, as ziti-router does: it can't take "
 		    "IPv6, and the packets pass",

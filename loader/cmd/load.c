@@ -65,7 +65,7 @@ static int attach_entry_again(struct shunt_attachment *attachments,
 
 	if (!s || s->kind == ATTACH_PATTERN)
 		return 0;
-	there = attached(attachments, s - attachments);
+	there = is_attached(attachments, s - attachments);
 	if (there < 0)
 		return fail(there, "can't look at what is attached to '%s'", s->name);
 	if (there && s->ifindex == wanted->ifindex)
@@ -303,8 +303,8 @@ static void report_rules(const struct load_config *config, const struct rule_cha
 	if (!config->file.count && !config->file.nats)
 		return;
 	report_rule_changes(steer, nat);
-	ifaces_warn(config->file.rule, config->file.count);
-	own_warn(config->file.rule, config->file.count);
+	ifaces_warn_idle_rules(config->file.rule, config->file.count);
+	own_addresses_warn(config->file.rule, config->file.count);
 }
 
 static int load_fresh(const struct load_config *config)
@@ -368,10 +368,10 @@ static int load_again(const struct load_config *config, struct shunt_conf *conf,
 	error = attach_again(config, conf, attachments);
 	if (error)
 		return error;
-	error = ifaces_wanted(attachments) ? ifaces_sync(conf, attachments) : 0;
+	error = attachments_have_ifaces(attachments) ? ifaces_sync(conf, attachments) : 0;
 	if (error)
 		return error;
-	ifaces_warn_ports();
+	ifaces_warn_topology();
 	return 0;
 }
 
@@ -413,7 +413,7 @@ static int load_first(struct load_config *config)
 		return error;
 	}
 	if (config->steer)
-		ifaces_warn_ports();
+		ifaces_warn_topology();
 	return 0;
 }
 

@@ -77,7 +77,7 @@ static int add_both(const struct shunt_rule *tcp, const struct shunt_rule *udp)
 	else if (error)
 		rules_del(tcp);
 	else
-		listeners_want(&udp, 1);
+		listeners_add_wanted(&udp, 1);
 	return error;
 }
 

@@ -110,7 +110,7 @@ static void print_attached(const struct status *s)
 		label("kind", kind);
 		putchar(',');
 		label("name", s->attachments[i].name);
-		printf("} %d\n", attached(s->attachments, i));
+		printf("} %d\n", is_attached(s->attachments, i));
 	}
 }
 

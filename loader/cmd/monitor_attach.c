@@ -102,7 +102,7 @@ static int find_ifaces(struct monitor *m)
 
 static int attach_one(struct monitor *m, struct watched_iface *iface)
 {
-	int error = tc_sweep(iface->ifindex, iface->name);
+	int error = tc_remove_orphans(iface->ifindex, iface->name);
 
 	if (error)
 		return error;

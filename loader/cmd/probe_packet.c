@@ -8,7 +8,7 @@
 #include <netinet/udp.h>
 #include <string.h>
 
-#include "attach/policy_route.h"
+#include "attach/route_lookup.h"
 #include "util/address.h"
 
 #define FIRST_SEQ 1000  /* of the client */

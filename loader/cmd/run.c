@@ -224,7 +224,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	    (r->rtnl_fd >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, r->rtnl_fd, &on_ring)))
 		return fail(-errno, "can't wait for events");
 	follow_links(r);
-	listeners_find();
+	listeners_collect_again();
 	beat(r);
 	notify_service_manager("READY=1");
 	while (r->conf->run.loaded) {
@@ -328,7 +328,7 @@ static int watch_ifaces(struct run *r)
 {
 	int error;
 
-	if (!ifaces_wanted(r->attachments))
+	if (!attachments_have_ifaces(r->attachments))
 		return 0;
 	error = netns_require_loaded();
 	if (error)

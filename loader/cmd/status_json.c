@@ -31,7 +31,7 @@ static void json_cgroups(const struct status *s)
 		json_open(&json_stdout, '{');
 		json_string(&json_stdout, "path", a->name);
 		json_string(&json_stdout, "admit", status_admit_text(a->admit));
-		json_bool(&json_stdout, "attached", attached(s->attachments, i));
+		json_bool(&json_stdout, "attached", is_attached(s->attachments, i));
 		json_bool(&json_stdout, "removed", removed);
 		json_bool(&json_stdout, "gone", removed); /* the old name */
 		json_close(&json_stdout, '}');
@@ -59,7 +59,7 @@ static void json_ifaces(const struct status *s, enum attachment_kind kind)
 		json_open(&json_stdout, '{');
 		json_string(&json_stdout, "name", a->name);
 		json_string(&json_stdout, "via", via(a));
-		json_bool(&json_stdout, "attached", attached(s->attachments, i));
+		json_bool(&json_stdout, "attached", is_attached(s->attachments, i));
 		json_close(&json_stdout, '}');
 	}
 	json_close(&json_stdout, ']');
@@ -132,7 +132,7 @@ static void json_bypass(const struct status *s)
 
 static void json_steer(const struct status *s)
 {
-	const bool route = s->conf && s->conf->mark && !s->netns_gone && route_present(s->conf);
+	const bool route = s->conf && s->conf->mark && !s->netns_gone && route_is_present(s->conf);
 
 	json_open_in(&json_stdout, "steer", '{');
 	json_ifaces(s, ATTACH_IFACE);

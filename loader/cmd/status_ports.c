@@ -20,7 +20,7 @@ static bool is_attached(const struct status *s, __u32 ifindex)
 /* Whether a pattern matches the port. If the port is attached, the operator has named it. */
 static bool is_passed_over(const struct status *s, const struct links *l, const struct link *port)
 {
-	return link_master(l, port) && ifaces_match(s->attachments, port) &&
+	return link_master(l, port) && iface_matches_pattern(s->attachments, port) &&
 	       !is_attached(s, port->ifindex);
 }
 
@@ -68,7 +68,7 @@ void print_ports(const struct status *s, const struct links *l)
 
 const char *port_note(char *text, size_t size, const struct links *l, __u32 ifindex)
 {
-	const struct link *port = links_at(l, ifindex);
+	const struct link *port = links_find(l, ifindex);
 	const struct link *top = port ? link_top(l, port) : NULL;
 	char what[PORT_TEXT];
 

@@ -75,7 +75,7 @@ static int enter_loaded_netns(struct status *s)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
 	s->netns_gone = error;
 	s->preceded = s->conf->run.loaded && !s->netns_gone &&
-		      route_preceded(s->conf, &s->preceded_by);
+		      route_is_preceded(s->conf, &s->preceded_by);
 	return 0;
 }
 

@@ -45,9 +45,9 @@ static const char *why_not(const struct status *s, const struct shunt_attachment
 {
 	const unsigned int i = a - s->attachments;
 
-	if (!s->conf->run.loaded || s->netns_gone || attached(s->attachments, i))
+	if (!s->conf->run.loaded || s->netns_gone || is_attached(s->attachments, i))
 		return "";
-	if (attached_away(s->attachments, i))
+	if (has_moved_away(s->attachments, i))
 		return "  NOT ATTACHED: in another network namespace, with shunt's program still on it; "
 		       "'shunt run' or 'shunt unload' takes the program off";
 	if (a->kind == ATTACH_CGROUP && !cgroup_id(a->name))
@@ -160,7 +160,7 @@ static void print_steer(const struct status *s)
 
 	printf("steering: %llu rules, mark 0x%x, table %u\n", s->numbers.rules, s->conf->mark,
 	       s->conf->table);
-	if (s->conf->run.loaded && !s->netns_gone && !route_present(s->conf))
+	if (s->conf->run.loaded && !s->netns_gone && !route_is_present(s->conf))
 		printf("  NO ROUTE: the rule or the route of that mark was removed, so nothing is "
 		       "delivered; the same 'shunt load' again makes it\n");
 	print_preceded(s);

@@ -71,9 +71,9 @@ static int steer_add(int argc, char **argv)
 		return error;
 	if (!added)
 		say_rule(same ? "already there" : "replaced by", &r);
-	listeners_want(&new, 1);
-	ifaces_warn(&new, 1);
-	own_warn(&new, 1);
+	listeners_add_wanted(&new, 1);
+	ifaces_warn_idle_rules(&new, 1);
+	own_addresses_warn(&new, 1);
 	return 0;
 }
 

@@ -60,7 +60,7 @@ int delivery_check(const struct probe *f)
 			"--deliver: the destination is multicast or broadcast, which can't be tried");
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
 		if (attachments[i].kind == ATTACH_IFACE && attachments[i].ifindex == f->ifindex &&
-		    attached(attachments, i))
+		    is_attached(attachments, i))
 			return 0;
 	if (!attachments)
 		return report_not_loaded();

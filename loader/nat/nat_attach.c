@@ -13,7 +13,7 @@
 #include "attach/attach.h"
 #include "attach/attachments.h"
 #include "attach/loopback.h"
-#include "attach/policy_route.h"
+#include "attach/route_lookup.h"
 #include "bpf/pins.h"
 #include "nat/nat_store.h"
 #include "rules/rule.h"

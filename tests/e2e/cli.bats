@@ -385,7 +385,7 @@ fails_by_name()
 	fails 1 "'nope'" monitor --once --iface nope
 	fails 1 "'nope'" load --cgroup nope=eager
 	fails 1 "'/nope'" load --cgroup /nope=eager
-	fails 1 "'/tmp' is no directory of cgroup2" load --cgroup /tmp=eager --iface v0
+	fails 1 "'/tmp' is not a directory of cgroup2" load --cgroup /tmp=eager --iface v0
 	fails 1 "'interface-names-end-here'" load --iface interface-names-end-here
 	load_both
 	fails 1 "'nope'" load --iface nope
