@@ -45,7 +45,7 @@ static int link_cgroup(int cgroup, const char *name, enum bpf_attach_type type, 
 	_cleanup_fd_ int prog = pin_open("progs", name), link = -1;
 
 	if (prog < 0)
-		return fail(prog, "program '%s'", name);
+		return fail(prog, "can't open the program '%s'", name);
 	link = bpf_link_create(prog, cgroup, type, NULL);
 	if (link < 0)
 		return -errno;
@@ -76,13 +76,13 @@ static int attach_cgroup(const struct shunt_attachment *attachments, unsigned in
 	int error;
 
 	if (cgroup < 0)
-		return fail(-errno, "cgroup '%s'", a->name);
+		return fail(-errno, "can't open cgroup '%s'", a->name);
 	error = link_cgroup(cgroup, a->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven",
 			    BPF_CGROUP_SOCK_OPS, link_path(pin, i));
 	if (error == -EPERM)
 		return deny(-EPERM,
-			    "can't attach to cgroup '%s': a sock_ops program that tolerates no "
-			    "other holds it or a cgroup above it",
+			    "can't attach to cgroup '%s': a sock_ops program that allows no other "
+			    "is attached to it, or to a cgroup above it",
 			    a->name);
 	if (error)
 		return fail(error, "can't attach to cgroup '%s'", a->name);

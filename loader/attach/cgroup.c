@@ -67,7 +67,7 @@ int cgroup_resolve(const char *name, char *ret, size_t size)
 	if (!found)
 		return deny(-ENOENT, "no cgroup '%s' (looked below '%s')", name, root);
 	if (!realpath(found, full))
-		return fail(-errno, "cgroup '%s'", name);
+		return fail(-errno, "can't find the path of cgroup '%s'", name);
 	if (strlen(full) >= size)
 		return deny(-ENAMETOOLONG, "cgroup '%s': path longer than %zu", name, size - 1);
 	strcpy(ret, full);

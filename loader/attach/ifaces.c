@@ -262,7 +262,7 @@ static void warn_macvlans(const struct shunt_attachment *attachments, const stru
 	for (i = 0; i < links->count; i++) {
 		l = &links->all[i];
 		if (l->parent == below->ifindex && !find_steering(attachments, l->ifindex))
-			warn("what is sent to the MAC address of '%s' meets no rule at '%s' below it: "
+			warn("packets to the MAC address of '%s' match no rule at '%s' below it: "
 			     "name '%s', too",
 			     l->name, below->name, l->name);
 	}

@@ -122,7 +122,7 @@ bool route_is_present(const struct shunt_conf *conf)
 static int check_numbers(__u32 mark, __u32 table)
 {
 	if (!mark)
-		return deny(-EINVAL, "mark 0 is every packet's; choose another with --mark");
+		return deny(-EINVAL, "mark 0 would match every packet; choose another with --mark");
 	if (!table || (table >= RT_TABLE_DEFAULT && table <= RT_TABLE_LOCAL))
 		return deny(-EINVAL, "routing table %u is the system's own", table);
 	return 0;

@@ -41,7 +41,7 @@ bool kernel_reports_recv_flags(void)
 	return kernel_has("btf_trace_sock_recv_length", BTF_KIND_TYPEDEF);
 }
 
-/* Tries to load such a program: a hardened kernel refuses with EPERM. */
+/* Loads an empty iterator program to find out: a hardened kernel refuses it with EPERM. */
 int kernel_has_map_iterators(void)
 {
 	const struct bpf_insn empty[] = {

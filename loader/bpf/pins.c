@@ -148,8 +148,8 @@ static int check_version(void)
 	if (info.value_size == sizeof(*conf) && (conf->abi == SHUNT_ABI || !conf->abi))
 		return 0;
 	return deny(-EPROTO,
-		    "'%s' was loaded by another version of shunt (maps of kind %u, here %u); "
-		    "unload with that one",
+		    "'%s' was loaded by another version of shunt (its maps have version %u, those of "
+		    "this shunt %u); unload with that version",
 		    opt.pin_dir, conf->abi, SHUNT_ABI);
 }
 
@@ -168,7 +168,7 @@ static int lock_pin_dir(void)
 	_cleanup_fd_ int fd = open(opt.pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : fail(-errno, "'%s'", opt.pin_dir);
+		return errno == ENOENT ? -ENOENT : fail(-errno, "can't open '%s'", opt.pin_dir);
 	if (flock(fd, LOCK_EX))
 		return fail(-errno, "can't lock '%s'", opt.pin_dir);
 	output_hold();

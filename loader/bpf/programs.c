@@ -146,7 +146,7 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 	error = shunt_bpf__load(skel);
 	if (error)
 		return fail(error,
-			    "the kernel refuses the programs ('shunt check' and -v tell more)");
+			    "the kernel refuses the programs ('shunt check', or -v, shows why)");
 	*ret = take_skel(&skel);
 	return 0;
 }
@@ -279,7 +279,7 @@ static int add_program(const char *name)
 	error = shunt_bpf__load(skel);
 	if (error)
 		return fail(error,
-			    "the kernel refuses the program '%s' ('shunt check' and -v tell more)",
+			    "the kernel refuses the program '%s' ('shunt check', or -v, shows why)",
 			    name);
 	prog = bpf_object__find_program_by_name(skel->obj, name);
 	return pin(bpf_program__fd(prog), "progs", name);
@@ -295,7 +295,7 @@ int program_open(const char *name)
 			return error;
 		fd = pin_open("progs", name);
 	}
-	return fd < 0 ? fail(fd, "program '%s'", name) : fd;
+	return fd < 0 ? fail(fd, "can't open the program '%s'", name) : fd;
 }
 
 int private_probe_open(struct private_probe *ret)
@@ -308,7 +308,7 @@ int private_probe_open(struct private_probe *ret)
 	bpf_map__set_autocreate(skel->maps.shunt_dropped, true);
 	error = shunt_bpf__load(skel);
 	if (error)
-		return fail(error, "the kernel refuses the programs of --deliver (-v tells more)");
+		return fail(error, "the kernel refuses the programs of --deliver (-v shows why)");
 	*ret = (struct private_probe){
 		.inject = bpf_program__fd(skel->progs.shunt_inject),
 		.drop = bpf_program__fd(skel->progs.shunt_drop),

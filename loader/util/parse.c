@@ -137,8 +137,7 @@ int parse_prefix(const char *word, __u8 *ret_family, __u8 ret_addr[16], __u8 *re
 int parse_ifname(const char *word, char ret[SHUNT_IFNAME])
 {
 	if (strpbrk(word, "*?["))
-		return refuse("'%s': a pattern; a rule names one interface, or none and is for all",
-			      word);
+		return refuse("'%s': a pattern; a rule is for one interface or for all", word);
 	if (!*word || strlen(word) >= SHUNT_IFNAME || strpbrk(word, "/: \t\r\n\v\f") ||
 	    !strcmp(word, ".") || !strcmp(word, "..") || strcmp(printable(word), word))
 		return refuse("'%s': not the name of an interface", word);
