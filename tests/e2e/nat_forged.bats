@@ -235,7 +235,7 @@ really_ended()
 	# refused: nobody listens
 	[ -z "$(ask tcp 10.0.0.10 80)" ]
 	wait_for flows 0
-	[ "$(status nat.refused)" = 0 ]
+	[ "$(status nat.dropped_no_room)" = 0 ]
 	shunt nat flush
 }
 
