@@ -261,9 +261,10 @@ static int enter(const struct shunt_rule *r, bool *ret_new)
 	bool new = !was;
 	int error = was ? enter_again(r, was) : enter_new(r);
 
-	if (!error)
-		*ret_new = new;
-	return error;
+	if (error)
+		return error;
+	*ret_new = new;
+	return 0;
 }
 
 int rules_add(const struct shunt_rule *r, bool *ret_new)
@@ -435,24 +436,4 @@ void rules_close(void)
 {
 	store_close(&store);
 	counters_close();
-}
-
-int rules_lock(void)
-{
-	_cleanup_lock_ int lock = pins_lock(false);
-	_cleanup_fd_ int prog = -1;
-	int error;
-
-	if (lock < 0)
-		return lock == -ENOENT ? report_not_loaded() : lock;
-	prog = pin_open("progs", "shunt_steer");
-	if (prog == -ENOENT)
-		return deny(prog,
-			    "steering is not loaded; unload, and give 'shunt load' --iface, too");
-	if (prog < 0)
-		return fail(prog, "can't open the steering program in '%s'", opt.pin_dir);
-	error = rules_open();
-	if (error)
-		return error;
-	return take_fd(&lock);
 }
