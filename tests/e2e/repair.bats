@@ -32,6 +32,7 @@ why_is()
 	redirects
 	tell begins
 	said begins 'dumped\|busy'
+	tell begins
 	said begins hot
 	tell begins
 	reap begins
@@ -46,6 +47,7 @@ why_is()
 	tell begins
 	said begins 'dumped\|busy'
 	wait_for why_is 'repair mode'
+	tell begins
 	said begins hot
 	tell begins
 	reap begins

@@ -6,7 +6,8 @@
  * comes on stdin; says "hot" when that begins. From then on in another MANNER:
  *
  *   splice  100 turns more, in which the client splices
- *   repair  the client is put into repair mode with bytes unread, as a checkpoint does
+ *   repair  the client is put into repair mode with bytes unread, as a checkpoint does; a
+ *           line on stdin ends that
  *   poll    two processes receive without waiting until the next line
  */
 #include "turns.h"
@@ -90,6 +91,7 @@ static void begin_repair(void)
 		if (errno != EBUSY)
 			die("TCP_REPAIR");
 		say("busy");
+		await_line();
 		if (recv_all(client, got, 8) != 8)
 			leave(FAIL, "what was unread is gone");
 		heat_up();
@@ -100,6 +102,7 @@ static void begin_repair(void)
 	send_all(server, "later...", 8);
 	until(info_of(client).tcpi_bytes_received == before + 8);
 	say("dumped");
+	await_line();
 	set_option(client, IPPROTO_TCP, TCP_REPAIR, -1);
 	if (recv_all(client, got, 16) != 16 || memcmp(got, "earlier.later...", 16))
 		leave(FAIL, "wrong bytes after the dump");
