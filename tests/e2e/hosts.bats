@@ -355,7 +355,7 @@ make_vrrp()
 	sockets 9001
 	reload_steer --iface r0 2>"$BATS_TEST_TMPDIR/warning"
 	grep "name 'vrrp.51', too" "$BATS_TEST_TMPDIR/warning"
-	shunt check | grep 'vrrp.51: what is sent to its MAC address'
+	shunt check | grep 'vrrp.51: packets to its MAC address'
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	meets beyond tcp 10.1.2.3 80
 	reload_steer --iface r0 --iface 'vrrp.*' 2>"$BATS_TEST_TMPDIR/warning"
