@@ -25,8 +25,8 @@ SRC := $(wildcard loader/*.c loader/*/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c))) \
 	$(B)/bench/naive.bpf.o
-PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c)) \
-	$(B)/tests/torture
+PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c))
+TORTURE := $(patsubst tests/torture/%.c,$(B)/torture/%.o,$(wildcard tests/torture/*.c))
 ALIASES := map_update map_delete_elem shunt-diverter
 # What depends on the kernel; the rest need not be run in every one.
 KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats steer.bats
@@ -151,7 +151,7 @@ test-mutations: unit
 	$(Q)CC='$(CC)' COMPILE='-std=gnu11 -O1 $(SANITIZE)' INCLUDE='$(CPPFLAGS) -Itests/unit -Itc' \
 		LINK='$(SANITIZE) $(UNIT_LINK)' LIBS='$(LDLIBS) -lcmocka' tests/unit/mutate $(TEST)
 
-peers: $(PEERS) $(B)/tests/shunt-unordered
+peers: $(PEERS) $(B)/tests/torture $(B)/tests/shunt-unordered
 
 # shunt without the rule that keeps bytes in order: the tests have to notice.
 $(B)/tests/shunt-unordered: $(B)/shunt tests/unordered
@@ -163,10 +163,15 @@ $(B)/tests/%: tests/peers/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iloader $(CFLAGS) -MMD -MP -MF $@.d -pthread $< -o $@ $(LDLIBS)
 
-$(B)/tests/torture: tests/torture/torture.c
+$(B)/torture/%.o: tests/torture/%.c
 	$(call SAY,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -MF $@.d -pthread $< -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -pthread -c $< -o $@
+
+$(B)/tests/torture: $(TORTURE)
+	$(call SAY,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -pthread $^ -o $@
 
 $(B)/bench/%: bench/%.c
 	$(call SAY,CC,$<)
@@ -226,4 +231,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
--include $(OBJ:.o=.d) $(SANITIZED:.o=.d) $(UNIT:=.d) $(UNIT_COMMON:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d
+-include $(OBJ:.o=.d) $(SANITIZED:.o=.d) $(UNIT:=.d) $(UNIT_COMMON:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(TORTURE:.o=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d
