@@ -14,7 +14,7 @@ if echo '#include <liburing.h>' | gcc -E - >gcc.log 2>&1; then
 	flags=(-DHAVE_URING)
 	libs=(-luring)
 fi
-gcc -O2 -Wall -D_GNU_SOURCE "${flags[@]}" -o corners "$HERE/corners.c" -pthread "${libs[@]}" || exit
+gcc -O2 -Wall -D_GNU_SOURCE "${flags[@]}" -o corners "$HERE"/corners/*.c -pthread "${libs[@]}" || exit
 for name in ${CASES:-$(./corners)}; do
 	timeout -k 5 40 ./corners "$name" 2>>corners.err || result "$name: exit" $?
 done
