@@ -11,6 +11,7 @@
 
 #include "nat/nat_compile.h"
 #include "nat/nat_rule.h"
+#include "random_set.h"
 #include "util/address.h"
 #include "util/array.h"
 
@@ -27,6 +28,7 @@ struct packet {
 static struct shunt_nat_rule rules[RULES];
 static struct shunt_nat_rule other_target; /* what the changed rule becomes */
 static unsigned int changed;               /* its number */
+static unsigned int packets_seed;          /* the same packets for each part of a set */
 
 /* --- random rules ---------------------------------------------------------------------- */
 
@@ -322,7 +324,7 @@ static const char *check_change(const struct shunt_nat_rule table[RULES], unsign
 /* --- running -------------------------------------------------------------------------------- */
 
 /* Checks the rules with these numbers, and changes to that set. */
-static const char *run(const unsigned int *number, unsigned int count, unsigned int seed)
+static const char *check_rules(const unsigned int *number, unsigned int count)
 {
 	struct shunt_nat_rule table[RULES], gone = rules[changed];
 	const char *fault;
@@ -333,7 +335,7 @@ static const char *run(const unsigned int *number, unsigned int count, unsigned 
 		table[i].used = 0;
 	for (i = 0; i < count; i++)
 		table[number[i]].used = 1;
-	random_seed(seed);
+	random_seed(packets_seed);
 	fault = check_set(table);
 	if (fault)
 		return fault;
@@ -344,44 +346,54 @@ static const char *run(const unsigned int *number, unsigned int count, unsigned 
 	return check_change(table, changed, &gone);
 }
 
-static bool fails(const unsigned int *number, unsigned int count, void *data)
+/* Checks the set. After the set of all rules it also checks the first half of them. */
+static const char *check_rules_and_half(const unsigned int *number, unsigned int count,
+					unsigned int *ret_used)
 {
-	return run(number, count, *(unsigned int *)data);
+	const char *fault = check_rules(number, count);
+
+	*ret_used = count;
+	if (fault || count < RULES)
+		return fault;
+	*ret_used = RULES / 2;
+	return check_rules(number, RULES / 2);
 }
 
-static void run_seed(unsigned int seed)
+static void print_rule(unsigned int number)
 {
-	unsigned int i, number[RULES], count = RULES;
 	char text[NAT_TEXT];
-	const char *fault;
 
+	nat_rule_format(&rules[number], text);
+	print_error("  %s\n", text);
+}
+
+static void print_change(void)
+{
+	char text[NAT_TEXT];
+
+	nat_rule_format(&other_target, text);
+	print_error("  rule %u: changed to %s\n", changed, text);
+}
+
+static void draw(unsigned int seed)
+{
+	packets_seed = seed;
 	random_seed(seed);
 	random_rules();
-	for (i = 0; i < RULES; i++)
-		number[i] = i;
-	if (!run(number, RULES, seed) && !run(number, RULES / 2, seed))
-		return;
-	if (!run(number, RULES, seed))
-		count = RULES / 2;
-	count = shrink(number, count, fails, &seed);
-	fault = run(number, count, seed);
-	print_error("seed %u: %s, with the rules\n", seed, fault);
-	for (i = 0; i < count; i++) {
-		nat_rule_format(&rules[number[i]], text);
-		print_error("  %s\n", text);
-	}
-	nat_rule_format(&other_target, text);
-	fail_msg("  rule %u: changed to %s", changed, text);
 }
 
 static void packets_find_their_nat_rule(void **unused)
 {
-	const char *first = getenv("SEED");
-	unsigned int seed = first ? atoi(first) : 1, last = first ? seed : 60;
+	static const struct random_set set = {
+		.size = RULES,
+		.draw = draw,
+		.check = check_rules_and_half,
+		.print_member = print_rule,
+		.print_fault = print_change,
+	};
 
 	(void)unused;
-	for (; seed <= last; seed++)
-		run_seed(seed);
+	check_random_sets(&set);
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 
 #include "fake_maps.h"
 #include "fake_store.h"
+#include "random_set.h"
 #include "rules/rule_store.h"
 #include "search.h"
 #include "util/address.h"
@@ -320,8 +321,9 @@ static const char *check(void)
 	return fault;
 }
 
-/* Makes the changes with these numbers; what went wrong, and at which. */
-static const char *run(const unsigned int *number, unsigned int count, unsigned int *ret_at)
+/* Makes the changes with these numbers, and checks the store after each. */
+static const char *check_changes(const unsigned int *number, unsigned int count,
+				 unsigned int *ret_used)
 {
 	const char *fault = NULL;
 	unsigned int i;
@@ -334,20 +336,15 @@ static const char *run(const unsigned int *number, unsigned int count, unsigned 
 		if (!fault)
 			fault = check();
 	}
-	*ret_at = i;
+	*ret_used = i;
 	fake_store_close();
 	return fault;
 }
 
-static bool fails(const unsigned int *number, unsigned int count, void *data)
-{
-	(void)data;
-	return run(number, count, &(unsigned int){ 0 });
-}
-
-static void print_change(const struct change *c)
+static void print_change(unsigned int number)
 {
 	static const char *const names[] = { "add", "del", "replace", "flush", "rebind" };
+	const struct change *c = &changes[number];
 	const struct shunt_rule r = with_target(c->rule, c->to_port);
 	char text[RULE_TEXT] = "";
 
@@ -356,42 +353,33 @@ static void print_change(const struct change *c)
 	print_error("  %s %s%.0u\n", names[c->kind], text, *text ? 0 : c->rule);
 }
 
-static void run_seed(unsigned int seed)
+static void print_packet(void)
 {
-	unsigned int i, at, number[CHANGES], count;
-	const char *fault;
+	print_error("  %s\n", packet_text);
+}
 
+static void draw(unsigned int seed)
+{
 	shape = seed % SHAPES;
 	random_seed(seed);
 	fake_ifindex("fake0", 11);
 	fake_ifindex("fake1", 12);
 	random_rules();
 	random_changes();
-	for (i = 0; i < CHANGES; i++)
-		number[i] = i;
-	messages_begin();
-	if (!run(number, CHANGES, &at)) {
-		messages_end();
-		return;
-	}
-	count = shrink(number, at, fails, NULL);
-	messages_end();
-	messages_begin();
-	fault = run(number, count, &at);
-	print_error("seed %u: %s after\n", seed, fault);
-	for (i = 0; i < count; i++)
-		print_change(&changes[number[i]]);
-	fail_msg("  %s\n%s", packet_text, messages_end());
 }
 
 static void packets_find_their_rule(void **unused)
 {
-	const char *first = getenv("SEED");
-	unsigned int seed = first ? atoi(first) : 1, last = first ? seed : 60;
+	static const struct random_set set = {
+		.size = CHANGES,
+		.draw = draw,
+		.check = check_changes,
+		.print_member = print_change,
+		.print_fault = print_packet,
+	};
 
 	(void)unused;
-	for (; seed <= last; seed++)
-		run_seed(seed);
+	check_random_sets(&set);
 }
 
 int main(void)
