@@ -88,15 +88,9 @@ show()
 	clean 0 unload
 }
 
-supervised()
-{
-	"$SHUNT" -j status | grep -q '"supervised":true'
-}
-
 @test "undefined behaviour: the supervisor" {
 	load_all
-	spawn supervisor "$SHUNT" run
-	wait_for supervised
+	supervise
 	show
 	clean 0 unload
 	reap supervisor

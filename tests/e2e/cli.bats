@@ -4,7 +4,7 @@
 # The command line: wrong words and impossible wishes get one clear line and
 # the right exit code, and change nothing; everything may be said twice.
 
-load ../lib/steer # for quickly
+load ../lib/common
 
 setup_file()
 {
@@ -435,8 +435,8 @@ fails_by_name()
 	fails 1 'not loaded' trace off
 }
 
-# other OPTION WORD...: load names the option that differs
-other()
+# differs OPTION WORD...: load with these words names the option that differs
+differs()
 {
 	fails 1 "already loaded with other options: $1 differs " load "${@:2}"
 }
@@ -445,32 +445,32 @@ other()
 	local both=(--iface v0 --cgroup "$CGROUP=eager")
 
 	load_both
-	other --cgroup --iface v0
-	other --iface --cgroup "$CGROUP=eager"
-	other --iface --iface v1 --cgroup "$CGROUP=eager"
-	other --iface --iface v0 --iface v1 --cgroup "$CGROUP=eager"
-	other --cgroup --iface v0 --cgroup "$CGROUP"
-	other --monitor "${both[@]}" --monitor v0
-	other --nat "${both[@]}" --nat v0
-	other --max-bytes "${both[@]}" --max-bytes 4096
-	other --max-messages "${both[@]}" --max-messages 7
-	other --host-bytes "${both[@]}" --host-bytes 4096000
-	other --mark "${both[@]}" --mark 0x2000000
-	other --table "${both[@]}" --table 1
-	other --exclude "${both[@]}" --exclude port:22
-	other --max-rules "${both[@]}" --max-rules 7
-	other --max-flows "${both[@]}" --max-flows 7
-	other --nat-flows "${both[@]}" --nat-flows 7
-	other --nat-idle "${both[@]}" --nat-idle udp=7
-	other --router-mark "${both[@]}" --router-mark 7
-	other --router-cgroup "${both[@]}" --router-cgroup "$CGROUP"
+	differs --cgroup --iface v0
+	differs --iface --cgroup "$CGROUP=eager"
+	differs --iface --iface v1 --cgroup "$CGROUP=eager"
+	differs --iface --iface v0 --iface v1 --cgroup "$CGROUP=eager"
+	differs --cgroup --iface v0 --cgroup "$CGROUP"
+	differs --monitor "${both[@]}" --monitor v0
+	differs --nat "${both[@]}" --nat v0
+	differs --max-bytes "${both[@]}" --max-bytes 4096
+	differs --max-messages "${both[@]}" --max-messages 7
+	differs --host-bytes "${both[@]}" --host-bytes 4096000
+	differs --mark "${both[@]}" --mark 0x2000000
+	differs --table "${both[@]}" --table 1
+	differs --exclude "${both[@]}" --exclude port:22
+	differs --max-rules "${both[@]}" --max-rules 7
+	differs --max-flows "${both[@]}" --max-flows 7
+	differs --nat-flows "${both[@]}" --nat-flows 7
+	differs --nat-idle "${both[@]}" --nat-idle udp=7
+	differs --router-mark "${both[@]}" --router-mark 7
+	differs --router-cgroup "${both[@]}" --router-cgroup "$CGROUP"
 	shunt load "${both[@]}"
 }
 
 @test "a second load with other excludes" {
 	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
-	other --exclude --cgroup "$CGROUP" --exclude port:23 --exclude process:nginx
-	other --exclude --cgroup "$CGROUP" --exclude port:22
+	differs --exclude --cgroup "$CGROUP" --exclude port:23 --exclude process:nginx
+	differs --exclude --cgroup "$CGROUP" --exclude port:22
 	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
 }
 

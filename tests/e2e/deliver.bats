@@ -9,21 +9,11 @@
 # shellcheck disable=SC2030,SC2031 # each test has its own variables
 load ../lib/steer
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
 setup()
 {
 	find_hosts
 	need nft
-	load_steer
+	load_steer r0
 	serve_router router 9001
 	for family in 6 4; do
 		add tcp dst 10.1.2.3 to 127.0.0.1:9001

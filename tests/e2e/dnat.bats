@@ -6,16 +6,7 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
-
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
+load ../lib/tproxy
 
 setup()
 {
@@ -27,7 +18,7 @@ setup()
 teardown()
 {
 	nft delete table ip translated 2>/dev/null || true
-	nft delete table ip control 2>/dev/null || true
+	tproxy_off
 	clean_up_steer
 }
 
@@ -44,28 +35,6 @@ translated()
 	END
 }
 
-# tproxied: nftables' TPROXY instead of shunt
-tproxied()
-{
-	nft -f - <<-END
-		table ip control {
-			chain prerouting {
-				type filter hook prerouting priority mangle
-				iifname "r0" ip daddr 10.1.2.3 tcp dport 80 tproxy to 127.0.0.1:9001 meta mark set 1
-			}
-		}
-	END
-	ip rule add fwmark 1 lookup 77
-	ip route add local default dev lo table 77
-}
-
-untproxied()
-{
-	nft delete table ip control
-	ip rule del fwmark 1 lookup 77
-	ip route flush table 77
-}
-
 # What the client gets for port 80, in the variable answer.
 ask_dnatted()
 {
@@ -79,10 +48,10 @@ ask_dnatted()
 	serve_router 9001 9001
 	for target in 198.19.0.1:8080 198.19.0.2:85 198.19.0.2:8080; do
 		translated $target
-		if tproxied; then
+		if tproxy_on 'iifname "r0" ip daddr 10.1.2.3 tcp dport 80 tproxy ip to 127.0.0.1:9001 meta mark set 1'; then
 			ask_dnatted TPROXY
 			[ "$answer" = reset ]
-			untproxied
+			tproxy_off
 		fi
 		shunt load --iface r0
 		shunt steer add tcp dst 10.1.2.3 dport 80 to 127.0.0.1:9001

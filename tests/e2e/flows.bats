@@ -8,27 +8,6 @@
 bats_require_minimum_version 1.5.0
 load ../lib/steer
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
-setup()
-{
-	find_hosts
-	load_steer
-}
-
-teardown()
-{
-	clean_up_steer
-}
-
 forwarded()
 {
 	talk "old$family" tcp 10.1.2.3 80

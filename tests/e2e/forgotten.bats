@@ -9,35 +9,23 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond
 load ../lib/steer
-
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
+load ../lib/tproxy
 
 setup()
 {
 	need nft
 	find_hosts
-	load_steer
+	load_steer r0
 }
 
 teardown()
 {
 	local table
 
-	for table in crash leak control; do
+	for table in crash leak redirect; do
 		nft delete table inet $table 2>/dev/null || true
 	done
-	quickly ip rule del pref 50 2>/dev/null || true
-	quickly ip -6 rule del pref 50 2>/dev/null || true
-	quickly ip route flush table 100 2>/dev/null || true
-	quickly ip -6 route flush table 100 2>/dev/null || true
+	tproxy_off
 	sysctl -qw net.ipv4.conf.r0.forwarding=1
 	clean_up_steer
 }
@@ -271,7 +259,7 @@ reuse()
 	sysctl -qw net.ipv4.conf.r0.forwarding=0
 	serve other router --plain --name other tcp 0.0.0.0 9009
 	nft -f - <<-END
-		table inet control {
+		table inet redirect {
 			chain prerouting {
 				type nat hook prerouting priority dstnat
 				iifname r0 tcp dport 80 redirect to :9009
@@ -384,34 +372,20 @@ local_crash()
 }
 
 @test "origin local: a connection is reset after the router's crash" {
-	mkdir -p "$CGROUP_ROOT/router"
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	cgroup routers "$CGROUP_ROOT/router"
 	reload_steer --iface r1
 	each_family local_crash tcp
 }
 
 # --- beside TPROXY ---------------------------------------------------------------
 
-# The policy routing is that of its manual.
 @test "control: nftables' TPROXY resets it, with a router that listens" {
 	[ -n "${CONTROL:-}" ] || skip "only with CONTROL=1"
-	nft -f - <<-END
-		table inet control {
-			chain prerouting {
-				type filter hook prerouting priority mangle
-				iifname r0 meta nfproto ipv4 meta l4proto tcp ip daddr { 10.1.2.3, 192.0.2.1 } \
-					tproxy ip to 127.0.0.1:9001 meta mark set 1
-				iifname r0 meta nfproto ipv6 meta l4proto tcp \
-					ip6 daddr { fd00::a01:203, fd00::c000:201 } \
-					tproxy ip6 to [::1]:9001 meta mark set 1
-			}
-		}
-	END
-	ip rule add pref 50 fwmark 1 lookup 100
-	ip -6 rule add pref 50 fwmark 1 lookup 100
-	ip route add local default dev lo table 100
-	ip -6 route add local default dev lo table 100
+	tproxy_on \
+		"iifname r0 meta nfproto ipv4 meta l4proto tcp ip daddr { 10.1.2.3, 192.0.2.1 } \
+			tproxy ip to 127.0.0.1:9001 meta mark set 1" \
+		"iifname r0 meta nfproto ipv6 meta l4proto tcp ip6 daddr { fd00::a01:203, fd00::c000:201 } \
+			tproxy ip6 to [::1]:9001 meta mark set 1"
 	for family in 4 6; do
 		serve_one
 		opens "routed$family" 10.1.2.3

@@ -7,51 +7,23 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
-
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
+load ../lib/tproxy
 
 # The routers' place is a cgroup of its own, for 'origin local'.
 setup()
 {
 	find_hosts
-	mkdir -p "$CGROUP_ROOT/router"
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
-	load_steer
+	cgroup routers "$CGROUP_ROOT/router"
+	load_steer r0
 }
 
 teardown()
 {
 	wg_down 2>/dev/null || true
-	tproxy_off 2>/dev/null || true
+	tproxy_off
 	nft delete table inet sources 2>/dev/null || true
 	ip link del vrrp.51 2>/dev/null || true
 	clean_up_steer
-}
-
-# sockets PORT: a router's, on its loopback addresses
-sockets()
-{
-	serve router routers tcp 127.0.0.1 "$1" tcp ::1 "$1" udp 127.0.0.1 "$1" udp ::1 "$1"
-}
-
-supervise()
-{
-	spawn supervisor "$SHUNT" run
-	wait_for supervised
-}
-
-supervised()
-{
-	[ "$(status bypass.supervised)" = true ]
 }
 
 both_families()
@@ -65,58 +37,14 @@ both_families()
 
 # --- the control -------------------------------------------------------------
 
-# As the manuals of TPROXY have it: the rule without a preference.
-tproxy_on()
-{
-	nft -f - <<-END
-		table inet control {
-			chain prerouting {
-				type filter hook prerouting priority mangle
-				meta nfproto ipv4 meta l4proto { tcp, udp } ip daddr 10.1.2.3 \
-					tproxy ip to 127.0.0.1:9001 meta mark set 1
-				meta nfproto ipv6 meta l4proto { tcp, udp } \
-					ip6 daddr fd00::a01:203 tproxy ip6 to [::1]:9001 meta mark set 1
-			}
-		}
-	END
-	both_families tproxy_routing
-}
-
-tproxy_routing()
-{
-	ip "$1" rule add fwmark 1 lookup 100
-	ip "$1" route add local default dev lo table 100
-}
-
-tproxy_off()
-{
-	nft delete table inet control
-	both_families no_tproxy_routing
-}
-
-no_tproxy_routing()
-{
-	ip "$1" rule del fwmark 1 lookup 100
-	ip "$1" route flush table 100
-}
-
 # control COMMAND: how TPROXY fares after that
 control()
 {
-	local proto
-
 	[ -n "${CONTROL:-}" ] || return 0
 	unload
-	tproxy_on
+	tproxy_client
 	"$1"
-	for proto in tcp udp; do
-		for family in 4 6; do
-			ask --from 198.18.0.2 $proto 10.1.2.3 80 || answer=silence
-			[[ $answer != *via=9001* ]] || answer=steered
-			echo "# TPROXY: $proto, IPv$family: $answer" >&3
-		done
-	done
-	family=4
+	tproxy_report
 	tproxy_off
 	shunt load --iface r0
 }
@@ -163,7 +91,7 @@ is_first()
 }
 
 @test "'wg-quick up' after load: its ip rules come first, and 'shunt run' goes before them" {
-	sockets 9001
+	serve_loopback router routers 9001
 	control wg_up
 	wg_down 2>/dev/null || true
 	supervise
@@ -186,7 +114,7 @@ first_preference_is()
 }
 
 @test "'ip rule add from ...' before shunt's rules: status says which, the same load again helps" {
-	sockets 9001
+	serve_loopback router routers 9001
 	ip rule add from 198.18.0.0/24 lookup main
 	# the kernel puts it at 97
 	shunt status | grep 'ip rule 97 of another program comes before'
@@ -200,7 +128,7 @@ first_preference_is()
 }
 
 @test "load where others' ip rules are first already: NetBird, Cilium" {
-	sockets 9001
+	serve_loopback router routers 9001
 	unload
 	ip rule add pref 9 fwmark 0x200/0xf00 lookup 2004
 	ip rule add pref 10 from all lookup main suppress_prefixlength 0
@@ -213,7 +141,7 @@ first_preference_is()
 }
 
 @test "no preference is left before another's ip rule: status says so" {
-	sockets 9001
+	serve_loopback router routers 9001
 	ip rule add pref 2 from 198.18.0.0/24 lookup main
 	shunt load --iface r0
 	shunt status | grep 'ip rule 2 of another program comes before'
@@ -224,7 +152,7 @@ first_preference_is()
 
 # As systemd-networkd does with ManageForeignRoutes=yes.
 @test "routes flushed by a network manager: 'shunt run' makes them again" {
-	sockets 9001
+	serve_loopback router routers 9001
 	supervise
 	ip route flush table 20560
 	ip -6 route flush table 20560
@@ -233,7 +161,7 @@ first_preference_is()
 }
 
 @test "rules and routes flushed at once, again and again" {
-	sockets 9001
+	serve_loopback router routers 9001
 	supervise
 	for _ in 1 2 3; do
 		both_families flush_all
@@ -262,7 +190,7 @@ steered_local()
 
 @test "'sysctl --system' sets lo's accept_local back: status says so, 'shunt run' sets it" {
 	reload_steer --iface r1
-	sockets 9001
+	serve_loopback router routers 9001
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	sysctl -qw net.ipv4.conf.lo.accept_local=0
 	shunt status | grep 'net.ipv4.conf.lo.accept_local was set to 0'
@@ -284,7 +212,7 @@ r0_is_attached()
 # bpf_tc_hook_destroy() for both directions. Where the kernel has tcx, nobody can
 # remove shunt's programs so.
 @test "'tc qdisc del dev r0 clsact' by another program: 'shunt run' attaches again" {
-	sockets 9001
+	serve_loopback router routers 9001
 	supervise
 	tc qdisc add dev r0 clsact 2>/dev/null || true
 	tc qdisc del dev r0 clsact
@@ -321,7 +249,7 @@ goes_on()
 @test "'origin local' where SNAT or MASQUERADE changes the source port: goes on, and is counted" {
 	need nft
 	reload_steer --iface r1
-	sockets 9001
+	serve_loopback router routers 9001
 	each_way steered_local
 	masquerade ""
 	each_way goes_on
@@ -352,7 +280,7 @@ make_vrrp()
 # Its name may come later, as keepalived makes it when it starts.
 @test "keepalived with use_vmac: its macvlan is named, too, or a pattern names it" {
 	make_vrrp || skip "no macvlan in this kernel"
-	sockets 9001
+	serve_loopback router routers 9001
 	reload_steer --iface r0 2>"$BATS_TEST_TMPDIR/warning"
 	grep "name 'vrrp.51', too" "$BATS_TEST_TMPDIR/warning"
 	shunt check | grep 'vrrp.51: packets to its MAC address'

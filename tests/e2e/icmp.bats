@@ -12,6 +12,7 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
+load ../lib/tproxy
 
 setup_file()
 {
@@ -22,11 +23,6 @@ setup_file()
 	link_deep
 }
 
-teardown_file()
-{
-	remove_hosts
-}
-
 setup()
 {
 	find_hosts
@@ -34,13 +30,13 @@ setup()
 	far=(nsenter --net="$BATS_FILE_TMPDIR/netns-far" --)
 	deep=(nsenter --net="$BATS_FILE_TMPDIR/netns-deep" --)
 	forget_mtus
-	load_steer
+	load_steer r0
 	[ -n "${CONTROL:-}" ] || reload_steer --iface r0 --iface r1
 }
 
 teardown()
 {
-	[ -z "${CONTROL:-}" ] || control_off
+	tproxy_off
 	unwatch_marks 2>/dev/null || true
 	"${client[@]}" nft delete table inet deny 2>/dev/null || true
 	clean_up_steer
@@ -119,31 +115,6 @@ forget_mtus()
 
 # --- control -----------------------------------------------------------------
 
-control_on()
-{
-	nft -f - <<-END
-		table inet divert {
-			chain prerouting {
-				type filter hook prerouting priority mangle
-				socket transparent 1 meta mark set 1 accept
-			}
-		}
-	END
-	ip rule add fwmark 1 lookup 100
-	ip -6 rule add fwmark 1 lookup 100
-	ip route add local default dev lo table 100
-	ip -6 route add local default dev lo table 100
-}
-
-control_off()
-{
-	nft delete table inet divert
-	ip rule del fwmark 1 lookup 100
-	ip -6 rule del fwmark 1 lookup 100
-	ip route flush table 100
-	ip -6 route flush table 100
-}
-
 # steered PROTO DST DPORT PORT: to that port of the router
 steered()
 {
@@ -153,10 +124,11 @@ steered()
 		add "$1" dst "$2" dport "$3" to "127.0.0.1:$4"
 		return
 	fi
-	nft list table inet divert >/dev/null 2>&1 || control_on
+	nft list table inet control >/dev/null 2>&1 ||
+		tproxy_on 'socket transparent 1 meta mark set 1 accept'
 	[ "$family" = 4 ] || ip=ip6 to='[::1]'
 	address "$2"
-	nft add rule inet divert prerouting iifname r0 $ip daddr "$REPLY" "$1" dport "$3" \
+	nft add rule inet control prerouting iifname r0 $ip daddr "$REPLY" "$1" dport "$3" \
 		tproxy $ip to "$to:$4" meta mark set 1 accept
 }
 

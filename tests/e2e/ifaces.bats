@@ -8,22 +8,6 @@
 # shellcheck disable=SC2154 # find_hosts sets client
 load ../lib/steer
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
-setup()
-{
-	find_hosts
-	load_steer
-}
-
 teardown()
 {
 	local i
@@ -48,17 +32,6 @@ make_link()
 		addr add 198.18.$((100 + $2)).2/24 dev $1
 		route add 10.1.2.$2 via 198.18.$((100 + $2)).1
 	END
-}
-
-supervise()
-{
-	spawn supervisor "$SHUNT" run
-	wait_for supervised
-}
-
-supervised()
-{
-	[ "$(status bypass.supervised)" = true ]
 }
 
 # is_attached NAME [true|false]
@@ -189,9 +162,7 @@ no effect until shunt is attached to an interface" ]
 }
 
 @test "what this host sends on an interface that came later" {
-	mkdir -p "$CGROUP_ROOT/router"
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	cgroup routers "$CGROUP_ROOT/router"
 	reload_steer --iface 'late*'
 	supervise
 	shunt steer add udp dst 10.7.7.7 origin local to 127.0.0.1:9001

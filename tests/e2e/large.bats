@@ -7,44 +7,14 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
+load ../lib/tproxy
 
 TRIES=${TRIES:-5} # for each family and order
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
-setup()
-{
-	find_hosts
-	load_steer
-}
-
 teardown()
 {
-	nft delete table inet control 2>/dev/null || true
-	quickly ip rule del pref 50 2>/dev/null || true
-	quickly ip -6 rule del pref 50 2>/dev/null || true
-	quickly ip route flush table 100 2>/dev/null || true
-	quickly ip -6 route flush table 100 2>/dev/null || true
+	tproxy_off
 	clean_up_steer
-}
-
-supervised()
-{
-	[ "$(status bypass.supervised)" = true ]
-}
-
-supervise()
-{
-	spawn supervisor "$SHUNT" run
-	wait_for supervised
 }
 
 # large: the answer to one datagram of 3000 bytes is the router's, which it got whole
@@ -139,18 +109,8 @@ start_router_for_all()
 	local keeps_rules=yes
 
 	[ -n "${CONTROL:-}" ] || skip "only with CONTROL=1"
-	nft -f - <<-END
-		table inet control {
-			chain prerouting {
-				type filter hook prerouting priority mangle
-				iifname r0 meta nfproto ipv4 udp dport 5060 tproxy ip to 127.0.0.1:9001 meta mark set 1
-				iifname r0 meta nfproto ipv6 udp dport 5060 tproxy ip6 to [::1]:9001 meta mark set 1
-			}
-		}
-	END
-	ip rule add pref 50 fwmark 1 lookup 100
-	ip -6 rule add pref 50 fwmark 1 lookup 100
-	ip route add local default dev lo table 100
-	ip -6 route add local default dev lo table 100
+	tproxy_on \
+		'iifname r0 meta nfproto ipv4 udp dport 5060 tproxy ip to 127.0.0.1:9001 meta mark set 1' \
+		'iifname r0 meta nfproto ipv6 udp dport 5060 tproxy ip6 to [::1]:9001 meta mark set 1'
 	tries start_router
 }

@@ -8,46 +8,16 @@
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
 # The place of the router, for serve and from.
 setup()
 {
 	find_hosts
 	mkdir -p "$CGROUP_ROOT/router/below"
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
-	# shellcheck disable=SC2016,SC2034
-	below=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router/below")
+	cgroup routers "$CGROUP_ROOT/router"
+	cgroup below "$CGROUP_ROOT/router/below"
 	# shellcheck disable=SC2034 # for ask
 	asking=router
-	tc qdisc del dev r1 clsact 2>/dev/null || true
-	host_state >"$BATS_TEST_TMPDIR/before"
-	shunt load --iface r1
-}
-
-teardown()
-{
-	clean_up_steer
-}
-
-serve_routers()
-{
-	local port
-	local -a at=()
-
-	for port in "${@:2}"; do
-		at+=(tcp 127.0.0.1 "$port" tcp ::1 "$port" udp 127.0.0.1 "$port" udp ::1 "$port")
-	done
-	serve "$1" routers "${at[@]}"
+	load_steer r1
 }
 
 # locally VIA PROTO ADDRESS PORT: meets, for a packet that the host sends
@@ -63,7 +33,7 @@ to_many()
 
 @test "multicast that this host sends is for rules that name it" {
 	ip route add 224.0.0.0/4 dev r1
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	add udp dst 0.0.0.0/0 origin local to 127.0.0.1:9001
 	to_many 224.0.0.251
 	to_many 239.1.2.3
@@ -100,7 +70,7 @@ local_and_not()
 }
 
 @test "what this host sends reaches the router, from its own address to the original one" {
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_way local_and_not
 }
 
@@ -117,7 +87,7 @@ own_upstream()
 }
 
 @test "what the router sends, told by its listener's cgroup, goes its way" {
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_way own_upstream
 	[ "$(counter router_own_packets)" -ge 4 ]
 }
@@ -132,7 +102,7 @@ named_router()
 
 @test "--router-cgroup: what runs there and below is the router" {
 	reload_steer --iface r1 --router-cgroup "$CGROUP_ROOT/router"
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_way named_router
 }
 
@@ -149,7 +119,7 @@ marked_router()
 
 @test "--router-mark: what carries it is the router's" {
 	reload_steer --iface r1 --router-mark 0x60
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_way marked_router
 }
 
@@ -164,7 +134,7 @@ with_pass()
 }
 
 @test "precedence and pass rules" {
-	serve_routers router 9001 9002
+	serve_loopback router routers 9001 9002
 	each_way with_pass
 }
 
@@ -191,7 +161,7 @@ tested()
 	unload
 	{ echo iface r1; echo "$rule"; } >"$BATS_TEST_TMPDIR/rules"
 	shunt load --config "$BATS_TEST_TMPDIR/rules"
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	locally 9001 tcp 10.1.2.3 80
 	unload
 	shunt load --iface r1
@@ -216,7 +186,7 @@ outlives_rule()
 }
 
 @test "an established flow keeps its router, whatever happens to the rules" {
-	serve_routers router 9001 9002
+	serve_loopback router routers 9001 9002
 	each_family outlives_rule tcp
 }
 
@@ -225,7 +195,7 @@ outlives_rule()
 	locally beyond tcp 10.1.2.3 80
 	[ "$(counter no_listener)" -ge 1 ]
 	[ "$(misses)" -ge 1 ]
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	locally 9001 tcp 10.1.2.3 80
 }
 
@@ -242,7 +212,7 @@ to_and_fro()
 
 @test "16 MiB to the router and back are the same" {
 	need socat
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_family to_and_fro tcp
 }
 
@@ -254,7 +224,7 @@ large_datagram()
 }
 
 @test "datagrams up to the MTU" {
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_family large_datagram udp
 }
 
@@ -274,7 +244,7 @@ in_fragments()
 }
 
 @test "datagrams larger than the MTU, with the supervisor" {
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	spawn supervisor "$SHUNT" run
 	each_family in_fragments udp
 }
@@ -286,7 +256,7 @@ strict()
 }
 
 @test "strict reverse path filtering, connection tracking" {
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.lo.rp_filter=1
 	nft add table inet watch
 	nft 'add chain inet watch out { type filter hook output priority 0 ; }'
@@ -317,7 +287,7 @@ no_ethernet()
 		route add fd00::a01:203 dev w0
 	END
 	reload_steer --iface w0
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_way no_ethernet
 }
 
@@ -333,7 +303,7 @@ on_lo()
 	ip addr add 10.9.9.9/32 dev lo
 	ip addr add fd00::a09:909/128 dev lo nodad
 	reload_steer --iface lo
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	serve own router --plain --name own tcp 10.9.9.9 80 udp 10.9.9.9 80 tcp 10.9.9.9 85 \
 		udp 10.9.9.9 85 tcp fd00::a09:909 80 udp fd00::a09:909 80 tcp fd00::a09:909 85 \
 		udp fd00::a09:909 85
@@ -371,7 +341,7 @@ accept_local()
 }
 
 @test "two shunts: the last to leave restores accept_local" {
-	serve_routers router 9001 9002
+	serve_loopback router routers 9001 9002
 	other load --iface r1 --mark 0x2000000 --table 20561
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	other steer add tcp dst 10.2.0.1 origin local to 127.0.0.1:9002
@@ -473,11 +443,9 @@ bypassed()
 @test "with the bypass on, an intercepted connection takes it" {
 	need socat
 	unload
-	mkdir -p "$CGROUP/router"
+	cgroup routers "$CGROUP/router"
 	load_eager --iface r1
-	# shellcheck disable=SC2016
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP/router")
-	serve_routers router 9001
+	serve_loopback router routers 9001
 	each_family bypassed tcp
 	end_all
 	rmdir "$CGROUP/router"

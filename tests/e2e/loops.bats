@@ -7,32 +7,14 @@
 
 load ../lib/steer
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
 setup()
 {
 	find_hosts
-	mkdir -p "$CGROUP_ROOT/maker" "$CGROUP_ROOT/router"
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; for ask
-	maker=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/maker")
+	mkdir -p "$CGROUP_ROOT/router"
+	cgroup maker "$CGROUP_ROOT/maker"
 	# shellcheck disable=SC2034 # for ask
 	asking=router
-	tc qdisc del dev r1 clsact 2>/dev/null || true
-	host_state >"$BATS_TEST_TMPDIR/before"
-	shunt load --iface r1
-}
-
-teardown()
-{
-	clean_up_steer
+	load_steer r1
 }
 
 # start_relay [OPTION]...: for the family at hand, with a rule for what it serves
@@ -169,8 +151,7 @@ many_at_once()
 }
 
 @test "no client is taken for a loop: 70 connections of one process to one destination" {
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	cgroup routers "$CGROUP_ROOT/router"
 	serve others routers tcp 127.0.0.1 9002 tcp ::1 9002
 	each_family many_at_once tcp
 	[ "$(counter loops_ended)" = 0 ]

@@ -7,7 +7,7 @@
 # its own, and v1, in the file's.
 
 # shellcheck disable=SC2154 # netns sets far
-load ../lib/steer
+load ../lib/traffic
 
 setup()
 {

@@ -7,18 +7,9 @@
 # shellcheck disable=SC2030,SC2031 # bats' run sets them in each test anew
 load ../lib/common
 
-OTHER_DIR=/sys/fs/bpf/other
-
 teardown()
 {
-	end_all
-	[ ! -e "$OTHER_DIR" ] || other unload
 	clean_up
-}
-
-other()
-{
-	shunt --pin-dir "$OTHER_DIR" "$@"
 }
 
 # A network namespace named home, with an interface e0. A process in there lets
@@ -168,17 +159,6 @@ load_and_move()
 all_attached()
 {
 	[ "$(status '| [.steer.ifaces[0], .nat.ifaces[0], .monitor.ifaces[0] | .attached] | unique | join(",")')" = "$1" ]
-}
-
-supervise()
-{
-	spawn supervisor "$SHUNT" run
-	wait_for supervised
-}
-
-supervised()
-{
-	[ "$(status bypass.supervised)" = true ]
 }
 
 needs_tcx()

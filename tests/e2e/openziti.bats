@@ -287,11 +287,9 @@ make_others()
 @test "shunt run ends and starts again under a running router: its rules stay" {
 	router a
 	does a add web tcp 10.1.2.3/32 80 80
-	spawn supervisor "$SHUNT" run
-	wait_for status_is bypass.supervised = true
+	supervise
 	crash supervisor
-	spawn supervisor "$SHUNT" run
-	wait_for status_is bypass.supervised = true
+	supervise
 	shunt load --iface lo
 	"${SHUNT%/*}/shunt-diverter" -V
 	[ "$(via)" = web ]

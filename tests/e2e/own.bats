@@ -7,40 +7,22 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
-
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
-setup()
-{
-	find_hosts
-	load_steer
-}
+load ../lib/tproxy
 
 teardown()
 {
-	without_tproxy 2>/dev/null || true
+	tproxy_off
 	without_wireguard 2>/dev/null || true
 	clean_up_steer
 }
 
-# serve_host PORT...: services on all addresses, as sshd has them
+# serve_host PORT...: services of the host, which are not transparent, on all addresses
 serve_host()
 {
-	local port
-	local -a at=()
+	local -a sockets
 
-	for port; do
-		at+=(tcp 0.0.0.0 "$port" tcp :: "$port" udp 0.0.0.0 "$port" udp :: "$port")
-	done
-	serve host router --plain --name host "${at[@]}"
+	sockets_at 0.0.0.0 :: "$@"
+	serve host router --plain --name host "${sockets[@]}"
 }
 
 # counted_own LEAST: of the only rule, and in all
@@ -145,7 +127,7 @@ large()
 @test "datagrams in fragments for a service of the host, with the supervisor" {
 	serve_router router 9001
 	serve_host 80
-	spawn supervisor "$SHUNT" run
+	supervise
 	each_family large udp
 }
 
@@ -281,41 +263,23 @@ on_lo()
 }
 
 @test "origin local: what the host sends to its own services on lo" {
-	mkdir -p "$CGROUP_ROOT/router"
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
+	cgroup routers "$CGROUP_ROOT/router"
 	reload_steer --iface lo --iface r1
-	serve router routers tcp 127.0.0.1 9001 tcp ::1 9001 udp 127.0.0.1 9001 udp ::1 9001
+	serve_loopback router routers 9001
 	serve_host 80
 	each_way on_lo
 }
 
 # --- beside TPROXY -------------------------------------------------------------
 
-# with_tproxy LINE...: as the kernel's Documentation/networking/tproxy.rst has it, for
-# all ports, with these lines before
-with_tproxy()
+# tproxy_all [RULE]: TPROXY for all ports, as in Documentation/networking/tproxy.rst of
+# the kernel, with this rule before
+tproxy_all()
 {
-	ip rule add fwmark 1 lookup 100
-	ip route add local 0.0.0.0/0 dev lo table 100
-	nft -f - <<-END
-		table ip divert {
-			chain prerouting {
-				type filter hook prerouting priority mangle
-				iifname != "r0" accept
-				meta l4proto tcp socket transparent 1 meta mark set 1 accept
-				$*
-				meta l4proto { tcp, udp } tproxy to 127.0.0.1:9001 meta mark set 1 accept
-			}
-		}
-	END
-}
-
-without_tproxy()
-{
-	nft delete table ip divert
-	ip rule del fwmark 1 lookup 100
-	ip route flush table 100
+	tproxy_on 'iifname != "r0" accept' \
+		'meta l4proto tcp socket transparent 1 meta mark set 1 accept' \
+		"${1:-}" \
+		'meta nfproto ipv4 meta l4proto { tcp, udp } tproxy ip to 127.0.0.1:9001 meta mark set 1 accept'
 }
 
 # who PROTO ADDRESS PORT
@@ -331,15 +295,15 @@ who()
 	serve_router router 9001
 	serve_host 80 81
 	ask tcp 10.1.2.3 80 # not in a subshell for the first time
-	with_tproxy || skip "no nft tproxy in this kernel"
+	tproxy_all || skip "no nft tproxy in this kernel"
 	[ "$(who tcp 198.18.0.1 80)" = 9001 ]
 	[ "$(who udp 198.18.0.1 80)" = 9001 ]
-	without_tproxy
+	tproxy_off
 	# a socket on all addresses is none for this match
-	with_tproxy 'socket wildcard 0 accept'
+	tproxy_all 'socket wildcard 0 accept'
 	[ "$(who tcp 198.18.0.1 80)" = 9001 ]
-	without_tproxy
-	with_tproxy 'fib daddr type local accept'
+	tproxy_off
+	tproxy_all 'fib daddr type local accept'
 	[ "$(who tcp 198.18.0.1 80)" = host ]
 	[ "$(who udp 198.18.0.1 81)" = host ]
 	[ "$(who tcp 10.1.2.3 80)" = 9001 ]

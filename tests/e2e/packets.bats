@@ -7,27 +7,6 @@
 # shellcheck disable=SC2154 # find_hosts sets client, ask answer
 load ../lib/steer
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
-setup()
-{
-	find_hosts
-	load_steer
-}
-
-teardown()
-{
-	clean_up_steer
-}
-
 # --- right and wrong ones ----------------------------------------------------
 
 rules_for_all()
@@ -168,17 +147,6 @@ fragments_arrive()
 	del udp dst 10.1.2.3 dport 5060
 	ask --size 3000 udp 10.1.2.3 5060
 	[[ $answer == *via=beyond* ]]
-}
-
-supervised()
-{
-	[ "$(status bypass.supervised)" = true ]
-}
-
-supervise()
-{
-	spawn supervisor "$SHUNT" run
-	wait_for supervised
 }
 
 @test "fragmented datagrams reach the router" {

@@ -4,7 +4,7 @@
 # A pager that does not read on ('shunt steer list | less') holds up no other
 # command: output and messages are printed when the lock is free again.
 
-load ../lib/steer
+load ../lib/common
 
 # A pipe without room, for output and messages.
 setup()
@@ -122,8 +122,7 @@ each_paged()
 @test "a message that nobody reads holds up no other command" {
 	shunt save | tee "$BATS_TEST_TMPDIR/rules" | grep -F 10.1.2.3
 	shunt trace on
-	spawn supervisor "$SHUNT" run
-	wait_for status_is bypass.supervised = true
+	supervise
 	each_paged "load ${loaded[*]}
 		steer add tcp dst 10.1.2.3 dport 80 to 127.0.0.1:9001
 		steer add tcp dst 10.1.2.3 iface none0 to 127.0.0.1:9001

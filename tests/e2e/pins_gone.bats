@@ -7,8 +7,6 @@
 bats_require_minimum_version 1.5.0
 load ../lib/common
 
-OTHER=/sys/fs/bpf/other
-
 setup()
 {
 	ip link add veth0 type veth peer name veth1
@@ -19,7 +17,7 @@ setup()
 
 teardown()
 {
-	"$SHUNT" --pin-dir "$OTHER" unload 3>&-
+	other unload
 	clean_up
 	ip link del veth0
 	ip rule del pref 97 2>/dev/null || true
@@ -102,8 +100,8 @@ lose_pins()
 @test "a second shunt's rules, and others' own, stay when the first one's pins are gone" {
 	local others maps
 
-	"$SHUNT" --pin-dir "$OTHER" load --iface veth0 --mark 0x40 --table 999 3>&-
-	"$SHUNT" --pin-dir "$OTHER" steer add tcp dst 10.1.0.0/16 origin local to 127.0.0.1:9999 3>&-
+	other load --iface veth0 --mark 0x40 --table 999
+	other steer add tcp dst 10.1.0.0/16 origin local to 127.0.0.1:9999
 	ip rule add pref 97 fwmark 0x99 lookup 777
 	others=$(host)
 	maps=$(own_maps)

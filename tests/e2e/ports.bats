@@ -11,22 +11,6 @@ load ../lib/steer
 
 BRIDGE_MAC=02:00:00:00:04:01
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
-setup()
-{
-	find_hosts
-	load_steer
-}
-
 teardown()
 {
 	ip link del rport0 2>/dev/null || true
@@ -64,12 +48,6 @@ bridge_netfilter()
 	# its hooks on a bridge's packets look for those of the families
 	nft add table inet hooks
 	nft add chain inet hooks prerouting '{ type filter hook prerouting priority mangle; }'
-}
-
-supervise()
-{
-	spawn supervisor "$SHUNT" run
-	wait_for status_is bypass.supervised = true
 }
 
 # attached [NAME]...: the interfaces that steering is attached to are just these

@@ -25,15 +25,11 @@ load_proven()
 	shunt load --cgroup "$CGROUP" "$@"
 }
 
-supervise()
+# supervise_as NAME: the same under another name
+supervise_as()
 {
-	spawn "${1:-supervisor}" "$SHUNT" run
+	spawn "$1" "$SHUNT" run
 	wait_for supervised
-}
-
-supervised()
-{
-	[ "$(status bypass.supervised)" = true ]
 }
 
 unsupervised()
@@ -612,7 +608,7 @@ no_handshake_left()
 @test "excluded by port, prefix and process" {
 	for what in port:1-65535 127.0.0.0/8; do
 		load_proven --exclude "$what"
-		supervise "by-${what%%[:.]*}"
+		supervise_as "by-${what%%[:.]*}"
 		spawn "style-${what%%[:.]*}" peer style epoll 1
 		reap "style-${what%%[:.]*}"
 		[ "$(status bypass.promoted)" = 0 ]
@@ -657,7 +653,7 @@ no_handshake_left()
 	kill -9 "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	wait_for unsupervised
 	wait_for status_is bypass.passed_messages -gt 10000
-	supervise second
+	supervise_as second
 	before=$(status bypass.redirected_messages)
 	wait_for status_is bypass.redirected_messages -gt $((before + 1000))
 	state_is active
@@ -762,7 +758,7 @@ is_bypassed()
 	local i
 
 	load_proven
-	supervise first
+	supervise_as first
 	spawn server peer stream server 127.0.0.1 6200 -n 20 -t 100000
 	said server ready
 	spawn client peer stream client 127.0.0.1 6200 -n 20 -t 100000
@@ -772,7 +768,7 @@ is_bypassed()
 		kill -9 "$(cat "$BATS_TEST_TMPDIR/$([ "$i" = 1 ] && echo first || echo s$((i - 1))).pid")"
 		wait_for unsupervised
 		if [ "$i" = 2 ]; then unload && load_proven; fi
-		supervise "s$i"
+		supervise_as "s$i"
 	done
 	wait_for status_is bypass.redirected_messages -gt 1000
 	tell client stop

@@ -9,30 +9,19 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
-
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
+load ../lib/tproxy
 
 # The routers' place is a cgroup of its own, for 'origin local'.
 setup()
 {
 	find_hosts
-	mkdir -p "$CGROUP_ROOT/router"
-	# shellcheck disable=SC2016,SC2034 # for the inner shell; serve uses it
-	routers=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP_ROOT/router")
-	load_steer
+	cgroup routers "$CGROUP_ROOT/router"
+	load_steer r0
 }
 
 teardown()
 {
-	tproxy_off 2>/dev/null || true
+	tproxy_off
 	settings_off
 	clean_up_steer
 }
@@ -48,62 +37,14 @@ settings_off()
 	sysctl -qw net.ipv4.tcp_fwmark_accept=0
 }
 
-# sockets PORT: a router's, on its loopback addresses
-sockets()
-{
-	serve router routers tcp 127.0.0.1 "$1" tcp ::1 "$1" udp 127.0.0.1 "$1" udp ::1 "$1"
-}
-
 # --- the control -------------------------------------------------------------
-
-# The same flows by nftables' TPROXY, with the policy routing of its manual.
-tproxy_on()
-{
-	nft -f - <<-END
-		table inet control {
-			chain prerouting {
-				type filter hook prerouting priority mangle
-				iifname r0 meta nfproto ipv4 meta l4proto { tcp, udp } ip daddr 10.1.2.3 \
-					tproxy ip to 127.0.0.1:9001 meta mark set 1
-				iifname r0 meta nfproto ipv6 meta l4proto { tcp, udp } \
-					ip6 daddr fd00::a01:203 tproxy ip6 to [::1]:9001 meta mark set 1
-			}
-		}
-	END
-	ip -batch - <<-END
-		rule add pref 50 fwmark 1 lookup 100
-		route add local default dev lo table 100
-	END
-	ip -6 -batch - <<-END
-		rule add pref 50 fwmark 1 lookup 100
-		route add local default dev lo table 100
-	END
-}
-
-tproxy_off()
-{
-	nft delete table inet control
-	ip rule del pref 50
-	ip -6 rule del pref 50
-	ip route flush table 100
-	ip -6 route flush table 100
-}
 
 # Failing takes it three seconds for each flow, so it is for those who ask.
 control()
 {
-	local proto
-
 	[ -n "${CONTROL:-}" ] || return 0
-	tproxy_on
-	for proto in tcp udp; do
-		for family in 4 6; do
-			ask --from 198.18.0.2 $proto 10.1.2.3 80 || answer=silence
-			[[ $answer != *via=9001* ]] || answer=steered
-			echo "# TPROXY: $proto, IPv$family: $answer" >&3
-		done
-	done
-	family=4
+	tproxy_client 'iifname r0'
+	tproxy_report
 	tproxy_off
 }
 
@@ -126,7 +67,7 @@ steered_beside_local()
 # survives: all flows arrive and are answered with the settings made before.
 survives()
 {
-	sockets 9001
+	serve_loopback router routers 9001
 	control
 	each_way steered
 	reload_steer --iface r0 --iface r1

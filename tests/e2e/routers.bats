@@ -18,22 +18,12 @@ setup_file()
 	"${beyond[@]}" ip addr add fd00::a01:203/128 dev lo nodad
 }
 
-teardown_file()
-{
-	remove_hosts
-}
-
 # Answers to the client's address come in at r1.
 setup()
 {
 	find_hosts
-	load_steer
+	load_steer r0
 	reload_steer --iface r0 --iface r1
-}
-
-teardown()
-{
-	clean_up_steer
 }
 
 # carry PORT: to the router, for both protocols and families

@@ -72,7 +72,7 @@ rules()
 	shunt save | grep -v '^#'
 }
 
-supervise()
+run_with_socket()
 {
 	spawn supervisor "$SHUNT" run "$@"
 	wait_for test -S $SOCKET
@@ -89,7 +89,7 @@ greeting()
 }
 
 @test "an unprivileged router with CAP_NET_ADMIN only: -V, -I, a connection, -L, -D" {
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	[ "$(with $MEMBERS sed -n 's/^CapEff:\t//p' /proc/self/status)" = 0000000000001000 ]
 	[ "$(diverter -V)" = "$(shunt --version | cut -d' ' -f2)" ]
 	# what the router does itself
@@ -108,13 +108,13 @@ greeting()
 
 @test "a supervisor with umask 077: the group still gets to the socket" {
 	umask 077
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	diverter -V
 	[ "$(stat -c %a /run/shunt)" = 755 ]
 }
 
 @test "a rule for an interface, a port range, IPv6, UDP and the other commands, unprivileged" {
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	diverter -I -c fd00::1 -m 128 -p udp -o 0.0.0.0 -n 0 -l 1 -h 100 -t 33001 -s a -N lo
 	[ "$(rules)" = "udp dst fd00::1 dport 1-100 iface lo to [::1]:33001 service a" ]
 	with $MEMBERS /run/bin/shunt steer del udp dst fd00::1 dport 1-100 iface lo
@@ -127,7 +127,7 @@ greeting()
 @test "more rules than the store has room for, unprivileged" {
 	local i
 
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	awk 'BEGIN { for (i = 0; i < 4000; i++)
 		printf "tcp dst 10.0.%d.%d to 127.0.0.1:9999\n", i / 250, i % 250 }' >"$BATS_TEST_TMPDIR/rules"
 	shunt apply "$BATS_TEST_TMPDIR/rules"
@@ -144,7 +144,7 @@ greeting()
 	echo "shunt:x:$MEMBERS:" >>"$BATS_TEST_TMPDIR/group"
 	chmod 644 "$BATS_TEST_TMPDIR/group"
 	mount --bind "$BATS_TEST_TMPDIR/group" /etc/group
-	supervise
+	run_with_socket
 	[ "$(stat -c '%a %u %g' $SOCKET)" = "660 0 $MEMBERS" ]
 	insert 33001 a
 	tell supervisor
@@ -157,7 +157,7 @@ greeting()
 }
 
 @test "who is not in the group: -V says why and fails, nothing changes" {
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	run ! stranger -V
 	[[ $output == *"$SOCKET"*"this process is neither"* ]]
 	[ ${#lines[@]} = 1 ]
@@ -181,7 +181,7 @@ greeting()
 	shunt load --monitor lo
 	run -1 shunt diverter -V
 	[[ $output == *"steering is not loaded"* ]]
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	run -1 diverter -V
 	[[ $output == *"steering is not loaded"* ]]
 }
@@ -190,7 +190,7 @@ greeting()
 	netns other
 	run -1 "${other[@]:?}" "$SHUNT" diverter -V
 	[[ $output == *"another network namespace"* ]]
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	run -1 "${other[@]}" setpriv --reuid $ROUTER --clear-groups --regid $MEMBERS /run/bin/shunt-diverter -V
 	[[ $output == *"another network namespace"* ]]
 }
@@ -204,13 +204,13 @@ greeting()
 }
 
 @test "a supervisor that is killed and started again: calls wait for it" {
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	kill -KILL "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	reap supervisor || true
 	rm "$BATS_TEST_TMPDIR"/supervisor.*
 	spawn call diverter -I -c 10.1.2.3 -m 32 -p tcp -o 0.0.0.0 -n 0 -l 80 -h 80 -t 33001 -s a
 	[ -z "$(rules)" ]
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	reap call
 	[ -n "$(rules)" ]
 	# no process of the first one is left
@@ -221,7 +221,7 @@ greeting()
 }
 
 @test "an unprivileged router that is killed: its rules go when it starts again" {
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	spawn router with $MEMBERS /run/bin/ziti /run/bin/shunt-diverter
 	said router ready
 	tell router add web tcp 10.1.2.3/32 80 80
@@ -247,7 +247,7 @@ rule_servers()
 @test "the process that serves calls is made again when it ends" {
 	local pid
 
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	pid=$(rule_servers)
 	kill -KILL "$pid"
 	served_again()
@@ -268,7 +268,7 @@ hostile()
 @test "a hostile member: garbage, silent callers, one that does not read" {
 	local i
 
-	supervise --group $MEMBERS
+	run_with_socket --group $MEMBERS
 	for ((i = 0; i < 50; i++)); do
 		head -c $((RANDOM % 9000 + 1)) /dev/urandom >"$BATS_TEST_TMPDIR/garbage"
 		with $MEMBERS socat -u - "UNIX-CONNECT:$SOCKET,type=5" <"$BATS_TEST_TMPDIR/garbage" || true

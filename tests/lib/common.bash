@@ -6,6 +6,7 @@
 
 # shellcheck disable=SC2034 # for the tests
 PIN_DIR=/sys/fs/bpf/shunt
+OTHER_DIR=/sys/fs/bpf/other
 CGROUP=$CGROUP_ROOT/eager
 BIG=$TMPDIR/big
 spawned=()
@@ -34,11 +35,54 @@ wait_for()
 	done
 }
 
+# quickly COMMAND...: runs the command without bats' trap. The trap runs before each
+# command of a test and takes longer than most of them. Without it 'set -e' does not
+# see a failure inside of COMMAND: COMMAND has to return a status.
+quickly()
+{
+	local result=0
+
+	set +T
+	"$@" || result=$?
+	set -T
+	return $result
+}
+
 # --- shunt -------------------------------------------------------------------
 
 shunt()
 {
 	"$SHUNT" "$@" 3>&-
+}
+
+# other ...: a second shunt on the same host, with pins of its own
+other()
+{
+	shunt --pin-dir "$OTHER_DIR" "$@"
+}
+
+# unload_other: unloads it, if the test has loaded it.
+unload_other()
+{
+	[ ! -e "$OTHER_DIR" ] || other unload
+}
+
+# by_name NAME ...: shunt under another name: map_update, map_delete_elem, shunt-diverter
+by_name()
+{
+	"${SHUNT%/*}/$1" "${@:2}" 3>&-
+}
+
+# supervise: starts 'shunt run' under the name supervisor, and waits until it works.
+supervise()
+{
+	spawn supervisor "$SHUNT" run
+	wait_for supervised
+}
+
+supervised()
+{
+	[ "$(status bypass.supervised)" = true ]
 }
 
 # status FIELD, as in: status bypass.redirected_bytes
@@ -158,14 +202,15 @@ nothing_left()
 	nothing_pinned && nothing_attached && wait_for no_trace_of "${1:-[]}"
 }
 
-# For teardown(): ends what the test began, and checks that unload leaves
-# nothing, also when the test failed.
+# For teardown(): ends the processes of the test, removes its namespaces, unloads, and
+# fails unless unload leaves nothing.
 clean_up()
 {
 	local maps
 
 	maps=$(own_maps)
 	end_all
+	unload_other
 	remove_netns
 	unload && nothing_left "$maps"
 }
@@ -178,6 +223,15 @@ in_cgroup()
 {
 	# shellcheck disable=SC2016 # for the inner shell
 	${is_spawned:+exec} bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP" "$@" 3>&-
+}
+
+# cgroup NAME DIRECTORY: makes that cgroup; the array NAME runs a command in it.
+cgroup()
+{
+	local -n runner=$1
+
+	mkdir -p "$2"
+	runner=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$2")
 }
 
 peer()

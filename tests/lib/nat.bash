@@ -12,9 +12,8 @@
 # written for IPv4; with family=6 fd00::a00:8a stands for 10.0.0.138.
 
 load ../lib/common
+load ../lib/addresses
 
-OTHER=/sys/fs/bpf/other # pins of a second shunt
-family=4
 client=()
 
 make_hosts()
@@ -58,7 +57,7 @@ teardown()
 {
 	maps=$(own_maps)
 	end_all
-	[ ! -e "$OTHER" ] || other unload
+	unload_other
 	unload
 	nothing_left "$maps"
 	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$forwarding" ]
@@ -75,22 +74,11 @@ nothing_on()
 		[ "$(bpftool -j net show dev "$1" 3>&- | jq '[.[].tc[]?, .[].tcx[]?] | length')" = 0 ]
 }
 
-# address 10.1.0.2: REPLY is that in the family at hand
-address()
-{
-	local a b c d
-
-	REPLY=$1
-	[ $family = 6 ] || return 0
-	IFS=. read -r a b c d <<<"$1"
-	printf -v REPLY 'fd00::%x:%x' $((a << 8 | b)) $((c << 8 | d))
-}
-
-# at 10.1.0.2 80: ADDRESS:PORT in the family at hand
+# at 10.1.0.2 80: prints ADDRESS:PORT in the family at hand
 at()
 {
-	address "$1"
-	[ $family = 4 ] && echo "$REPLY:$2" || echo "[$REPLY]:$2"
+	endpoint "$1" "$2"
+	echo "$REPLY"
 }
 
 # add PROTO DST PORT TO PORT
@@ -119,7 +107,7 @@ serve()
 	local -n where=$2
 
 	address "$4"
-	[ $family = 4 ] || REPLY="[$REPLY]"
+	[ "$family" = 4 ] || REPLY="[$REPLY]"
 	spawn "$1" "${where[@]}" socat "${3^^}$family-LISTEN:$5,bind=$REPLY,fork,reuseaddr" \
 		"SYSTEM:${6:-echo $1; cat}"
 	wait_for serving "$3" "$5" "${where[@]}"
@@ -199,8 +187,3 @@ forward_to_far()
 	END
 }
 
-# A second shunt
-other()
-{
-	shunt --pin-dir "$OTHER" "$@"
-}
