@@ -58,7 +58,7 @@ of()
 }
 
 # shellcheck disable=SC2016 # not for the shell
-@test "bench: of a goal's rows the worst decides" {
+@test "bench: the worst row of a goal decides" {
 	for round in 0 1 2; do
 		printf '0 stream,_64_KiB rate Gbit/s %s\n' "plain $round 10" "eager $round 21"
 		printf '0 stream,_1_MiB rate Gbit/s %s\n' "plain $round 10" "eager $round 30"

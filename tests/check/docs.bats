@@ -99,7 +99,7 @@ teardown_file()
 	umount -l /etc
 }
 
-@test "links in the documents lead somewhere" {
+@test "docs: links lead somewhere" {
 	local file link bad=0
 
 	cd "$PROJECT"
@@ -111,24 +111,24 @@ teardown_file()
 	[ $bad = 0 ]
 }
 
-@test "README: the commands run as printed" {
+@test "docs: README.md: the commands run as printed" {
 	run_blocks README.md
 	grep -q 'active (eager): redirected' "$BATS_TEST_TMPDIR/out"
 	grep -q '127.0.0.1:9999' "$BATS_TEST_TMPDIR/out"
 }
 
-@test "docs/bypass.md: the commands run as printed" {
+@test "docs: bypass.md: the commands run as printed" {
 	run_blocks docs/bypass.md
 }
 
-@test "docs/monitor.md: the commands run as printed" {
+@test "docs: monitor.md: the commands run as printed" {
 	run_blocks docs/monitor.md
 }
 
-@test "docs/nat.md: the commands run as printed" {
+@test "docs: nat.md: the commands run as printed" {
 	run_blocks docs/nat.md
 }
 
-@test "docs/steering.md: the commands run as printed" {
+@test "docs: steering.md: the commands run as printed" {
 	run_blocks docs/steering.md
 }

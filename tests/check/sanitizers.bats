@@ -50,7 +50,7 @@ show()
 	done
 }
 
-@test "undefined behaviour: the first rule is added, the last one deleted" {
+@test "sanitizers: no undefined behaviour when the first rule is added and the last one deleted" {
 	load_all
 	show
 	clean 0 nat add tcp dst 10.0.0.10 dport 80 to 192.0.2.1:8080
@@ -65,7 +65,7 @@ show()
 	clean 0 unload
 }
 
-@test "undefined behaviour: 300 rules with ranges, exceptions and both families" {
+@test "sanitizers: no undefined behaviour with 300 rules: ranges, exceptions, both families" {
 	local i rules=$BATS_TEST_TMPDIR/rules
 
 	for ((i = 0; i < 100; i++)); do
@@ -88,7 +88,7 @@ show()
 	clean 0 unload
 }
 
-@test "undefined behaviour: the supervisor" {
+@test "sanitizers: no undefined behaviour in the supervisor" {
 	load_all
 	supervise
 	show
@@ -97,7 +97,7 @@ show()
 	run -1 grep -E 'runtime error|Sanitizer' "$BATS_TEST_TMPDIR"/supervisor.{err,out}
 }
 
-@test "undefined behaviour: with nothing loaded, and wrong words" {
+@test "sanitizers: no undefined behaviour with nothing loaded, and with wrong words" {
 	clean 0 status
 	clean 0 check
 	clean 1 steer list

@@ -22,7 +22,7 @@ applied()
 	shunt -j apply "$1" | jq -c '[.added, .changed, .deleted]'
 }
 
-@test "save prints what apply reads; applying it changes nothing" {
+@test "apply: what save prints can be applied and changes nothing" {
 	"$PEERS/rules" 1 mixed 1000 0 "$BATS_TEST_TMPDIR"
 	[ "$(applied "$RULES")" = '[1000,0,0]' ]
 	shunt save >"$RULES.saved"
@@ -32,7 +32,7 @@ applied()
 	diff "$RULES.saved" <(shunt save)
 }
 
-@test "only differences change: the rules that stay keep their counters" {
+@test "apply: rules that stay keep their counters" {
 	cat >"$RULES" <<-END
 		udp dst 127.0.0.2 pass
 		udp dst 127.0.0.3 pass
@@ -52,7 +52,7 @@ applied()
 	[ "$(applied /dev/null)" = '[0,0,3]' ]
 }
 
-@test "comments, blank lines, tabs, CR, no newline at the end, standard input" {
+@test "apply: comments, blank lines, tabs, CR, a last line without newline, standard input" {
 	printf '# rules\n\n \t \n\ttcp  dst\t10.0.0.1 pass # here\r\n#tcp dst 1.1.1.1 pass\nudp dst 10.0.0.1 to 127.0.0.1:9 service a#b' |
 		tr -d '\000' >"$RULES"
 	sed -i 's/a#b/a/' "$RULES"
@@ -140,7 +140,7 @@ bad_lines()
 	END
 }
 
-@test "70 kinds of errors: each names file, line and word, and changes nothing" {
+@test "apply: 70 kinds of errors: each names file, line and word, and changes nothing" {
 	local line word before count=0
 
 	shunt steer add tcp dst 10.9.9.9 pass
@@ -156,7 +156,7 @@ bad_lines()
 	[ "$(shunt save)" = "$before" ]
 }
 
-@test "a zero byte, a line of many words, a folder, no file, no permission to say nothing" {
+@test "apply: files that can't be rules: a zero byte, a long line, a folder, no file, no permission" {
 	printf 'tcp dst 10.0.0.1 \0 pass\n' >"$RULES"
 	run -2 shunt apply "$RULES"
 	[[ $output == *"$RULES:1: "* ]]
@@ -176,13 +176,13 @@ bad_lines()
 	shunt -j apply "$RULES" | jq -e .error || shunt -j apply "$RULES.none" | jq -e .error
 }
 
-@test "rules for the same packets: the message has both lines" {
+@test "apply: two rules for the same packets: the message names both lines" {
 	printf 'tcp dst 10.0.0.1 pass\n\nudp dst 10.0.0.1 pass\ntcp dst 10.0.0.1/32 dport 1-65535 to 127.0.0.1:9\n' >"$RULES"
 	run -2 shunt apply "$RULES"
 	[[ $output == "shunt: $RULES:4: "*"line 1 "* ]]
 }
 
-@test "apply that is killed leaves all old rules or all new ones" {
+@test "apply: kill -9 leaves all old rules or all new ones" {
 	local i got
 
 	"$PEERS/rules" 2 mixed 3000 0 "$BATS_TEST_TMPDIR"
@@ -202,7 +202,7 @@ bad_lines()
 
 # --- load --config ------------------------------------------------------------
 
-@test "load --config: options and rules" {
+@test "apply: load --config: options and rules" {
 	unload
 	cat >"$RULES" <<-END
 		# a router
@@ -224,7 +224,7 @@ bad_lines()
 	[ "$(applied "$RULES")" = '[0,0,1]' ]
 }
 
-@test "load --config: errors name the line, and nothing is loaded" {
+@test "apply: load --config: errors name the line, and nothing is loaded" {
 	local code line
 
 	unload
@@ -265,7 +265,7 @@ map_bytes()
 		.name == "shunt_udp_flows") | .bytes_memlock] | add'
 }
 
-@test "100,000 rules: applied at once, in 128 MiB" {
+@test "apply: 100,000 rules at once, in 128 MiB of memory" {
 	local seconds
 	many 100000 >"$RULES"
 	TIMEFORMAT=%U+%S
@@ -291,7 +291,7 @@ nat_rules()
 	shunt -j nat list | jq -c '[.[] | .proto + " " + .dst + ":" + .dport + " " + .to]'
 }
 
-@test "NAT rules: apply, save, and only differences change" {
+@test "apply: NAT rules: apply, save; rules that stay keep their counters" {
 	cat >"$RULES" <<-END
 		tcp dst 10.0.0.1 pass
 		nat tcp dst 10.0.0.10 dport 80 to 127.0.0.1:8080
@@ -337,7 +337,7 @@ bad_nat_lines()
 	END
 }
 
-@test "errors in NAT rules: each names file, line and word, and changes nothing" {
+@test "apply: errors in NAT rules: each names file, line and word, and changes nothing" {
 	local line word before
 
 	shunt nat add tcp dst 10.9.9.9 to 127.0.0.1
@@ -361,7 +361,7 @@ nat_lines()
 	}'
 }
 
-@test "NAT and steering rules change together, or not at all" {
+@test "apply: NAT and steering rules change together, or not at all" {
 	local before
 
 	shunt steer add tcp dst 10.9.9.9 pass
@@ -388,7 +388,7 @@ nat_lines()
 	[ "$(shunt save)" = "$before" ]
 }
 
-@test "NAT rules in load --config, with steering and without" {
+@test "apply: NAT rules in load --config, with steering and without" {
 	printf 'nat tcp dst 10.0.0.10 dport 80 to 127.0.0.1:8080\n' >"$RULES"
 	unload
 	shunt load --config "$RULES" --iface lo 2>&1 | grep -q '^shunt: 1 NAT rules: 1 added'

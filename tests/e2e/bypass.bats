@@ -54,33 +54,33 @@ use_netns_pair()
 	client_at=("${left[@]}")
 }
 
-@test "socat: IPv4, one namespace" {
+@test "bypass: socat: IPv4, one namespace" {
 	bypassed_transfer TCP4-LISTEN:5001,bind=127.0.0.1 TCP4:127.0.0.1:5001
 }
 
-@test "socat: IPv6, one namespace" {
+@test "bypass: socat: IPv6, one namespace" {
 	bypassed_transfer 'TCP6-LISTEN:5001,bind=[::1]' 'TCP6:[::1]:5001'
 }
 
-@test "socat: IPv4 client of an IPv6 listener, one namespace" {
+@test "bypass: socat: IPv4 client of an IPv6 listener, one namespace" {
 	bypassed_transfer TCP6-LISTEN:5001,ipv6only=0 TCP4:127.0.0.1:5001
 }
 
-@test "socat: v4-mapped client of an IPv4 listener, one namespace" {
+@test "bypass: socat: v4-mapped client of an IPv4 listener, one namespace" {
 	bypassed_transfer TCP4-LISTEN:5001 'TCP6:[::ffff:127.0.0.1]:5001'
 }
 
-@test "socat: IPv4 between namespaces" {
+@test "bypass: socat: IPv4 between namespaces" {
 	use_netns_pair
 	bypassed_transfer TCP4-LISTEN:5001 TCP4:10.77.0.2:5001
 }
 
-@test "socat: IPv6 between namespaces" {
+@test "bypass: socat: IPv6 between namespaces" {
 	use_netns_pair
 	bypassed_transfer TCP6-LISTEN:5001 'TCP6:[fd77::2]:5001'
 }
 
-@test "socat: IPv4 client of an IPv6 listener between namespaces" {
+@test "bypass: socat: IPv4 client of an IPv6 listener between namespaces" {
 	use_netns_pair
 	bypassed_transfer TCP6-LISTEN:5001,ipv6only=0 TCP4:10.77.0.2:5001
 }
@@ -111,20 +111,20 @@ measure()
 	wait_for maps_empty
 }
 
-@test "iperf3: IPv4, one namespace" {
+@test "bypass: iperf3: IPv4, one namespace" {
 	measure 127.0.0.1
 }
 
-@test "iperf3: IPv6, one namespace, reverse" {
+@test "bypass: iperf3: IPv6, one namespace, reverse" {
 	measure ::1 -R
 }
 
-@test "iperf3: IPv4 between namespaces" {
+@test "bypass: iperf3: IPv4 between namespaces" {
 	use_netns_pair
 	measure 10.77.0.2
 }
 
-@test "iperf3: IPv6 between namespaces, both ways" {
+@test "bypass: iperf3: IPv6 between namespaces, both ways" {
 	use_netns_pair
 	measure fd77::2 --bidir
 }
@@ -148,21 +148,21 @@ streams()
 	wait_for maps_empty
 }
 
-@test "100 connections stream both ways, epoll, IPv4" {
+@test "bypass: 100 connections stream both ways, epoll, IPv4" {
 	streams 127.0.0.1 100
 }
 
-@test "100 connections stream both ways, epoll, IPv6" {
+@test "bypass: 100 connections stream both ways, epoll, IPv6" {
 	streams ::1 100
 }
 
-@test "25 connections stream both ways, blocking threads, v4-mapped" {
+@test "bypass: 25 connections stream both ways, blocking threads, v4-mapped" {
 	streams ::ffff:127.0.0.1 25 -b
 }
 
 # --- what can be seen --------------------------------------------------------
 
-@test "sockets shows the pair and status counts it" {
+@test "bypass: sockets shows the pair and status counts it" {
 	spawn pair peer pair plain
 	said pair ready
 	[ "$(status bypass.pairs)" = 1 ]
@@ -177,7 +177,7 @@ streams()
 	[ "$(status bypass.pairs)" = 0 ]
 }
 
-@test "sockets shows an end that has closed, with all its fields" {
+@test "bypass: sockets shows an end that has closed, with all its fields" {
 	spawn pair peer pair closed
 	said pair ready
 	[ "$(sockets | jq -c '.[0] | [.to_server | .why, .redirected_bytes, .queued_bytes]')" = \
@@ -204,15 +204,15 @@ traces()
 	shunt trace off
 }
 
-@test "trace shows pair and bypass lines in both directions, IPv4" {
+@test "bypass: trace shows pair and bypass lines in both directions, IPv4" {
 	traces TCP4-LISTEN:5002 TCP4:127.0.0.1:5002 '127\.0\.0\.1'
 }
 
-@test "trace shows pair and bypass lines in both directions, IPv6" {
+@test "bypass: trace shows pair and bypass lines in both directions, IPv6" {
 	traces TCP6-LISTEN:5002 'TCP6:[::1]:5002' '\[[0:]*1\]'
 }
 
-@test "no trace lines when trace is off" {
+@test "bypass: no trace lines when trace is off" {
 	spawn server in_cgroup socat TCP4-LISTEN:5003 PIPE
 	wait_for listens 5003
 	echo hello | in_cgroup socat -t 5 - TCP4:127.0.0.1:5003 | grep -qx hello
@@ -233,27 +233,27 @@ ends()
 	wait_for maps_empty
 }
 
-@test "half-close: the client first" {
+@test "bypass: half-close: the client first" {
 	ends half-client 20 2
 }
 
-@test "half-close: the server first" {
+@test "bypass: half-close: the server first" {
 	ends half-server 20 2
 }
 
-@test "close right after send" {
+@test "bypass: close right after send" {
 	ends hasty 100 1
 }
 
-@test "data and close before accept" {
+@test "bypass: data and close before the server accepts" {
 	ends unaccepted 100 1
 }
 
-@test "the sending process ends" {
+@test "bypass: the sending process ends: all bytes arrive" {
 	ends exit 20 1
 }
 
-@test "a connection that disconnects and connects anew" {
+@test "bypass: a socket that disconnects and connects again" {
 	spawn pair peer pair disconnected
 	said pair ready
 	tell pair
@@ -263,7 +263,7 @@ ends()
 
 # --- room --------------------------------------------------------------------
 
-@test "a full map means plain TCP, and is counted" {
+@test "bypass: when the map of sockets is full: plain TCP, and a counter" {
 	local before
 
 	spawn fill "$PEERS/fill"
@@ -285,13 +285,13 @@ ends()
 	[ "$(status bypass.redirected_bytes)" -gt 0 ]
 }
 
-@test "urgent data stays urgent" {
+@test "bypass: urgent data stays urgent" {
 	load_eager
 	peer urgent
 	wait_for maps_empty
 }
 
-@test "what is sent while the fast path ends comes in one piece" {
+@test "bypass: messages that are sent while the fast path ends arrive whole" {
 	load_eager
 	peer leaving "$PIN_DIR/maps/shunt_conf"
 	grew bypass.redirected_bytes 0 7

@@ -318,21 +318,21 @@ wrong_rules()
 	END
 }
 
-@test "wrong words, with nothing loaded" {
+@test "cli: wrong words, with nothing loaded" {
 	wrong_words | all_fail 2
 }
 
-@test "wrong words change nothing that is loaded" {
+@test "cli: wrong words change nothing that is loaded" {
 	load_both
 	wrong_words | all_fail 2
 }
 
-@test "wrong rules change nothing" {
+@test "cli: wrong rules change nothing" {
 	load_both
 	wrong_rules | all_fail 2
 }
 
-@test "wrong words of nothing, and of strange characters" {
+@test "cli: empty words, and words of strange characters, are refused" {
 	load_both
 	fails 2 "''" ""
 	fails 2 "''" steer add tcp dst "" pass
@@ -357,7 +357,7 @@ fails_by_name()
 	diff <(echo "$before") <(state)
 }
 
-@test "map_update and map_delete_elem: wrong words" {
+@test "cli: map_update and map_delete_elem: wrong words" {
 	load_both
 	fails_by_name 2 'Usage: ' map_update
 	fails_by_name 2 'Usage: ' map_update 10.1.0.0 16 80 0
@@ -378,7 +378,7 @@ fails_by_name()
 
 # --- what can't be done: exit code 1 -----------------------------------------
 
-@test "an unknown interface, a missing cgroup" {
+@test "cli: load: an unknown interface, a missing cgroup" {
 	fails 1 "'nope'" load --iface nope
 	fails 1 "'nope'" load --iface v0 --iface nope
 	fails 1 "'nope'" load --iface v0 --monitor nope
@@ -392,13 +392,13 @@ fails_by_name()
 	fails 1 "'nope'" steer test tcp src 10.0.0.1 dst 10.0.0.2:80 iface nope
 }
 
-@test "excludes that would have no effect" {
+@test "cli: load: --exclude that would have no effect is refused" {
 	fails 2 "'process:nginx'" load --cgroup "$CGROUP=eager" --exclude process:nginx
 	fails 2 'no --cgroup' load --iface v0 --exclude port:80
 	runs 0 load --cgroup "$CGROUP=eager" --exclude port:80
 }
 
-@test "'ip netns exec' hides the bpf file system" {
+@test "cli: 'ip netns exec' hides the bpf file system" {
 	own_run
 	ip netns add shunt-test
 	program=(timeout 30 ip netns exec shunt-test "$SHUNT")
@@ -409,7 +409,7 @@ fails_by_name()
 	ip netns del shunt-test
 }
 
-@test "in another network namespace a command says where it looks" {
+@test "cli: in another network namespace a command says where it looks" {
 	netns apart
 	load_both
 	program=(timeout 30 nsenter --net="$BATS_TEST_TMPDIR/netns-apart" -- "$SHUNT")
@@ -424,7 +424,7 @@ fails_by_name()
 	remove_netns
 }
 
-@test "nothing is loaded" {
+@test "cli: commands say so when nothing is loaded" {
 	fails 1 'not loaded' steer add tcp dst 10.0.0.0/8 pass
 	fails 1 'not loaded' steer del tcp dst 10.0.0.0/8
 	fails 1 'not loaded' steer list
@@ -441,7 +441,7 @@ differs()
 	fails 1 "already loaded with other options: $1 differs " load "${@:2}"
 }
 
-@test "a second load with other options" {
+@test "cli: load with other options than the loaded ones is refused" {
 	local both=(--iface v0 --cgroup "$CGROUP=eager")
 
 	load_both
@@ -467,14 +467,14 @@ differs()
 	shunt load "${both[@]}"
 }
 
-@test "a second load with other excludes" {
+@test "cli: load with other --exclude than the loaded ones is refused" {
 	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
 	differs --exclude --cgroup "$CGROUP" --exclude port:23 --exclude process:nginx
 	differs --exclude --cgroup "$CGROUP" --exclude port:22
 	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
 }
 
-@test "no root" {
+@test "cli: commands without root say so" {
 	local verb
 
 	program=(setpriv --reuid=65534 --regid=65534 --clear-groups "$SHUNT")
@@ -497,7 +497,7 @@ differs()
 	done
 }
 
-@test "a kernel without BTF" {
+@test "cli: load on a kernel without BTF says so" {
 	unshare --mount bash -euc 'mount -t tmpfs none /sys/kernel/btf; exec "$@"' - \
 		true || skip "no /sys/kernel/btf to hide"
 	program=(unshare --mount bash -euc 'mount -t tmpfs none /sys/kernel/btf; exec "$@"' - "$SHUNT")
@@ -511,13 +511,13 @@ differs()
 	runs 0 unload
 }
 
-@test "a directory for pins that is no good" {
+@test "cli: --pin-dir: a directory that can't be used" {
 	fails 1 "'$BATS_TEST_TMPDIR/pins'" --pin-dir "$BATS_TEST_TMPDIR/pins" load --iface v0
 	fails 1 "'/sys/fs/bpf/no/pins'" --pin-dir /sys/fs/bpf/no/pins load --iface v0
 	[ ! -e "$BATS_TEST_TMPDIR/pins" ]
 }
 
-@test "output that can't be written is a failure" {
+@test "cli: output that can't be written is a failure" {
 	[ -e /dev/full ] || skip "no /dev/full"
 	OUT=/dev/full runs 1 status
 	one_line "$ERR" stdout
@@ -526,7 +526,7 @@ differs()
 
 # --- a failed load leaves nothing behind -------------------------------------
 
-@test "load: the routing table is in use" {
+@test "cli: load: the routing table is in use" {
 	local add
 
 	for add in 'ip route' 'ip -6 route'; do
@@ -540,14 +540,14 @@ differs()
 	shunt load --iface v0
 }
 
-@test "load: lo is down" {
+@test "cli: load: lo is down" {
 	ip link set lo down
 	fails 1 "'lo' is down" load --iface v0
 	ip link set lo up
 	host_state >"$BATS_TEST_TMPDIR/before"
 }
 
-@test "load: a cgroup's other program refuses ours" {
+@test "cli: load: another program on the cgroup allows no second one" {
 	local held=$CGROUP_ROOT/held maps
 
 	mkdir "$held"
@@ -565,7 +565,7 @@ differs()
 
 # --- said twice --------------------------------------------------------------
 
-@test "load, unload, add and del say so when there is nothing to do" {
+@test "cli: load, unload, add and del say when there is nothing to do" {
 	silently load --iface v0 --cgroup "$CGROUP=eager"
 	says 'already loaded' load --iface v0 --cgroup "$CGROUP=eager"
 	says 'already loaded' load --cgroup "$CGROUP=eager" --iface v0 --iface v0
@@ -594,7 +594,7 @@ differs()
 
 # --- what each half loads ----------------------------------------------------
 
-@test "only --iface: just steering" {
+@test "cli: load --iface alone attaches steering only" {
 	shunt load --iface v0
 	shunt -j status | jq -e '.loaded and .bypass.cgroups == [] and
 		.steer.ifaces[0].name == "v0" and .steer.ifaces[0].attached'
@@ -609,7 +609,7 @@ differs()
 	fails 1 'bypass is not loaded' sockets
 }
 
-@test "only --cgroup: just the bypass" {
+@test "cli: load --cgroup alone attaches the bypass only" {
 	shunt load --cgroup "$CGROUP=eager"
 	shunt -j status | jq -e --arg path "$CGROUP" '.loaded and .steer.ifaces == [] and
 		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, removed: false, gone: false }]'
@@ -620,14 +620,14 @@ differs()
 	fails 1 'steering is not loaded' steer add tcp dst 10.0.0.0/8 pass
 }
 
-@test "a cgroup may be named by its path below the mount" {
+@test "cli: load --cgroup takes a path below the mount of cgroup2" {
 	shunt load --cgroup "${CGROUP#"$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)"/}=eager"
 	[ "$(status 'bypass.cgroups[0].path')" = "$CGROUP" ]
 }
 
 # --- options, help, output ---------------------------------------------------
 
-@test "options stand anywhere" {
+@test "cli: global options may stand before or behind the command" {
 	local dir=/sys/fs/bpf/elsewhere
 
 	shunt load --pin-dir $dir --iface v0
@@ -643,18 +643,18 @@ differs()
 	[ ! -e $dir ]
 }
 
-@test "pins are root's alone" {
+@test "cli: only root can read the pins" {
 	load_both
 	[ "$(stat -c %a "$PIN_DIR")" = 700 ]
 }
 
-@test "-v says more, on stderr" {
+@test "cli: -v prints more, on stderr" {
 	runs 0 load -v --iface v0
 	empty "$OUT"
 	grep -q "attached to 'v0'" "$ERR"
 }
 
-@test "every verb has help" {
+@test "cli: every command has help" {
 	local verb
 
 	for verb in load unload status check steer sockets monitor metrics version trace; do
@@ -679,7 +679,7 @@ differs()
 	one_line "$OUT" 'shunt '
 }
 
-@test "load: help and load.sh know every option" {
+@test "cli: load: help and load.sh know every option" {
 	local option
 
 	runs 0 load help
@@ -690,7 +690,7 @@ differs()
 	sed -n '1,/^$/p' "$OUT" | grep -qe '--nat NAME.*--monitor NAME'
 }
 
-@test "a bare command is status" {
+@test "cli: a command without words prints the status" {
 	load_both
 	diff <(shunt) <(shunt status)
 	diff <(shunt -j) <(shunt -j status)
@@ -698,7 +698,7 @@ differs()
 	shunt | grep -q "cgroup $CGROUP"
 }
 
-@test "status as JSON has all the promised names, loaded or not" {
+@test "cli: status -j has all documented names, loaded or not" {
 	local names='[has("version", "kernel", "loaded"),
 		(.bypass | has("cgroups", "pairs", "redirected_bytes", "redirected_messages",
 			"passed_bytes", "promoted", "demoted", "queued_bytes")),
@@ -711,7 +711,7 @@ differs()
 	shunt -j status | jq -e "($names) and .loaded and .steer.rules == 2"
 }
 
-@test "status as JSON and metrics have the old names of numbers, too, for one release" {
+@test "cli: status as JSON and metrics have the old names of numbers, too, for one release" {
 	load_both
 	shunt -j status | jq -e '(.bypass | has("active", "entries", "max_entries", "reclaimed", "no_entry")) and
 		(.steer | has("not_transparent", "reuseport", "steered_errors", "local", "routers_own",
@@ -722,7 +722,7 @@ differs()
 	shunt metrics | grep -x 'shunt_steer_routers_own_total 0'
 }
 
-@test "steer list prints rules that steer add takes" {
+@test "cli: steer list prints rules that steer add takes" {
 	local before rule
 
 	shunt load --iface v0
@@ -741,14 +741,14 @@ differs()
 	diff <(echo "$before") <(shunt -j steer list)
 }
 
-@test "check: what it finds, as text and as JSON" {
+@test "cli: check: what it finds, as text and as JSON" {
 	shunt check | grep -q '^ok '
 	shunt -j check | jq -e 'length > 8 and all(.[]; has("name", "result", "detail"))'
 	shunt -j check | jq -e 'any(.[]; .name == "steering" and .result == "ok")'
 	shunt -j check | jq -e 'any(.[]; .name == "bypass" and .result == "ok")'
 }
 
-@test "check: a foreign sock_ops program" {
+@test "cli: check: a foreign sock_ops program" {
 	"$PEERS/foreign" sock_ops /sys/fs/bpf/foreign
 	shunt check >"$OUT"
 	rm /sys/fs/bpf/foreign
@@ -756,7 +756,7 @@ differs()
 		grep "sets the callback flags without keeping others'"
 }
 
-@test "tracing that is switched off in the kernel is told" {
+@test "cli: trace on says when the kernel's tracing is off" {
 	local on=/sys/kernel/tracing/tracing_on
 
 	shunt load --iface v0
@@ -776,7 +776,7 @@ differs()
 
 # --- scripts -----------------------------------------------------------------
 
-@test "scripts: help and wrong words" {
+@test "cli: scripts: help and wrong words" {
 
 	program=("$PROJECT/scripts/load.sh")
 	runs 0 --help
@@ -801,7 +801,7 @@ own_run()
 	NAME=${MADE#"$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)"/}
 }
 
-@test "load.sh --config: only what the file names is attached, and its cgroups are made" {
+@test "cli: load.sh --config: only what the file names is attached, and its cgroups are made" {
 	local config=$BATS_TEST_TMPDIR/config
 
 	own_run
@@ -829,7 +829,7 @@ own_run()
 	one_line "$ERR" 'standard input'
 }
 
-@test "load.sh: a cgroup in a cgroup; none is left behind, and none is made elsewhere" {
+@test "cli: load.sh: a cgroup in a cgroup; none is left behind, and none is made elsewhere" {
 	own_run
 	runs 0 --cgroup "$NAME/in/it"
 	[ -d "$MADE/in/it" ]
@@ -844,7 +844,7 @@ own_run()
 	[ ! -e "$PIN_DIR" ]
 }
 
-@test "unload.sh: a cgroup with processes stays, until there are none" {
+@test "cli: unload.sh: a cgroup with processes stays, until there are none" {
 	own_run
 	runs 0 --cgroup "$NAME"
 	CGROUP=$MADE spawn idle in_cgroup sleep 1000
@@ -860,7 +860,7 @@ own_run()
 	[ ! -e /run/shunt ]
 }
 
-@test "scripts: no root" {
+@test "cli: scripts: no root" {
 	local script code scratch left=''
 
 	scratch=$(mktemp -d -p /tmp)
@@ -878,7 +878,7 @@ own_run()
 	[ -z "$left" ] || { echo "leave a directory behind:$left"; return 1; }
 }
 
-@test "scripts: trace.sh ends when it is told to, and switches tracing off" {
+@test "cli: scripts: trace.sh ends at a signal, and switches tracing off" {
 	program=("$PROJECT/scripts/trace.sh")
 	runs 0 --help
 	load_both
@@ -889,7 +889,7 @@ own_run()
 	[ "$(status trace)" = false ]
 }
 
-@test "scripts: a second trace.sh leaves the first one's tracing on" {
+@test "cli: scripts: a second trace.sh leaves the first one's tracing on" {
 	program=("$PROJECT/scripts/trace.sh")
 	load_both
 	spawn trace "${program[@]}"
@@ -909,7 +909,7 @@ only_reader()
 	return 1
 }
 
-@test "scripts: what is named as a command can be run" {
+@test "cli: scripts: files with an interpreter line are executable" {
 	local file
 
 	for file in "$PROJECT"/{scripts,bench,tests}/* "$PROJECT"/tests/*/{run,sources}; do
@@ -919,7 +919,7 @@ only_reader()
 	done
 }
 
-@test "scripts: deps.sh --check only reports" {
+@test "cli: scripts: deps.sh --check only reports" {
 	local code=0
 
 	"$PROJECT/scripts/deps.sh" --check >"$OUT" 2>"$ERR" || code=$?

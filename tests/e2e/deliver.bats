@@ -284,7 +284,7 @@ meets_router()
 
 # --- nothing to deliver, wrong words, an end in between ----------------------
 
-@test "steer test --deliver: nothing steers the packet" {
+@test "steer test --deliver: no rule matches the packet" {
 	stops router
 	deliver tcp
 	[ "$code" = 1 ]
@@ -366,7 +366,7 @@ probes_are()
 	done
 }
 
-@test "check tells of chains that set the mark, and of steer test --deliver" {
+@test "check names chains that set the mark, and steer test --deliver" {
 	shunt -j check | jq -e '.[] | select(.name == "delivery") | .result == "ok"'
 	prerouting inet mangle 'meta mark set ct mark'
 	shunt check | grep -F 'table inet other, chain marks (prerouting, priority -150) sets the mark'

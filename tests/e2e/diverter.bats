@@ -43,7 +43,7 @@ rules()
 	shunt save | grep -v '^#'
 }
 
-@test "-V prints the version; it fails with the reason if nothing is loaded" {
+@test "diverter: -V prints the version; if nothing is loaded, it fails with the reason" {
 	[ "$(diverter -V)" = "$(shunt --version | cut -d' ' -f2)" ]
 	[ "$(shunt diverter -V)" = "$(diverter -V)" ]
 	unload
@@ -51,7 +51,7 @@ rules()
 	[[ $output == *"not loaded"* ]]
 }
 
-@test "SHUNT_PIN_DIR, for ziti-router takes a bare path" {
+@test "diverter: SHUNT_PIN_DIR names the pins: ziti-router can give no option" {
 	local SHUNT_PIN_DIR=/sys/fs/bpf/other
 
 	insert 10.1.2.3 32 tcp 80 80 33001 a
@@ -70,7 +70,7 @@ rules()
 	export -n SHUNT_PIN_DIR
 }
 
-@test "what the router inserts and deletes" {
+@test "diverter: what the router inserts and deletes" {
 	insert 10.1.2.3 32 tcp 80 80 33001 6Xn.-pZ8
 	[ "$(rules)" = "tcp dst 10.1.2.3 dport 80 to 127.0.0.1:33001 service 6Xn.-pZ8" ]
 	insert 10.1.2.3 32 tcp 80 80 33001 6Xn.-pZ8
@@ -87,7 +87,7 @@ rules()
 	delete 10.1.2.3 32 tcp 80 80 2>&1 | grep 'no such rule: -D .*-c 10.1.2.3 .*; nothing to delete'
 }
 
-@test "several services on one prefix, overlapping ranges, host bits" {
+@test "diverter: several services on one prefix, overlapping ranges, host bits" {
 	insert 10.1.0.9 16 tcp 1 1024 33001 a
 	insert 10.1.0.0 16 tcp 80 90 33002 b
 	insert 10.1.0.0 16 tcp 85 2000 33003 c
@@ -103,7 +103,7 @@ rules()
 	[ "$(status steer.rules)" = 4 ]
 }
 
-@test "-N: rules of interfaces, also of one that is not there yet" {
+@test "diverter: -N: rules for interfaces, also for one that does not exist yet" {
 	ip link add w0 type veth peer name w1
 	insert 10.1.2.3 32 tcp 80 80 33001 a
 	insert 10.1.2.3 32 tcp 80 80 33002 a lo
@@ -125,21 +125,21 @@ rules()
 	ip link del later0
 }
 
-@test "IPv6 services, for which the router says any IPv4 source" {
+@test "diverter: IPv6 services, for which ziti-router gives 0.0.0.0/0 as the source" {
 	insert fd00:1::7 64 tcp 80 90 33001 a
 	[ "$(rules)" = "tcp dst fd00:1::/64 dport 80-90 to [::1]:33001 service a" ]
 	delete fd00:1:: 64 tcp 80 90
 	[ -z "$(rules)" ]
 }
 
-@test "sources of the other family than the service: no packet can match, no call fails" {
+@test "diverter: a source of the other family: no packet matches, and the call succeeds" {
 	diverter -I -c fd00::1 -m 128 -p tcp -o 10.0.0.0 -n 8 -l 1 -h 2 -t 3 -s a
 	diverter -I -c 10.1.2.3 -m 32 -p tcp -o fd00:: -n 64 -l 1 -h 2 -t 3 -s a
 	[ -z "$(rules)" ]
 	diverter -D -c 10.1.2.3 -m 32 -p tcp -o fd00:: -n 64 -l 1 -h 2 2>&1 | grep 'nothing to do'
 }
 
-@test "deletions that lack words; -t 0 and odd ids" {
+@test "diverter: deletions with words left out; -t 0, and strange ids" {
 	insert 10.1.0.0 16 tcp 80 90 33001 a
 	insert 10.1.0.0 16 tcp 443 443 33001 a
 	insert 10.1.0.0 16 udp 80 90 33001 a
@@ -155,7 +155,7 @@ rules()
 	[ "$(rules)" = "tcp dst 10.1.0.0/16 pass service an_id___of__thirty-two__charact" ]
 }
 
-@test "wrong words are refused by name" {
+@test "diverter: wrong words are refused by name" {
 	local line
 
 	while IFS='|' read -r line word; do
@@ -265,7 +265,7 @@ router()
 	echo ended
 }
 
-@test "a router's life: 2,000 services from 8 processes" {
+@test "diverter: 2,000 services inserted and deleted by 8 processes at once" {
 	local p
 
 	for ((p = 0; p < PROCESSES; p++)); do
@@ -298,7 +298,7 @@ calls()
 	done
 }
 
-@test "a call takes at most 3 ms of CPU time with 100,000 rules in place" {
+@test "diverter: a call takes at most 3 ms of CPU time with 100,000 rules" {
 	local seconds
 
 	many 100000 >"$BATS_TEST_TMPDIR/rules"

@@ -42,7 +42,7 @@ ask_dnatted()
 	echo "# $1, DNAT to $target: $answer"
 }
 
-@test "a rule for a DNATed port: the client's TCP does not hang" {
+@test "steer: a rule for a DNATed port: the client's TCP does not hang" {
 	local target
 
 	serve_router 9001 9001

@@ -105,15 +105,15 @@ reloads()
 	reap pair
 }
 
-@test "unload and a second load while 200 connections stream both ways" {
+@test "bypass: unload and load again while 200 connections stream both ways" {
 	reloads 100
 }
 
-@test "the same with 20 connections and blocking threads" {
+@test "bypass: unload and load again while 20 connections stream both ways, blocking threads" {
 	reloads 10 -b
 }
 
-@test "a reader that never reads: unload lists it, its bytes stay, then go" {
+@test "bypass: unload lists a reader that never reads; its bytes wait for it" {
 	local result=0 maps
 
 	load_eager
@@ -139,7 +139,7 @@ reloads()
 	reap stall
 }
 
-@test "a reader that never reads, and goes: unload is done" {
+@test "bypass: unload ends when a reader that never reads closes" {
 	load_eager
 	spawn stall peer stall 65536 $((8 * MIB))
 	said stall stalled
@@ -160,7 +160,7 @@ waits_for_lock()
 	grep -q -- "-> FLOCK .* $(cat "$BATS_TEST_TMPDIR/$1.pid") " /proc/locks
 }
 
-@test "two unloads at once: the second waits, and finds nothing to do" {
+@test "bypass: two unloads at once: the second one waits, then has nothing to do" {
 	load_eager
 	spawn stall peer stall 65536 $((8 * MIB))
 	said stall stalled
@@ -176,7 +176,7 @@ waits_for_lock()
 	reap stall
 }
 
-@test "loading what is loaded, and unloading what is not, changes nothing" {
+@test "bypass: load twice and unload twice change nothing" {
 	local maps
 
 	unload
@@ -268,7 +268,7 @@ other_way()
 	[ "$1" = leaves_nothing ] && echo recovers || echo leaves_nothing
 }
 
-@test "kill -9 of load at every point where it changes something" {
+@test "bypass: kill -9 of load at every point where it changes something" {
 	local name number maps network_before points way
 
 	need strace
@@ -286,7 +286,7 @@ other_way()
 	done <<<"$points"
 }
 
-@test "kill -9 of unload at every point where it changes something" {
+@test "bypass: kill -9 of unload at every point where it changes something" {
 	local name number maps network_before points way
 
 	need strace
@@ -306,7 +306,7 @@ other_way()
 }
 
 # A connection that was on the fast path goes on by TCP.
-@test "kill -9 of unload while a connection is on the fast path" {
+@test "bypass: kill -9 of unload while a connection is on the fast path" {
 	local name number points i=0
 
 	need strace

@@ -54,7 +54,7 @@ from_reset()
 	"$@" <&"$fd" {fd}>&-
 }
 
-@test "apply: a directory and a file that fails with EIO change nothing" {
+@test "apply: a directory, or a file that fails with EIO, changes nothing" {
 	fails_with "'/tmp'.*directory" shunt apply /tmp
 	fails_with "'stdin'.*directory" shunt apply - </tmp
 	fails_with "'/proc/self/mem'.*nput/output error" shunt apply /proc/self/mem
@@ -79,7 +79,7 @@ with_memory()
 	)
 }
 
-@test "apply: a line that there is no memory for changes nothing" {
+@test "apply: a line that does not fit into memory changes nothing" {
 	{
 		printf 'tcp dst 10.1.0.0/16 dport 80 to 127.0.0.1:9999\n#'
 		head -c 300M /dev/zero | tr '\0' x
@@ -101,12 +101,12 @@ with_memory()
 	shunt load --iface lo
 }
 
-@test "steer test: a read that fails is no end of the packets" {
+@test "steer test: a read that fails is not taken for the end of the packets" {
 	printf 'tcp src 1.1.1.1 dst 10.1.0.1:80\n' >"$RULES"
 	fails_with "stdin.*reset by peer" from_reset shunt steer test -
 }
 
-@test "save, steer list, status: what can't be written to its end is an error" {
+@test "save, steer list, status: an error if not all can be written" {
 	local command
 
 	for command in save 'steer list' status metrics; do
@@ -118,7 +118,7 @@ with_memory()
 	run -1 eval "shunt -j steer list >/dev/full"
 }
 
-@test "save: output longer than the buffer that can't be written is an error" {
+@test "save: an error if output longer than the buffer can't be written" {
 	"$PEERS/rules" 1 mixed 2000 0 "$BATS_TEST_TMPDIR"
 	shunt apply "$RULES"
 	run -1 eval 'shunt save >/dev/full'

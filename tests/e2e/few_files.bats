@@ -69,12 +69,12 @@ kept()
 	[ "$status" = 0 ]
 }
 
-@test "EMFILE: load of what is loaded detaches nothing" {
+@test "EMFILE: the same load again detaches nothing" {
 	load_all
 	kept load --cgroup "$CGROUP" --iface veth0 --iface 'x*' --nat veth0
 }
 
-@test "EMFILE: status, sockets, rules and NAT rules that are changed detach nothing" {
+@test "EMFILE: status, sockets, and changes of rules and NAT rules detach nothing" {
 	load_all
 	kept status
 	kept sockets
@@ -150,7 +150,7 @@ rules_left()
 	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$forwarding" ] || echo forwarding
 }
 
-@test "EMFILE: unload leaves rules, routes or settings to no later unload that can't find them" {
+@test "EMFILE: rules, routes and settings that unload leaves are found by the next unload" {
 	local n forwarding
 	forwarding=$(cat /proc/sys/net/ipv4/conf/lo/forwarding)
 	for n in {4..14}; do

@@ -20,7 +20,7 @@ forwarded()
 	exchange "old$family" on
 }
 
-@test "forwarded TCP connections are left alone by rules that come later" {
+@test "steer: a forwarded TCP connection goes on when a rule for it is added" {
 	serve_router router 9001
 	each_family forwarded tcp
 }
@@ -38,7 +38,7 @@ steered()
 	exchange "conn$family" on
 }
 
-@test "steered TCP connections go on when their rule is deleted" {
+@test "steer: a steered TCP connection goes on when its rule is deleted" {
 	serve_router router 9001
 	each_family steered tcp
 }
@@ -58,7 +58,7 @@ udp_stays()
 	exchange "flow$family" via=beyond
 }
 
-@test "a UDP flow stays with its listener until its rule is deleted" {
+@test "steer: a UDP flow stays with its listener until its rule is deleted" {
 	serve_router router 9001 9002
 	each_family udp_stays udp
 }
@@ -77,7 +77,7 @@ udp_gone()
 	stops "two$family"
 }
 
-@test "a UDP flow whose listener is gone goes by the rules again" {
+@test "steer: a UDP flow whose listener is gone is matched with the rules again" {
 	each_family udp_gone udp
 }
 
@@ -103,7 +103,7 @@ applied()
 	exchange "flow$family" 'via=9002 by=listener'
 }
 
-@test "flows go on through apply, but not those of rules that it drops" {
+@test "steer: flows go on through apply, except those of rules that apply deletes" {
 	serve_router router 9001 9002
 	each_family applied udp
 }
@@ -129,7 +129,7 @@ crowded()
 	del udp dst 10.1.0.0/16
 }
 
-@test "UDP flows for which there is no room ask the rules for each packet" {
+@test "steer: when the table of UDP flows is full, each packet is matched with the rules" {
 	reload_steer --iface r0 --max-flows 1
 	serve_router router 9001 9002
 	each_family crowded udp
@@ -143,7 +143,7 @@ counts()
 }
 
 # All flows are in one bucket, which two CPUs write to and read from at once.
-@test "40,000 UDP flows in one place: no datagram goes to another's listener" {
+@test "steer: 40,000 UDP flows in one bucket: no datagram goes to the listener of another flow" {
 	local i
 
 	reload_steer --iface r0 --max-flows 1
@@ -166,7 +166,7 @@ counts()
 }
 
 # Ports in a row are as well spread as any, whatever the keys of this load.
-@test "UDP flows from 3,000 ports in a row keep their places, where there is room for 12,288" {
+@test "steer: UDP flows from 3,000 successive ports all have an entry in a table of 12,288" {
 	local i new
 
 	spawn take "$PEERS/crowd" take 127.0.0.1 9001 x
@@ -200,7 +200,7 @@ two_ticks_after()
 	awk -v from="$1" '{ exit !($1 / 1.073741824 > from + 2) }' /proc/uptime
 }
 
-@test "packets that no listener takes do not keep a UDP flow" {
+@test "steer: packets that no listener takes do not keep a UDP flow alive" {
 	local seen
 
 	reload_steer --iface r0 --max-flows 1

@@ -123,7 +123,7 @@ after_crash()
 	stops router
 }
 
-@test "a connection is reset after the router's crash" {
+@test "steer: a connection is reset after the router's crash" {
 	each_family after_crash tcp
 }
 
@@ -160,7 +160,7 @@ leaks()
 	[ "$(leaked)" -gt 0 ]
 }
 
-@test "a connection is reset after a reboot or a VRRP failover, without a route" {
+@test "steer: a connection is reset after a reboot or a VRRP failover, without a route" {
 	unload
 	family=4
 	after_reboot
@@ -169,7 +169,7 @@ leaks()
 	shunt load --iface r0
 }
 
-@test "a connection is reset after a reboot where nothing is forwarded" {
+@test "steer: a connection is reset after a reboot where nothing is forwarded" {
 	serve_one
 	sysctl -qw net.ipv4.conf.r0.forwarding=0
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -181,7 +181,7 @@ leaks()
 }
 
 # A router that is slow to come again: the client's next tries are answered.
-@test "what the client sends while the router is away does not leak" {
+@test "steer: while the router is down, segments of its connections are not forwarded" {
 	serve_one
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	talk flow --patience 15 tcp 10.1.2.3 80
@@ -220,7 +220,7 @@ older()
 	stops router
 }
 
-@test "a connection that was forwarded before the rule came goes on" {
+@test "steer: a TCP connection that was forwarded before its rule came is not reset" {
 	each_family older tcp
 }
 
@@ -250,12 +250,12 @@ reuse()
 	stops router
 }
 
-@test "ports of a steered connection are used again by a forwarded one" {
+@test "steer: a forwarded connection with the ports of an earlier steered one is not reset" {
 	each_family reuse tcp
 }
 
 # Netfilter sends it elsewhere, so somebody has it though no socket and no route does.
-@test "a connection that netfilter redirects goes on where nothing is forwarded" {
+@test "steer: a connection that netfilter redirects is not reset where nothing is forwarded" {
 	sysctl -qw net.ipv4.conf.r0.forwarding=0
 	serve other router --plain --name other tcp 0.0.0.0 9009
 	nft -f - <<-END
@@ -279,7 +279,7 @@ reuse()
 
 # --- the word ------------------------------------------------------------------
 
-@test "unknown pass: nothing is reset" {
+@test "steer: unknown pass: nothing is reset" {
 	serve_one
 	add tcp dst 192.0.2.1 to 127.0.0.1:9001 unknown pass
 	opens flow 192.0.2.1
@@ -289,7 +289,7 @@ reuse()
 	[ "$(counter segments_to_reset)" = 0 ]
 }
 
-@test "unknown reset: whatever matches is reset, forwarded connections too" {
+@test "steer: unknown reset: every unknown connection that matches is reset, forwarded ones too" {
 	serve_one
 	forwarded_first flow 10.1.2.3
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown reset
@@ -313,7 +313,7 @@ refused()
 	[[ $output == *"$1"* ]]
 }
 
-@test "steer list, save and apply know the word unknown" {
+@test "steer: unknown: steer list, save and apply know the word" {
 	local word
 
 	for word in reset pass; do
@@ -371,7 +371,7 @@ local_crash()
 	stops router
 }
 
-@test "origin local: a connection is reset after the router's crash" {
+@test "steer: origin local: a connection is reset after the router's crash" {
 	cgroup routers "$CGROUP_ROOT/router"
 	reload_steer --iface r1
 	each_family local_crash tcp
@@ -379,7 +379,7 @@ local_crash()
 
 # --- beside TPROXY ---------------------------------------------------------------
 
-@test "control: nftables' TPROXY resets it, with a router that listens" {
+@test "steer: control: with nftables' TPROXY a connection is reset after the router's crash" {
 	[ -n "${CONTROL:-}" ] || skip "only with CONTROL=1"
 	tproxy_on \
 		"iifname r0 meta nfproto ipv4 meta l4proto tcp ip daddr { 10.1.2.3, 192.0.2.1 } \

@@ -90,7 +90,7 @@ is_first()
 	[ "$(status 'steer | "\(.routed) \(.preceded_by)"')" = 'true null' ]
 }
 
-@test "'wg-quick up' after load: its ip rules come first, and 'shunt run' goes before them" {
+@test "steer: 'wg-quick up' after load: its ip rules come first, and 'shunt run' goes before them" {
 	serve_loopback router routers 9001
 	control wg_up
 	wg_down 2>/dev/null || true
@@ -113,7 +113,7 @@ first_preference_is()
 	done
 }
 
-@test "'ip rule add from ...' before shunt's rules: status says which, the same load again helps" {
+@test "steer: 'ip rule add from ...' before shunt's rules: status says which, the same load again helps" {
 	serve_loopback router routers 9001
 	ip rule add from 198.18.0.0/24 lookup main
 	# the kernel puts it at 97
@@ -127,7 +127,7 @@ first_preference_is()
 	first_preference_is 97
 }
 
-@test "load where others' ip rules are first already: NetBird, Cilium" {
+@test "steer: ip rules of others with preferences below shunt's at load: NetBird, Cilium" {
 	serve_loopback router routers 9001
 	unload
 	ip rule add pref 9 fwmark 0x200/0xf00 lookup 2004
@@ -140,7 +140,7 @@ first_preference_is()
 	shunt load --iface r0
 }
 
-@test "no preference is left before another's ip rule: status says so" {
+@test "steer: status says so when no preference is left before another program's ip rule" {
 	serve_loopback router routers 9001
 	ip rule add pref 2 from 198.18.0.0/24 lookup main
 	shunt load --iface r0
@@ -151,7 +151,7 @@ first_preference_is()
 # --- routes and settings that others take away -------------------------------
 
 # As systemd-networkd does with ManageForeignRoutes=yes.
-@test "routes flushed by a network manager: 'shunt run' makes them again" {
+@test "steer: routes flushed by a network manager: 'shunt run' makes them again" {
 	serve_loopback router routers 9001
 	supervise
 	ip route flush table 20560
@@ -160,7 +160,7 @@ first_preference_is()
 	each_way steered
 }
 
-@test "rules and routes flushed at once, again and again" {
+@test "steer: ip rules and routes flushed three times: 'shunt run' makes them again" {
 	serve_loopback router routers 9001
 	supervise
 	for _ in 1 2 3; do
@@ -188,7 +188,7 @@ steered_local()
 	from router meets 9001 "$1" 10.1.2.3 80 198.19.0.1
 }
 
-@test "'sysctl --system' sets lo's accept_local back: status says so, 'shunt run' sets it" {
+@test "steer: 'sysctl --system' sets lo's accept_local back: status says so, 'shunt run' sets it" {
 	reload_steer --iface r1
 	serve_loopback router routers 9001
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
@@ -211,7 +211,7 @@ r0_is_attached()
 # As NetworkManager does with a connection's tc.qdiscs, and libbpf's
 # bpf_tc_hook_destroy() for both directions. Where the kernel has tcx, nobody can
 # remove shunt's programs so.
-@test "'tc qdisc del dev r0 clsact' by another program: 'shunt run' attaches again" {
+@test "steer: 'tc qdisc del dev r0 clsact' by another program: 'shunt run' attaches again" {
 	serve_loopback router routers 9001
 	supervise
 	tc qdisc add dev r0 clsact 2>/dev/null || true
@@ -246,7 +246,7 @@ goes_on()
 	[[ $answer == *via=beyond* ]]
 }
 
-@test "'origin local' where SNAT or MASQUERADE changes the source port: goes on, and is counted" {
+@test "steer: origin local: a connection whose source port SNAT or MASQUERADE changes is not steered, and counted" {
 	need nft
 	reload_steer --iface r1
 	serve_loopback router routers 9001
@@ -278,7 +278,7 @@ make_vrrp()
 }
 
 # Its name may come later, as keepalived makes it when it starts.
-@test "keepalived with use_vmac: its macvlan is named, too, or a pattern names it" {
+@test "steer: keepalived with use_vmac: load names its macvlan, which --iface has to name, too" {
 	make_vrrp || skip "no macvlan in this kernel"
 	serve_loopback router routers 9001
 	reload_steer --iface r0 2>"$BATS_TEST_TMPDIR/warning"
@@ -298,7 +298,7 @@ make_vrrp()
 	ip link del vrrp.51
 }
 
-@test "an interface in a VRF: load and check say that tc finds no listeners there" {
+@test "steer: an interface in a VRF: load and check say that tc finds no listeners there" {
 	ip link add red type vrf table 10 2>/dev/null || skip "no VRF in this kernel"
 	ip link add veth8 type veth peer name veth9
 	ip link set veth8 master red

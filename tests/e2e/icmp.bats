@@ -175,7 +175,7 @@ large_answer()
 	errors 1
 }
 
-@test "path MTU: an answer of 300,000 bytes behind a hop of small MTU, fragmentation needed" {
+@test "steer: path MTU: an answer of 300,000 bytes behind a hop of small MTU, fragmentation needed" {
 	need socat
 	serve_bytes
 	each_family large_answer tcp
@@ -224,23 +224,23 @@ too_long_is_told()
 	grep -q 'error: Message too long' "$BATS_TEST_TMPDIR/router.out"
 }
 
-@test "path MTU: datagrams of the router, from a connected socket" {
+@test "steer: path MTU: datagrams of the router, from a connected socket" {
 	serve_router router --connect --pad=1400 9001
 	each_family large_datagram_answer udp
 }
 
-@test "path MTU: datagrams of the router, from a socket that is not connected" {
+@test "steer: path MTU: datagrams of the router, from a socket that is not connected" {
 	serve_router router --recverr --pad=1400 9001
 	each_family large_unconnected_answer udp
 }
 
-@test "path MTU: datagrams that the listener itself answers" {
+@test "steer: path MTU: datagrams that the listener itself answers" {
 	spawn supervisor "$SHUNT" run
 	serve_router router --recverr --direct --pad=1400 9001
 	each_family large_unconnected_answer udp
 }
 
-@test "path MTU: datagrams with IP options, or an extension header" {
+@test "steer: path MTU: datagrams with IP options, or an extension header" {
 	serve_router router --recverr --options --pad=1400 9001
 	each_family large_unconnected_answer udp
 }
@@ -265,7 +265,7 @@ large_upload()
 	errors 1
 }
 
-@test "path MTU: 300,000 bytes that a router sends on from the client's address" {
+@test "steer: path MTU: 300,000 bytes that a router sends on from the client's address" {
 	need socat
 	spawn router "$PEERS/router" tcp 127.0.0.1 9001 tcp ::1 9001
 	said router ready
@@ -296,21 +296,21 @@ port_unreachable()
 	: >"$BATS_TEST_TMPDIR/router.out"
 }
 
-@test "port unreachable: a connected socket of the router learns it" {
+@test "steer: port unreachable: a connected socket of the router learns it" {
 	need nft
 	deny udp port-unreachable
 	serve_router router --connect 9001
 	each_family port_unreachable udp
 }
 
-@test "port unreachable: a socket of the flow learns it, also about packets with options" {
+@test "steer: port unreachable: a socket of the flow learns it, also about packets with options" {
 	need nft
 	deny udp port-unreachable
 	serve_router router --recverr --options 9001
 	each_family port_unreachable udp
 }
 
-@test "port unreachable: a listener that answers itself learns it" {
+@test "steer: port unreachable: a listener that answers itself learns it" {
 	need nft
 	deny udp port-unreachable
 	spawn supervisor "$SHUNT" run
@@ -339,7 +339,7 @@ upstream_unreachable()
 	: >"$BATS_TEST_TMPDIR/router.out"
 }
 
-@test "port unreachable: about what a router sends on from the client's address" {
+@test "steer: port unreachable: about what a router sends on from the client's address" {
 	spawn router "$PEERS/router" udp 127.0.0.1 9001 udp ::1 9001
 	said router ready
 	each_family upstream_unreachable udp
@@ -359,7 +359,7 @@ local_unreachable()
 	: >"$BATS_TEST_TMPDIR/router.out"
 }
 
-@test "port unreachable: about an answer to a program of this host" {
+@test "steer: port unreachable: about an answer to a program of this host" {
 	need nft
 	[ -z "${CONTROL:-}" ] || skip "TPROXY is for what comes in"
 	reload_steer --iface r0 --iface r1 --router-mark 0x40000
@@ -404,7 +404,7 @@ forwarded_error()
 	wait_for has_unreachables beyond "$before"
 }
 
-@test "errors about forwarded flows go on to where they belong" {
+@test "steer: ICMP errors about forwarded flows are forwarded" {
 	need nft
 	serve_router router 9001
 	"${client[@]}" nft -f - <<-END
@@ -429,7 +429,7 @@ large_forwarded_answer()
 	answers_whole far 10.1.2.3 8$family
 }
 
-@test "path MTU: a connection that no rule matches" {
+@test "steer: path MTU: a forwarded connection, which no rule matches" {
 	need socat
 	head -c 300000 "$(big 1)" >"$BATS_TEST_TMPDIR/answer"
 	each_family large_forwarded_answer tcp

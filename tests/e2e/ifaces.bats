@@ -52,7 +52,7 @@ not_listed()
 
 # --- patterns ----------------------------------------------------------------
 
-@test "a pattern names interfaces that are there, and those that come later" {
+@test "steer: --iface with a pattern: interfaces that exist, and interfaces that come later" {
 	make_link late0 4
 	reload_steer --iface 'late*'
 	is_attached late0
@@ -80,7 +80,7 @@ not_listed()
 	meets 9001 udp 10.1.2.4 80 198.18.104.2
 }
 
-@test "a pattern that nothing matches yet; the same load again attaches without a supervisor" {
+@test "steer: --iface with a pattern that matches nothing yet: the same load again attaches" {
 	reload_steer --iface 'late*'
 	[ "$(status 'steer.ifaces | length')" = 0 ]
 	make_link late0 4
@@ -90,7 +90,7 @@ not_listed()
 	shunt status | grep 'NO SUPERVISOR'
 }
 
-@test "an interface that is renamed stays attached, and is attached once" {
+@test "steer: an interface that is renamed stays attached, and is attached once" {
 	make_link late0 4
 	reload_steer --iface 'late*'
 	supervise
@@ -112,7 +112,7 @@ not_listed()
 	[ "$(counter steered_packets)" = 2 ]
 }
 
-@test "a named interface that is made anew gets its programs and its rules back" {
+@test "steer: an interface that is deleted and made again gets its programs and rules back" {
 	make_link late0 4
 	reload_steer --iface late0
 	serve_router router 9001
@@ -133,7 +133,7 @@ told()
 	shunt steer add "$@" 2>&1
 }
 
-@test "a rule for an interface that steering is not attached to has no effect, and is told" {
+@test "steer: steer add warns of a rule for an interface that steering is not attached to" {
 	local rule
 
 	reload_steer --iface 'late*'
@@ -161,7 +161,7 @@ no effect until shunt is attached to an interface" ]
 	shunt steer list | grep 'iface other0' | grep -F '(no such interface)'
 }
 
-@test "what this host sends on an interface that came later" {
+@test "steer: origin local on an interface that came after load" {
 	cgroup routers "$CGROUP_ROOT/router"
 	reload_steer --iface 'late*'
 	supervise
@@ -172,7 +172,7 @@ no effect until shunt is attached to an interface" ]
 	wait_for from router meets 9001 udp 10.7.7.7 80 198.18.104.1
 }
 
-@test "unload while the supervisor follows interfaces" {
+@test "steer: unload while the supervisor follows interfaces" {
 	reload_steer --iface 'late*'
 	supervise
 	make_link late0 4
@@ -198,7 +198,7 @@ restores()
 	[ "$(shunt status | grep -c 'NO ROUTE')" = 0 ]
 }
 
-@test "routing that somebody removed: status says so, the same load again restores it" {
+@test "steer: ip rules or routes removed: status says so, the same load again restores them" {
 	serve_router router 9001
 	shunt steer add udp dst 10.1.2.3 to 127.0.0.1:9001
 	shunt steer add udp dst fd00::a01:203 to '[::1]:9001'
@@ -214,7 +214,7 @@ restores()
 	meets 9001 udp 10.1.2.3 80
 }
 
-@test "the supervisor restores routing that somebody removed" {
+@test "steer: ip rules or routes removed: 'shunt run' restores them" {
 	serve_router router 9001
 	shunt steer add udp dst 10.1.2.3 to 127.0.0.1:9001
 	supervise
@@ -230,7 +230,7 @@ restores()
 	meets 9001 udp 10.1.2.3 80
 }
 
-@test "where IPv6 is off, no routing for it is missing" {
+@test "steer: where IPv6 is off, status misses no IPv6 routing" {
 	netns off
 	"${off[@]:?}" sysctl -qw net.ipv6.conf.all.disable_ipv6=1
 	"${off[@]}" "$SHUNT" --pin-dir "$OTHER_DIR" load --iface lo
@@ -243,7 +243,7 @@ restores()
 
 # --- others on the same interface --------------------------------------------
 
-@test "tables of nftables, connection tracking and a foreign clsact qdisc stay as they are" {
+@test "steer: nftables, connection tracking and a foreign clsact qdisc stay as they are" {
 	local before
 
 	need nft
@@ -290,7 +290,7 @@ state_of_others()
 	nft -s list table inet watch
 }
 
-@test "two shunts with a pattern each on one interface: neither sees to the other's" {
+@test "steer: two shunts with a pattern each on one interface: neither detaches the other's programs" {
 	make_link late0 4
 	reload_steer --iface 'late*'
 	other load --iface 'late*' --mark 0x2000000 --table 20561

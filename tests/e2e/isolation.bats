@@ -43,24 +43,24 @@ stays_plain()
 	wait_for maps_empty
 }
 
-@test "the control: a plain connection is paired" {
+@test "bypass: control: a plain connection is paired" {
 	pairs 1 plain
 	grew bypass.redirected_bytes 0 1
 }
 
-@test "a plain client of an MPTCP listener is not paired" {
+@test "bypass: a plain client of an MPTCP listener is not paired" {
 	stays_plain mptcp-listener
 }
 
-@test "an MPTCP client of a plain listener is not paired" {
+@test "bypass: an MPTCP client of a plain listener is not paired" {
 	stays_plain mptcp-client
 }
 
-@test "MPTCP on both sides is not paired" {
+@test "bypass: MPTCP on both sides is not paired" {
 	stays_plain mptcp
 }
 
-@test "TCP Fast Open with data in the SYN is not paired" {
+@test "bypass: TCP Fast Open with data in the SYN is not paired" {
 	spawn cookie peer pair fast-open
 	said cookie ready || skip "$(cat "$BATS_TEST_TMPDIR/cookie.err")"
 	tell cookie
@@ -71,12 +71,12 @@ stays_plain()
 	wait_for maps_empty
 }
 
-@test "a connection by syncookie is not paired" {
+@test "bypass: a connection by SYN cookie is not paired" {
 	sysctl -qw net.ipv4.tcp_syncookies=2 || skip "no syncookies in this kernel"
 	stays_plain plain
 }
 
-@test "a socket with kTLS has its bytes passed" {
+@test "bypass: a socket with kTLS stays on TCP" {
 	local result=0
 
 	spawn pair peer pair tls
@@ -109,7 +109,7 @@ outside()
 	"$@" 3>&-
 }
 
-@test "a client outside the cgroup is not paired" {
+@test "bypass: a client outside the cgroup is not paired" {
 	serve_echo in_cgroup
 	ask outside
 	[ "$(status bypass.promoted)" = 0 ]
@@ -117,21 +117,21 @@ outside()
 	wait_for maps_empty
 }
 
-@test "a server outside the cgroup is not paired" {
+@test "bypass: a server outside the cgroup is not paired" {
 	serve_echo outside
 	ask in_cgroup
 	[ "$(status bypass.redirected_bytes)" = 0 ]
 	wait_for no_sockets
 }
 
-@test "both ends outside the cgroup are not paired" {
+@test "bypass: both ends outside the cgroup are not paired" {
 	serve_echo outside
 	ask outside
 	[ "$(status bypass.promoted)" = 0 ]
 	wait_for maps_empty
 }
 
-@test "two namespaces with the same four-tuple don't see each other's bytes" {
+@test "bypass: two network namespaces with the same four-tuple don't get each other's bytes" {
 	netns one
 	netns two
 	spawn tuple peer tuple "${one_file:?}" "${two_file:?}"
@@ -143,7 +143,7 @@ outside()
 	wait_for maps_empty
 }
 
-@test "a socket that disconnects and connects again brings no bytes along" {
+@test "bypass: a socket that disconnects and connects again gets no bytes of its old connection" {
 	load_eager
 	peer reconnect
 	wait_for maps_empty

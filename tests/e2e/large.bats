@@ -61,17 +61,17 @@ make_rule()
 	add udp dst 10.1.2.3 to 127.0.0.1:9001
 }
 
-@test "the first large datagram: the router starts, then the rule comes" {
+@test "steer: the first fragmented datagram: the router starts, then the rule is added" {
 	supervise
 	tries start_router make_rule
 }
 
-@test "the first large datagram: the router starts after the rule" {
+@test "steer: the first fragmented datagram: the rule is added, then the router starts" {
 	supervise
 	tries make_rule start_router
 }
 
-@test "the first large datagram after a router's restart" {
+@test "steer: the first fragmented datagram after a router's restart" {
 	local keeps_rules=yes
 
 	supervise
@@ -86,17 +86,17 @@ start_router_for_all()
 	serve router router udp :: 9001 udp 0.0.0.0 9001
 }
 
-@test "the first large datagram, to a router that listens on all addresses" {
+@test "steer: the first fragmented datagram to a router that listens on all addresses" {
 	supervise
 	tries make_rule start_router_for_all
 }
 
-@test "the first large datagram without a supervisor, if the router is there before the rule" {
+@test "steer: the first fragmented datagram without a supervisor, if the router started before the rule" {
 	tries start_router make_rule
 }
 
 # It looks itself when it starts.
-@test "the first large datagram after the supervisor's start" {
+@test "steer: the first fragmented datagram after the supervisor's start" {
 	make_rule
 	start_router
 	supervise
@@ -105,7 +105,7 @@ start_router_for_all()
 	[ "$arrived" = 1 ]
 }
 
-@test "control: the first large datagram by nftables' TPROXY" {
+@test "steer: control: the first fragmented datagram with nftables' TPROXY" {
 	local keeps_rules=yes
 
 	[ -n "${CONTROL:-}" ] || skip "only with CONTROL=1"

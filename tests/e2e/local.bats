@@ -31,7 +31,7 @@ to_many()
 	printf x >"/dev/udp/$1/5353"
 }
 
-@test "multicast that this host sends is for rules that name it" {
+@test "steer, origin local: multicast that this host sends is steered only by rules that name its group" {
 	ip route add 224.0.0.0/4 dev r1
 	serve_loopback router routers 9001
 	add udp dst 0.0.0.0/0 origin local to 127.0.0.1:9001
@@ -69,7 +69,7 @@ local_and_not()
 	locally beyond "$1" 10.1.2.3 85
 }
 
-@test "what this host sends reaches the router, from its own address to the original one" {
+@test "steer, origin local: packets of this host reach the router with their addresses unchanged" {
 	serve_loopback router routers 9001
 	each_way local_and_not
 }
@@ -86,7 +86,7 @@ own_upstream()
 	[ "$(counter steered_flows)" = $((flows + 1)) ]
 }
 
-@test "what the router sends, told by its listener's cgroup, goes its way" {
+@test "steer, origin local: packets of the router, known by its listener's cgroup, are not steered" {
 	serve_loopback router routers 9001
 	each_way own_upstream
 	[ "$(counter router_own_packets)" -ge 4 ]
@@ -100,7 +100,7 @@ named_router()
 	locally 9001 "$1" 10.1.2.3 80
 }
 
-@test "--router-cgroup: what runs there and below is the router" {
+@test "steer, origin local: --router-cgroup: packets from this cgroup and those below are not steered" {
 	reload_steer --iface r1 --router-cgroup "$CGROUP_ROOT/router"
 	serve_loopback router routers 9001
 	each_way named_router
@@ -117,7 +117,7 @@ marked_router()
 	from routers locally 9001 "$1" 10.1.2.3 80
 }
 
-@test "--router-mark: what carries it is the router's" {
+@test "steer, origin local: --router-mark: packets with the mark are not steered" {
 	reload_steer --iface r1 --router-mark 0x60
 	serve_loopback router routers 9001
 	each_way marked_router
@@ -133,7 +133,7 @@ with_pass()
 	locally 9002 "$1" 10.1.2.3 80
 }
 
-@test "precedence and pass rules" {
+@test "steer, origin local: precedence and pass rules" {
 	serve_loopback router routers 9001 9002
 	each_way with_pass
 }
@@ -143,7 +143,7 @@ tested()
 	shunt steer test "$@" | head -1
 }
 
-@test "steer test, list, save and apply know the origin" {
+@test "steer, origin local: steer test, list, save and apply know the words" {
 	local rule='tcp dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9001'
 
 	# shellcheck disable=SC2086 # words
@@ -185,12 +185,12 @@ outlives_rule()
 	exchange "flow$family" on
 }
 
-@test "an established flow keeps its router, whatever happens to the rules" {
+@test "steer, origin local: an established TCP flow keeps its router when rules change" {
 	serve_loopback router routers 9001 9002
 	each_family outlives_rule tcp
 }
 
-@test "listener gone: the packet goes its way and is counted" {
+@test "steer, origin local: listener gone: the packet leaves unsteered, and is counted" {
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	locally beyond tcp 10.1.2.3 80
 	[ "$(counter no_listener)" -ge 1 ]
@@ -210,7 +210,7 @@ to_and_fro()
 	tail -c $((16 << 20)) "$back" | cmp - "$file" # behind its greeting
 }
 
-@test "16 MiB to the router and back are the same" {
+@test "steer, origin local: 16 MiB to the router and back are the same" {
 	need socat
 	serve_loopback router routers 9001
 	each_family to_and_fro tcp
@@ -223,7 +223,7 @@ large_datagram()
 	[[ $answer == *via=9001* ]]
 }
 
-@test "datagrams up to the MTU" {
+@test "steer, origin local: datagrams up to the MTU" {
 	serve_loopback router routers 9001
 	each_family large_datagram udp
 }
@@ -243,7 +243,7 @@ in_fragments()
 	locally 9001 udp 10.1.2.3 80
 }
 
-@test "datagrams larger than the MTU, with the supervisor" {
+@test "steer, origin local: datagrams larger than the MTU, with the supervisor" {
 	serve_loopback router routers 9001
 	spawn supervisor "$SHUNT" run
 	each_family in_fragments udp
@@ -255,7 +255,7 @@ strict()
 	locally 9001 "$1" 10.1.2.3 80
 }
 
-@test "strict reverse path filtering, connection tracking" {
+@test "steer, origin local: strict reverse path filtering, connection tracking" {
 	serve_loopback router routers 9001
 	sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.lo.rp_filter=1
 	nft add table inet watch
@@ -276,7 +276,7 @@ no_ethernet()
 	meets 9001 "$1" 10.1.2.3 80 198.18.9.1
 }
 
-@test "a device without an Ethernet header" {
+@test "steer, origin local: a device without an Ethernet header" {
 	spawn wire "$PEERS/wire" --tun w0 /proc/self/ns/net "$BATS_FILE_TMPDIR/netns-client"
 	said wire ready || skip "no tun devices in this kernel"
 	ip -batch - <<-END
@@ -299,7 +299,7 @@ on_lo()
 	meets own "$1" 10.9.9.9 85 198.19.0.1
 }
 
-@test "an address of this host, on lo, as a router adds it" {
+@test "steer, origin local: an address of this host on lo, as ziti-router adds it" {
 	ip addr add 10.9.9.9/32 dev lo
 	ip addr add fd00::a09:909/128 dev lo nodad
 	reload_steer --iface lo
@@ -319,7 +319,7 @@ accept_local()
 	cat /proc/sys/net/ipv4/conf/lo/accept_local
 }
 
-@test "accept_local is set for the first such rule, and restored" {
+@test "steer, origin local: accept_local is set for the first rule, and restored" {
 	[ "$(accept_local)" = 0 ]
 	[ "$(status steer.origin_local)" = false ]
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -332,7 +332,7 @@ accept_local()
 	[ "$(accept_local)" = 0 ]
 }
 
-@test "accept_local that somebody else has set stays" {
+@test "steer, origin local: accept_local that somebody else has set stays" {
 	sysctl -qw net.ipv4.conf.lo.accept_local=1
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	unload
@@ -340,7 +340,7 @@ accept_local()
 	sysctl -qw net.ipv4.conf.lo.accept_local=0
 }
 
-@test "two shunts: the last to leave restores accept_local" {
+@test "steer, origin local: two shunts: the last to leave restores accept_local" {
 	serve_loopback router routers 9001 9002
 	other load --iface r1 --mark 0x2000000 --table 20561
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
@@ -356,7 +356,7 @@ accept_local()
 	locally beyond tcp 10.2.0.1 80
 }
 
-@test "a load that was killed leaves nothing behind" {
+@test "steer, origin local: a load that was killed leaves nothing behind" {
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	# as it stands before the last step of load
 	# shellcheck disable=SC2046 # bytes
@@ -418,7 +418,7 @@ relay()
 	[ "$(counter router_own_packets)" -ge 1 ]
 }
 
-@test "curl on the host reaches HAProxy with the original destination; its upstream goes out" {
+@test "steer, origin local: curl on this host reaches HAProxy; HAProxy's upstream connection is not steered" {
 	need haproxy curl
 	haproxy_config >"$BATS_TEST_TMPDIR/haproxy.cfg"
 	spawn haproxy "${routers[@]}" haproxy -db -f "$BATS_TEST_TMPDIR/haproxy.cfg"
@@ -440,7 +440,7 @@ bypassed()
 	grew bypass.redirected_bytes "$before" $((1 << 19)) # some may go by TCP
 }
 
-@test "with the bypass on, an intercepted connection takes it" {
+@test "steer, origin local: a steered connection takes the bypass" {
 	need socat
 	unload
 	cgroup routers "$CGROUP/router"

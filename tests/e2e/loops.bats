@@ -69,7 +69,7 @@ activated()
 	stops "relay$family"
 }
 
-@test "systemd socket activation: the router's connections do not come back to it" {
+@test "steer, origin local: systemd socket activation: the router's connections are not steered to itself" {
 	each_way activated
 	shunt status | grep -F "that were the router's own: 8"
 }
@@ -84,7 +84,7 @@ no_neighbor()
 	stops "relay$family"
 }
 
-@test "a router whose first packet waits for the next hop's MAC address" {
+@test "steer, origin local: no loop when the router's first packet waits for the next hop's MAC address" {
 	each_way no_neighbor
 }
 
@@ -102,19 +102,19 @@ guarded()
 	stops "relay$family"
 }
 
-@test "a loop ends: a process for each connection, as inetd and Accept=yes have" {
+@test "steer, origin local: a loop ends: a process for each connection, as with inetd and Accept=yes" {
 	way=--child
 	each_family guarded tcp
 	shunt status | grep -F 'LOOPS ENDED: '
 	shunt metrics | grep -E '^shunt_steer_loops_ended_total [1-9]'
 }
 
-@test "a loop ends: another program connects for the one that serves, as of socat's EXEC" {
+@test "steer, origin local: a loop ends: another program connects for the server, as with socat's EXEC" {
 	way=--grandchild
 	each_family guarded tcp
 }
 
-@test "a loop ends: --router-mark, and the router sets none" {
+@test "steer, origin local: a loop ends: --router-mark, and the router sets none" {
 	reload_steer --iface r1 --router-mark 0x60
 
 	each_family guarded_by_mark tcp
@@ -150,7 +150,7 @@ many_at_once()
 	[ "$i" = 70 ]
 }
 
-@test "no client is taken for a loop: 70 connections of one process to one destination" {
+@test "steer, origin local: no client is taken for a loop: 70 connections of one process to one destination" {
 	cgroup routers "$CGROUP_ROOT/router"
 	serve others routers tcp 127.0.0.1 9002 tcp ::1 9002
 	each_family many_at_once tcp

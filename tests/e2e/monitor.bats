@@ -88,7 +88,7 @@ flood()
 
 # --- what it counts ----------------------------------------------------------
 
-@test "packets and bytes of each flow that arrives" {
+@test "monitor: counts packets and bytes of each flow" {
 	begin --iface v1 --top 100
 	flood 10 2 50
 	wait_for reads '[.flows[] | select(.dport == 443)] | length == 2 and
@@ -111,7 +111,7 @@ talk_tcp()
 	reap echo
 }
 
-@test "both directions of TCP; packets are those of the wire" {
+@test "monitor: counts both directions of TCP; packets as on the wire, not of GRO or TSO" {
 	begin --iface v1 --top 100 tcp and port 5001
 	talk_tcp 4 10.88.0.2
 	wait_for reads '(.flows | length == 2) and
@@ -122,7 +122,7 @@ talk_tcp()
 	reads 'all(.flows[]; .bytes / .packets < 1600)'
 }
 
-@test "IPv6, and what has no ports" {
+@test "monitor: counts IPv6, and protocols without ports" {
 	begin --iface v1 --top 100
 	talk_tcp 6 '[fd88::2]'
 	wait_for reads 'any(.flows[]; .proto == "tcp" and .direction == "out" and
@@ -134,7 +134,7 @@ talk_tcp()
 	reads 'all(.flows[]; .proto != "arp" or (has("src") | not))'
 }
 
-@test "a rate is of the last second, a total is of all" {
+@test "monitor: rates are of the last second, totals of the whole time" {
 	begin --iface v1
 	flood 1 1 1000
 	wait_for reads 'any(.flows[]; .dport == 443 and .packets == 1000 and .packets_per_second == 0)'
@@ -152,7 +152,7 @@ foreign_sees()
 	[ "$(seen foreign)" -gt "$before" ]
 }
 
-@test "packets go on as they would" {
+@test "monitor: changes no packet, and leaves packets to the programs behind it" {
 	local pin=/sys/fs/bpf/foreign code=0
 
 	watch_marks
@@ -172,7 +172,7 @@ foreign_sees()
 
 # A flow that begins in a flood misses its first packets, some 30 on average, but
 # nobody can say how many: 3 % is 600 of 20,000.
-@test "1,000,000 flows: those that begin among them are right within 3 %, together within 1 %" {
+@test "monitor: 1,000,000 flows: flows that begin among them are right within 3 %, their sum within 1 %" {
 	local others memory before cpus
 
 	# other shunts may count on this machine
@@ -227,7 +227,7 @@ takes()
 	return 1
 }
 
-@test "filter: words" {
+@test "monitor: filter: words" {
 	takes '' web4 back4 web6 dns4 ping frag arp pair
 	takes tcp web4 back4 web6 pair
 	takes udp dns4 frag
@@ -255,7 +255,7 @@ takes()
 	takes 'net ::/0' web6
 }
 
-@test "filter: and, or, not, brackets" {
+@test "monitor: filter: and, or, not, brackets" {
 	takes 'tcp and port 443' web4 back4 pair
 	takes 'tcp port 443' web4 back4 pair
 	takes 'not tcp' dns4 ping frag arp
@@ -280,7 +280,7 @@ refused()
 	[ $code = 2 ]
 }
 
-@test "filter: wrong words" {
+@test "monitor: filter: wrong words" {
 	local text filter
 
 	while IFS='|' read -r text filter; do
@@ -320,7 +320,7 @@ refused()
 	refused "$(printf '(%.0s' {1..1000})"
 }
 
-@test "filter: an interface that is not there is told, and may come" {
+@test "monitor: filter: an interface that does not exist is named, and may come later" {
 	shunt monitor --once --iface v1 iface nope 2>"$BATS_TEST_TMPDIR/err"
 	[ "$(cat "$BATS_TEST_TMPDIR/err")" = "shunt: warning: filter: no interface 'nope' now" ]
 	[ -z "$(shunt monitor --once --iface v1 iface v1 2>&1 >/dev/null)" ]
@@ -333,7 +333,7 @@ nothing_of_it()
 	[ "$(attached_programs)" = "$1" ] && diff "$BATS_TEST_TMPDIR/hooks" <(hooks)
 }
 
-@test "once, and as JSON; nothing is left" {
+@test "monitor: --once, and as JSON; leaves nothing" {
 	local before
 
 	before=$(attached_programs)
@@ -344,7 +344,7 @@ nothing_of_it()
 	wait_for nothing_of_it "$before"
 }
 
-@test "until it is told to end" {
+@test "monitor: runs until a signal" {
 	local before signal
 
 	before=$(attached_programs)
@@ -357,7 +357,7 @@ nothing_of_it()
 	done
 }
 
-@test "killed, it leaves nothing, or the next one sweeps it up" {
+@test "monitor: kill -9 leaves nothing, or the next monitor removes it" {
 	local before
 
 	before=$(attached_programs)
@@ -368,14 +368,14 @@ nothing_of_it()
 	wait_for nothing_of_it "$before"
 }
 
-@test "two at once do not disturb each other" {
+@test "monitor: two monitors at once do not disturb each other" {
 	begin --iface v1
 	shunt -j monitor --iface v1 --once | jq -e .packets
 	flood 1 1 10
 	wait_for reads 'any(.flows[]; .packets == 10)'
 }
 
-@test "an interface that goes away" {
+@test "monitor: an interface that goes away" {
 	ip link add v2 type veth peer name v3
 	ip link set v2 addrgenmode none up
 	begin --iface v1 --iface v2
@@ -384,7 +384,7 @@ nothing_of_it()
 	wait_for reads 'any(.flows[]; .packets == 10)'
 }
 
-@test "load --monitor counts from then on, and unload ends it" {
+@test "monitor: load --monitor counts from then on, and unload ends it" {
 	local before code=0
 
 	before=$(attached_programs)
@@ -403,7 +403,7 @@ nothing_of_it()
 	wait_for nothing_of_it "$before"
 }
 
-@test "load --monitor: repeated, with steering, after the interface was made anew" {
+@test "monitor: load --monitor: again, with steering, and after the interface was made again" {
 	shunt load --monitor v1 --iface v1 --monitor v1
 	shunt load --iface v1 --monitor v1 2>&1 | grep 'already loaded'
 	shunt load --iface v1 2>&1 | grep 'already loaded with other options'
@@ -419,7 +419,7 @@ nothing_of_it()
 
 # --- what shunt does with the flows ------------------------------------------
 
-@test "steered flows are marked, both ways" {
+@test "monitor: steered flows are labelled, both ways" {
 	shunt load --iface v1
 	shunt steer add tcp dst 10.99.0.0/24 to 127.0.0.1:9001
 	serve_router router 9001
@@ -439,7 +439,7 @@ connected()
 	[ -n "$(ss -Htn state established "dport = :$1")" ]
 }
 
-@test "translated flows are marked, both ways, with the addresses that this host knows" {
+@test "monitor: NAT flows are labelled, both ways, with the addresses that this host's sockets see" {
 	shunt load --nat v1 --monitor v1
 	shunt nat add tcp dst 10.98.0.7 dport 80 to 10.88.0.2:5001
 	ip route add 10.98.0.0/24 via 10.88.0.2
@@ -456,7 +456,7 @@ connected()
 		any(.direction == "in" and .src == "10.98.0.7" and .sport == 80)'
 }
 
-@test "bypassed pairs are shown with their bytes" {
+@test "monitor: bypassed pairs are shown with their bytes" {
 	load_eager
 	begin --top 10 bypassed
 	spawn server in_cgroup socat -T 20 -t 20 TCP4-LISTEN:5002,bind=127.0.0.1 EXEC:cat
@@ -493,7 +493,7 @@ shows()
 	screen | grep -Eq -- "$1"
 }
 
-@test "a screen of 80 columns, keys, another size, and the terminal as it was" {
+@test "monitor: screen: 80 columns, keys, a change of size; the terminal is restored" {
 	need tmux
 	term new-session -d -x 80 -y 24 "PS1='ready> ' bash --norc --noprofile"
 	wait_for shows 'ready>'
@@ -539,7 +539,7 @@ shows()
 	term kill-server
 }
 
-@test "not a terminal: plain text, a table each second" {
+@test "monitor: no terminal: plain text, a table each second" {
 	spawn monitor "$SHUNT" monitor --iface v1
 	wait_for eval '[ "$(grep -c ^IFACE <(output_of monitor))" -ge 2 ]'
 	[ "$(output_of monitor | grep -c $'\033')" = 0 ]
@@ -554,7 +554,7 @@ told_apart()
 		END { exit !found }'
 }
 
-@test "the head tells what the filter takes from what is counted" {
+@test "monitor: the first lines tell how much of the counted traffic the filter takes" {
 	spawn monitor "$SHUNT" monitor --iface v1 'udp and port 443'
 	said monitor '^only udp and port 443: 0 flows; 0 B/s, 0 packets/s$'
 	flood 100 3 100
@@ -564,7 +564,7 @@ told_apart()
 
 # --- metrics -----------------------------------------------------------------
 
-@test "metrics: well formed, and the same as status" {
+@test "monitor: metrics: well formed, and the same as status" {
 	shunt metrics | grep -qx 'shunt_loaded 0'
 	load_eager --iface v1 --monitor v1
 	shunt steer add tcp dst 10.0.0.0/8 pass

@@ -22,7 +22,7 @@ ancestors_example()
 	stop other
 }
 
-@test "to another host: nc, TCP and UDP, both families" {
+@test "nat: to another host: nc by TCP and UDP, IPv4 and IPv6" {
 	shunt load --nat h0
 	both_families ancestors_example tcp
 	both_families ancestors_example udp
@@ -36,7 +36,7 @@ by_another_interface()
 	stop target
 }
 
-@test "a target that is reached by another interface, with strict source validation" {
+@test "nat: a target by another interface, with strict source validation" {
 	sysctl -qw net.ipv4.conf.all.rp_filter=1
 	shunt load --nat h0
 	both_families by_another_interface tcp
@@ -45,7 +45,7 @@ by_another_interface()
 	[ "$(status 'nat.ifaces | map(.name) | join(" ")')" = "h0 h1" ]
 }
 
-@test "the way to the old destination changes, and the first interface goes" {
+@test "nat: the route to the old destination changes, then the first interface is deleted" {
 	ip route add 10.8.0.1 via 10.0.0.138
 	shunt load --nat h0
 	serve target far tcp 10.1.0.2 8080
@@ -127,7 +127,7 @@ nobody_listens_at()
 	refused_with_an_error 10.2.0.6
 }
 
-@test "a device without a link layer header: to it, from it, and over it" {
+@test "nat: a device without a link layer header: to it, from it, and over it" {
 	tun_to_far
 	shunt load --nat w0
 	both_families each_by_tun
@@ -144,7 +144,7 @@ on_this_host()
 	stop target
 }
 
-@test "a target on this host" {
+@test "nat: a target on this host" {
 	shunt load --nat h0
 	both_families on_this_host tcp
 	both_families on_this_host udp
@@ -168,7 +168,7 @@ prefix_to_prefix()
 	stop next
 }
 
-@test "prefix to prefix, port range to port range; the narrower rule wins" {
+@test "nat: prefix to prefix, port range to port range; the narrower rule wins" {
 	ip neigh add 10.0.0.2 lladdr 02:00:00:00:00:99 dev h0 nud permanent
 	ip neigh add fd00::a00:2 lladdr 02:00:00:00:00:99 dev h0 nud permanent
 	shunt load --nat h0
@@ -269,13 +269,13 @@ real_programs()
 	stop dns
 }
 
-@test "curl, iperf3 and dig: the bytes are the same, with checksum offload" {
+@test "nat: curl, iperf3 and dig: the bytes are the same, with checksum offload" {
 	need dig dnsmasq
 	shunt load --nat h0
 	both_families real_programs
 }
 
-@test "without checksum offload near sees no bad checksum" {
+@test "nat: checksums are right without checksum offload" {
 	need dig dnsmasq tcpdump
 	offload off
 	shunt load --nat h0
@@ -293,7 +293,7 @@ without_checksum()
 		alarm 5; recv(S, $got, 100, 0); print $got' 3>&-
 }
 
-@test "UDP without a checksum stays without one" {
+@test "nat: UDP without a checksum stays without one" {
 	serve target near udp 10.0.0.138 8080
 	offload off
 	shunt load --nat h0
@@ -326,7 +326,7 @@ large_datagram()
 	stop target
 }
 
-@test "fragmented datagrams, both ways" {
+@test "nat: fragmented datagrams, both ways" {
 	shunt load --nat h0
 	both_families large_datagram
 	[ "$(status nat.out_of_order_fragments)" = 0 ]
@@ -343,7 +343,7 @@ fragment()
 		"450000$(printf %02x $((20 + ${#rest} / 2)))$1${offset}40110000""0a000001$3$rest"
 }
 
-@test "fragments that come before the first one of a flow are counted, and no others" {
+@test "nat: fragments that arrive before the first fragment are counted, and no others" {
 	shunt load --nat h0
 	add udp 10.0.0.10 80 10.0.0.138 8080
 	fragment 0001 first 0a00000a
@@ -386,7 +386,7 @@ nobody_listens()
 	grew nat.rewritten_icmp_errors "$before" 1
 }
 
-@test "ICMP errors from the target reach the socket that sent" {
+@test "nat: ICMP errors from the target reach the socket that sent" {
 	offload off
 	shunt load --nat h0
 	both_families nobody_listens 10.0.0.138
@@ -407,7 +407,7 @@ late_answer()
 	stop target
 }
 
-@test "ICMP errors of this host reach the target, with right checksums" {
+@test "nat: ICMP errors of this host reach the target, with right checksums" {
 	offload off
 	shunt load --nat h0
 	capture
@@ -427,7 +427,7 @@ hold()
 	wait_for has_said "hold$1" target
 }
 
-@test "flows end: answered or not, closed, reset; an open connection stays" {
+@test "nat: idle times: answered, unanswered, closed and reset flows end; an open connection stays" {
 	load_quick
 	serve target near tcp 10.0.0.138 8080
 	serve udp near udp 10.0.0.138 8080
@@ -448,7 +448,7 @@ hold()
 	[ "$(map_entries shunt_nat_flows)" = 0 ]
 }
 
-@test "a full table: new flows are refused and counted, old ones go on" {
+@test "nat: a full table: new flows are dropped and counted, old ones go on" {
 	load_quick --nat-flows 2
 	serve target near tcp 10.0.0.138 8080
 	add tcp 10.0.0.10 80 10.0.0.138 8080
@@ -466,7 +466,7 @@ hold()
 	answered target tcp 10.0.0.10 80
 }
 
-@test "two flows that would be the same to the target: another source port" {
+@test "nat: two flows with the same source and port at the target: the second gets another source port" {
 	load_quick
 	# shellcheck disable=SC2016 # for the server's shell
 	serve target near tcp 10.0.0.138 8080 'echo target from $SOCAT_PEERPORT; cat'
@@ -489,7 +489,7 @@ hold()
 	done
 }
 
-@test "a connection of this host that was there first keeps its port" {
+@test "nat: a connection of this host straight to the target keeps its port" {
 	load_quick
 	# shellcheck disable=SC2016 # for the server's shell
 	serve target near tcp 10.0.0.138 8080 'echo target from $SOCAT_PEERPORT; cat'
@@ -505,7 +505,7 @@ hold()
 
 # Two sockets at one port, one straight to the target before there is a rule, and
 # a server that waits for both before it answers.
-@test "a UDP socket of this host that was there first keeps its port" {
+@test "nat: a UDP socket of this host straight to the target keeps its port" {
 	load_quick
 	# shellcheck disable=SC2016 # for perl
 	spawn server "${near[@]}" perl -MSocket=:all -e '
@@ -579,7 +579,7 @@ by_nat_and_straight()
 	stop target
 }
 
-@test "a forwarded connection straight to the target that is older than the rule keeps its port" {
+@test "nat: a forwarded connection straight to the target that is older than the rule keeps its port" {
 	forward_to_far
 	# shellcheck disable=SC2016 # for the server's shell
 	serve target far tcp 10.1.0.2 8080 'echo target from $SOCAT_PEERPORT; cat'
@@ -596,7 +596,7 @@ by_nat_and_straight()
 	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
-@test "a forwarded connection straight to the target, after one by NAT" {
+@test "nat: a forwarded connection straight to the target, after one by NAT" {
 	forward_to_far
 	load_quick --nat h1 --nat-idle udp=60
 	both_families by_nat_and_straight tcp
@@ -604,7 +604,7 @@ by_nat_and_straight()
 	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
-@test "a forwarded connection straight to the target that was there first keeps its port" {
+@test "nat: a forwarded connection straight to the target that was there first keeps its port" {
 	forward_to_far
 	load_quick --nat h1 --nat-idle udp=60
 	both_families straight_and_by_nat tcp
@@ -612,7 +612,7 @@ by_nat_and_straight()
 	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
-@test "only what goes straight to a target is kept in mind, and in half of the room" {
+@test "nat: tracked without translation: only traffic straight to a target, in half of the table" {
 	forward_to_far
 	load_quick --nat h1 --nat-flows 8
 	serve target far udp 10.1.0.2 8080
@@ -648,7 +648,7 @@ forwarded_to_this_host()
 	stop target
 }
 
-@test "what is forwarded to a target on this host: answers, fragments and errors" {
+@test "nat: forwarded packets to a target on this host: answers, fragments and ICMP errors" {
 	forward_to_far
 	shunt load --nat h0 --nat h1
 	client=("${near[@]}")
@@ -657,7 +657,7 @@ forwarded_to_this_host()
 	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
-@test "a forwarded connection gets no port that a client of this host's has" {
+@test "nat: a forwarded connection gets no port that a client of this host's has" {
 	# shellcheck disable=SC2034 # for serve
 	here=()
 	forward_to_far
@@ -675,7 +675,7 @@ forwarded_to_this_host()
 	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
-@test "a rule for what was a target only finds the flows that go straight there" {
+@test "nat: a rule for an address that was a target finds the flows that go straight there" {
 	forward_to_far
 	load_quick --nat h1 --nat-idle udp=60
 	serve old far udp 10.1.0.2 8080
@@ -690,7 +690,7 @@ forwarded_to_this_host()
 	sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
 
-@test "rules come and go: flows and connections that are there stay as they are" {
+@test "nat: rules come and go: existing flows and connections stay as they are" {
 	load_quick
 	serve other near tcp 10.0.0.10 80
 	serve target near tcp 10.0.0.138 8080
@@ -714,7 +714,7 @@ from_port()
 	timeout 10 socat -u "TCP4:10.0.0.10:$2,sourceport=$1,reuseaddr,linger=0" - 3>&-
 }
 
-@test "a closed flow that begins anew asks the rules again" {
+@test "nat: a closed flow that begins again is matched with the rules" {
 	load_quick --nat-idle closed=60
 	serve other near tcp 10.0.0.10 80 'echo other'
 	serve old near tcp 10.0.0.138 8080 'echo old'
@@ -737,7 +737,7 @@ asked_twice()
 	[ "$(shunt -j nat flows | jq '.[0].out_packets')" -ge 2 ]
 }
 
-@test "a request that nobody answers finds the new target when it is sent again" {
+@test "nat: a request without an answer reaches the new target when it is sent again" {
 	load_quick --nat-idle opening=60
 	"${near[@]}" ip route add blackhole 10.0.0.1/32 # no answer gets out
 	add tcp 10.0.0.10 80 10.0.0.138 8080
@@ -751,7 +751,7 @@ asked_twice()
 
 # --- many -----------------------------------------------------------------------------
 
-@test "10,000 connections through one rule and through 1,000; all of them end" {
+@test "nat: 10,000 connections through one rule and through 1,000 rules" {
 	serve_load 5000
 	load_quick
 	add tcp 10.0.0.10 20000 10.0.0.138 5000
@@ -786,7 +786,7 @@ refuses()
 	[ "$(shunt nat list)" = "$before" ]
 }
 
-@test "wrong words are refused, and nothing changes" {
+@test "nat: wrong words are refused, and nothing changes" {
 	shunt load --nat h0
 	shunt nat add tcp dst 10.0.0.10 dport 80 to 10.0.0.138:8080
 	refuses "'icmp'" add icmp dst 10.0.0.10 to 10.0.0.138
@@ -807,7 +807,7 @@ refuses()
 	refuses "'x'" del tcp dst 10.0.0.10 dport x
 }
 
-@test "rules that could not do anything are refused, and nothing changes" {
+@test "nat: rules without any effect are refused, and nothing changes" {
 	local range=10.0.0.10:80-90
 
 	shunt load --nat h0
@@ -845,7 +845,7 @@ loopback()
 	[[ $output == *"warning: what this host sends to 127.0.0.6 has a source that can't leave it"* ]]
 }
 
-@test "127.0.0.1: as a target; and as the old destination, if the target is on this host" {
+@test "nat: 127.0.0.1 as a target, and as the old destination of a target on this host" {
 	# shellcheck disable=SC2034 # for serve
 	here=()
 	shunt load --nat h0
@@ -853,7 +853,7 @@ loopback()
 	loopback udp
 }
 
-@test "add, list, del and flush, twice each; what list prints, add reads" {
+@test "nat: add, list, del and flush, twice each; add reads what list prints" {
 	local rules
 
 	shunt load --nat h0
@@ -887,7 +887,7 @@ loopback()
 	[ "$(map_entries shunt_nat_match)" = 0 ]
 }
 
-@test "not loaded, loaded without NAT, and the same load again" {
+@test "nat: nat add when not loaded, and when loaded without NAT; the same load again" {
 	run -1 "$SHUNT" nat add tcp dst 10.0.0.10 to 10.0.0.138
 	[[ $output =~ 'not loaded' ]]
 	load_eager
@@ -901,7 +901,7 @@ loopback()
 	run -1 "$SHUNT" load --nat h0 --nat-flows 7
 }
 
-@test "a target without a route: a line says so, and the rule is there" {
+@test "nat: a target without a route: a warning, and the rule is added" {
 	shunt load --nat h0
 	run -0 "$SHUNT" nat add tcp dst 10.0.0.10 dport 80 to 192.0.2.1:8080
 	[ "$output" = "shunt: warning: this host has no route to the target 192.0.2.1; when it has one, \
@@ -916,7 +916,7 @@ add the rule again" ]
 	[[ ! $output =~ warning ]]
 }
 
-@test "a destination without a route: a line says so, and the rule is there" {
+@test "nat: a destination without a route: a warning, and the rule is added" {
 	shunt load --nat h0
 	run -0 "$SHUNT" nat add tcp dst 192.0.2.1 dport 80 to 10.0.0.138:8080
 	[ "$output" = "shunt: warning: this host has no route to the destination 192.0.2.1, and without \
@@ -929,7 +929,7 @@ one nothing sent there gets as far as NAT" ]
 	[[ ! $output =~ warning ]]
 }
 
-@test "flows that nobody answers are marked, and counted when they end" {
+@test "nat: flows without an answer are marked in the list, and counted when they end" {
 	load_quick
 	add udp 10.0.0.10 80 10.1.0.9 8080 # nobody is there
 	nc -u -w 0 10.0.0.10 80 <<<hello
@@ -950,7 +950,7 @@ metric()
 	shunt metrics | grep -Fx "shunt_$1"
 }
 
-@test "metrics: the counters of NAT, where it is attached" {
+@test "nat: metrics: the counters of NAT, where it is attached" {
 	shunt load --iface h1
 	run ! metric 'nat_rules 0'
 	serve target near tcp 10.0.0.138 8080
@@ -970,7 +970,7 @@ nat_ifaces()
 	status 'nat.ifaces | map(.name) | join(" ")'
 }
 
-@test "attached by rules, and detached by flush when no flow is left" {
+@test "nat: attached with the first rule, detached by flush when no flow is left" {
 	run -1 "$SHUNT" nat list
 	load_quick
 	serve target far tcp 10.1.0.2 8080
@@ -1002,7 +1002,7 @@ nat_is_on()
 	[ "$(nat_ifaces)" = "$1" ]
 }
 
-@test "the supervisor detaches NAT when the last flow has ended" {
+@test "nat: the supervisor detaches NAT when the last flow has ended" {
 	load_quick
 	spawn supervisor "$SHUNT" run
 	serve target far tcp 10.1.0.2 8080
@@ -1014,7 +1014,7 @@ nat_is_on()
 	nothing_on h1
 }
 
-@test "an interface that was made again: the rule again attaches NAT" {
+@test "nat: an interface that was made again: the same rule again attaches NAT" {
 	serve target near tcp 10.0.0.138 8080
 	shunt load --iface h1
 	add tcp 10.0.0.10 80 10.0.0.138 8080
@@ -1038,7 +1038,7 @@ lo_forwards()
 	[ "$(cat /proc/sys/net/ipv4/conf/lo/forwarding)" = "$1" ]
 }
 
-@test "two shunts with NAT: the last one to leave restores lo's forwarding" {
+@test "nat: two shunts with NAT: the last one to leave restores lo's forwarding" {
 	lo_forwards 0
 	shunt load --nat h0
 	other load --nat h1
@@ -1054,7 +1054,7 @@ lo_forwards()
 	lo_forwards 0
 }
 
-@test "lo's forwarding is left as the kernel would have it" {
+@test "nat: lo's forwarding after unload is what the kernel would have set" {
 	shunt load --nat h0
 	sysctl -qw net.ipv4.ip_forward=1
 	unload
@@ -1078,7 +1078,7 @@ lo_forwards()
 # --- beside steering and bypass -----------------------------------------------------------
 
 # A steering rule for everything must not catch the answers.
-@test "with steering on the same interface: answers get their addresses first" {
+@test "nat: with steering on the same interface: answers get their addresses first" {
 	shunt load --iface h0
 	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9
 	shunt steer add udp dst 0.0.0.0/0 to 127.0.0.1:9
@@ -1094,7 +1094,7 @@ lo_forwards()
 	[ "$(status steer.no_listener)" -ge 1 ]
 }
 
-@test "with steering: a router's connection onwards goes by NAT" {
+@test "nat: with steering: a router's connection to its server goes by NAT" {
 	ip route add 192.0.2.0/24 dev h0
 	"${near[@]}" ip route add 198.51.100.0/24 via 10.0.0.1
 	shunt load --iface h0
@@ -1111,7 +1111,7 @@ lo_forwards()
 	ip route del 192.0.2.0/24 dev h0
 }
 
-@test "with bypass: a target on this host is a pair, by NAT" {
+@test "nat: with bypass: a target on this host is a pair, by NAT" {
 	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 	mkdir -p "$CGROUP"
 	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) --nat h0 --iface h1
@@ -1127,7 +1127,7 @@ lo_forwards()
 	[ "$(status nat.flows)" = 1 ]
 }
 
-@test "with bypass: a port that is excluded is so behind NAT, at either end" {
+@test "nat: with bypass: an excluded port is excluded behind NAT, at either end" {
 	mkdir -p "$CGROUP"
 	shunt load --cgroup "$CGROUP=eager" --exclude port:8080 --nat h0 --iface h1
 	add tcp 10.0.0.10 80 10.0.0.1 8080
@@ -1140,7 +1140,7 @@ lo_forwards()
 
 # What near sends is steered to the router; its connection onwards is sent to a
 # service on this host, and those two bypass the stack.
-@test "steering, NAT and bypass in one path" {
+@test "nat: steering, NAT and bypass in one path" {
 	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 	mkdir -p "$CGROUP"
 	"${near[@]}" ip route add 198.51.100.0/24 via 10.0.0.1

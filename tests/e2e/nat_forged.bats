@@ -74,7 +74,7 @@ forged_from_another_interface()
 	end_client
 }
 
-@test "forged answers by another interface: source validation drops them (rp_filter, nft fib)" {
+@test "nat: forged answers by another interface: source validation drops them (rp_filter, nft fib)" {
 	need nft
 	load_quick
 	both_families forged_from_another_interface
@@ -103,7 +103,7 @@ seen_by_far()
 	[ "$(shunt -j nat flows | jq -r '.[0].out_packets')" -ge 2 ]
 }
 
-@test "answers by a third interface: taken without source validation, dropped with it" {
+@test "nat: answers by a third interface: taken without source validation, dropped with it" {
 	need nft
 	ip link add h2 type veth peer name f2 netns "${far_file:?}"
 	ip -batch - <<-END
@@ -141,7 +141,7 @@ forged_for_this_host()
 	end_client
 }
 
-@test "forged answers of a target on this host never come in from outside" {
+@test "nat: forged answers of a target on this host never come in from outside" {
 	load_quick
 	both_families forged_for_this_host
 }
@@ -193,13 +193,13 @@ blind_reset()
 	end_client
 }
 
-@test "a blind RST or FIN with any sequence number ends no NAT flow" {
+@test "nat: a blind RST or FIN with any sequence number ends no NAT flow" {
 	load_quick --nat-idle closing=1
 	both_families blind_reset
 }
 
 # The kernel's own NAT. 'dnat' is a keyword of nft and can't be the name of the table.
-@test "control: a blind RST or FIN ends no connection by nft's DNAT" {
+@test "nat: control: a blind RST or FIN ends no connection by nft's DNAT" {
 	need nft
 	nft -f - <<-END || skip "no DNAT by nft on this kernel"
 		table ip translated {
@@ -239,7 +239,7 @@ really_ended()
 	shunt nat flush
 }
 
-@test "a real RST, FINs of both ends and a refusal end a NAT flow soon" {
+@test "nat: a real RST, FINs of both ends and a refusal end a NAT flow soon" {
 	load_quick --nat-idle opening=30
 	both_families really_ended
 }

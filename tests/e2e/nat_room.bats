@@ -60,7 +60,7 @@ unanswered()
 	unload
 }
 
-@test "an unprivileged user who fills the NAT table keeps no new connections out" {
+@test "nat: an unprivileged user who fills the NAT table keeps no new connections out" {
 	need setpriv
 	both_families unanswered
 }
@@ -94,7 +94,7 @@ early_drops()
 # The kernel has one limit for all network namespaces, and only the first namespace can change
 # the limit. It counts the entries of each namespace for itself. So this test makes as many
 # entries as the limit allows.
-@test "control: an unprivileged user who fills the table of connection tracking keeps no new connections out" {
+@test "nat: control: an unprivileged user who fills the table of connection tracking keeps no new connections out" {
 	need setpriv nft
 	local limit port
 
@@ -118,7 +118,7 @@ early_drops()
 }
 
 # A newcomer whose source has many flows takes nobody else's, and gets none.
-@test "a full NAT table: who has most flows gives way, who has few keeps them" {
+@test "nat: a full table: the source with most flows loses some, others keep theirs" {
 	need setpriv
 	load_small
 	add udp 10.0.0.10 81 10.0.0.99 8080

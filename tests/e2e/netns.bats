@@ -84,7 +84,7 @@ is_gone()
 	[ "$(status netns_gone)" = true ]
 }
 
-@test "a namespace died, another has its number: load says so; after unload it sets all up" {
+@test "netns: another namespace has the number of one that ended: load says so; works after unload" {
 	make_home
 	at_home load --iface e0 --nat e0
 	[ "$(status netns_gone)" = false ]
@@ -117,7 +117,7 @@ refused()
 	[[ $output == *"is gone"*"'shunt unload'"* ]]
 }
 
-@test "a namespace died: rules for it are refused, those that are there can be saved" {
+@test "netns: a namespace that ended: rules are refused, save still prints those that exist" {
 	make_home
 	at_home load --iface e0
 	at_home steer add udp dst 10.0.0.0/8 to 127.0.0.1:9001
@@ -131,7 +131,7 @@ refused()
 	shunt save | grep -q 'udp dst 10.0.0.0/8 to 127.0.0.1:9001'
 }
 
-@test "unload of what a dead namespace had leaves the one alone that has its number" {
+@test "netns: unload for a namespace that ended leaves the one with its number alone" {
 	make_home
 	at_home load --iface e0
 	replace_home
@@ -167,7 +167,7 @@ needs_tcx()
 		skip "no tcx in this kernel: filters do not move"
 }
 
-@test "an interface that moves to another namespace: status says so, and the same load takes shunt off it" {
+@test "netns: an interface that moves to another namespace: status says so, the same load detaches it" {
 	needs_tcx
 	load_and_move
 	"${home[@]}" ip link set late0 netns "${away_file:?}"
@@ -192,7 +192,7 @@ nothing_on()
 	! "${place[@]}" bpftool net show 3>&- | grep "^$2(.*shunt_"
 }
 
-@test "an interface that moves to another namespace: the supervisor takes shunt off, and on when it is back" {
+@test "netns: an interface that moves to another namespace and back: 'shunt run' detaches and attaches" {
 	needs_tcx
 	load_and_move
 	supervise

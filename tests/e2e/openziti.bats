@@ -85,7 +85,7 @@ both_ways()
 	[ -z "$(rules)" ]
 }
 
-@test "two services with the same address and port: deleting one leaves the other, as iptables does" {
+@test "ziti-router: two services with the same address and port: deleting one leaves the other, as iptables does" {
 	router a
 	both_ways tcp via
 	both_ways udp via_udp
@@ -97,7 +97,7 @@ nft_rule()
 		meta mark set 1 accept
 }
 
-@test "control: of two TPROXY rules for the same packets the older serves again when the newer is deleted" {
+@test "ziti-router: control: of two TPROXY rules for the same packets the older serves again when the newer is deleted" {
 	need nft
 	spawn older "$PEERS/tproxy" --name older tcp 127.0.0.1 33001
 	spawn newer "$PEERS/tproxy" --name newer tcp 127.0.0.1 33002
@@ -120,7 +120,7 @@ nft_rule()
 	ip route flush table 100
 }
 
-@test "two services for the same packets: list, save and apply have both" {
+@test "ziti-router: two services for the same packets: list, save and apply have both" {
 	router a
 	does a add older tcp 10.1.2.3/32 80 80
 	does a add newer tcp 10.1.2.3/32 80 80
@@ -151,7 +151,7 @@ nft_rule()
 	run -2 shunt steer add tcp dst 10.1.2.3 dport 80 to 127.0.0.1:1 shadowed
 }
 
-@test "two services for the same packets: an admin's steer del and flush leave none" {
+@test "ziti-router: two services for the same packets: an admin's steer del and flush leave none" {
 	router a
 	does a add older tcp 10.1.2.3/32 80 80
 	does a add newer tcp 10.1.2.3/32 80 80
@@ -161,7 +161,7 @@ nft_rule()
 	[ "$(rules)" = "tcp dst 10.1.2.3 dport 80 pass" ]
 }
 
-@test "two services for the same packets: by hand, the newest is deleted when both or none listen" {
+@test "ziti-router: two services for the same packets: -D by hand deletes the newest when both or none listen" {
 	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33001 -s a
 	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33002 -s b
 	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33003 -s c
@@ -177,7 +177,7 @@ nft_rule()
 	[ -z "$(rules)" ]
 }
 
-@test "40 services for the same packets: the newest 32 are kept, and it is said" {
+@test "ziti-router: 40 services for the same packets: the newest 32 are kept, with a message" {
 	local i
 
 	for ((i = 1; i <= 40; i++)); do
@@ -191,7 +191,7 @@ nft_rule()
 	[ -z "$(rules)" ]
 }
 
-@test "two routers with the same service: each deletes its own" {
+@test "ziti-router: two routers with the same service: each deletes its own" {
 	router a
 	router b
 	does a add web tcp 10.1.2.3/32 80 80
@@ -233,7 +233,7 @@ make_others()
 		"${SHUNT%/*}/shunt-diverter"
 }
 
-@test "a service deleted while the router was dead: its rule goes when the router starts again" {
+@test "ziti-router: a service deleted while the router was dead: its rule goes when the router starts again" {
 	router a
 	router b
 	does a add kept tcp 10.1.2.3/32 80 80
@@ -255,7 +255,7 @@ make_others()
 	does b del others
 }
 
-@test "a dead router's service for the same packets as another router's: the other one's stays" {
+@test "ziti-router: a dead router's service for the same packets as another router's: the other one's stays" {
 	router a
 	router b
 	does a add a80 tcp 10.1.2.3/32 80 80
@@ -299,7 +299,7 @@ make_others()
 
 # --- what ziti-router can't do ----------------------------------------------------
 
-@test "an IPv6 service: ziti-router listens on 127.0.0.1 only; -I, steer list and check say so" {
+@test "ziti-router: an IPv6 service, for which ziti-router has no listener: -I, steer list and check say so" {
 	ip -6 addr add fd00::a01:203/128 dev lo nodad
 	router a
 	does a add six tcp fd00::a01:203/128 80 80
@@ -323,7 +323,7 @@ make_others()
 	[ "$(services)" = four ]
 }
 
-@test "an IPv6 source without a length, which ziti-router calls a /32: it is one host" {
+@test "ziti-router: an IPv6 source without a length, which ziti-router gives as /32, is one host" {
 	router a
 	does a add host tcp fd00::a01:203/128 80 80 fd00:1:2:3::7
 	does a add net tcp fd00::a01:203/128 81 81 fd00:1::/32

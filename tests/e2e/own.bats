@@ -46,13 +46,13 @@ everything()
 	steers 9001 "$1" 198.18.0.1 81
 }
 
-@test "a rule for everything leaves ssh and the host's other services alone" {
+@test "steer: a rule for everything leaves ssh and the host's other services alone" {
 	serve_router router 9001
 	serve_host 80
 	each_way everything
 }
 
-@test "a rule for everything where nothing is forwarded" {
+@test "steer: a rule for everything where nothing is forwarded" {
 	serve_router router 9001
 	serve_host 80
 	# of IPv6 the order of the routes would not be the same afterwards
@@ -71,7 +71,7 @@ at_one_address()
 	steers 9001 "$1" 198.19.0.1 80
 }
 
-@test "a service at one address of the host" {
+@test "steer: a service on one address of the host" {
 	serve_router router 9001
 	serve host router --plain --name host tcp 198.18.0.1 80 udp 198.18.0.1 80 \
 		tcp fd00::c612:1 80 udp fd00::c612:1 80
@@ -89,7 +89,7 @@ comes_and_goes()
 	steers 9001 "$1" 198.18.0.1 80
 }
 
-@test "a service of the host comes and goes" {
+@test "steer: a service of the host that starts, and stops" {
 	serve_router router 9001
 	each_family comes_and_goes tcp
 }
@@ -109,7 +109,7 @@ unconnected()
 	exchange "flow$family" via=9001
 }
 
-@test "a flow to an unconnected UDP service stays there, as long as that is there" {
+@test "steer: a flow to an unconnected UDP service of the host stays with it until it ends" {
 	serve_router router 9001
 	each_family unconnected udp
 }
@@ -124,7 +124,7 @@ large()
 	counted_own 2
 }
 
-@test "datagrams in fragments for a service of the host, with the supervisor" {
+@test "steer: fragmented datagrams for a service of the host, with the supervisor" {
 	serve_router router 9001
 	serve_host 80
 	supervise
@@ -185,7 +185,7 @@ tunnels()
 	without_wireguard
 }
 
-@test "a rule for all UDP leaves the host's WireGuard alone" {
+@test "steer: a rule for all UDP leaves the host's WireGuard alone" {
 	need wg
 	serve_router router 9001
 	begins=client other=10.99.0.1 each_family tunnels udp
@@ -208,13 +208,13 @@ words()
 	steers 9001 "$1" $service 81
 }
 
-@test "a rule for a single address takes its services; own take and own keep" {
+@test "steer: a rule for a single address takes the host's services; own take, own keep" {
 	serve_router router 9001
 	serve_host 80 81
 	each_way words
 }
 
-@test "steer test, list, save and apply know the word own" {
+@test "steer: own: steer test, list, save and apply know the word" {
 	serve_host 80
 	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9001
 	shunt steer test tcp src 198.18.0.2 dst 198.18.0.1:80 | grep 'a service of this host listens'
@@ -238,7 +238,7 @@ said_of()
 	shunt steer add "${@:2}" 2>&1 >/dev/null | grep -F -- "$1"
 }
 
-@test "a wide rule warns that it covers the host's own addresses" {
+@test "steer: a wide rule warns that it covers the host's own addresses" {
 	said_of "covers 198.18.0.1, an address of this host" tcp dst 0.0.0.0/0 to 127.0.0.1:9001
 	said_of "covers fd00::c613:1" tcp dst fd00::c613:0/112 to '[::1]:9001'
 	said_of "warning: 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take' takes packets for" \
@@ -262,7 +262,7 @@ on_lo()
 	counted_own 2
 }
 
-@test "origin local: what the host sends to its own services on lo" {
+@test "steer: origin local: what the host sends to its own services on lo" {
 	cgroup routers "$CGROUP_ROOT/router"
 	reload_steer --iface lo --iface r1
 	serve_loopback router routers 9001
@@ -290,7 +290,7 @@ who()
 	echo "${BASH_REMATCH[1]}"
 }
 
-@test "control: TPROXY for everything takes ssh, unless a line before leaves local addresses alone" {
+@test "steer: control: TPROXY for everything takes ssh, unless a rule before accepts local addresses" {
 	need nft
 	serve_router router 9001
 	serve_host 80 81

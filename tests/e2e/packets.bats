@@ -19,7 +19,7 @@ rules_for_all()
 	done
 }
 
-@test "packets of all shapes: truncated at each byte, lying lengths, chains of headers, random bytes" {
+@test "steer: malformed packets: truncated at each byte, wrong lengths, chains of headers, random bytes" {
 	serve_router router 9001
 	rules_for_all
 	"$PEERS/packets" "$PIN_DIR" shunt_steer 100000
@@ -82,31 +82,31 @@ arrives()
 	[ "$(counter no_listener)" = 0 ]
 }
 
-@test "a device without an Ethernet header" {
+@test "steer: a device without an Ethernet header" {
 	need socat
 	wired --tun
 	arrives
 }
 
-@test "a VLAN tag" {
+@test "steer: a packet with a VLAN tag" {
 	need socat
 	wired --tags 1
 	arrives
 }
 
-@test "two VLAN tags" {
+@test "steer: a packet with two VLAN tags" {
 	need socat
 	wired --tags 2
 	arrives
 }
 
-@test "headers outside the packet's head" {
+@test "steer: packets whose headers are not in the linear part" {
 	need socat
 	wired --header 16
 	arrives
 }
 
-@test "headers outside the packet's head, without an Ethernet header" {
+@test "steer: packets whose headers are not in the linear part, without an Ethernet header" {
 	need socat
 	wired --tun --header 1
 	arrives
@@ -149,14 +149,14 @@ fragments_arrive()
 	[[ $answer == *via=beyond* ]]
 }
 
-@test "fragmented datagrams reach the router" {
+@test "steer: fragmented datagrams reach the router" {
 	serve_router router 9001
 	supervise
 	each_family fragments_arrive udp
 	[ "$(counter no_listener)" = 0 ]
 }
 
-@test "fragmented datagrams reach a listener for all addresses, and one that was restarted" {
+@test "steer: fragmented datagrams reach a listener for all addresses, and one that was restarted" {
 	supervise
 	serve router router udp 0.0.0.0 9001
 	add udp dst 10.1.2.3 to 127.0.0.1:9001
@@ -187,7 +187,7 @@ rule_goes()
 	[[ $answer == *by=flow* ]]
 }
 
-@test "after its rule is deleted, a flow of fragmented datagrams is not the listener's any more" {
+@test "steer: fragmented datagrams no longer reach the listener when their rule is deleted" {
 	serve_router router 9001
 	supervise
 	each_family rule_goes udp
@@ -226,7 +226,7 @@ has_received()
 	[ "$(received)" -ge "$1" ]
 }
 
-@test "a fragmented datagram that no rule matches, with the identification of a steered one" {
+@test "steer: a fragmented datagram without a rule, with the IP identification of a steered one" {
 	local before
 
 	serve_router router 9001
@@ -252,12 +252,12 @@ connected_takes()
 	[[ $answer == *via=9001\ by=flow* ]]
 }
 
-@test "fragmented datagrams of a connected UDP socket need no supervisor" {
+@test "steer: fragmented datagrams of a connected UDP socket need no supervisor" {
 	serve_router router --connect 9001
 	each_family connected_takes udp
 }
 
-@test "fragmented datagrams with connection tracking, which puts them together first" {
+@test "steer: fragmented datagrams that connection tracking reassembles" {
 	need nft
 	nft add table inet watch
 	nft 'add chain inet watch in { type filter hook prerouting priority 0 ; }'
@@ -300,7 +300,7 @@ foretold()
 	predicted "$1" udp ff05::fb 5353 fd00::1
 }
 
-@test "multicast and broadcast are for rules that name it, not for those for all destinations" {
+@test "steer: multicast and broadcast are steered by rules that name them, not by rules for all destinations" {
 	serve_router router 9001
 	shunt steer add udp dst 0.0.0.0/0 to 127.0.0.1:9001
 	shunt steer add udp dst 198.18.0.128/25 to 127.0.0.1:9001
@@ -323,7 +323,7 @@ foretold()
 
 # --- not for this host -------------------------------------------------------
 
-@test "packets that a device sees only in passing are left alone" {
+@test "steer: packets for other hosts, seen in promiscuous mode, are left alone" {
 	serve_router router 9001
 	rules_for_all
 	"${client[@]}" "$PEERS/raw" c0 02:00:00:00:00:99 \

@@ -99,7 +99,7 @@ each_paged()
 	return $bad
 }
 
-@test "steer list | less holds up no diverter: whatever prints a list or a state" {
+@test "pager: steer list | less, or any other output, holds up no diverter" {
 	each_paged "status
 		-j status
 		metrics
@@ -119,7 +119,7 @@ each_paged()
 		-j diverter -L"
 }
 
-@test "a message that nobody reads holds up no other command" {
+@test "pager: a message that nobody reads holds up no other command" {
 	shunt save | tee "$BATS_TEST_TMPDIR/rules" | grep -F 10.1.2.3
 	shunt trace on
 	supervise

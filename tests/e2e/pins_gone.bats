@@ -54,7 +54,7 @@ lose_pins()
 	wait_for no_trace_of "$maps"
 }
 
-@test "unload after the bpf file system was unmounted leaves no rules, routes or settings" {
+@test "pins gone: unload after the bpf file system was unmounted leaves nothing" {
 	load_all
 	lose_pins
 	run -0 shunt unload
@@ -65,7 +65,7 @@ lose_pins()
 	[ "$output" = "shunt: nothing is loaded in '/sys/fs/bpf/shunt'" ]
 }
 
-@test "unload while the bpf file system is unmounted leaves no rules, routes or settings" {
+@test "pins gone: unload while the bpf file system is unmounted leaves nothing" {
 	local maps
 
 	load_all
@@ -77,7 +77,7 @@ lose_pins()
 	mount -t bpf -o mode=0700 bpf /sys/fs/bpf
 }
 
-@test "unload after somebody removed the pins leaves no rules, routes or settings" {
+@test "pins gone: unload after somebody removed the pins leaves nothing" {
 	local maps
 
 	load_all
@@ -88,7 +88,7 @@ lose_pins()
 	diff <(echo "$before") <(host)
 }
 
-@test "load takes over what a shunt whose pins are gone has left; unload removes it" {
+@test "pins gone: load takes over what is left, and unload removes it" {
 	load_all
 	lose_pins
 	load_all
@@ -97,7 +97,7 @@ lose_pins()
 	diff <(echo "$before") <(host)
 }
 
-@test "a second shunt's rules, and others' own, stay when the first one's pins are gone" {
+@test "pins gone: rules of a second shunt, and of other programs, stay" {
 	local others maps
 
 	other load --iface veth0 --mark 0x40 --table 999
@@ -115,7 +115,7 @@ lose_pins()
 	ip rule del pref 97 fwmark 0x99
 }
 
-@test "settings of lo that the operator made stay when the pins are gone" {
+@test "pins gone: settings of lo that the operator made stay" {
 	sysctl -qw net.ipv4.conf.lo.accept_local=1
 	before=$(host)
 	shunt load --iface veth0

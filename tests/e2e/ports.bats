@@ -74,7 +74,7 @@ steered_at_bridge()
 	[ $(($(counter steered_flows) - before)) = 1 ]
 }
 
-@test "bridge ports: a pattern passes over them, with bridge-nf-call-iptables=1" {
+@test "steer: bridge ports: a pattern passes over them, with bridge-nf-call-iptables=1" {
 	make_bridge
 	bridge_netfilter
 	reload_steer --iface 'br*' --iface 'r*'
@@ -84,7 +84,7 @@ steered_at_bridge()
 	each_way steered_at_bridge
 }
 
-@test "bridge ports: a pattern passes over them, without br_netfilter" {
+@test "steer: bridge ports: a pattern passes over them, without br_netfilter" {
 	make_bridge
 	sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 \
 		2>/dev/null || true
@@ -102,7 +102,7 @@ steered_at_both()
 	meets 9001 "$1" 10.1.2.4 80 198.18.104.2
 }
 
-@test "bridge ports: the port and the bridge named both, with bridge-nf-call-iptables=1" {
+@test "steer: bridge ports: both port and bridge in --iface, with bridge-nf-call-iptables=1" {
 	make_bridge
 	bridge_netfilter
 	serve_router router 9001
@@ -114,7 +114,7 @@ steered_at_both()
 	each_way steered_at_both
 }
 
-@test "bridge ports: one that is named is attached, with a warning that names the bridge" {
+@test "steer: bridge ports: a port in --iface is attached, with a warning that names the bridge" {
 	local warning="shunt: warning: 'rport0' is a port of the bridge 'brtest0', where its packets \
 come as well: name 'brtest0' instead"
 
@@ -131,7 +131,7 @@ come as well: name 'brtest0' instead"
 	[ -z "$(shunt load --monitor rport0 2>&1)" ]
 }
 
-@test "bridge ports: an interface becomes one, and ceases to be one, while 'shunt run' runs" {
+@test "steer: bridge ports: an interface becomes a port, and leaves the bridge, while 'shunt run' runs" {
 	make_bridge
 	ip link set rport0 nomaster
 	reload_steer --iface 'br*' --iface 'r*'
@@ -154,7 +154,7 @@ come as well: name 'brtest0' instead"
 	wait_for attached r0 r1 rport0
 }
 
-@test "bridge ports: the same load again passes over what became a port" {
+@test "steer: bridge ports: the same load again passes over what became a port" {
 	make_bridge
 	ip link set rport0 nomaster
 	reload_steer --iface 'r*'
@@ -164,7 +164,7 @@ come as well: name 'brtest0' instead"
 	attached r0 r1
 }
 
-@test "bridge ports: a rule for one says where its packets are steered" {
+@test "steer: bridge ports: a rule for a port says where its packets are steered" {
 	make_bridge
 	reload_steer --iface 'br*' --iface 'r*'
 	shunt steer add tcp dst 10.1.2.4 iface rport0 pass 2>&1 |
@@ -174,7 +174,7 @@ come as well: name 'brtest0' instead"
 	shunt steer add tcp dst 10.1.2.5 iface rport0 pass 2>&1 | grep -F "give it 'iface brtest0'"
 }
 
-@test "bridge ports: check and status say what is passed over, and why" {
+@test "steer: bridge ports: check and status say what is passed over, and why" {
 	make_bridge
 	shunt check | grep -F "brtest0: a bridge with 1 port (rport0)"
 	shunt -j check | jq -e '.[] | select(.name == "ports") | .result == "note" and
@@ -189,7 +189,7 @@ NOT ATTACHED there: load '--iface brtest0' as well"
 }
 
 # A VRF's packets are looked at where they arrive, and not again at the VRF.
-@test "VRF: a pattern takes the interfaces in it" {
+@test "steer: VRF: a pattern takes the interfaces in it" {
 	ip link add vrf0 type vrf table 99 2>/dev/null || skip "no VRFs in this kernel"
 	make_bridge
 	ip link set rport0 master vrf0
@@ -201,7 +201,7 @@ NOT ATTACHED there: load '--iface brtest0' as well"
 	ip -6 rule del pref 1000
 }
 
-@test "bond: a pattern passes over its members" {
+@test "steer: bond: a pattern passes over its members" {
 	make_bridge
 	ip link set rport0 nomaster down
 	ip link add bond0 type bond 2>/dev/null || skip "no bonds in this kernel"

@@ -71,31 +71,31 @@ never()
 	wait_for maps_empty
 }
 
-@test "a non-blocking reader is promoted" {
+@test "bypass: a non-blocking reader is promoted" {
 	load_proven
 	supervise
 	promotes epoll
 }
 
-@test "a reader that peeks is promoted" {
+@test "bypass: a reader that peeks is promoted" {
 	load_proven
 	supervise
 	promotes peek
 }
 
-@test "a blocking reader never is" {
+@test "bypass: a blocking reader is never promoted" {
 	load_proven
 	supervise
 	never blocking 'reader blocks'
 }
 
-@test "a blocking reader with a time-out never is" {
+@test "bypass: a blocking reader with a time-out is never promoted" {
 	load_proven
 	supervise
 	never timeout 'reader blocks'
 }
 
-@test "a reader with MSG_WAITALL never is" {
+@test "bypass: a reader with MSG_WAITALL is never promoted" {
 	load_proven
 	[ -e /sys/kernel/tracing/events/sock/sock_recv_length ] ||
 		skip "this kernel does not report the flags of receive calls (before 6.3)"
@@ -103,25 +103,25 @@ never()
 	never waitall MSG_WAITALL
 }
 
-@test "a reader with SO_RCVLOWAT never is" {
+@test "bypass: a reader with SO_RCVLOWAT is never promoted" {
 	load_proven
 	supervise
 	never lowat SO_RCVLOWAT
 }
 
-@test "a sender with a pacing rate never is" {
+@test "bypass: a sender with a pacing rate is never promoted" {
 	load_proven
 	supervise
 	never paced 'pacing rate'
 }
 
-@test "a reader that splices never is" {
+@test "bypass: a reader that splices is never promoted" {
 	load_proven
 	supervise
 	never splice splices
 }
 
-@test "readers that poll without waiting (recv MSG_DONTWAIT) never are" {
+@test "bypass: readers that poll without waiting (recv MSG_DONTWAIT) are never promoted" {
 	[ -e /sys/kernel/tracing/events/sock/sock_recv_length ] ||
 		skip "this kernel does not report receive calls that get nothing (before 6.3)"
 	load_proven
@@ -129,7 +129,7 @@ never()
 	never polls 'polls without waiting'
 }
 
-@test "readers that begin to poll without waiting go back to TCP" {
+@test "bypass: readers that begin to poll without waiting go back to TCP" {
 	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
 	load_proven
 	supervise
@@ -143,7 +143,7 @@ never()
 	wait_for maps_empty
 }
 
-@test "readers that poll without waiting go back to TCP, also in an eager cgroup" {
+@test "bypass: readers that poll without waiting go back to TCP, also in an eager cgroup" {
 	[ "$(nproc)" -gt 1 ] || skip "one CPU: nobody waits for a lock"
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
@@ -155,7 +155,7 @@ never()
 	wait_for maps_empty
 }
 
-@test "a reader that asks FIONREAD never stalls" {
+@test "bypass: a reader that asks FIONREAD never stalls" {
 	load_proven
 	supervise
 	spawn fionread peer style fionread 3
@@ -163,7 +163,7 @@ never()
 	wait_for maps_empty
 }
 
-@test "a reader that receives and then splices gets no wrong bytes" {
+@test "bypass: a reader that receives and then splices gets no wrong bytes" {
 	grep -qw bpf_sock_destroy /proc/kallsyms || skip "this kernel can't end it (before 6.5)"
 	load_proven
 	supervise
@@ -176,7 +176,7 @@ never()
 	wait_for maps_empty
 }
 
-@test "a stream of small messages leaves, or never is promoted" {
+@test "bypass: a stream of small messages leaves the fast path, or is never promoted" {
 	load_proven
 	supervise
 	spawn stream peer style stream 60
@@ -186,7 +186,7 @@ never()
 	wait_for maps_empty
 }
 
-@test "sockets tells of a connection whose server only listens" {
+@test "bypass: sockets says when only the server of a connection is in a cgroup of shunt" {
 	load_proven
 	spawn pair peer pair one-way
 	said pair ready
@@ -198,7 +198,7 @@ never()
 	wait_for no_sockets
 }
 
-@test "sockets tells which process keeps a pair off the fast path" {
+@test "bypass: sockets names the process that keeps a pair off the fast path" {
 	load_proven
 	supervise
 	spawn blocking peer style blocking 60
@@ -224,7 +224,7 @@ corner()
 	wait_for maps_empty
 }
 
-@test "a stream of small messages leaves the fast path, also in an eager cgroup" {
+@test "bypass: a stream of small messages leaves the fast path, also in an eager cgroup" {
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
 	spawn stream peer style stream 60
@@ -240,7 +240,7 @@ corner()
 	wait_for maps_empty
 }
 
-@test "messages in turn in an eager cgroup stay on the fast path" {
+@test "bypass: request and response in an eager cgroup stay on the fast path" {
 	shunt load --cgroup "$CGROUP=eager"
 	supervise
 	spawn turns peer style blocking 60
@@ -252,7 +252,7 @@ corner()
 	wait_for maps_empty
 }
 
-@test "corked bytes wait, SO_PEEK_OFF and TCP_INQ tell the truth" {
+@test "bypass: TCP_CORK, SO_PEEK_OFF and TCP_INQ work as over TCP" {
 	load_proven
 	supervise
 	corner cork
@@ -260,31 +260,31 @@ corner()
 	corner inq
 }
 
-@test "a burst without an answer is there at once" {
+@test "bypass: a burst of messages without an answer arrives at once" {
 	load_proven
 	supervise
 	corner burst
 }
 
-@test "a short read and POLLHUP are the end" {
+@test "bypass: a reader that takes a short read and POLLHUP for the end gets all bytes" {
 	load_proven
 	supervise
 	corner hangup
 }
 
-@test "an answer larger than all before goes by TCP, and may be spliced" {
+@test "bypass: an answer larger than all before goes by TCP, so it may be spliced" {
 	load_proven
 	supervise
 	corner grow
 }
 
-@test "urgent bytes are so at the end of a longer message" {
+@test "bypass: MSG_OOB: the last byte of a longer message is urgent" {
 	load_proven
 	supervise
 	corner urgent
 }
 
-@test "urgent bytes of a 32-bit program are so, too" {
+@test "bypass: MSG_OOB: sent by a 32-bit program" {
 	load_proven
 	supervise
 	corner urgent32
@@ -318,33 +318,33 @@ stalls()
 	reap "$1"
 }
 
-@test "behind a reader that stalls: a short read and POLLHUP are the end" {
+@test "bypass: a reader that stalled, and takes a short read and POLLHUP for the end, gets all bytes" {
 	load_proven
 	supervise
 	stalls stall
 	wait_for maps_empty
 }
 
-@test "behind a reader that stalls: a splice gets no later bytes" {
+@test "bypass: a reader that stalled, and then splices, gets the bytes in order" {
 	load_proven
 	supervise
 	stalls late-splice
 	wait_for maps_empty
 }
 
-@test "what waits for a reader that splices is bounded" {
+@test "bypass: bytes that wait for a reader that splices are bounded" {
 	load_proven
 	supervise
 	corner hoard
 }
 
-@test "a reader that blocks for a while, and then splices, gets no later bytes" {
+@test "bypass: a reader that blocks for a while, and then splices, gets the bytes in order" {
 	load_proven
 	supervise
 	corner block-splice
 }
 
-@test "a member that listens now holds nothing up" {
+@test "bypass: a socket of the fast path that is made a listener holds nothing up" {
 	load_proven
 	supervise
 	spawn corner peer corner listen
@@ -356,13 +356,13 @@ stalls()
 	reap corner
 }
 
-@test "a member that was reset says EPIPE, like TCP" {
+@test "bypass: a socket that was reset returns EPIPE, as over TCP" {
 	load_proven
 	supervise
 	corner reset
 }
 
-@test "a member that was disconnected has no bytes of before" {
+@test "bypass: a socket that was disconnected has no bytes of its old connection" {
 	load_proven
 	supervise
 	spawn corner peer corner forget
@@ -374,7 +374,7 @@ stalls()
 	reap corner
 }
 
-@test "a stream to an end that has shut its own side leaves" {
+@test "bypass: a stream to an end that has shut down its sending side leaves the fast path" {
 	load_proven
 	supervise
 	spawn corner peer corner half
@@ -392,7 +392,7 @@ bytes_of()
 	printf '%x %x %x %x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24))
 }
 
-@test "a supervisor that comes between the first turns, the server has the higher port" {
+@test "bypass: a supervisor that starts between the first requests; the server has the higher port" {
 	load_proven
 	spawn corner peer corner adopt
 	said corner once
@@ -404,7 +404,7 @@ bytes_of()
 	wait_for maps_empty
 }
 
-@test "an accepted socket that connects elsewhere" {
+@test "bypass: an accepted socket that disconnects and connects elsewhere" {
 	load_proven
 	supervise
 	spawn corner peer corner reconnect
@@ -416,7 +416,7 @@ bytes_of()
 }
 
 # shellcheck disable=SC2046 # the bytes are words
-@test "who splices on one connection leaves with all" {
+@test "bypass: a process that splices on one connection leaves the fast path with all" {
 	load_proven
 	supervise
 	spawn corner peer corner splice
@@ -431,7 +431,7 @@ bytes_of()
 	wait_for maps_empty
 }
 
-@test "a reader that lets TCP bytes wait for a tenth of a second stays on the fast path" {
+@test "bypass: a reader that lets TCP bytes wait for a tenth of a second stays on the fast path" {
 	load_proven
 	supervise
 	spawn batches peer batches 20 1000 100
@@ -445,7 +445,7 @@ bytes_of()
 	wait_for maps_empty
 }
 
-@test "a reader that leaves TCP bytes unread for seconds leaves the fast path" {
+@test "bypass: a reader that leaves TCP bytes unread for seconds leaves the fast path" {
 	load_proven
 	supervise
 	spawn batches peer batches 1 1000 4000
@@ -501,11 +501,11 @@ remove_parts()
 	rmdir "$CGROUP"/*/
 }
 
-@test "idle connections of one user, watched once, do not starve another's" {
+@test "bypass: idle connections of one user, watched once, leave room for those of another" {
 	takes_all 20
 }
 
-@test "idle connections of one user on the fast path do not starve another's" {
+@test "bypass: idle connections of one user on the fast path leave room for those of another" {
 	takes_all 100
 }
 
@@ -514,7 +514,7 @@ attached_to_cgroup()
 	[ "$(status 'bypass.cgroups[0].attached')" = "$1" ]
 }
 
-@test "a restarted slice: a cgroup that is made again is attached to again" {
+@test "bypass: a systemd slice that is restarted: the new cgroup is attached again" {
 	load_proven
 	supervise
 	attached_to_cgroup true
@@ -528,7 +528,7 @@ attached_to_cgroup()
 	promotes epoll
 }
 
-@test "a restarted slice: connections made before it is attached to are adopted" {
+@test "bypass: a systemd slice that is restarted: connections made before that are adopted" {
 	load_proven
 	supervise
 	# a process that is there at once, as systemd starts a service's
@@ -541,7 +541,7 @@ attached_to_cgroup()
 	wait_for maps_empty
 }
 
-@test "a cgroup whose program somebody took off is left alone" {
+@test "bypass: a cgroup whose program somebody detached is left alone" {
 	load_proven
 	supervise
 	attached_to_cgroup true
@@ -553,7 +553,7 @@ attached_to_cgroup()
 	shunt status | grep -q 'NOT ATTACHED'
 }
 
-@test "a connection older than the load is adopted" {
+@test "bypass: a connection older than the load is adopted" {
 	spawn epoll peer style epoll 60
 	wait_for no_handshake_left
 	load_proven
@@ -563,7 +563,7 @@ attached_to_cgroup()
 	reap epoll
 }
 
-@test "a connection older than the load, where only a thread is, is adopted" {
+@test "bypass: a connection older than the load is adopted, if only a thread is in its namespace" {
 	spawn corner peer corner thread
 	said corner hot
 	load_proven
@@ -578,7 +578,7 @@ no_handshake_left()
 	[ -n "$(ss -Htn state established)" ]
 }
 
-@test "messages too few for one look are counted over several" {
+@test "bypass: clean receive calls are counted over several watch periods" {
 	load_proven
 	supervise
 	spawn slow peer style slow 60
@@ -593,7 +593,7 @@ no_handshake_left()
 	wait_for maps_empty
 }
 
-@test "a client that connects again while it is watched is promoted" {
+@test "bypass: a socket that connects again while it is watched is promoted" {
 	load_proven
 	supervise
 	spawn again peer style again 60
@@ -605,7 +605,7 @@ no_handshake_left()
 	wait_for maps_empty
 }
 
-@test "excluded by port, prefix and process" {
+@test "bypass: --exclude: port, prefix and process" {
 	for what in port:1-65535 127.0.0.0/8; do
 		load_proven --exclude "$what"
 		supervise_as "by-${what%%[:.]*}"
@@ -619,13 +619,13 @@ no_handshake_left()
 	never epoll excluded
 }
 
-@test "excluded by a name that the process took while it was watched" {
+@test "bypass: --exclude: a process that changes its name while it is watched" {
 	load_proven --exclude process:renamed
 	supervise
 	never renamed excluded
 }
 
-@test "excluded by process, by a supervisor that sees other process numbers" {
+@test "bypass: --exclude: a process, with the supervisor in another pid namespace" {
 	load_proven --exclude process:style
 	[ -e /sys/fs/bpf/shunt/progs/shunt_scan ] ||
 		skip "this kernel refuses map iterators, so a supervisor sees only its own PID namespace"
@@ -638,14 +638,14 @@ no_handshake_left()
 	never epoll excluded
 }
 
-@test "no supervisor: nothing is promoted, status says so" {
+@test "bypass: no supervisor: nothing is promoted, status says so" {
 	load_proven
 	peer style epoll 1
 	[ "$(status bypass.promoted)" = 0 ]
 	shunt status | grep -q 'NO SUPERVISOR'
 }
 
-@test "kill -9 of the supervisor: traffic goes on, a new one takes over" {
+@test "bypass: kill -9 of the supervisor: traffic goes on, a new one takes over" {
 	load_proven
 	supervise
 	spawn epoll peer style epoll 60
@@ -672,7 +672,7 @@ is_bypassed()
 	wait_for status_is bypass.redirected_messages -gt 1000
 }
 
-@test "kill -9 of the supervisor: a reader that begins to splice does not hang" {
+@test "bypass: kill -9 of the supervisor: a reader that begins to splice does not hang" {
 	load_proven
 	supervise
 	spawn corner peer begins splice
@@ -684,7 +684,7 @@ is_bypassed()
 	reap corner
 }
 
-@test "a stopped supervisor is none: status says so, a reader that begins to splice does not hang" {
+@test "bypass: SIGSTOP of the supervisor: status says so, a reader that begins to splice does not hang" {
 	load_proven
 	supervise
 	spawn corner peer begins splice
@@ -701,7 +701,7 @@ is_bypassed()
 	wait_for maps_empty
 }
 
-@test "a stopped supervisor that goes on redirects again" {
+@test "bypass: SIGCONT of the supervisor: bytes are redirected again" {
 	load_proven
 	supervise
 	spawn epoll peer style epoll 60
@@ -719,7 +719,7 @@ is_bypassed()
 	wait_for maps_empty
 }
 
-@test "eager without a supervisor redirects" {
+@test "bypass: an eager cgroup redirects without a supervisor" {
 	shunt load --cgroup "$CGROUP=eager"
 	spawn turns peer style blocking 60
 	wait_for status_is bypass.redirected_messages -gt 10000
@@ -727,7 +727,7 @@ is_bypassed()
 	reap turns
 }
 
-@test "a second supervisor is refused" {
+@test "bypass: a second supervisor is refused" {
 	load_proven
 	supervise
 	run shunt run
@@ -735,14 +735,14 @@ is_bypassed()
 	[[ $output == *"running already"* ]]
 }
 
-@test "unload ends the supervisor" {
+@test "bypass: unload ends the supervisor" {
 	load_proven
 	supervise
 	unload
 	reap supervisor
 }
 
-@test "unload while pairs are active loses nothing" {
+@test "bypass: unload while pairs are active loses nothing" {
 	load_proven
 	supervise
 	spawn epoll peer style epoll 60
@@ -754,7 +754,7 @@ is_bypassed()
 
 # 20 connections that take turns of 100,000 bytes both ways, every byte checked,
 # while the supervisor is killed and replaced and shunt is reloaded.
-@test "streams through kills, reloads and drains" {
+@test "bypass: streams stay whole while the supervisor is killed and shunt reloaded" {
 	local i
 
 	load_proven

@@ -104,58 +104,58 @@ reorders_without_rule()
 	grep -q "reordered: 'B' came where 'A' was due" "$BATS_TEST_TMPDIR/why"
 }
 
-@test "peer inserted late: in order" {
+@test "bypass: peer inserted late: in order" {
 	in_order late
 }
 
-@test "peer inserted late: reorders without the sequence rule" {
+@test "bypass: peer inserted late: reorders without the sequence rule" {
 	reorders_without_rule late
 }
 
-@test "sockets older than the insertion: in order" {
+@test "bypass: sockets older than the insertion: in order" {
 	in_order older
 }
 
-@test "sockets older than the insertion: reorders without the sequence rule" {
+@test "bypass: sockets older than the insertion: reorders without the sequence rule" {
 	reorders_without_rule older
 }
 
-@test "blocking send issued in SYN_SENT: in order" {
+@test "bypass: blocking send issued in SYN_SENT: in order" {
 	in_order syn-sent
 }
 
-@test "blocking send issued in SYN_SENT: reorders without the sequence rule" {
+@test "bypass: blocking send issued in SYN_SENT: reorders without the sequence rule" {
 	reorders_without_rule syn-sent
 }
 
-@test "TCP Fast Open, data in the SYN: in order" {
+@test "bypass: TCP Fast Open, data in the SYN: in order" {
 	in_order fast-open
 }
 
-@test "TCP Fast Open, data in the SYN: reorders without the sequence rule" {
+@test "bypass: TCP Fast Open, data in the SYN: reorders without the sequence rule" {
 	reorders_without_rule fast-open
 }
 
-@test "TCP Fast Open, no cookie yet: in order" {
+@test "bypass: TCP Fast Open, no cookie yet: in order" {
 	in_order fast-open-cookie
 }
 
-@test "TCP Fast Open, no cookie yet: reorders without the sequence rule" {
+@test "bypass: TCP Fast Open, no cookie yet: reorders without the sequence rule" {
 	reorders_without_rule fast-open-cookie
 }
 
-@test "TCP_DEFER_ACCEPT: in order" {
+@test "bypass: TCP_DEFER_ACCEPT: in order" {
 	in_order defer-accept
 }
 
-@test "TCP_DEFER_ACCEPT: reorders without the sequence rule" {
+@test "bypass: TCP_DEFER_ACCEPT: reorders without the sequence rule" {
 	reorders_without_rule defer-accept
 }
 
-@test "peer deleted and re-added: in order" {
+@test "bypass: peer deleted and re-added: in order" {
 	in_order readded
 }
 
-@test "peer deleted and re-added: reorders without the sequence rule" {
+@test "bypass: peer deleted and re-added: reorders without the sequence rule" {
 	reorders_without_rule readded
 }

@@ -26,7 +26,7 @@ why_is()
 	sockets | jq -r '.[].to_client.last, .[].to_server.last, .[].why' | grep -q "$1"
 }
 
-@test "checkpoint (TCP_REPAIR), eager: what is sent after the dump goes by TCP" {
+@test "bypass: checkpoint (TCP_REPAIR), eager: what is sent after the dump goes by TCP" {
 	load_eager
 	spawn begins peer begins repair
 	redirects
@@ -39,7 +39,7 @@ why_is()
 	wait_for maps_empty
 }
 
-@test "checkpoint (TCP_REPAIR), proven: what is sent after the dump goes by TCP" {
+@test "bypass: checkpoint (TCP_REPAIR), proven: what is sent after the dump goes by TCP" {
 	shunt load --cgroup "$CGROUP"
 	spawn supervisor "$SHUNT" run
 	spawn begins peer begins repair

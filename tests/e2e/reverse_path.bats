@@ -76,19 +76,19 @@ survives()
 
 # --- the settings ------------------------------------------------------------
 
-@test "src_valid_mark=1 for all interfaces, rp_filter=1" {
+@test "steer: src_valid_mark=1 for all interfaces, rp_filter=1" {
 	sysctl -qw net.ipv4.conf.all.src_valid_mark=1 net.ipv4.conf.all.rp_filter=1
 	survives
 }
 
-@test "src_valid_mark=1 for all interfaces, rp_filter=2 and 0" {
+@test "steer: src_valid_mark=1 for all interfaces, rp_filter=2 and 0" {
 	sysctl -qw net.ipv4.conf.all.src_valid_mark=1 net.ipv4.conf.all.rp_filter=2
 	survives
 	sysctl -qw net.ipv4.conf.all.rp_filter=0
 	each_way steered_beside_local
 }
 
-@test "src_valid_mark=1 for one interface, rp_filter=1" {
+@test "steer: src_valid_mark=1 for one interface, rp_filter=1" {
 	sysctl -qw net.ipv4.conf.r0.src_valid_mark=1 net.ipv4.conf.r0.rp_filter=1
 	survives
 }
@@ -109,19 +109,19 @@ reverse_path_filter()
 	END
 }
 
-@test "nftables' reverse path filter with the mark, as firewalld and NixOS have it" {
+@test "steer: nftables' reverse path filter with the mark, as firewalld and NixOS have it" {
 	need nft
 	reverse_path_filter mark . iif
 	survives
 }
 
-@test "nftables' reverse path filter without the mark" {
+@test "steer: nftables' reverse path filter without the mark" {
 	need nft
 	reverse_path_filter iif
 	survives
 }
 
-@test "iptables' reverse path filter, with the mark and without" {
+@test "steer: iptables' reverse path filter, with the mark and without" {
 	local command option
 
 	need iptables ip6tables
@@ -140,13 +140,13 @@ reverse_path_filter()
 	done
 }
 
-@test "tcp_fwmark_accept=1" {
+@test "steer: tcp_fwmark_accept=1" {
 	sysctl -qw net.ipv4.tcp_fwmark_accept=1 || skip "not in this kernel"
 	survives
 }
 
 # As those do who mark connections for policy routing or shaping.
-@test "a mark that is kept in connection tracking and restored to the answers" {
+@test "steer: a connection mark that is restored to the answers (CONNMARK)" {
 	need nft
 	nft -f - <<-END
 		table inet rpfilter {
@@ -163,7 +163,7 @@ reverse_path_filter()
 	survives
 }
 
-@test "all of it at once" {
+@test "steer: src_valid_mark, rp_filter, a reverse path filter, tcp_fwmark_accept and a connection mark at once" {
 	need nft
 	sysctl -qw net.ipv4.conf.all.src_valid_mark=1 net.ipv4.conf.all.rp_filter=1
 	sysctl -qw net.ipv4.tcp_fwmark_accept=1 || true

@@ -135,7 +135,7 @@ haproxy_config()
 	END
 }
 
-@test "HAProxy, transparent on both sides, and curl" {
+@test "steer: HAProxy, transparent on both sides, and curl" {
 	need haproxy curl
 	serve_web
 	haproxy_config >"$BATS_TEST_TMPDIR/haproxy.cfg"
@@ -165,7 +165,7 @@ squid_config()
 	END
 }
 
-@test "Squid with a tproxy port, and curl" {
+@test "steer: Squid with a tproxy port, and curl" {
 	need squid haproxy curl
 	serve_web
 	squid_config >"$BATS_TEST_TMPDIR/squid.conf"
@@ -180,7 +180,7 @@ squid_config()
 
 # --- a router with ziti-router's socket options ------------------------------
 
-@test "ziti-router's sockets, and curl" {
+@test "steer: ziti-router's sockets, and curl" {
 	need haproxy curl
 	serve_web
 	ziti
@@ -188,7 +188,7 @@ squid_config()
 	both_fetch
 }
 
-@test "the same with an MPTCP listener, as Go makes them where nothing forbids it" {
+@test "steer: ziti-router's sockets with an MPTCP listener, as Go makes them by default" {
 	need haproxy curl
 	serve_web
 	ziti --mptcp
@@ -215,7 +215,7 @@ iperf()
 	reap "iperf$port$1"
 }
 
-@test "ziti-router's sockets, and iperf3 by TCP and UDP, both ways" {
+@test "steer: ziti-router's sockets, and iperf3 by TCP and UDP, both ways" {
 	need iperf3
 	ziti
 	for family in 4 6; do
@@ -238,7 +238,7 @@ names()
 	[ "$answer" = 192.0.2.7 ]
 }
 
-@test "ziti-router's sockets, and dig by UDP and TCP" {
+@test "steer: ziti-router's sockets, and dig by UDP and TCP" {
 	need dig dnsmasq
 	spawn dns "${beyond[@]}" dnsmasq -k -C /dev/null -p 5300 --no-resolv --no-hosts \
 		--log-queries --log-facility=- --address=/name.example/192.0.2.7 --user=root --pid-file=
@@ -278,7 +278,7 @@ echoed()
 	wait_for cmp -s "$BATS_TEST_TMPDIR/datagram" "$BATS_TEST_TMPDIR/udp$family.out"
 }
 
-@test "ziti-router's sockets, and socat: 16 MiB by TCP and a datagram by UDP come back the same" {
+@test "steer: ziti-router's sockets, and socat: 16 MiB by TCP and a datagram by UDP come back the same" {
 	need socat
 	spawn echo "${beyond[@]}" socat TCP6-LISTEN:5400,ipv6only=0,fork,reuseaddr EXEC:cat
 	spawn echo4 "${beyond[@]}" socat UDP4-LISTEN:5401,bind=10.1.2.3,fork EXEC:cat

@@ -50,20 +50,20 @@ rules_are()
 
 # --- which rule ---------------------------------------------------------------
 
-@test "100,000 packets, 4,000 rules of prefixes of all lengths" {
+@test "steer: 100,000 packets meet the right one of 4,000 rules: prefixes of all lengths" {
 	random mixed 4000 100000
 	shunt apply "$BATS_TEST_TMPDIR/rules"
 	rules_are 4000
 	agrees
 }
 
-@test "nested IPv6 prefixes of all lengths" {
+@test "steer: packets meet the right rule: nested IPv6 prefixes of all lengths" {
 	random nested 2000 20000
 	shunt apply "$BATS_TEST_TMPDIR/rules"
 	agrees
 }
 
-@test "thousands of ranges, sources and interfaces in a few prefixes" {
+@test "steer: packets meet the right rule: thousands of port ranges, sources and interfaces in few prefixes" {
 	random one 5000 30000
 	shunt apply "$BATS_TEST_TMPDIR/rules"
 	agrees
@@ -76,7 +76,7 @@ checked()
 		grep -xF "$1"
 }
 
-@test "shunt check: each rule of the store can be found, and is counted" {
+@test "steer: shunt check finds and counts each rule of the store" {
 	checked 'ok: 0 rules, all in order'
 	shunt steer add tcp dst 10.1.0.0/16 dport 80 iface lo pass
 	checked 'ok: 1 rule, all in order'
@@ -106,7 +106,7 @@ met()
 	shunt -j steer list | jq -r '.[] | select(.packets > 0) | "\(.service) \(.packets)"' | sort
 }
 
-@test "real packets meet the same rules: each is counted by the one that it should meet" {
+@test "steer: real packets are counted by the rule that they should meet" {
 	unload
 	make_w0
 	shunt load --iface lo --iface w1
@@ -120,7 +120,7 @@ met()
 }
 
 # The rules one by one, in any order, some of them twice and some for a while.
-@test "rules added and deleted one by one are the same as a file of them" {
+@test "steer: rules added and deleted one by one match as a file of them does" {
 	local rule extra=()
 
 	random one 250 20000
@@ -146,7 +146,7 @@ killed_while()
 	timeout -s KILL "$1" "$SHUNT" "${@:2}" 3>&- || true
 }
 
-@test "commands that are killed leave all rules in order" {
+@test "steer: kill -9 of commands leaves the store of rules intact" {
 	local i before
 
 	random one 300 2000
@@ -166,7 +166,7 @@ killed_while()
 
 # --- limits and counters --------------------------------------------------------
 
-@test "--max-rules is a limit, in single rules and in files" {
+@test "steer: --max-rules limits single rules and files" {
 	unload
 	shunt load --iface lo --max-rules 3
 	shunt steer add tcp dst 10.0.0.1 pass
@@ -193,7 +193,7 @@ packets_of()
 	shunt -j steer list | jq -c "[.[] | select(.dst == \"$1/32\") | .packets, .bytes]"
 }
 
-@test "a rule that says pass counts packets and bytes, and goes on when rules change" {
+@test "steer: a rule that says pass counts packets and bytes, and goes on when rules change" {
 	shunt steer add udp dst 127.0.0.2 pass
 	datagram 127.0.0.2 5000
 	datagram 127.0.0.2 5000
@@ -216,7 +216,7 @@ listen()
 	spawn "$1" socat -u "$2,ip-transparent" /dev/null
 }
 
-@test "steer prune deletes rules whose listener is gone" {
+@test "steer: steer prune deletes rules whose listener is gone" {
 	need socat
 	shunt steer add tcp dst 10.0.0.1 to 127.0.0.1:9001
 	shunt steer add udp dst 10.0.0.1 to 127.0.0.1:9001
@@ -237,7 +237,7 @@ listen()
 	done
 }
 
-@test "an interface that is not there: the rule waits, and what save prints is read" {
+@test "steer: a rule for an interface that does not exist waits; apply reads what save prints" {
 	shunt steer add udp dst 10.0.0.2 iface late9 pass 2>&1 | grep "no interface 'late9' yet"
 	shunt steer list | grep 'iface late9.*(no such interface)'
 	shunt save >"$BATS_TEST_TMPDIR/rules"
@@ -254,7 +254,7 @@ listen()
 	rules_are 0
 }
 
-@test "an interface that is made anew: the rule moves to it" {
+@test "steer: a rule for an interface follows it when it is made again" {
 	ip link add w0 type veth peer name w1
 	shunt steer add udp dst 10.0.0.1 iface w0 to 127.0.0.1:9
 	shunt steer add udp dst 10.0.0.1 iface lo pass
@@ -271,7 +271,7 @@ listen()
 	ip link del w0
 }
 
-@test "load attaches again to an interface that was made anew, and its rules work at once" {
+@test "steer: load attaches to an interface that was made again, and its rules work at once" {
 	unload
 	make_w0
 	shunt load --iface lo --iface w0
@@ -285,7 +285,7 @@ listen()
 	ip link del w0
 }
 
-@test "map_update and map_delete_elem take --pin-dir" {
+@test "steer: map_update and map_delete_elem take --pin-dir" {
 	local other=/sys/fs/bpf/other
 
 	shunt --pin-dir $other load --iface lo --mark 0x2000000 --table 20561
@@ -306,7 +306,7 @@ sets_abi()
 			jq -r --arg abi "$1" '.[0].value | .[0] = $abi | join(" ")') 3>&-
 }
 
-@test "maps of another version are left alone, and every command says so" {
+@test "steer: pins of another version are left alone, and every command says so" {
 	local command ours
 
 	ours=$(bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq -r '.[0].value[0]')

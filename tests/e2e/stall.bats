@@ -49,32 +49,32 @@ stalls()
 	wait_for maps_empty
 }
 
-@test "64 KiB writes, the default bound of 8 MiB" {
+@test "bypass: a stalled reader: 64 KiB writes stop at the default bound of 8 MiB" {
 	load_eager
 	stalls 65536 $((8 * MIB))
 }
 
-@test "64 KiB writes, a bound of 256 KiB" {
+@test "bypass: a stalled reader: 64 KiB writes stop at --max-bytes of 256 KiB" {
 	load_eager --max-bytes 262144
 	stalls 65536 262144
 }
 
-@test "1000-byte writes, the default bounds" {
+@test "bypass: a stalled reader: 1000-byte writes stop at the default bounds" {
 	load_eager
 	stalls 1000 $((2048 * 1000))
 }
 
-@test "1-byte writes, the default bound of 2048 messages" {
+@test "bypass: a stalled reader: 1-byte writes stop at the default bound of 2048 messages" {
 	load_eager
 	stalls 1 2048 32768
 }
 
-@test "1-byte writes, a bound of 16 messages" {
+@test "bypass: a stalled reader: 1-byte writes stop at --max-messages of 16" {
 	load_eager --max-messages 16
 	stalls 1 16 32768
 }
 
-@test "the host's budget stops what a connection's bound would allow" {
+@test "bypass: --host-bytes stops a sender before its connection's own bound" {
 	local used # by whatever else this host does
 
 	used=$(($(awk '/^TCP:/ { print $NF }' /proc/net/sockstat) * $(getconf PAGESIZE)))
@@ -100,7 +100,7 @@ limit_tcp_memory() # PID BYTES
 	fi
 }
 
-@test "near the memory limit of its cgroup a sender waits, as with TCP" {
+@test "bypass: a sender near the memory limit of its cgroup waits, as over TCP" {
 	load_eager --max-bytes $((64 * MIB)) --host-bytes $((1024 * MIB))
 	limit_tcp_memory $BASHPID $((6 * MIB))
 	spawn stall peer stall 65536 $((6 * MIB))
@@ -137,7 +137,7 @@ many_stall()
 	unload
 }
 
-@test "1,000 stalled readers: the host's budget bounds what is redirected" {
+@test "bypass: 1,000 stalled readers: --host-bytes bounds what is redirected" {
 	local reserve=$(($(nproc) * 2 * MIB)) kib
 
 	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
@@ -151,7 +151,7 @@ many_stall()
 }
 
 # What the tests above rely on: without a bound worth the name, this is hoarded.
-@test "the limits are shunt's: with a bound of 64 MiB, 64 MiB are taken" {
+@test "bypass: control: with --max-bytes of 64 MiB, 64 MiB are taken" {
 	local result=0
 
 	load_eager --max-bytes $((64 * MIB)) --host-bytes $((1024 * MIB))

@@ -31,7 +31,7 @@ prefix_and_range()
 	steers beyond "$1" 10.2.0.0 85
 }
 
-@test "destination prefix and port range, both ends in; the answer's source is the original destination" {
+@test "steer: destination prefix and port range, bounds included; answers come from the original destination" {
 	serve_router router 9001
 	each_way prefix_and_range
 }
@@ -47,7 +47,7 @@ other_protocol()
 	steers beyond $other 10.1.2.3 80
 }
 
-@test "a rule is for its protocol and a single address" {
+@test "steer: a rule matches its protocol and address, and no others" {
 	serve_router router 9001
 	each_way other_protocol
 }
@@ -62,12 +62,12 @@ source_and_its_ports()
 	steers beyond "$1" 10.1.2.3 80 198.18.0.2 5000
 }
 
-@test "source prefix and source port range" {
+@test "steer: rules with a source prefix and a source port range" {
 	serve_router router 9001
 	each_way source_and_its_ports
 }
 
-@test "a rule for all destinations, and a listener on another address of the router" {
+@test "steer: a rule for all destinations, and a listener on another address of the router" {
 	serve router router tcp 198.19.0.1 9001 udp 198.19.0.1 9001
 	shunt steer add tcp dst 0.0.0.0/0 to 198.19.0.1:9001
 	shunt steer add udp dst 0.0.0.0/0 to 198.19.0.1:9001
@@ -91,7 +91,7 @@ bound_to_interface()
 	from beyond meets 9002 "$1" 172.16.0.1 80 198.19.0.2
 }
 
-@test "rules bound to an interface" {
+@test "steer: rules bound to an interface" {
 	serve_router router 9001 9002 9003
 	reload_steer --iface r0 --iface r1
 	each_way bound_to_interface
@@ -133,7 +133,7 @@ precedence()
 	steers 9005 "$1" 10.1.2.3 80
 }
 
-@test "precedence: longest prefix, then longest source, then narrowest range" {
+@test "steer: precedence: longest prefix, then longest source, then narrowest range" {
 	serve_router router 9001 9002 9003 9004 9005 9006
 	each_way precedence
 }
@@ -151,7 +151,7 @@ carve_out()
 	steers beyond "$1" 10.1.2.3 5060
 }
 
-@test "pass rules carve out exceptions, and rules carve out of those" {
+@test "steer: precedence: pass rules make exceptions, and rules make exceptions of those" {
 	serve_router router 9001 9002
 	each_way carve_out
 	[ "$(counter no_listener)" = 0 ]
@@ -172,12 +172,12 @@ shorter_prefix()
 	steers 9001 "$1" 10.1.2.3 80
 }
 
-@test "when no rule of the longest prefix matches, shorter ones are tried" {
+@test "steer: precedence: when no rule of the longest prefix matches, shorter ones are tried" {
 	serve_router router 9001 9002 9003
 	each_way shorter_prefix
 }
 
-@test "random rules: steer test agrees with a plain reading of the precedence" {
+@test "steer: random rules: steer test agrees with a plain reading of the precedence" {
 	local script=$BATS_TEST_TMPDIR/script seed=${SEED:-$RANDOM}
 
 	echo "SEED=$seed"
@@ -196,7 +196,7 @@ keep_asking()
 	done
 }
 
-@test "while rules change, no packet slips through to another" {
+@test "steer: while rules change, no packet slips through to another" {
 	local i pid
 
 	serve_router router 9001 9002 9003
@@ -250,7 +250,7 @@ established()
 	exchange "flow$family" on
 }
 
-@test "an established TCP flow keeps its socket, whatever happens to the rules" {
+@test "steer: an established TCP flow keeps its socket when rules change" {
 	serve_router router 9001 9002
 	each_family established tcp
 }
@@ -270,12 +270,12 @@ connected()
 	meets 9002 udp 10.1.2.3 80
 }
 
-@test "a connected UDP socket keeps its flow" {
+@test "steer: a connected UDP socket keeps its flow" {
 	serve_router router --connect 9001 9002
 	each_family connected udp
 }
 
-@test "a connected UDP socket with SO_REUSEPORT keeps its flow" {
+@test "steer: a connected UDP socket with SO_REUSEPORT keeps its flow" {
 	serve_router router --connect --flow-reuseport 9001 9002
 	each_family connected udp
 }
@@ -297,12 +297,12 @@ unconnected()
 	exchange "flow$family" 'via=9002 by=listener'
 }
 
-@test "an unconnected reply socket on the original destination does not swallow the flow" {
+@test "steer: an unconnected reply socket on the original destination does not swallow the flow" {
 	serve_router router 9001 9002
 	each_family unconnected udp
 }
 
-@test "unconnected reply sockets with SO_REUSEPORT, as ziti-router has them" {
+@test "steer: unconnected reply sockets with SO_REUSEPORT, as in ziti-router, do not swallow the flow" {
 	serve_router router --flow-reuseport 9001 9002
 	each_family unconnected udp
 }
@@ -324,7 +324,7 @@ in_time_wait()
 	ss -Htan state time-wait | grep -q :4000
 }
 
-@test "a client that reuses its port within TIME_WAIT gets through" {
+@test "steer: a client that reuses its port within TIME_WAIT gets through" {
 	serve_router router 9001
 	each_family reused_port tcp
 }
@@ -349,7 +349,7 @@ listener_gone()
 	stops router
 }
 
-@test "listener gone: the packet passes and is counted; back: it is found again" {
+@test "steer: listener gone: the packet passes and is counted; back: it is found again" {
 	each_way listener_gone
 }
 
@@ -381,7 +381,7 @@ listener_tested()
 	done
 }
 
-@test "steer test tells whether the listener is there" {
+@test "steer: steer test says whether the listener exists" {
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	add udp dst 10.1.2.3 to 127.0.0.1:9001
 	add tcp dst 10.1.2.4 pass
@@ -402,7 +402,7 @@ listener_tested()
 		"tcp dst 10.1.2.3 to 127.0.0.1:9001" ]
 }
 
-@test "listeners with SO_REUSEPORT share the flows; before Linux 6.6 they get none" {
+@test "steer: listeners with SO_REUSEPORT share the flows; before Linux 6.6 they get none" {
 	serve_router one --reuseport --name=one 9001
 	serve_router two --reuseport --name=two 9001
 	each_way shared
@@ -419,7 +419,7 @@ own_service()
 	[ "$(seen marked)" = 0 ]
 }
 
-@test "what no rule matches is not touched: the router's own services, what it forwards" {
+@test "steer: what no rule matches is not touched: services of the host, forwarded packets" {
 	local plain
 
 	need nft
@@ -445,7 +445,7 @@ own_connection()
 	from router meets beyond tcp 10.1.2.3 80 198.19.0.1
 }
 
-@test "answers to the router's own connections are left alone, also by a rule for everything" {
+@test "steer: answers to the router's own connections are left alone, also by a rule for everything" {
 	serve_router router 9001
 	reload_steer --iface r0 --iface r1
 	each_family own_connection tcp
@@ -458,7 +458,7 @@ wildcard()
 	meets host "$1" 198.18.0.1 80
 }
 
-@test "a listener of the router on 0.0.0.0 at the same port does not shadow a rule" {
+@test "steer: a listener on 0.0.0.0 at the same port does not shadow a rule" {
 	serve_router router 9001
 	serve host router --plain --name host tcp 0.0.0.0 80 tcp :: 80 udp 0.0.0.0 80 udp :: 80
 	each_way wildcard
@@ -479,7 +479,7 @@ fragmented()
 }
 
 # Nobody finds a listener that comes after its rule.
-@test "without a supervisor fragments pass and are counted" {
+@test "steer: without a supervisor fragments are not steered, and counted" {
 	each_family fragmented udp
 }
 
@@ -496,7 +496,7 @@ ipv6()
 	echo "60000000${1}${2}40${net}0c6120002${net}00a010203$3"
 }
 
-@test "malformed packets are counted, and nothing else" {
+@test "steer: malformed packets are counted, and nothing else" {
 	local ports=0fa00050 sent
 	local -a packets=(
 		"$(ipv4 001c 06 ${ports}00000000)"      # TCP, 8 bytes of it
@@ -525,7 +525,7 @@ ipv6()
 	meets 9001 tcp 10.1.2.3 80
 }
 
-@test "a second shunt on the interface: neither sees to the other's flows" {
+@test "steer: a second shunt on the interface: neither steers the other's flows" {
 	serve_router router 9001 9002
 	other load --iface r0 --mark 0x2000000 --table 20561
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -566,7 +566,7 @@ goes_on_alone()
 	[ "$(seen foreign)" -gt "$before" ]
 }
 
-@test "someone else's tcx program sees every packet, and stays" {
+@test "steer: another program at tcx sees every packet, and stays" {
 	local result=0 pin=/sys/fs/bpf/foreign
 
 	need nft
@@ -581,7 +581,7 @@ goes_on_alone()
 	rm $pin
 }
 
-@test "someone else's clsact filter sees every packet, and stays" {
+@test "steer: another program's clsact filter sees every packet, and stays" {
 	local pin=/sys/fs/bpf/foreign
 
 	need nft
@@ -600,7 +600,7 @@ goes_on_alone()
 	rm $pin
 }
 
-@test "an idle clsact qdisc that was there before stays" {
+@test "steer: an idle clsact qdisc that was there before stays" {
 	unload
 	tc qdisc add dev r0 clsact
 	shunt load --iface r0
@@ -620,12 +620,12 @@ with_options()
 	[[ $answer == *via=beyond* ]]
 }
 
-@test "IPv4 options and IPv6 extension headers" {
+@test "steer: IPv4 options and IPv6 extension headers" {
 	serve_router router 9001
 	each_way with_options
 }
 
-@test "VLAN tags" {
+@test "steer: VLAN tags" {
 	ip link add link r0 name r0.7 type vlan id 7 || skip "no VLANs in this kernel"
 	"${client[@]}" ip link add link c0 name c0.7 type vlan id 7
 	ip addr add 198.18.7.1/24 dev r0.7
@@ -648,7 +648,7 @@ strict()
 	meets 9001 "$1" 10.1.2.3 80
 }
 
-@test "strict reverse path filtering" {
+@test "steer: strict reverse path filtering" {
 	serve_router router 9001
 	sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.r0.rp_filter=1
 	each_way strict
@@ -688,13 +688,13 @@ by_cookie()
 	[ "$(cookies Recv)" = $((before + 1)) ]
 }
 
-@test "SYN cookies" {
+@test "steer: SYN cookies" {
 	sysctl -qw net.ipv4.tcp_syncookies=2 || skip "no SYN cookies in this kernel"
 	serve_router router 9001
 	each_family by_cookie tcp
 }
 
-@test "a flood of SYNs does not keep a client out" {
+@test "steer: a flood of SYNs does not keep a client out" {
 	sysctl -qw net.ipv4.tcp_syncookies=1 || skip "no SYN cookies in this kernel"
 	serve_router router 9001
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -721,7 +721,7 @@ notes()
 
 # A burst passes shunt before the listener has seen any of it, and which member of a
 # group will answer is not known.
-@test "the rules are asked for the answers to cookies, if a listener may have sent any" {
+@test "steer: answers to SYN cookies are matched with the rules, if a listener may have sent cookies" {
 	sysctl -qw net.ipv4.tcp_syncookies=1 || skip "no SYN cookies in this kernel"
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	notes true --backlog=5
@@ -749,7 +749,7 @@ to_and_fro()
 	[ "$(counter steered_flows)" = $((flows + 1)) ]
 }
 
-@test "16 MiB to a transparent socat and back are the same" {
+@test "steer: 16 MiB to a transparent socat and back are the same" {
 	need socat
 	spawn echo4 socat TCP4-LISTEN:9004,bind=127.0.0.1,ip-transparent EXEC:cat
 	spawn echo6 socat 'TCP6-LISTEN:9006,bind=[::1],ip-transparent' EXEC:cat
@@ -805,7 +805,7 @@ haproxy_config()
 	END
 }
 
-@test "HAProxy with a transparent bind, and curl" {
+@test "steer: HAProxy with a transparent bind, and curl" {
 	need haproxy curl
 	# answers to the client's address come in at r1
 	reload_steer --iface r0 --iface r1
@@ -818,7 +818,7 @@ haproxy_config()
 
 # --- commands ----------------------------------------------------------------
 
-@test "the ancestor's example: map_update 172.16.240.0 24 5060 5060 58997" {
+@test "steer: map_update: the example of zfw, 172.16.240.0 24 5060 5060 58997" {
 	serve_router router 58997
 	by_name map_update 172.16.240.0 24 5060 5060 58997
 	steers 58997 udp 172.16.240.9 5060 198.18.0.2 5060
@@ -830,7 +830,7 @@ haproxy_config()
 	[ "$(counter rules)" = 0 ]
 }
 
-@test "map_update with any port, with host bits, for IPv6; map_delete_elem takes all of a prefix" {
+@test "steer: map_update with any port, with host bits, for IPv6; map_delete_elem takes all of a prefix" {
 	serve_router router 58997
 	by_name map_update 10.1.2.3 16 0 0 58997
 	steers 58997 udp 10.1.255.1 85
@@ -849,7 +849,7 @@ haproxy_config()
 	steers beyond tcp 10.1.2.3 80
 }
 
-@test "rules and status count packets and flows" {
+@test "steer: rules and status count packets and flows" {
 	serve_router router 9001
 	shunt steer add udp dst 10.1.2.3 to 127.0.0.1:9001
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -863,7 +863,7 @@ haproxy_config()
 	[ "$(counter steered_packets)" -ge 5 ]
 }
 
-@test "trace lines for steered flows" {
+@test "steer: trace: lines for steered flows" {
 	serve_router router 58997
 	shunt steer add udp dst 172.16.240.0/24 dport 5060 to 127.0.0.1:58997
 	shunt steer add tcp dst fd00::a01:203 dport 80 to '[::1]:58997'
@@ -879,7 +879,7 @@ haproxy_config()
 	fi
 }
 
-@test "load makes a rule and a table for both families; unload removes all, and more than once" {
+@test "steer: load makes a rule and a table for both families; unload removes all, and more than once" {
 	local maps
 
 	ip rule | grep -q 'fwmark 0x1000000/0x1000000 lookup 20560'
@@ -895,7 +895,7 @@ haproxy_config()
 	unload
 }
 
-@test "an interface that goes away takes nothing with it" {
+@test "steer: an interface that is deleted takes no rule with it" {
 	ip link add r2 type veth peer name c2
 	reload_steer --iface r2 --iface r0
 	serve_router router 9001

@@ -63,7 +63,7 @@ for line in sys.stdin.buffer: json.loads(line.decode())' <"$out"
 	[ "$(grep -c '^fake line' "$BATS_TEST_TMPDIR/metrics")" = 0 ]
 }
 
-@test "escape sequences in words that somebody typed reach no terminal, and JSON is valid" {
+@test "escape sequences in arguments reach no terminal, and JSON is valid" {
 	local word=$'x\e]0;\a\nfake line\xff'
 
 	shunt load --iface plain0
@@ -115,7 +115,7 @@ follow()
 	run output_of follow
 }
 
-@test "trace follow: a process that calls itself an event forges none" {
+@test "trace follow: a process whose name looks like an event forges none" {
 	[ -e /sys/kernel/tracing/trace_pipe ] || skip "no tracefs"
 	cat >"$BATS_TEST_TMPDIR/lines" <<-'END'
 		 shunt: pair 6.6-17 [000] ..s1. 1.0: sched_wakeup: comm=shunt: pair 1.1.1.1:1

@@ -88,7 +88,7 @@ greeting()
 	echo "$line"
 }
 
-@test "an unprivileged router with CAP_NET_ADMIN only: -V, -I, a connection, -L, -D" {
+@test "diverter: an unprivileged router with CAP_NET_ADMIN: -V, -I, a connection, -L, -D" {
 	run_with_socket --group $MEMBERS
 	[ "$(with $MEMBERS sed -n 's/^CapEff:\t//p' /proc/self/status)" = 0000000000001000 ]
 	[ "$(diverter -V)" = "$(shunt --version | cut -d' ' -f2)" ]
@@ -106,14 +106,14 @@ greeting()
 	delete 2>&1 | grep 'nothing to delete'
 }
 
-@test "a supervisor with umask 077: the group still gets to the socket" {
+@test "diverter: unprivileged: the group reaches the socket of a supervisor with umask 077" {
 	umask 077
 	run_with_socket --group $MEMBERS
 	diverter -V
 	[ "$(stat -c %a /run/shunt)" = 755 ]
 }
 
-@test "a rule for an interface, a port range, IPv6, UDP and the other commands, unprivileged" {
+@test "diverter: unprivileged: rules for an interface, a port range, IPv6, UDP, and the other commands" {
 	run_with_socket --group $MEMBERS
 	diverter -I -c fd00::1 -m 128 -p udp -o 0.0.0.0 -n 0 -l 1 -h 100 -t 33001 -s a -N lo
 	[ "$(rules)" = "udp dst fd00::1 dport 1-100 iface lo to [::1]:33001 service a" ]
@@ -124,7 +124,7 @@ greeting()
 	[ -z "$(rules)" ]
 }
 
-@test "more rules than the store has room for, unprivileged" {
+@test "diverter: unprivileged: more rules than the store has room for" {
 	local i
 
 	run_with_socket --group $MEMBERS
@@ -138,7 +138,7 @@ greeting()
 	[ "$(diverter -L | wc -l)" = 4100 ]
 }
 
-@test "the group 'shunt', if the host has it" {
+@test "diverter: unprivileged: the group 'shunt', if the host has it" {
 	cp /etc/group "$BATS_TEST_TMPDIR/group"
 	sed -i '/^shunt:/d' "$BATS_TEST_TMPDIR/group"
 	echo "shunt:x:$MEMBERS:" >>"$BATS_TEST_TMPDIR/group"
@@ -156,7 +156,7 @@ greeting()
 	[ ! -e /run/shunt ]
 }
 
-@test "who is not in the group: -V says why and fails, nothing changes" {
+@test "diverter: unprivileged: -V of a user outside of the group fails with the reason, nothing changes" {
 	run_with_socket --group $MEMBERS
 	run ! stranger -V
 	[[ $output == *"$SOCKET"*"this process is neither"* ]]
@@ -170,7 +170,7 @@ greeting()
 	run ! with $MEMBERS cat $SOCKET
 }
 
-@test "-V fails with the reason: no supervisor, nothing loaded, no steering" {
+@test "diverter: -V fails with the reason: no supervisor, nothing loaded, no steering" {
 	run ! diverter -V
 	[[ $output == *"this needs root, or 'shunt run' with a group"*"$SOCKET"* ]]
 	unload
@@ -186,7 +186,7 @@ greeting()
 	[[ $output == *"steering is not loaded"* ]]
 }
 
-@test "-V from another network namespace than that of load fails" {
+@test "diverter: -V from another network namespace than that of load fails" {
 	netns other
 	run -1 "${other[@]:?}" "$SHUNT" diverter -V
 	[[ $output == *"another network namespace"* ]]
@@ -195,7 +195,7 @@ greeting()
 	[[ $output == *"another network namespace"* ]]
 }
 
-@test "-V tells that lo is not among the interfaces" {
+@test "diverter: -V tells that lo is not among the interfaces" {
 	unload
 	ip link add w0 type veth peer name w1
 	shunt load --iface w0
@@ -203,7 +203,7 @@ greeting()
 	ip link del w0
 }
 
-@test "a supervisor that is killed and started again: calls wait for it" {
+@test "diverter: unprivileged: calls wait while the supervisor is killed and started again" {
 	run_with_socket --group $MEMBERS
 	kill -KILL "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	reap supervisor || true
@@ -220,7 +220,7 @@ greeting()
 	[ ! -e /run/shunt ]
 }
 
-@test "an unprivileged router that is killed: its rules go when it starts again" {
+@test "diverter: an unprivileged router that is killed: its rules go when it starts again" {
 	run_with_socket --group $MEMBERS
 	spawn router with $MEMBERS /run/bin/ziti /run/bin/shunt-diverter
 	said router ready
@@ -244,7 +244,7 @@ rule_servers()
 	done <"$CGROUP_ROOT/cgroup.procs"
 }
 
-@test "the process that serves calls is made again when it ends" {
+@test "diverter: unprivileged: the process that serves calls is started again when it ends" {
 	local pid
 
 	run_with_socket --group $MEMBERS
@@ -265,7 +265,7 @@ hostile()
 	with $MEMBERS socat -u - "UNIX-CONNECT:$SOCKET,type=5" <<<"$*"
 }
 
-@test "a hostile member: garbage, silent callers, one that does not read" {
+@test "diverter: unprivileged: garbage, silent callers, and a caller that does not read" {
 	local i
 
 	run_with_socket --group $MEMBERS

@@ -11,7 +11,7 @@ torture()
 		"$PROJECT/tests/torture/run" 3>&-
 }
 
-@test "connections of every manner while all is torn down and set up" {
+@test "torture: no byte is lost while shunt is loaded, unloaded and killed" {
 	run torture
 	echo "$output"
 	[ "$status" = 0 ]
@@ -20,7 +20,7 @@ torture()
 	[[ ${lines[-1]} == *' 0 wrong, 0 hung, '*' 0 faults; seed '* ]]
 }
 
-@test "the torture notices bytes out of order" {
+@test "torture: bytes out of order are noticed" {
 	LOAD_OPTIONS=--force PAUSE=0 SHUNT=$PEERS/shunt-unordered run torture
 	echo "$output"
 	[ "$status" = 1 ]
