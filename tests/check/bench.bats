@@ -1,8 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The bench computes what it says: medians, ratios, goals. And its load program
-# and its yardstick work.
+# The bench computes medians, ratios and goals right, and its programs work.
 
 bats_require_minimum_version 1.5.0
 load ../lib/common

@@ -258,7 +258,7 @@ many()
 			i / 65536, i / 256 % 256, i % 256, 1 + i % 60000, i }'
 }
 
-# Bytes of all pinned and inner maps of rules.
+# Prints the bytes of all pinned and inner maps of rules.
 map_bytes()
 {
 	bpftool -j map show 3>&- | jq '[.[] | select(.name == "shunt_store" or .name == "shunt_rule_coun" or
@@ -352,7 +352,7 @@ bad_nat_lines()
 	[ "$(shunt save)" = "$before" ]
 }
 
-# nat_lines COUNT WORD...: as many NAT rules
+# nat_lines COUNT WORD...: prints COUNT NAT rules
 nat_lines()
 {
 	awk -v n="$1" -v words="${*:2}" 'BEGIN {

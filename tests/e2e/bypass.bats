@@ -21,7 +21,8 @@ client_at=()
 
 # --- socat: the same bytes ---------------------------------------------------
 
-# transfer LISTEN-ADDRESS CONNECT-ADDRESS: a file to an echo server and back
+# transfer LISTEN-ADDRESS CONNECT-ADDRESS: sends a file to an echo server and compares what
+# comes back
 transfer()
 {
 	local file back=$BATS_TEST_TMPDIR/back
@@ -35,7 +36,7 @@ transfer()
 	same_bytes "$file" "$back"
 }
 
-# The same, and much of it must have been redirected.
+# The same, and at least a part of the bytes was redirected.
 bypassed_transfer()
 {
 	local before
@@ -87,9 +88,9 @@ use_netns_pair()
 
 # --- iperf3 ------------------------------------------------------------------
 
-# measure ADDRESS [OPTION...]. iperf3 stops counting what it receives as soon as
-# a sender says that it is done, also without shunt: with --bidir much may be
-# missing. That no byte is lost the tests above and below show.
+# measure ADDRESS [OPTION...]: runs iperf3. iperf3 stops counting received bytes as soon
+# as a sender says that it has finished, also without shunt: with --bidir many bytes may
+# be missing from its count. The other tests show that no byte is lost.
 measure()
 {
 	local redirected passed bytes report=$BATS_TEST_TMPDIR/iperf
@@ -188,8 +189,8 @@ streams()
 	wait_for maps_empty
 }
 
-# traces LISTEN-ADDRESS CONNECT-ADDRESS HOST: a line each way, as regular
-# expression HOST prints
+# traces LISTEN-ADDRESS CONNECT-ADDRESS HOST: there is a trace line for each direction.
+# HOST is a regular expression for the address in it.
 traces()
 {
 	need socat
@@ -222,7 +223,7 @@ traces()
 
 # --- ends --------------------------------------------------------------------
 
-# ends HOW COUNT FACTOR: FACTOR times 64 KiB a connection, all redirected
+# ends HOW COUNT FACTOR: COUNT connections of FACTOR times 64 KiB, all redirected, end HOW
 ends()
 {
 	local before

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The command line: wrong words and impossible wishes get one clear line and
-# the right exit code, and change nothing; everything may be said twice.
+# The command line: wrong words, and requests that can't be met, get one line and the right
+# exit code, and change nothing. Every command may be repeated.
 
 load ../lib/common
 
@@ -42,7 +42,7 @@ ERR=$BATS_TEST_TMPDIR/err
 # The command under test; a test may set another.
 program=(timeout 30 "$SHUNT")
 
-# What a load may change.
+# host_state: what a load may change
 host_state()
 {
 	ip rule
@@ -53,7 +53,7 @@ host_state()
 	find /sys/fs/bpf -mindepth 1 -printf '%P %m\n' | sort
 }
 
-# That, and what is said to be loaded.
+# state: the same, and what status says
 state()
 {
 	host_state
@@ -61,7 +61,7 @@ state()
 	shunt -j steer list || true
 }
 
-# runs CODE WORD...: the program exits so, its output is in $OUT and $ERR.
+# runs CODE WORD...: the program exits with this code. Its output is in $OUT and $ERR.
 runs()
 {
 	local expected=$1 code=0
@@ -89,8 +89,7 @@ empty()
 	return 1
 }
 
-# complains CODE TEXT WORD...: with one line that has the text, as an object
-# with -j
+# complains CODE TEXT WORD...: prints one line with the text; with -j as an object
 complains()
 {
 	local text=$2 error
@@ -109,7 +108,7 @@ complains()
 	return 1
 }
 
-# fails CODE TEXT WORD...: the same, and nothing changes.
+# fails CODE TEXT WORD...: the same, and nothing on the host changes
 fails()
 {
 	local before
@@ -118,7 +117,7 @@ fails()
 	quickly complains "$@" && diff <(echo "$before") <(state)
 }
 
-# all_fail CODE: a line "TEXT | WORD..." for each command
+# all_fail CODE: reads a line "TEXT | WORD..." for each command that has to fail
 all_fail()
 {
 	local before
@@ -138,7 +137,7 @@ all_complain()
 	done
 }
 
-# says TEXT WORD...: it succeeds with this on stderr; with -j it says nothing.
+# says TEXT WORD...: the command succeeds with this text on stderr, with -j without it
 says()
 {
 	runs 0 "${@:2}" || return
@@ -147,7 +146,7 @@ says()
 	empty "$ERR"
 }
 
-# warns TEXT WORD...: it succeeds with this on stderr, with -j too.
+# warns TEXT WORD...: the command succeeds with this text on stderr, with -j too
 warns()
 {
 	runs 0 "${@:2}" || return
@@ -505,7 +504,7 @@ differs()
 	fails 1 '/sys/kernel/btf/vmlinux' load --cgroup "$CGROUP=eager"
 	runs 1 check
 	grep -q '^FAIL  type info' "$OUT"
-	# what is loaded can be seen and removed all the same
+	# status and unload work all the same
 	load_both
 	runs 0 status
 	runs 0 unload
@@ -792,7 +791,7 @@ differs()
 	one_line "$ERR" "'--frobnicate'"
 }
 
-# The scripts' own notes, in /run, are the test's.
+# The scripts keep notes in /run, which is the test's own.
 own_run()
 {
 	mount -t tmpfs none /run
@@ -902,7 +901,7 @@ own_run()
 	wait_for ended trace
 }
 
-# Does the kernel refuse another reader of trace_pipe by now?
+# only_reader: the kernel refuses another reader of trace_pipe by now
 only_reader()
 {
 	! timeout 1 "$SHUNT" trace follow 2>&1 | grep -q . || return 0

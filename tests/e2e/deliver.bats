@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# 'shunt steer test --deliver': do steered packets get as far as a socket? Rules of
-# nftables or iptables that set the mark in prerouting (connection marks, policy routing,
-# shaping) take it from them, and all counters look normal. See steer.bash for the hosts.
+# 'shunt steer test --deliver' tests whether steered packets reach a socket. Rules of nftables
+# or iptables that set the mark in prerouting (connection marks, policy routing, shaping)
+# remove shunt's mark, while all counters look normal. See steer.bash for the hosts.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 # shellcheck disable=SC2030,SC2031 # each test has its own variables
@@ -43,7 +43,7 @@ deliver()
 	out=$(shunt "${@:2}" steer test --deliver "$1" "${words[@]}" 2>&1) || code=$?
 }
 
-# prerouting FAMILY PRIORITY RULE...: a chain of somebody else's
+# prerouting FAMILY PRIORITY RULE...: makes a chain of another program
 prerouting()
 {
 	{
@@ -66,7 +66,7 @@ is_delivered()
 	says 'delivered: the first packet and a later one of the flow' && [ "$code" = 0 ]
 }
 
-# loses PROTO TEXT: it is told, as text and as JSON, and what the client sees is this
+# loses PROTO TEXT: --deliver says so, as text and as JSON
 loses()
 {
 	deliver "$1"
@@ -77,7 +77,7 @@ loses()
 	jq -e '.delivery.delivered == false' <<<"$out"
 }
 
-# For what was sent to nobody else.
+# count_strays: starts counters of packets that reach client or beyond, which none may
 count_strays()
 {
 	local place
@@ -98,7 +98,7 @@ count_strays()
 	done
 }
 
-# strays: how many of the two places' counters have counted
+# strays: prints how many of these counters have counted a packet
 strays()
 {
 	{ "${client[@]}" nft list counters; "${beyond[@]}" nft list counters; } |
@@ -133,7 +133,7 @@ each_delivered()
 	shunt -j steer list | jq -e 'map(.packets + .flows + .misses) | add == 0'
 	[ "$(counter steered_flows)" = 0 ]
 	[ "$(counter steered_packets)" = 0 ]
-	# one to compare with
+	# a connection to compare with
 	meets 9001 tcp 10.1.2.3 80
 	[ "$(strays)" = 1 ]
 	[ "$(counter steered_flows)" = 1 ]
@@ -199,14 +199,14 @@ meets_router()
 	meets 9001 "$1" 10.1.2.3 80
 }
 
-# The usual way: it begins with the answer.
+# The usual way: the mark is saved with the answer, and restored from then on.
 @test "steer test --deliver: a mark restored to established connections only" {
 	prerouting ip mangle 'ct state established meta mark set ct mark'
 	loses tcp 'LOST: the first packet is delivered, later ones of the flow are not: the mark'
 	loses udp 'LOST: the first packet is delivered, later ones of the flow are not: the mark'
 	jq -e '.delivery | .first == "delivered" and .later == "lost" and
 		.sets_mark[0].family == "ip"' <<<"$out"
-	# a table of IPv4 has no part in IPv6
+	# a table of IPv4 does not see IPv6
 	family=6
 	is_delivered tcp
 }
@@ -341,7 +341,7 @@ probes_are()
 
 	need strace
 	translate src 198.18.0.2 dst 10.1.2.3 dport 80 iface r0
-	# it waits where it asks what has come to its socket
+	# the command waits in its read from the socket
 	spawn held strace -o /dev/null -e inject=getsockopt:delay_exit=1500000 \
 		"$SHUNT" steer test --deliver udp "${words[@]}"
 	wait_for probes_are 1

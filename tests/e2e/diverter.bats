@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The external diverter: the words are ziti-router's own
-# (tunnel/intercept/tproxy/tproxy_linux.go), which gives a service up when a
-# call fails.
+# The external diverter. The words are those of ziti-router
+# (tunnel/intercept/tproxy/tproxy_linux.go). ziti-router gives a service up when a call
+# fails.
 
 bats_require_minimum_version 1.5.0
 load ../lib/common
@@ -26,13 +26,13 @@ diverter()
 	"${SHUNT%/*}/shunt-diverter" "$@" 3>&-
 }
 
-# As the router inserts: ADDR LEN PROTO LOW HIGH PORT SERVICE [IFACE]
+# insert: the call of a router, ADDR LEN PROTO LOW HIGH PORT SERVICE [IFACE]
 insert()
 {
 	diverter -I -c "$1" -m "$2" -p "$3" -o 0.0.0.0 -n 0 -l "$4" -h "$5" -t "$6" -s "$7" ${8:+-N "$8"}
 }
 
-# As it deletes: ADDR LEN PROTO LOW HIGH [IFACE]
+# delete: the call of a router, ADDR LEN PROTO LOW HIGH [IFACE]
 delete()
 {
 	diverter -D -c "$1" -m "$2" -p "$3" -o 0.0.0.0 -n 0 -l "$4" -h "$5" ${6:+-N "$6"}
@@ -63,7 +63,7 @@ rules()
 	[ -z "$(rules)" ]
 	insert 10.1.2.3 32 tcp 80 80 33002 b
 	[ "$(rules)" = "tcp dst 10.1.2.3 dport 80 to 127.0.0.1:33002 service b" ]
-	# --pin-dir is stronger, and an empty one is none
+	# --pin-dir wins, and an empty SHUNT_PIN_DIR is ignored
 	[ "$(shunt --pin-dir "$PIN_DIR" save | grep -c 'service a')" = 1 ]
 	[ "$(SHUNT_PIN_DIR='' shunt save | grep -c 'service a')" = 1 ]
 	shunt unload
@@ -253,7 +253,7 @@ life()
 	}'
 }
 
-# The calls in a file, one by one; not by bats, which takes longer than they do.
+# Makes the calls in a file, one by one, without bats: its trap takes longer than a call.
 make_calls()
 {
 	xargs -L 1 "${SHUNT%/*}/shunt-diverter" <"$1" 3>&-

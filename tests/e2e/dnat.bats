@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Rules for what netfilter translates, too: the socket gets the packet with the new
-# destination, and later packets of the client no longer find it.
+# Rules for packets that netfilter translates as well. The socket would get a packet with
+# the new destination, and later packets of the client would no longer find it.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
@@ -22,7 +22,7 @@ teardown()
 	clean_up_steer
 }
 
-# translated TARGET: netfilter sends port 80 there
+# translated TARGET: netfilter translates port 80 to this target
 translated()
 {
 	nft -f - <<-END
@@ -35,7 +35,7 @@ translated()
 	END
 }
 
-# What the client gets for port 80, in the variable answer.
+# ask_dnatted NAME: what the client gets from port 80, in the variable answer
 ask_dnatted()
 {
 	ask tcp 10.1.2.3 80 || true
@@ -56,7 +56,7 @@ ask_dnatted()
 		shunt load --iface r0
 		shunt steer add tcp dst 10.1.2.3 dport 80 to 127.0.0.1:9001
 		ask_dnatted shunt
-		# the socket is found if the new destination is this host
+		# if the new destination is this host, the socket may be found
 		[ "$answer" = reset ] || [[ $target == 198.19.0.1:* && $answer == *via=9001* ]]
 		shunt unload
 		nft delete table ip translated

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# load and unload under live connections, and killed half way: no byte lost,
-# no connection broken, and whoever comes next finds, or makes, a clean state.
+# load and unload under live connections, and killed at any point: no byte is lost, no
+# connection breaks, and the next load or unload makes a clean state.
 
 load ../lib/common
 
@@ -29,7 +29,7 @@ start_streams()
 	said "$1-client" ready
 }
 
-# sent NAME: bytes that the client has sent so far
+# sent NAME: prints the bytes that the client has sent so far
 sent()
 {
 	local lines out=$BATS_TEST_TMPDIR/$1-client.out
@@ -50,14 +50,14 @@ has_sent()
 	[ "$(sent "$1")" -ge "$2" ]
 }
 
-# Each connection goes on: there is more to come from all of them together.
+# The connections go on: together they send more bytes.
 flows_on()
 {
 	wait_for has_sent "$1" $(($(sent "$1") + 64 * MIB))
 }
 
-# The bytes that one side sent on each connection are those the other got, and
-# none was wrong (or the peers had failed).
+# Each end got as many bytes of each connection as the other one sent. The peers check the
+# bytes and fail if one is wrong.
 end_streams()
 {
 	tell "$1-client" stop
@@ -74,8 +74,8 @@ on_fast_path()
 		$(($(status bypass.redirected_bytes) + 16 * MIB))
 }
 
-# reloads COUNT [OPTION...]: COUNT connections that take turns, and so are on
-# the fast path all the time, and COUNT that send as fast as they can
+# reloads COUNT [OPTION...]: unload and load while COUNT connections take turns, which keeps
+# them on the fast path, and COUNT connections send as fast as they can
 reloads()
 {
 	local maps
@@ -194,7 +194,7 @@ waits_for_lock()
 CALLS=bpf,unlink,unlinkat,mkdir,mkdirat,rmdir,rename,renameat2,mount,umount2,sendto,sendmsg,write,pwrite64,exit_group
 CHANGES='^(unlink|mkdir|rmdir|rename|u?mount|send|exit_group)|^p?write[0-9]*[(]([3-9]|[12][0-9])|BPF_(OBJ_PIN|LINK_CREATE|LINK_UPDATE|LINK_DETACH|PROG_ATTACH|PROG_DETACH|MAP_UPDATE_ELEM|MAP_DELETE_ELEM)'
 
-# --force: without the self-tests, which change nothing and take their time
+# --force skips the self-tests, which change nothing and take long
 load_both()
 {
 	shunt load --cgroup "$CGROUP=eager" --iface lo --force
@@ -254,7 +254,7 @@ recovers()
 	leaves_nothing "$(jq -nc "$maps + $(own_maps)")"
 }
 
-# leaves_nothing MAPS: unload, and the host is as before
+# leaves_nothing MAPS: unload restores the host
 leaves_nothing()
 {
 	unload
@@ -262,7 +262,7 @@ leaves_nothing()
 	diff <(echo "$network_before") <(network)
 }
 
-# One point is followed by unload, the next by load: each takes its time.
+# After one point comes unload, after the next one load: both after each would take too long.
 other_way()
 {
 	[ "$1" = leaves_nothing ] && echo recovers || echo leaves_nothing

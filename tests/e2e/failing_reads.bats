@@ -26,7 +26,7 @@ unchanged()
 	[ "$(shunt save)" = "$saved" ]
 }
 
-# fails_with REGEX COMMAND...: it does, and the message names that
+# fails_with REGEX COMMAND...: the command fails, and its message matches
 fails_with()
 {
 	run -1 "${@:2}"
@@ -43,7 +43,7 @@ serve_reset()
 	wait_for listens 7000
 }
 
-# from_reset COMMAND...: it reads all of the rules, and after that the reset
+# from_reset COMMAND...: the command reads all rules, and then gets the reset
 from_reset()
 {
 	local fd
@@ -70,7 +70,7 @@ from_reset()
 	fails_with "'stdin'.*reset by peer" from_reset shunt apply -
 }
 
-# with_memory KIB COMMAND...: with so much address space
+# with_memory KIB COMMAND...: runs the command with KIB KiB of address space
 with_memory()
 {
 	(

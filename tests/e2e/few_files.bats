@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Too few file descriptors (EMFILE): a command that can't look at something does not
-# take that for absent. Whatever number of descriptors there is, a command does all that
-# was asked for or says why not, and what was attached stays attached.
+# Too few file descriptors (EMFILE). A command that can't look at something must not
+# conclude that it does not exist. With any number of descriptors a command does all that
+# was asked for, or says why not, and everything attached stays attached.
 
 bats_require_minimum_version 1.5.0
 load ../lib/common
 
-# load_all: bypass, steering, for this host's traffic too, NAT
+# load_all: loads the bypass, steering with 'origin local', and NAT
 load_all()
 {
 	mkdir -p "$CGROUP"
@@ -53,7 +53,7 @@ links()
 	bpftool -jf link show 3>&- | jq -c '[.[] | select(.pinned | length > 0) | .id]'
 }
 
-# kept COMMAND...: for each number of descriptors
+# kept COMMAND...: with each number of descriptors everything stays attached
 kept()
 {
 	local n was links
@@ -141,7 +141,7 @@ reads_without_files()
 	nothing_left "$(own_maps)"
 }
 
-# rules_left: what routing rules and settings of shunt there are in left
+# rules_left: the variable left has the routing rules and settings of shunt
 rules_left()
 {
 	{ ip rule; ip -6 rule; } | grep fwmark
@@ -165,7 +165,7 @@ rules_left()
 	done
 }
 
-# first_free PID: the number that its next file descriptor gets
+# first_free PID: prints the number that the next file descriptor of the process gets
 first_free()
 {
 	local n=0

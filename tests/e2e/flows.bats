@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Rules are for new flows: what becomes of flows at hand when rules and
-# listeners come and go. steer.bash draws the hosts.
+# Rules are for new flows. What happens to existing flows when rules and listeners come and
+# go. steer.bash draws the hosts.
 
 # shellcheck disable=SC2154 # each_family sets family, translate words
 bats_require_minimum_version 1.5.0
@@ -25,7 +25,7 @@ forwarded()
 	each_family forwarded tcp
 }
 
-# The rule goes, the connection stays.
+# The rule is deleted, the connection stays.
 steered()
 {
 	add tcp dst 10.1.0.0/16 to 127.0.0.1:9001
@@ -123,7 +123,7 @@ crowded()
 	for i in 1 2 3 4; do
 		exchange "flow$i$family" via=900
 	done
-	# three had room
+	# the table had room for three
 	[ "$(cat "$BATS_TEST_TMPDIR"/flow?"$family".out | grep -c via=9002)" -ge 1 ]
 	del udp dst 10.1.2.3 dport 80
 	del udp dst 10.1.0.0/16
@@ -165,7 +165,7 @@ counts()
 	done
 }
 
-# Ports in a row are as well spread as any, whatever the keys of this load.
+# Successive ports spread over the buckets as well as others, with any keys of a load.
 @test "steer: UDP flows from 3,000 successive ports all have an entry in a table of 12,288" {
 	local i new
 
@@ -188,7 +188,7 @@ counts()
 	done
 }
 
-# last_seen: the tick of the only flow
+# last_seen: prints the tick of the only flow, and the number of flows
 last_seen()
 {
 	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_udp_flows" |

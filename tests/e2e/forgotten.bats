@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Connections that the router has forgotten: after a crash, a reboot or a failover the
-# client goes on to send, and no socket has the flow. TPROXY answers with a reset, so
+# client goes on sending, and no socket has the flow. TPROXY answers with a reset, so
 # that the client connects again. A connection that was forwarded before the rule came
-# must not be reset. See steer.bash for the hosts. CONTROL=1 says how nftables' TPROXY
-# fares.
+# must not be reset. See steer.bash for the hosts. CONTROL=1 also tries nftables' TPROXY.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond
 load ../lib/steer
@@ -30,13 +29,14 @@ teardown()
 	clean_up_steer
 }
 
-# serve_one [ADDRESS...]: a router whose sockets are gone at once when it ends
+# serve_one: starts a router whose sockets are gone at once when it ends
 serve_one()
 {
 	serve_router router --abort 9001
 }
 
-# crash COMMAND...: the router ends, and nobody is told; then comes that, and a router.
+# crash COMMAND...: the router ends without a FIN or RST to anybody. Then runs the command,
+# and starts a router.
 crash()
 {
 	nft -f - <<-END
@@ -53,7 +53,7 @@ crash()
 	nft delete table inet crash
 }
 
-# What a client sends does not get as far as the destination, but is counted.
+# watch_leaks: starts a counter of segments that would be forwarded, and drops these
 watch_leaks()
 {
 	nft -f - <<-END
@@ -72,14 +72,14 @@ leaked()
 	nft list counter inet leak leaked | awk '$1 == "packets" { print $2 }'
 }
 
-# opens NAME ADDRESS: a connection through the router
+# opens NAME ADDRESS: opens a connection through the router
 opens()
 {
 	talk "$1" tcp "$2" 80
 	said "$1" via=9001
 }
 
-# goes_on NAME: says what came of it: reset, or silence
+# goes_on NAME: sends once more. The variable ended_by is what comes: reset, or silence.
 goes_on()
 {
 	tell "$1" on
@@ -96,7 +96,7 @@ is_reset()
 	[ "$ended_by" = reset ]
 }
 
-# counts LEAST: resets, of the only rule and in all
+# counts LEAST: at least that many resets are counted, for the only rule and in all
 counts()
 {
 	counted resets "$1"
@@ -127,7 +127,8 @@ after_crash()
 	each_family after_crash tcp
 }
 
-# Nothing is remembered then; only this host can have had the flow.
+# shunt remembers nothing after a reboot. Without a route only this host can have had the
+# flow.
 after_reboot()
 {
 	shunt load --iface r0
@@ -141,7 +142,7 @@ after_reboot()
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
 	add tcp dst 192.0.2.1 to 127.0.0.1:9001
 	is_reset "unrouted$family"
-	# where the host forwards, the segment may be of a connection of another
+	# where the host forwards, the connection may be of another host
 	exchange_or_reset "routed$family"
 	stops router
 	unload
@@ -180,7 +181,7 @@ leaks()
 	is_reset flow
 }
 
-# A router that is slow to come again: the client's next tries are answered.
+# A router that is slow to start again: the client's next segments are answered.
 @test "steer: while the router is down, segments of its connections are not forwarded" {
 	serve_one
 	add tcp dst 10.1.2.3 to 127.0.0.1:9001
@@ -195,7 +196,7 @@ leaks()
 
 # --- not forgotten -------------------------------------------------------------
 
-# forwarded_first NAME ADDRESS: a connection to beyond
+# forwarded_first NAME ADDRESS: opens a connection that is forwarded to beyond
 forwarded_first()
 {
 	talk "$1" tcp "$2" 80
@@ -209,7 +210,7 @@ older()
 	add tcp dst 10.0.0.0/8 to 127.0.0.1:9001
 	exchange "older$family" on
 	exchange "older$family" on
-	# one that is steered beside it changes nothing
+	# a steered connection beside it changes nothing
 	opens "newer$family" 10.1.2.3
 	exchange "older$family" on
 	exchange "newer$family" on
@@ -224,7 +225,7 @@ older()
 	each_family older tcp
 }
 
-# same_ports VIA: a connection with ports that were used before
+# same_ports NAME VIA: opens a connection with fixed ports, which VIA answers
 same_ports()
 {
 	talk "$1" --from 198.18.0.2 --sport 40000 tcp 10.1.2.3 80
@@ -254,7 +255,8 @@ reuse()
 	each_family reuse tcp
 }
 
-# Netfilter sends it elsewhere, so somebody has it though no socket and no route does.
+# Netfilter redirects the connection: a program has it, though no socket of its addresses
+# and no route exists.
 @test "steer: a connection that netfilter redirects is not reset where nothing is forwarded" {
 	sysctl -qw net.ipv4.conf.r0.forwarding=0
 	serve other router --plain --name other tcp 0.0.0.0 9009
@@ -298,7 +300,8 @@ reuse()
 	counts 1
 }
 
-# over NAME: its connection was reset; packets that were let pass are so for some seconds
+# over NAME: the connection was reset. Packets that were let pass before pass for some
+# seconds more.
 over()
 {
 	[ "$(output_of "$1" | tail -n 1)" = reset ] && return

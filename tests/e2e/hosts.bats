@@ -1,15 +1,14 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What other programs on a host change while shunt is loaded: docs/hosts.md has
-# the reports. See steer.bash for the hosts. CONTROL=1 says how nftables' TPROXY
-# fares beside it.
+# Changes by other programs of a host while shunt is loaded: docs/hosts.md has the
+# reports. See steer.bash for the hosts. CONTROL=1 also tries nftables' TPROXY.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
 load ../lib/tproxy
 
-# The routers' place is a cgroup of its own, for 'origin local'.
+# The router runs in a cgroup of its own, for 'origin local'.
 setup()
 {
 	find_hosts
@@ -37,7 +36,7 @@ both_families()
 
 # --- the control -------------------------------------------------------------
 
-# control COMMAND: how TPROXY fares after that
+# control COMMAND: prints what TPROXY does after that command
 control()
 {
 	[ -n "${CONTROL:-}" ] || return 0
@@ -84,7 +83,7 @@ steered()
 	meets 9001 "$1" 10.1.2.3 80
 }
 
-# All that delivers steered packets is there, and first.
+# is_first: routing rules and routes are complete, and no other rule comes before
 is_first()
 {
 	[ "$(status 'steer | "\(.routed) \(.preceded_by)"')" = 'true null' ]
@@ -103,7 +102,8 @@ is_first()
 	each_way steered
 }
 
-# Of shunt's rules but the one for what the host sends, which is not always there.
+# first_preference_is N: the preference of shunt's first rule but the one for 'origin local',
+# which does not always exist
 first_preference_is()
 {
 	local family
@@ -224,7 +224,7 @@ r0_is_attached()
 
 # --- what others translate ---------------------------------------------------
 
-# As Amazon's VPC CNI has it for all that leaves a node.
+# As Amazon's VPC CNI does for all packets that leave a node.
 masquerade()
 {
 	nft -f - <<-END
@@ -277,7 +277,7 @@ make_vrrp()
 	END
 }
 
-# Its name may come later, as keepalived makes it when it starts.
+# The interface may come after load, as keepalived makes it when it starts.
 @test "steer: keepalived with use_vmac: load names its macvlan, which --iface has to name, too" {
 	make_vrrp || skip "no macvlan in this kernel"
 	serve_loopback router routers 9001

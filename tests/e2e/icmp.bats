@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# ICMP errors about what a router has sent reach the router's sockets: path MTU
-# discovery works, and closed ports are told. steer.bash draws the hosts; here there
-# are two more:
+# ICMP errors about packets of a router reach the router's sockets: path MTU discovery
+# works, and closed ports are reported. steer.bash draws the hosts; here there are two
+# more:
 #
 #     far ---- client ---- router ---- beyond ---- deep
 #          ^ small MTU                         ^ small MTU
@@ -84,7 +84,8 @@ link_deep()
 	ip route add fd00::c615:0/120 via fd00::c613:2
 }
 
-# What the family at hand can do with. Below 1280 a device loses IPv6.
+# small_mtu: prints a small MTU that the family at hand allows. Below 1280 a device loses
+# IPv6.
 small_mtu()
 {
 	[ $family = 4 ] && echo 1000 || echo 1280
@@ -115,7 +116,7 @@ forget_mtus()
 
 # --- control -----------------------------------------------------------------
 
-# steered PROTO DST DPORT PORT: to that port of the router
+# steered PROTO DST DPORT PORT: a rule to that port of the router
 steered()
 {
 	local ip=ip to=127.0.0.1
@@ -132,7 +133,7 @@ steered()
 		tproxy $ip to "$to:$4" meta mark set 1 accept
 }
 
-# errors LEAST: so many ICMP errors came to the router
+# errors LEAST: at least that many ICMP errors reached the router
 errors()
 {
 	[ -n "${CONTROL:-}" ] || wait_for counted steered_errors "$1"
@@ -140,13 +141,13 @@ errors()
 
 # --- path MTU ----------------------------------------------------------------
 
-# checksum COMMAND...: of what it prints
+# checksum COMMAND...: prints the checksum of the command's output
 checksum()
 {
 	"$@" 3>&- | sha256sum
 }
 
-# answers_whole PLACE ADDRESS PORT: all 300,000 bytes come
+# answers_whole PLACE ADDRESS PORT: a client there gets all 300,000 bytes
 answers_whole()
 {
 	local -n where=$1
@@ -181,7 +182,7 @@ large_answer()
 	each_family large_answer tcp
 }
 
-# sends PLACE ADDRESS PORT: a datagram, without waiting for the answer
+# sends PLACE ADDRESS PORT: sends a datagram, and does not wait for the answer
 sends()
 {
 	local -n where=$1
@@ -197,15 +198,15 @@ large_datagram_answer()
 	shrink_far
 	steered udp 10.1.2.3 9001 9001
 	before=$(counter steered_icmp_errors)
-	# the first answer is lost, as a datagram may be, and tells the MTU
+	# the first answer is lost, and its ICMP error has the MTU
 	sends far 10.1.2.3 9001
 	errors $((before + 1))
 	wait_for from far meets 9001 udp 10.1.2.3 9001 198.20.0.2
 }
 
 # For IPv4 the kernel remembers the MTU only of what a connected socket sends from an
-# address that is not the host's own (net/ipv4/route.c, __ipv4_sk_update_pmtu). So a
-# program that asks for errors is told, and others have to be connected.
+# address that is not the host's own (net/ipv4/route.c, __ipv4_sk_update_pmtu). A program
+# that asks for errors gets one; others have to connect their sockets.
 large_unconnected_answer()
 {
 	if [ $family = 6 ]; then
@@ -217,7 +218,7 @@ large_unconnected_answer()
 	wait_for too_long_is_told
 }
 
-# The first datagram of all may come before the supervisor has found the listener.
+# The first datagram may come before the supervisor has found the listener.
 too_long_is_told()
 {
 	sends far 10.1.2.3 9001
@@ -245,7 +246,7 @@ too_long_is_told()
 	each_family large_unconnected_answer udp
 }
 
-# The router connects in the client's name, and sends more than fits.
+# The router connects from the client's address, and sends packets that are too large.
 large_upload()
 {
 	local at
@@ -274,7 +275,7 @@ large_upload()
 
 # --- ports that are closed ---------------------------------------------------
 
-# The client's host denies the answers, with an error.
+# deny: the client's host rejects the answers with an ICMP error
 deny()
 {
 	"${client[@]}" nft -f - <<-END
@@ -322,7 +323,7 @@ port_unreachable()
 	wait_for learns_itself 6
 }
 
-# Until the supervisor has put the listener where programs find it.
+# learns_itself FAMILY: for wait_for, until the supervisor has found the listener
 learns_itself()
 {
 	family=$1
@@ -346,7 +347,7 @@ upstream_unreachable()
 	errors 2
 }
 
-# A program of this host asked, and its answer is denied there.
+# A program of this host asked, and this host rejects the answer.
 local_unreachable()
 {
 	local before
@@ -377,7 +378,7 @@ local_unreachable()
 
 # --- what is not the router's ------------------------------------------------
 
-# unreachables PLACE: errors of the family at hand that came there
+# unreachables PLACE: prints how many ICMP errors of the family at hand that host got
 unreachables()
 {
 	local -n where=$1

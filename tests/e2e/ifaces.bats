@@ -19,7 +19,7 @@ teardown()
 	clean_up_steer
 }
 
-# make_link NAME N: to the client; its packets for 10.1.2.N come there
+# make_link NAME N: makes a link to the client, on which its packets for 10.1.2.N arrive
 make_link()
 {
 	ip link add "$1" type veth peer name "$1" netns "$BATS_FILE_TMPDIR/netns-client"
@@ -127,7 +127,7 @@ not_listed()
 	[ "$(counter rules)" = 1 ]
 }
 
-# told WORD...: what 'steer add' says
+# told WORD...: prints the messages of 'steer add'
 told()
 {
 	shunt steer add "$@" 2>&1
@@ -187,7 +187,7 @@ is_routed()
 	[ "$(status steer.route_present)" = "${1:-true}" ]
 }
 
-# restores COMMAND...: what the command took away is told, and comes back
+# restores COMMAND...: status names what the command removed, and load restores it
 restores()
 {
 	"$@"
@@ -281,7 +281,8 @@ restores()
 	tc qdisc del dev r0 clsact
 }
 
-# Without numbers that grow, and without shunt's own filters (5300 in hex).
+# state_of_others: qdiscs, filters and tables, without counters and without shunt's own
+# filters (5300 in hex)
 state_of_others()
 {
 	tc qdisc show dev r0

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What must not be paired is not, and bytes stay on their own connection.
+# Sockets that must not be paired are not, and bytes stay on their own connection.
 
 load ../lib/common
 
@@ -17,7 +17,7 @@ teardown()
 	clean_up
 }
 
-# pairs NUMBER KIND: so many pairs come of a connection of this KIND
+# pairs NUMBER KIND: a connection of this KIND makes NUMBER pairs
 pairs()
 {
 	local result=0
@@ -65,7 +65,7 @@ stays_plain()
 	said cookie ready || skip "$(cat "$BATS_TEST_TMPDIR/cookie.err")"
 	tell cookie
 	reap cookie
-	# its first connection fetched the cookie, and was like any other
+	# the first connection fetched the cookie, and was an ordinary one
 	[ "$(status bypass.pairs)" = 0 ]
 	[ "$(status bypass.redirected_bytes)" = 0 ]
 	wait_for maps_empty

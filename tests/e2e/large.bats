@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The first datagram after a router's start may be a large one that comes in fragments,
-# as a SIP INVITE with many headers does. See steer.bash for the hosts. CONTROL=1 says
-# how nftables' TPROXY fares.
+# as a SIP INVITE with many headers does. See steer.bash for the hosts. CONTROL=1 also
+# tries nftables' TPROXY.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
@@ -17,7 +17,7 @@ teardown()
 	clean_up_steer
 }
 
-# large: the answer to one datagram of 3000 bytes is the router's, which it got whole
+# large: sends one datagram of 3000 bytes, and counts whether the router answers it
 large()
 {
 	tried=$((tried + 1))
@@ -29,12 +29,12 @@ large()
 	fi
 }
 
-# tries STEP...: once after all steps, over and over
+# tries STEP...: runs the steps and sends a datagram, TRIES times for each family
 tries()
 {
 	local i step tried=0 arrived=0
 
-	# so that no time is spent on it between the start and the datagram
+	# starts the process that asks: later it would take time between start and datagram
 	ask udp 10.1.2.3 80
 	for ((i = 0; i < TRIES; i++)); do
 		for family in 4 6; do
@@ -95,7 +95,7 @@ start_router_for_all()
 	tries start_router make_rule
 }
 
-# It looks itself when it starts.
+# The supervisor looks for listeners when it starts.
 @test "steer: the first fragmented datagram after the supervisor's start" {
 	make_rule
 	start_router

@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Rules with 'origin local': what this host itself sends reaches the router,
-# what the router sends does not come back to it. The host is the router of
+# Rules with 'origin local': packets that this host sends reach the router, and packets
+# that the router sends are not steered back to it. This host is the router of
 # steer.bash; the router is a process in a cgroup of its own.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
 
-# The place of the router, for serve and from.
+# The array routers runs a command in the router's cgroup, below in a cgroup below it.
 setup()
 {
 	find_hosts
@@ -20,7 +20,7 @@ setup()
 	load_steer r1
 }
 
-# locally VIA PROTO ADDRESS PORT: meets, for a packet that the host sends
+# locally VIA PROTO ADDRESS PORT: meets(), for a packet that this host sends
 locally()
 {
 	meets "$@" 198.19.0.1
@@ -62,7 +62,7 @@ local_and_not()
 	locally 9001 "$1" 10.1.2.3 80
 	locally beyond "$1" 10.1.2.3 85
 	locally beyond "$1" 10.1.2.4 80
-	# what others send
+	# packets of other hosts
 	from client meets beyond "$1" 10.1.2.3 80
 	# and the other way round
 	add "$1" dst 10.1.2.3 dport 85 to 127.0.0.1:9001
@@ -113,7 +113,7 @@ marked_router()
 	[[ $answer == *via=beyond* ]]
 	ask --mark 64 "$1" 10.1.2.3 80
 	[[ $answer == *via=9001* ]]
-	# the cgroup says nothing then
+	# with --router-mark the cgroup does not count
 	from routers locally 9001 "$1" 10.1.2.3 80
 }
 
@@ -404,7 +404,7 @@ fetch()
 	[ "$got" = "${words[*]}" ]
 }
 
-# HAProxy connects to the address that the client asked for, itself.
+# relay: HAProxy itself connects to the address that the client asked for
 relay()
 {
 	local flows

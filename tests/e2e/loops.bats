@@ -1,9 +1,10 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A router whose own connections match a rule with 'origin local' is not given them back,
-# though its listener was made in another cgroup: by systemd for a socket unit, or before
-# the router moved. peers/relay.c is the router, and connects to where its clients wanted.
+# A router's own connections that match a rule with 'origin local' are not steered back to
+# it, even if its listener was made in another cgroup: by systemd for a socket unit, or
+# before the router moved. peers/relay.c is the router; it connects to its clients'
+# original destination.
 
 load ../lib/steer
 
@@ -17,7 +18,7 @@ setup()
 	load_steer r1
 }
 
-# start_relay [OPTION]...: for the family at hand, with a rule for what it serves
+# start_relay [OPTION]...: starts the router for the family at hand
 start_relay()
 {
 	translate 127.0.0.1
@@ -25,13 +26,14 @@ start_relay()
 	said "relay$family" ready
 }
 
-# accepted: by the relay of this family, so far
+# accepted: prints how many connections the router of this family has accepted
 accepted()
 {
 	grep -c accepted "$BATS_TEST_TMPDIR/relay$family.out" || true
 }
 
-# relayed PROTO MOST: a client's connection gets its answer, and the relay that many at most
+# relayed PROTO MOST: a client's connection is answered, and the router accepted at most
+# MOST connections for it
 relayed()
 {
 	local flows before made
@@ -47,7 +49,7 @@ relayed()
 	[ $made -le "$2" ]
 }
 
-# The control: without a rule.
+# straight PROTO: the control, without a rule
 straight()
 {
 	shunt steer flush

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The packet monitor: it counts what crosses an interface, keeps the heavy
-# flows whatever else arrives, knows what shunt does with them, harms no packet
-# and leaves nothing behind. Two ends of a veth pair are v0, in a namespace of
-# its own, and v1, in the file's.
+# The packet monitor: it counts the packets that cross an interface, keeps the heavy flows
+# in a flood of others, labels flows with what shunt does with them, changes no packet, and
+# leaves nothing. v0 and v1 are the ends of a veth pair: v0 in a namespace of its own, v1 in
+# the file's.
 
 # shellcheck disable=SC2154 # netns sets far
 load ../lib/traffic
@@ -46,7 +46,7 @@ hooks()
 	tc filter show dev v1 egress
 }
 
-# Programs of the monitor, whoever made them in this test.
+# Prints the programs of the monitor that this test has loaded.
 attached_programs()
 {
 	bpftool -j prog show 3>&- | jq '[.[] | select(.name // "" | startswith("shunt_count_"))] | length'
@@ -57,8 +57,8 @@ monitors()
 	[ "$(attached_programs)" -gt "$1" ]
 }
 
-# begin WORD...: a monitor in the background that prints JSON every second; it
-# counts when this returns. 'same' words say what is loaded by others.
+# begin WORD...: starts a monitor in the background, which prints JSON every second. It
+# counts from when this function returns.
 begin()
 {
 	local before
@@ -75,7 +75,7 @@ last_reading()
 	tail -n 1 "$BATS_TEST_TMPDIR/monitor.out"
 }
 
-# reads JQ-CONDITION: the last reading is so
+# reads JQ-CONDITION: the condition holds for the monitor's last output
 reads()
 {
 	last_reading | jq -e "$1" >/dev/null
@@ -99,7 +99,7 @@ flood()
 	reads '.flows[0].missed_packets == 0 and .packets >= 110'
 }
 
-# answer FAMILY ADDRESS: 100 kB there, and as many back
+# answer FAMILY ADDRESS: sends 100 kB there, and gets as many back
 talk_tcp()
 {
 	need socat
@@ -140,8 +140,8 @@ talk_tcp()
 	wait_for reads 'any(.flows[]; .dport == 443 and .packets == 1000 and .packets_per_second == 0)'
 }
 
-# Somebody else's program, which marks what it sees, runs whether it came
-# before the monitor or after it.
+# Another program at tc, which marks packets, runs whether it was attached before the
+# monitor or after it.
 foreign_sees()
 {
 	local before
@@ -170,8 +170,8 @@ foreign_sees()
 
 # --- a flood -----------------------------------------------------------------
 
-# A flow that begins in a flood misses its first packets, some 30 on average, but
-# nobody can say how many: 3 % is 600 of 20,000.
+# A flow that begins in a flood is counted from its 30th packet on, on average; chance
+# decides. 3 % of 20,000 packets are 600.
 @test "monitor: 1,000,000 flows: flows that begin among them are right within 3 %, their sum within 1 %" {
 	local others memory before cpus
 
@@ -190,11 +190,11 @@ foreign_sees()
 
 	last_reading >"$OUT"
 	jq -c '.flows[:20][] | [.src, .packets, .missed_packets]' "$OUT"
-	# those twenty, and nothing else, are on top
+	# the first twenty of the list are these flows
 	jq -e '[.flows[:20][].src] | sort == ([range(1; 21) | "172.16.0.\(.)"] | sort)' "$OUT"
 	jq -e 'all(.flows[:20][]; .packets <= 20000 and .packets >= 19400)' "$OUT"
 	jq -e '[.flows[:20][].packets] | add >= 396000' "$OUT"
-	# and the bound that is told with each holds
+	# each flow's printed bound of the error holds
 	jq -e 'all(.flows[:20][]; .packets + .missed_packets >= 20000)' "$OUT"
 	jq -e '.flows[20].packets < 100' "$OUT"
 	jq -e '.packets >= 1700000 and .packets < 1700100' "$OUT"
@@ -216,7 +216,7 @@ flows()
 	END
 }
 
-# takes FILTER NAME...: of flows
+# takes FILTER NAME...: the filter takes these flows and no others
 takes()
 {
 	local taken
@@ -262,7 +262,7 @@ takes()
 	takes '!tcp' dns4 ping frag arp
 	takes 'not not tcp' web4 back4 web6 pair
 	takes 'icmp or udp' dns4 ping frag
-	# and binds stronger than or, not stronger than and
+	# 'and' binds stronger than 'or', 'not' stronger than 'and'
 	takes 'icmp or udp and port 53' dns4 ping
 	takes 'udp and port 53 or icmp' dns4 ping
 	takes '(icmp or udp) and net 10.0.0.0/16' ping
@@ -433,7 +433,7 @@ nothing_of_it()
 	wait_for reads 'any(.flows[]; .dport == 443 and (.steered | not))'
 }
 
-# connected PORT: a client to that port; then it reads its input, too
+# connected PORT: a client has connected to that port
 connected()
 {
 	[ -n "$(ss -Htn state established "dport = :$1")" ]
@@ -471,13 +471,13 @@ connected()
 	wait_for reads '[.flows[] | select(has("iface") | not)] | length == 2 and
 		all(.bypassed and .bytes >= 100 and .bytes <= 200 and .proto == "tcp") and
 		any(.dst == "127.0.0.1" and .dport == 5002)'
-	# what the handshake took to lo is marked too
+	# packets of the handshake on lo are labelled, too
 	reads 'any(.flows[]; .iface == "lo" and .bypassed)'
 }
 
 # --- the screen --------------------------------------------------------------
 
-# term COMMAND...: tmux of this test
+# term COMMAND...: a command for the tmux of this test
 term()
 {
 	tmux -S "$BATS_TEST_TMPDIR/tmux" -f /dev/null "$@" 3>&-
@@ -545,7 +545,7 @@ shows()
 	[ "$(output_of monitor | grep -c $'\033')" = 0 ]
 }
 
-# told_apart: a head whose filter has fewer flows and bytes than there are
+# told_apart: the first lines say that the filter takes fewer flows and bytes than counted
 told_apart()
 {
 	output_of monitor | awk '

@@ -85,8 +85,8 @@ tun_to_far()
 	END
 }
 
-# by_tun PROTO FROM PLACE TARGET: what is sent to FROM is answered by TARGET in
-# PLACE, byte for byte
+# by_tun PROTO FROM PLACE TARGET: TARGET in PLACE answers packets to FROM, and all bytes
+# are right
 by_tun()
 {
 	local file=$BATS_TEST_TMPDIR/some back=$BATS_TEST_TMPDIR/back
@@ -186,14 +186,14 @@ prefix_to_prefix()
 
 # --- bytes and checksums ---------------------------------------------------------
 
-# capture: everything that near sees, until checked
+# capture: starts tcpdump in near
 capture()
 {
 	spawn capture "${near[@]}" tcpdump --immediate-mode -U -s 0 -w "$BATS_TEST_TMPDIR/near.pcap" -i n0
 	wait_for grep -q listening "$BATS_TEST_TMPDIR/capture.err"
 }
 
-# captured REGEX: near has seen a packet that tcpdump -vv describes so
+# captured REGEX: tcpdump -vv in near printed a packet that matches
 captured()
 {
 	tcpdump -nvvr "$BATS_TEST_TMPDIR/near.pcap" 2>/dev/null | tr -d '\n' | grep -Eq "$1"
@@ -219,7 +219,7 @@ offload()
 	"${near[@]}" ethtool -K n0 tx "$1" >/dev/null
 }
 
-# web_server FILE: the name of a script that answers a request with that
+# web_server FILE: prints the name of a script that answers a request with the file
 web_server()
 {
 	cat >"$BATS_TEST_TMPDIR/web.sh" <<-END
@@ -284,7 +284,7 @@ real_programs()
 	no_bad_checksum
 }
 
-# What comes back for a datagram without a checksum.
+# Prints the answer to a datagram without a checksum.
 without_checksum()
 {
 	perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 0) or die;
@@ -306,7 +306,7 @@ without_checksum()
 
 # --- fragments and errors ----------------------------------------------------------
 
-# large DST: what is sent there comes back
+# large DST: a large datagram is sent there and comes back
 large()
 {
 	local text
@@ -332,7 +332,7 @@ large_datagram()
 	[ "$(status nat.out_of_order_fragments)" = 0 ]
 }
 
-# fragment ID first|later DST: one of a datagram to port 80; ID and DST in
+# fragment ID first|later DST: sends one fragment of a datagram to port 80; ID and DST in
 # hexadecimal
 fragment()
 {
@@ -420,7 +420,7 @@ late_answer()
 
 # --- flows ---------------------------------------------------------------------------
 
-# held PORT [OPTION]: a connection by a rule that stays until it is ended
+# held PORT [OPTION]: opens a connection by a rule, which stays until the client is ended
 hold()
 {
 	spawn "hold$1" nc "${@:2}" 10.0.0.10 "$1"
@@ -433,7 +433,7 @@ hold()
 	serve udp near udp 10.0.0.138 8080
 	add tcp 10.0.0.10 80 10.0.0.138 8080
 	add udp 10.0.0.10 80 10.0.0.138 8080
-	add udp 10.0.0.10 81 10.1.0.99 8080 # there is nobody
+	add udp 10.0.0.10 81 10.1.0.99 8080 # nobody listens there
 	hold 80
 	answered target tcp 10.0.0.10 80
 	answered udp udp 10.0.0.10 80
@@ -478,7 +478,7 @@ hold()
 	wait_for has_said hold2 'target from [0-9]'
 	run ! has_said hold2 'target from 40000'
 	[ "$(status nat.source_ports_changed)" = 1 ]
-	# and one to the target itself, by no rule
+	# and a connection straight to the target, without a rule
 	spawn hold3 socat - TCP4:10.0.0.138:8080,sourceport=40000,reuseaddr
 	wait_for has_said hold3 'target from [0-9]'
 	run ! has_said hold3 'target from 40000'
@@ -503,8 +503,8 @@ hold()
 	wait_for grep -q on "$BATS_TEST_TMPDIR/hold1.out"
 }
 
-# Two sockets at one port, one straight to the target before there is a rule, and
-# a server that waits for both before it answers.
+# Two sockets at one port. One sends straight to the target before there is a rule. The
+# server waits for both before it answers.
 @test "nat: a UDP socket of this host straight to the target keeps its port" {
 	load_quick
 	# shellcheck disable=SC2016 # for perl
@@ -538,8 +538,8 @@ hold()
 	[ "$(status nat.source_ports_changed)" = 1 ]
 }
 
-# near sends by this host to far, from port 40000: straight to the target, then
-# by NAT, and both go on.
+# near sends by this host to far, from port 40000: first straight to the target, then by
+# NAT. Both go on.
 straight_and_by_nat()
 {
 	local before from=sourceport=4000$family,reuseaddr
@@ -561,8 +561,8 @@ straight_and_by_nat()
 	stop target
 }
 
-# The other way round: what comes straight gets another port, or the target could
-# not tell them apart.
+# The other way round: first by NAT, then straight to the target. The second flow gets
+# another port, for the target could not tell them apart.
 by_nat_and_straight()
 {
 	# shellcheck disable=SC2016 # for the server's shell
@@ -707,8 +707,7 @@ forwarded_to_this_host()
 	wait_for grep -q on "$BATS_TEST_TMPDIR/hold.out"
 }
 
-# from_port PORT DPORT: what a server says to a connection that comes from there,
-# and is reset after it
+# from_port PORT DPORT: connects from that port, prints the server's answer, and resets
 from_port()
 {
 	timeout 10 socat -u "TCP4:10.0.0.10:$2,sourceport=$1,reuseaddr,linger=0" - 3>&-
@@ -739,7 +738,7 @@ asked_twice()
 
 @test "nat: a request without an answer reaches the new target when it is sent again" {
 	load_quick --nat-idle opening=60
-	"${near[@]}" ip route add blackhole 10.0.0.1/32 # no answer gets out
+	"${near[@]}" ip route add blackhole 10.0.0.1/32 # answers are lost
 	add tcp 10.0.0.10 80 10.0.0.138 8080
 	serve new far tcp 10.1.0.2 8080
 	spawn client nc 10.0.0.10 80
@@ -774,7 +773,8 @@ serve_load()
 
 # --- the command -----------------------------------------------------------------------
 
-# refuses REGEX WORD...: exit 2, one line that matches, and nothing changes
+# refuses REGEX WORD...: the command exits with 2, prints one line that matches, and
+# changes nothing
 refuses()
 {
 	local before
@@ -824,7 +824,7 @@ refuses()
 	refuses "'dst 0.0.0.0'.*no host" add tcp dst 0.0.0.0 to 10.0.0.138
 	refuses "'to 0.0.0.0:80'.*no host" add tcp dst 10.0.0.10 to 0.0.0.0:80
 	refuses "'dst ::'.*no host" add tcp dst :: to fd00::10
-	# these do something
+	# these rules have an effect
 	shunt nat add tcp dst 10.0.0.10 dport 80 to 10.0.0.10:8080
 	shunt nat add tcp dst 10.0.0.0/24 dport 80-90 to 10.0.0.10:80-90
 	shunt nat add udp dst 10.0.0.10 to 10.0.0.10:80
@@ -924,7 +924,7 @@ one nothing sent there gets as far as NAT" ]
 	[ "$(status nat.rules)" = 1 ]
 	printf 'nat tcp dst 192.0.2.%s to 10.0.0.138\n' 1 2 3 | shunt apply - 2>&1 |
 		grep 'no route to the destinations of 3 rules, such as 192.0.2.1,'
-	# of a prefix some address may have one
+	# some address of a prefix may have a route
 	run -0 "$SHUNT" nat add tcp dst 192.0.0.0/16 dport 80 to 10.0.0.138:8080
 	[[ ! $output =~ warning ]]
 }
@@ -944,7 +944,7 @@ one nothing sent there gets as far as NAT" ]
 	metric 'nat_unanswered_flows_total 1'
 }
 
-# metric LINE: Prometheus is told that
+# metric LINE: 'shunt metrics' prints this line
 metric()
 {
 	shunt metrics | grep -Fx "shunt_$1"
@@ -984,7 +984,7 @@ nat_ifaces()
 	[ -z "$(shunt nat list)" ]
 	[ "$(nat_ifaces)" = h0 ]
 	nothing_on h1
-	# the last rule deleted, or by a file
+	# deleting the last rule detaches, also by a file
 	add tcp 10.0.0.10 80 10.1.0.2 8080
 	shunt nat del tcp dst 10.0.0.10 dport 80
 	shunt nat list
@@ -1059,7 +1059,7 @@ lo_forwards()
 	sysctl -qw net.ipv4.ip_forward=1
 	unload
 	lo_forwards 1
-	# what somebody has set for lo alone is restored
+	# a value that somebody set for lo alone is restored
 	sysctl -qw net.ipv4.conf.lo.forwarding=0
 	shunt load --nat h0
 	lo_forwards 1
@@ -1077,7 +1077,7 @@ lo_forwards()
 
 # --- beside steering and bypass -----------------------------------------------------------
 
-# A steering rule for everything must not catch the answers.
+# A steering rule for everything must not take the answers.
 @test "nat: with steering on the same interface: answers get their addresses first" {
 	shunt load --iface h0
 	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9
@@ -1089,7 +1089,7 @@ lo_forwards()
 	answered target tcp 10.0.0.10 80
 	answered udp udp 10.0.0.10 80
 	shunt nat flush
-	# and what near sends is steered as before
+	# packets of near are steered as before
 	"${near[@]}" timeout 1 nc -w 1 10.0.0.1 7 3>&- || true
 	[ "$(status steer.no_listener)" -ge 1 ]
 }
@@ -1138,8 +1138,8 @@ lo_forwards()
 	no_sockets
 }
 
-# What near sends is steered to the router; its connection onwards is sent to a
-# service on this host, and those two bypass the stack.
+# A connection of near is steered to the router. NAT sends the router's own connection to a
+# service on this host, and these two ends bypass the stack.
 @test "nat: steering, NAT and bypass in one path" {
 	kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 	mkdir -p "$CGROUP"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# NAT and packets that somebody forges, who does not see the connection; nat.bash
-# has the hosts. In the place of the attacker is near.
+# NAT and forged packets of an attacker who does not see the connection. nat.bash has the
+# hosts; the attacker is near.
 
 load ../lib/nat
 
 bats_require_minimum_version 1.5.0
 
-# strictly: source validation by the kernel (IPv4), or by nftables (IPv6)
+# validate: turns source validation on, by the kernel (IPv4) or by nftables (IPv6)
 validate()
 {
 	if [ "$family" = 4 ]; then
@@ -32,7 +32,7 @@ validate_no_more()
 	nft destroy table ip6 strict 2>/dev/null || nft delete table ip6 strict 2>/dev/null || true
 }
 
-# forge FROM PORT WORD...: near sends that to the client, as FROM
+# forge FROM PORT WORD...: near sends these packets to the client, with FROM as the source
 forge()
 {
 	local from
@@ -80,8 +80,8 @@ forged_from_another_interface()
 	both_families forged_from_another_interface
 }
 
-# Two ways to the target: the answers may take the other one, as long as nobody
-# asks for strict source validation.
+# There are two routes to the target. Answers may take the other one, unless source
+# validation is strict.
 asymmetric()
 {
 	"${far[@]}" ip -batch - <<-END
@@ -121,7 +121,7 @@ seen_by_far()
 	ip link del h2
 }
 
-# goes_on NAME TEXT: it says the text until the text comes back
+# goes_on NAME TEXT: the client sends the text until the text comes back
 goes_on()
 {
 	has_said "$@" || { tell "$@"; false; }
@@ -225,7 +225,7 @@ really_ended()
 	stop client
 	wait_for flows 0
 	stop target
-	# reset by the target, which answers and has not read all
+	# reset by the target, which closes with unread bytes
 	serve target near tcp 10.0.0.138 8080 'echo target; sleep 0.1'
 	spawn client socat -u "OPEN:/dev/zero" "TCP$family:$(at 10.0.0.10 80)"
 	wait_for ended client

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# NAT: whoever fills the table of flows keeps nobody else's connections out; nat.bash has
-# the hosts.
+# NAT: a user who fills the table of flows does not keep others' connections out. nat.bash
+# has the hosts.
 
 load ../lib/nat
 
@@ -16,7 +16,7 @@ load_small()
 		--nat-idle closing=1
 }
 
-# fill USER PORT [FIRST]: three times as many flows as there is room for
+# fill USER PORT [FIRST]: makes three times as many flows as the table has room for
 fill()
 {
 	local dst

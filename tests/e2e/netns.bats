@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Network namespaces that die while shunt is loaded in them, and others that get
-# their number; interfaces that move from one to another.
+# Network namespaces that end while shunt is loaded in them, and others that get their
+# number; interfaces that move from one namespace to another.
 
 # shellcheck disable=SC2030,SC2031 # bats' run sets them in each test anew
 load ../lib/common
@@ -12,8 +12,8 @@ teardown()
 	clean_up
 }
 
-# A network namespace named home, with an interface e0. A process in there lets
-# others find it.
+# make_home: makes a network namespace named home, with an interface e0. A process in it
+# makes it visible in /proc.
 make_home()
 {
 	netns home
@@ -28,7 +28,7 @@ furnish()
 	"${home[@]}" ip link set e0 up
 }
 
-# at_home WORD...: shunt in there
+# at_home WORD...: shunt in the namespace home
 at_home()
 {
 	"${home[@]}" "$SHUNT" "$@" 3>&-
@@ -47,8 +47,8 @@ end_home()
 	rm "$home_file"
 }
 
-# The namespace dies, and another takes its place and number. The kernel gives
-# the lowest number that is free, so those that get another one are kept.
+# The namespace ends, and a new one gets its number. The kernel gives the lowest free
+# number: namespaces that get another one are kept until that one is free.
 replace_home()
 {
 	local number i
@@ -68,7 +68,7 @@ replace_home()
 	skip "another one took the number"
 }
 
-# Rule and table of the first instance are there, for both families.
+# is_routed: rule and table of the first shunt exist, for both families
 is_routed()
 {
 	"${home[@]}" ip rule | grep -q 'fwmark 0x1000000/0x1000000 lookup 20560' &&
@@ -108,7 +108,7 @@ is_gone()
 	[ "$(status 'nat.ifaces[0].attached')" = true ]
 }
 
-# refused WORD...: because the namespace is gone
+# refused WORD...: the command is refused, because the namespace has ended
 refused()
 {
 	run shunt "$@"

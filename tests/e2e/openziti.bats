@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# ziti-router as it is: peers/ziti.c has its sockets and makes its calls.
+# ziti-router: peers/ziti.c has the same sockets and makes the same calls.
 
 # shellcheck disable=SC2016 # words for an inner shell
 bats_require_minimum_version 1.5.0
@@ -22,14 +22,14 @@ teardown()
 	clean_up
 }
 
-# router NAME: its process runs until killed
+# router NAME: starts a router, which runs until it is killed
 router()
 {
 	spawn "$1" "$PEERS/ziti" "${SHUNT%/*}/shunt-diverter"
 	said "$1" ready
 }
 
-# does NAME WORD...: the router has done that
+# does NAME WORD...: tells the router what to do, and waits until it has done that
 does()
 {
 	tell "$1" "${@:2}"
@@ -48,13 +48,13 @@ rules()
 	shunt save | grep -v '^#'
 }
 
-# The services of the rules in force and of those that they shadow.
+# services: prints the services of the rules in force, and of those that they shadow
 services()
 {
 	rules | sed -n 's/.* service \([^ ]*\)/\1/p' | paste -sd,
 }
 
-# via [ADDRESS [PORT]]: who answers by TCP; nothing if nobody does
+# via [ADDRESS [PORT]]: prints which listener answers by TCP, or nothing
 via()
 {
 	socat -T 5 - "TCP:${1:-10.1.2.3}:${2:-80},connect-timeout=2" </dev/null 2>/dev/null | sed -n 's/.*via=//p'
@@ -220,8 +220,8 @@ nft_rule()
 
 # --- rules of a router that has ended ---------------------------------------------
 
-# What is not a router's: an admin's rule, one made by hand, one by hand for a listener
-# that is there.
+# make_others: rules that are not a router's: an admin's rule, and calls by hand, one of them
+# for a listener that exists
 make_others()
 {
 	shunt steer add tcp dst 10.1.2.3 dport 90 to 127.0.0.1:33090 service admin

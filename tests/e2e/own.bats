@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A rule for everything meets packets for the host's own addresses, too: its own
-# services, ssh first of all, must outlive such a rule. The host is the router of
-# steer.bash; "host" is a service of its own, on all addresses.
+# A rule for everything matches packets for the host's own addresses, too. The host's own
+# services, above all ssh, must go on working. The host is the router of steer.bash; "host"
+# is a service of it on all addresses.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
@@ -25,7 +25,8 @@ serve_host()
 	serve host router --plain --name host "${sockets[@]}"
 }
 
-# counted_own LEAST: of the only rule, and in all
+# counted_own LEAST: at least that many packets are counted as the host's own, for the only
+# rule and in all
 counted_own()
 {
 	[ "$(shunt -j steer list | jq 'map(.left_to_own_services) | add')" -ge "$1" ]
@@ -232,7 +233,7 @@ words()
 	shunt metrics | grep -x 'shunt_steer_left_to_own_services_total [0-9]*'
 }
 
-# said_of TEXT RULE...: on stderr
+# said_of TEXT RULE...: 'steer add' prints this text on stderr
 said_of()
 {
 	shunt steer add "${@:2}" 2>&1 >/dev/null | grep -F -- "$1"
@@ -282,7 +283,7 @@ tproxy_all()
 		'meta nfproto ipv4 meta l4proto { tcp, udp } tproxy ip to 127.0.0.1:9001 meta mark set 1 accept'
 }
 
-# who PROTO ADDRESS PORT
+# who PROTO ADDRESS PORT: prints which listener answers
 who()
 {
 	quickly ask "$@"
@@ -294,12 +295,12 @@ who()
 	need nft
 	serve_router router 9001
 	serve_host 80 81
-	ask tcp 10.1.2.3 80 # not in a subshell for the first time
+	ask tcp 10.1.2.3 80 # starts the process that asks, which a subshell could not keep
 	tproxy_all || skip "no nft tproxy in this kernel"
 	[ "$(who tcp 198.18.0.1 80)" = 9001 ]
 	[ "$(who udp 198.18.0.1 80)" = 9001 ]
 	tproxy_off
-	# a socket on all addresses is none for this match
+	# 'socket wildcard 0' does not match a socket on all addresses
 	tproxy_all 'socket wildcard 0 accept'
 	[ "$(who tcp 198.18.0.1 80)" = 9001 ]
 	tproxy_off

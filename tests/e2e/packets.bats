@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Packets of every shape: right ones come to their rule whatever device and
-# headers they come with, others have no effect but a counter.
+# Packets of every shape. Well-formed packets meet their rule, whatever the device and the
+# headers. Malformed packets only count.
 
 # shellcheck disable=SC2154 # find_hosts sets client, ask answer
 load ../lib/steer
@@ -26,15 +26,15 @@ rules_for_all()
 	add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	"$PEERS/packets" "$PIN_DIR" shunt_local 20000
 	"$PEERS/packets" "$PIN_DIR" shunt_arrive 20000
-	# and they left it in order
+	# the malformed packets have broken nothing
 	meets 9001 tcp 10.1.2.3 80
 	meets 9001 udp 10.1.2.3 80
 }
 
 # --- devices -----------------------------------------------------------------
 
-# wired [OPTION]...: the client's packets for 10.1.2.3 come over a device w0,
-# which peers/wire.c makes; steering is there too.
+# wired [OPTION]...: the client's packets for 10.1.2.3 arrive on a device w0, which
+# peers/wire.c makes. Steering is attached to it, too.
 wired()
 {
 	local result=0
@@ -138,7 +138,7 @@ fragments_arrive()
 	meets 9001 udp 10.1.2.3 5060 198.18.0.2 4711
 	large_arrives udp 10.1.2.3 5060
 	[ "$(counter fragments)" = $((before + 6)) ]
-	# other ports, rules that pass, no rule any more
+	# other ports, pass rules, a deleted rule
 	ask --size 3000 udp 10.1.2.3 80
 	[[ $answer == *via=beyond* ]]
 	add udp dst 10.1.2.3 dport 5060 src 198.18.0.3 pass
@@ -270,7 +270,7 @@ connected_takes()
 
 # --- for many hosts ----------------------------------------------------------
 
-# to_many MAC ADDRESS: a datagram for that address, whose checksum nobody asks for
+# to_many MAC ADDRESS: sends a datagram to that address, without a checksum
 to_many()
 {
 	"${client[@]}" "$PEERS/raw" c0 "$1" "4500001c0000000001110000c6120002${2}0fa014e900080000"
@@ -290,7 +290,7 @@ send_to_many()
 		"6000000000081101${net}0c6120002ff0500000000000000000000000000fb0fa014e900080000"
 }
 
-# foretold VIA: steer test says so of those
+# foretold VIA: 'steer test' predicts VIA for these packets
 foretold()
 {
 	predicted "$1" udp 255.255.255.255 5353

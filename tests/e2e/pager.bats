@@ -13,7 +13,7 @@ setup()
 	mkfifo "$BATS_TEST_TMPDIR/pager"
 	exec {pager}<>"$BATS_TEST_TMPDIR/pager"
 	head -c 65536 /dev/zero >&"$pager"
-	# so that not even the first byte waits in a buffer; not with all sanitizers
+	# no byte waits in a buffer; some sanitizers do not allow stdbuf
 	program=(stdbuf -o0 "$SHUNT")
 	"${program[@]}" version 3>&- || program=("$SHUNT")
 	loaded=(--cgroup "$CGROUP=eager" --iface lo --nat lo --monitor lo)
@@ -33,7 +33,7 @@ blocked()
 	grep -sq pipe_w "/proc/$printing/wchan" || ! kill -0 "$printing" 2>/dev/null
 }
 
-# beside WORD...: that command ends though printing is blocked
+# beside WORD...: the command ends while the other one is blocked in printing
 beside()
 {
 	timeout "${PATIENCE:-10}" "$SHUNT" "$@" >"$BATS_TEST_TMPDIR/beside" 2>&1 3>&- && return
@@ -41,7 +41,7 @@ beside()
 	return 1
 }
 
-# Reads what is in the pipe, until the command has ended: its exit status.
+# Empties the pipe until the command has ended. Returns its exit status.
 read_on()
 {
 	local reader status=0
@@ -63,7 +63,7 @@ pipe_is_empty()
 	! read -rt 0 -u "$pager"
 }
 
-# paged WORD...: shunt prints these into the pipe; others go on meanwhile
+# paged WORD...: shunt prints into the full pipe; other commands work meanwhile
 paged()
 {
 	local -a words=("$@")
@@ -87,7 +87,7 @@ paged()
 	return $bad
 }
 
-# each_paged: the lines of standard input
+# each_paged: paged() for each line of standard input
 each_paged()
 {
 	local bad=0 line
@@ -138,7 +138,7 @@ each_paged()
 	paged 10.9.9.9 32
 }
 
-# stops_with STATUS WORD...: paged, and fails with that
+# stops_with STATUS WORD...: the same, and the command fails with that status
 stops_with()
 {
 	local status=0

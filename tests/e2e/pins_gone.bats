@@ -23,7 +23,7 @@ teardown()
 	ip rule del pref 97 2>/dev/null || true
 }
 
-# host: all that shunt changes outside its pins
+# host: prints all that shunt changes outside of its pins
 host()
 {
 	ip rule
@@ -60,7 +60,7 @@ lose_pins()
 	run -0 shunt unload
 	grep -q 'removed the routing rules of mark' <<<"$output"
 	diff <(echo "$before") <(host)
-	# and there is nothing more to do
+	# a second unload has nothing to do
 	run -0 shunt unload
 	[ "$output" = "shunt: nothing is loaded in '/sys/fs/bpf/shunt'" ]
 }

@@ -18,7 +18,7 @@ teardown()
 	clean_up_steer
 }
 
-# The client's packets for 10.1.2.4 come by way of the port.
+# make_bridge: the client's packets for 10.1.2.4 arrive at the port
 make_bridge()
 {
 	ip link add brtest0 address $BRIDGE_MAC type bridge 2>/dev/null ||
@@ -45,12 +45,12 @@ bridge_netfilter()
 {
 	sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1 \
 		2>/dev/null || skip "no br_netfilter in this kernel"
-	# its hooks on a bridge's packets look for those of the families
+	# br_netfilter calls the hooks of the families, which this table makes
 	nft add table inet hooks
 	nft add chain inet hooks prerouting '{ type filter hook prerouting priority mangle; }'
 }
 
-# attached [NAME]...: the interfaces that steering is attached to are just these
+# attached [NAME]...: steering is attached to these interfaces and no others
 attached()
 {
 	local expected
@@ -94,7 +94,8 @@ steered_at_bridge()
 	each_way steered_at_bridge
 }
 
-# Marked at the port, orphaned by br_netfilter, and given again to its socket.
+# The packet is marked at the port, loses its socket in br_netfilter, and gets it again at the
+# bridge.
 steered_at_both()
 {
 	add "$1" dst 10.1.2.4 to 127.0.0.1:9001
@@ -188,7 +189,7 @@ NOT ATTACHED there: load '--iface brtest0' as well"
 	shunt -j check | jq -e 'any(.[]; .name == "ports" and .result == "warn")'
 }
 
-# A VRF's packets are looked at where they arrive, and not again at the VRF.
+# Packets of a VRF are steered where they arrive, not again at the VRF.
 @test "steer: VRF: a pattern takes the interfaces in it" {
 	ip link add vrf0 type vrf table 99 2>/dev/null || skip "no VRFs in this kernel"
 	make_bridge

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Earned membership: who is promoted, who never is, who leaves, and what
-# happens when the supervisor does not do its part.
+# Admission 'proven': which connections are promoted, which never are, which leave the fast
+# path, and what happens without the supervisor.
 
 load ../lib/common
 
@@ -16,7 +16,7 @@ setup()
 teardown()
 {
 	clean_up
-	# parts of a test that failed
+	# cgroups of a test that failed
 	find "$CGROUP" -mindepth 1 -type d -exec rmdir {} + 2>/dev/null || true
 }
 
@@ -25,7 +25,7 @@ load_proven()
 	shunt load --cgroup "$CGROUP" "$@"
 }
 
-# supervise_as NAME: the same under another name
+# supervise_as NAME: supervise() under another name
 supervise_as()
 {
 	spawn "$1" "$SHUNT" run
@@ -48,7 +48,7 @@ why_is()
 	sockets | jq -r '.[].why' | grep -q "$1"
 }
 
-# promotes STYLE: such a reader is promoted and has its messages redirected.
+# promotes STYLE: a reader of this style is promoted, and its messages are redirected.
 promotes()
 {
 	spawn "$1" peer style "$1" 60
@@ -59,7 +59,7 @@ promotes()
 	wait_for maps_empty
 }
 
-# never STYLE REASON: such a reader is ruled out for that reason.
+# never STYLE REASON: a reader of this style is ruled out for that reason.
 never()
 {
 	spawn "$1" peer style "$1" 60
@@ -210,7 +210,7 @@ never()
 	reap blocking
 }
 
-# corner CASE: goes as over TCP on a pair that was promoted
+# corner CASE: a case of peers/corner.c goes as over TCP on a pair that was promoted
 corner()
 {
 	local before
@@ -386,7 +386,7 @@ stalls()
 	reap corner
 }
 
-# bytes_of NUMBER: of 32 bits, the lowest first
+# bytes_of NUMBER: prints the bytes of a number of 32 bits, the lowest first
 bytes_of()
 {
 	printf '%x %x %x %x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24))
@@ -421,7 +421,7 @@ bytes_of()
 	supervise
 	spawn corner peer corner splice
 	wait_for state_is active
-	# that it did so long ago is no reason to overlook it
+	# a splice long ago counts, too
 	bpftool map update pinned "$PIN_DIR/maps/shunt_splicers" key hex $(bytes_of "$(pgrep -x corner)") \
 		value hex 1 0 0 0 0 0 0 0 3>&-
 	tell corner
@@ -458,15 +458,15 @@ bytes_of()
 	wait_for maps_empty
 }
 
-# in_part NAME COMMAND...: in a cgroup below that of the test
+# in_part NAME COMMAND...: runs the command in a cgroup below that of the test
 in_part()
 {
 	mkdir -p "$CGROUP/$1"
 	CGROUP=$CGROUP/$1 "${@:2}"
 }
 
-# takes_all TURNS: idle connections of one user, that took so many turns each, hold the
-# table of pairs; another user's pair is promoted all the same.
+# takes_all TURNS: idle connections of one user, after TURNS turns each, fill the table of
+# pairs; another user's pair is promoted all the same.
 takes_all()
 {
 	local user
@@ -531,7 +531,7 @@ attached_to_cgroup()
 @test "bypass: a systemd slice that is restarted: connections made before that are adopted" {
 	load_proven
 	supervise
-	# a process that is there at once, as systemd starts a service's
+	# a process in the cgroup from the start, as with systemd
 	rmdir "$CGROUP"
 	mkdir "$CGROUP"
 	spawn epoll peer style epoll 60
@@ -584,7 +584,7 @@ no_handshake_left()
 	spawn slow peer style slow 60
 	wait_for state_is active
 	wait_for status_is bypass.redirected_messages -gt 0
-	# what counted on is over when it was promoted
+	# counting over several watch periods ends with the promotion
 	kill "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
 	reap supervisor
 	why_is 'left the fast path'

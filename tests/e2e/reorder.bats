@@ -1,10 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Bytes that went by TCP and wait to be read must never be overtaken by later
-# ones on the fast path. peers/reorder.c tells how each scenario comes about.
-# Each is also run with the sequence rule taken out of the verdict: if it does
-# not reorder then, it tests nothing.
+# Bytes that went by TCP and wait to be read must never be overtaken by later bytes on
+# the fast path. peers/reorder.c describes each scenario. Each also runs without the
+# sequence rule in the verdict (I1): it has to reorder then, or it would test nothing.
 
 load ../lib/common
 
@@ -29,7 +28,7 @@ teardown()
 	clean_up
 }
 
-# Sockets that are older than shunt.
+# Scenarios with sockets that are older than shunt.
 start_older()
 {
 	spawn reorder peer reorder older
@@ -39,7 +38,7 @@ start_older()
 	tell reorder
 }
 
-# shunt doesn't pair these: the SYN carried data.
+# Scenarios that shunt does not pair: the SYN carried data.
 start_fast_open()
 {
 	load_eager
@@ -68,7 +67,7 @@ start()
 	esac
 }
 
-# play SCENARIO: the peer's verdict
+# play SCENARIO: runs the peer, and returns its result
 play()
 {
 	local result=0
@@ -80,8 +79,8 @@ play()
 	return $result
 }
 
-# The A's by TCP, the B's too since the A's were not read, the C's again on
-# the fast path.
+# The peer's A bytes go by TCP; its B bytes, too, for the A bytes are unread; its C bytes
+# take the fast path again.
 in_order()
 {
 	play "$1"
@@ -98,7 +97,7 @@ reorders_without_rule()
 	[ "$UNORDERED" -nt "$SHUNT" ]
 	SHUNT=$UNORDERED
 	# shellcheck disable=SC2034 # common.bash loads with them
-	LOAD_OPTIONS=--force # its self-tests know
+	LOAD_OPTIONS=--force # the self-tests would refuse this shunt
 	play "$1" || result=$?
 	[ $result = 1 ]
 	grep -q "reordered: 'B' came where 'A' was due" "$BATS_TEST_TMPDIR/why"

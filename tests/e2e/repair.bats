@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# TCP_REPAIR: checkpoints (CRIU, podman container checkpoint) of established
-# connections on the fast path miss no byte.
+# TCP_REPAIR: a checkpoint (CRIU, podman container checkpoint) of an established
+# connection on the fast path has all bytes.
 
 load ../lib/common
 

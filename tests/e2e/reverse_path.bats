@@ -4,14 +4,14 @@
 # Hosts whose routing looks at the mark of a packet where it looks up the way
 # back: src_valid_mark=1 (wg-quick, Tailscale), a reverse path filter of
 # nftables or iptables (firewalld, NixOS), tcp_fwmark_accept=1, a mark that is
-# restored from connection tracking. See steer.bash for the hosts. CONTROL=1 says
-# how nftables' TPROXY fares with the same settings.
+# restored from connection tracking. See steer.bash for the hosts. CONTROL=1 also
+# tries nftables' TPROXY with the same settings.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
 load ../lib/tproxy
 
-# The routers' place is a cgroup of its own, for 'origin local'.
+# The router runs in a cgroup of its own, for 'origin local'.
 setup()
 {
 	find_hosts
@@ -39,7 +39,8 @@ settings_off()
 
 # --- the control -------------------------------------------------------------
 
-# Failing takes it three seconds for each flow, so it is for those who ask.
+# control: prints what TPROXY does, with CONTROL=1. A failure takes three seconds for each
+# flow.
 control()
 {
 	[ -n "${CONTROL:-}" ] || return 0
@@ -56,7 +57,7 @@ steered()
 	meets 9001 "$1" 10.1.2.3 80
 }
 
-# Those of remote hosts go on when this host's own are steered, too.
+# steered_beside_local PROTO: packets of the client and of this host are steered
 steered_beside_local()
 {
 	add "$1" dst 10.1.2.3 origin local to 127.0.0.1:9001
@@ -64,7 +65,7 @@ steered_beside_local()
 	steered "$1"
 }
 
-# survives: all flows arrive and are answered with the settings made before.
+# survives: all flows arrive and are answered with the settings that the test made
 survives()
 {
 	serve_loopback router routers 9001

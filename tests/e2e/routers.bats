@@ -1,10 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Real routers and clients: each router carries what the client sends to the
-# service that it was sent to, with the client's address as its own, so the
-# service sees both original addresses. steer.bash has the hosts; the services
-# are beyond.
+# Real routers and clients. Each router connects to the original destination, from the
+# client's address: the service sees both original addresses. steer.bash has the hosts;
+# the services are on beyond.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond
 # shellcheck disable=SC2030,SC2031 # each test has a family of its own
@@ -13,12 +12,12 @@ load ../lib/steer
 setup_file()
 {
 	make_hosts
-	# services want to be bound to it
+	# services bind to this address
 	"${beyond[@]}" ip addr add 10.1.2.3/32 dev lo
 	"${beyond[@]}" ip addr add fd00::a01:203/128 dev lo nodad
 }
 
-# Answers to the client's address come in at r1.
+# Answers to the client's address arrive at r1.
 setup()
 {
 	find_hosts
@@ -26,7 +25,7 @@ setup()
 	reload_steer --iface r0 --iface r1
 }
 
-# carry PORT: to the router, for both protocols and families
+# carry PORT: adds rules to the router, for both protocols and families
 carry()
 {
 	local family
@@ -37,8 +36,8 @@ carry()
 	done
 }
 
-# ziti [OPTION]: peers/router.c, with the socket options of ziti-router, and like that on
-# 127.0.0.1 only. What comes by IPv6 another router carries, with the same options.
+# ziti [OPTION]: starts peers/router.c with the socket options of ziti-router, and like
+# ziti-router on 127.0.0.1 only. A second one with the same options carries IPv6.
 ziti()
 {
 	spawn ziti "$PEERS/router" "$@" tcp 127.0.0.1 9001 udp 127.0.0.1 9001
@@ -57,8 +56,8 @@ listens_beyond()
 
 # --- services ----------------------------------------------------------------
 
-# A web server at port 8080: / tells both addresses of the connection, /file is
-# a file.
+# web_config FILE: a web server at port 8080. / answers with both addresses of the
+# connection, /file with the file.
 web_config()
 {
 	cat <<-END

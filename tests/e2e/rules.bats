@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Rules in force, many of them: which one a packet meets, as the loaded program
-# says, against a plain reading of the precedence (tests/peers/rules.c).
+# Many rules: the rule that a packet meets in the loaded program, compared with a plain
+# reading of the precedence (tests/peers/rules.c).
 
 bats_require_minimum_version 1.5.0
 load ../lib/common
@@ -17,14 +17,14 @@ teardown()
 	clean_up
 }
 
-# The numbers of the rules that the packets meet.
+# Prints the numbers of the rules that the packets meet.
 answers()
 {
 	shunt steer test - <"$BATS_TEST_TMPDIR/packets" |
 		sed -E 's/.* service ([0-9]+).*/\1/'
 }
 
-# agrees: with the reference
+# agrees: the program and the plain reading find the same rules
 agrees()
 {
 	answers >"$BATS_TEST_TMPDIR/got"
@@ -33,7 +33,7 @@ agrees()
 	return 1
 }
 
-# random SHAPE RULES LOOKUPS
+# random SHAPE RULES LOOKUPS: writes random rules and packets
 random()
 {
 	local seed=${SEED:-$RANDOM}
@@ -100,7 +100,7 @@ inject()
 	xargs -n 500 "$PEERS/raw" "$1" "$2" <"$3"
 }
 
-# How many packets each rule has met: NUMBER COUNT
+# Prints how many packets each rule has counted: NUMBER COUNT
 met()
 {
 	shunt -j steer list | jq -r '.[] | select(.packets > 0) | "\(.service) \(.packets)"' | sort
@@ -205,7 +205,7 @@ packets_of()
 		shunt apply -
 	datagram 127.0.0.2 5000
 	[ "$(packets_of 127.0.0.2)" = '[3,132]' ]
-	# another rule begins at 0
+	# a different rule begins at 0
 	shunt steer del udp dst 127.0.0.2
 	shunt steer add udp dst 127.0.0.2 pass
 	[ "$(packets_of 127.0.0.2)" = '[0,0]' ]
@@ -226,7 +226,7 @@ listen()
 	listen tcp TCP4-LISTEN:9001,bind=127.0.0.1
 	wait_for listens 9001
 	shunt steer prune
-	rules_are 5 # they are young
+	rules_are 5 # too young to be deleted
 	shunt steer prune --older-than 0
 	[ "$(shunt -j steer list | jq -c 'map([.proto, .dst, .to])')" = \
 		'[["tcp","10.0.0.2/32",null],["tcp","10.0.0.1/32","127.0.0.1:9001"]]' ] ||

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A receiver that stops reading: the sender is stopped, nothing is hoarded,
-# every byte arrives in the end, and the fast path comes back by itself.
+# A receiver that stops reading. The sender is stopped, memory stays bounded, every byte
+# arrives in the end, and the fast path is taken again.
 
 load ../lib/common
 
@@ -120,7 +120,7 @@ tcp_memory()
 	awk '/^TCP:/ { print $11 * 4096 }' /proc/net/sockstat
 }
 
-# many_stall NAME HOST_BYTES: 1,000 readers that may have 256 KiB each
+# many_stall NAME HOST_BYTES: 1,000 stalled readers with a bound of 256 KiB each
 many_stall()
 {
 	load_eager --max-bytes 262144 --host-bytes "$2"
@@ -150,7 +150,7 @@ many_stall()
 	[ "$(cat "$BATS_TEST_TMPDIR/queued")" -gt $((128 * MIB)) ]
 }
 
-# What the tests above rely on: without a bound worth the name, this is hoarded.
+# The control of the tests above: with a huge bound, this many bytes are queued.
 @test "bypass: control: with --max-bytes of 64 MiB, 64 MiB are taken" {
 	local result=0
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Real packets of a client reach the router's transparent listeners, by the
-# rules and no others. steer.bash draws the hosts, and says how one file tests
-# both families. Listeners on the router are named by their ports.
+# Real packets of a client reach the router's transparent listeners as the rules say, and
+# no others do. steer.bash draws the hosts, addresses.bash says how a test runs with both
+# families. Listeners on the router are named by their ports.
 
 # shellcheck disable=SC2154 # find_hosts sets client and beyond, ask answer
 load ../lib/steer
@@ -103,7 +103,7 @@ precedence()
 {
 	local -a at=(dst 10.1.0.0/16)
 
-	# the longest destination prefix, whatever else a rule says
+	# the longest destination prefix wins, whatever else a rule has
 	add "$1" dst 10.0.0.0/8 src 198.18.0.2 dport 80 to 127.0.0.1:9002
 	steers 9002 "$1" 10.1.2.3 80
 	add "$1" "${at[@]}" to 127.0.0.1:9001
@@ -124,7 +124,7 @@ precedence()
 	steers beyond "$1" 10.1.2.3 80
 	steers 9006 "$1" 10.1.2.3 85
 	steers 9004 "$1" 10.1.2.3 443
-	# and back again
+	# the other way round, as rules are deleted
 	del "$1" "${at[@]}" src 198.18.0.2 dport 80
 	steers 9006 "$1" 10.1.2.3 80
 	del "$1" "${at[@]}" src 198.18.0.2 dport 80-90
@@ -157,7 +157,7 @@ carve_out()
 	[ "$(counter no_listener)" = 0 ]
 }
 
-# No rule of the longest prefix matches: the next shorter one's turn.
+# No rule of the longest prefix matches: the next shorter prefix is tried.
 shorter_prefix()
 {
 	add "$1" dst 10.0.0.0/8 dport 80 to 127.0.0.1:9001
@@ -187,7 +187,7 @@ shorter_prefix()
 	[ "$(counter rules)" = 0 ]
 }
 
-# Asks until told to stop; says who answered.
+# Asks until there is a line on its input; prints which listeners answered.
 keep_asking()
 {
 	until [ -e "$BATS_TEST_TMPDIR/enough" ]; do
@@ -288,7 +288,7 @@ unconnected()
 	exchange "flow$family" 'via=9001 by=listener'
 	exchange "flow$family" 'via=9001 by=listener'
 	meets 9001 udp 10.1.2.3 80
-	# a change is for new flows, an end for all
+	# a changed rule is for new flows, a deleted one for all
 	add udp dst 10.1.0.0/16 to 127.0.0.1:9002
 	exchange "flow$family" 'via=9001 by=listener'
 	meets 9002 udp 10.1.2.3 80
@@ -315,7 +315,7 @@ reused_port()
 	tell "first$family" bye # the router closes first
 	reap "first$family"
 	in_time_wait
-	# as with any listener elsewhere, it takes the client's second SYN
+	# like any other listener, this one accepts the client's second SYN
 	meets 9001 tcp 10.1.2.3 80 198.18.0.2 4000
 }
 
@@ -357,7 +357,7 @@ shared()
 {
 	add "$1" dst 10.1.2.3 to 127.0.0.1:9001
 	if kernel_before 606; then
-		# bpf_sk_assign() refuses them there
+		# before 6.6 bpf_sk_assign() refuses these listeners
 		meets beyond "$1" 10.1.2.3 80
 		[ "$(misses)" -ge 1 ]
 		[ "$(counter listener_with_reuseport)" -ge 1 ]
@@ -478,7 +478,7 @@ fragmented()
 	stops router
 }
 
-# Nobody finds a listener that comes after its rule.
+# Without a supervisor nobody looks for a listener that starts after its rule.
 @test "steer: without a supervisor fragments are not steered, and counted" {
 	each_family fragmented udp
 }
@@ -544,8 +544,8 @@ ipv6()
 	meets beyond tcp 10.2.0.1 80
 }
 
-# Someone else's program marks packets, which the rules must not disturb, nor
-# it the rules, and it goes on when shunt is gone.
+# Another program marks packets. Neither it nor the rules may disturb the other, and it goes
+# on when shunt is unloaded.
 works_beside_foreign()
 {
 	local before
@@ -659,13 +659,13 @@ cookies()
 	nstat -asz | awk -v name="TcpExtSyncookies$1" '$1 == name { print $2 }'
 }
 
-# The settings, as bytes and by name.
+# Prints the settings, as bytes and by name.
 settings()
 {
 	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" | jq -r ".[0].$1"
 }
 
-# As if load were minutes ago: no listener has sent a cookie since.
+# Changes the settings as if load were minutes ago, and no listener had sent a cookie since.
 no_cookies_yet()
 {
 	local value at
@@ -709,7 +709,7 @@ by_cookie()
 	[ "$(counter steered_flows)" -ge 2000 ]
 }
 
-# notes WHETHER OPTION...: of a router so started
+# notes WHETHER OPTION...: whether shunt has noted that a router with these options sent cookies
 notes()
 {
 	serve_router router "${@:2}" 9001
@@ -730,7 +730,7 @@ notes()
 	sysctl -qw net.ipv4.tcp_syncookies=2
 	notes true --backlog=4096
 	sysctl -qw net.ipv4.tcp_syncookies=1
-	# bpf_sk_assign() refuses them before
+	# before 6.6 bpf_sk_assign() refuses these listeners
 	kernel_before 606 || notes true --backlog=4096 --reuseport --name=9001
 }
 
@@ -875,7 +875,7 @@ haproxy_config()
 	traced 'shunt: steer udp 198.18.0.2:5060 -> 172.16.240.9:5060 to 127.0.0.1:58997$'
 	traced 'shunt: steer tcp \[fd00:.*:c612:0002\]:4712 -> \[fd00:.*:0a01:0203\]:80 to \[.*:0001\]:58997$'
 	if traced 'shunt: steer udp 198.18.0.2:4711'; then
-		return 1 # it was off then
+		return 1 # tracing was off at that time
 	fi
 }
 

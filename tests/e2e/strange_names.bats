@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Processes, interfaces and cgroups may have nearly any bytes as their names: escape
-# sequences that a terminal obeys, newlines that forge lines, bytes that are no UTF-8.
-# None of them reaches a terminal, and all JSON is JSON.
+# Names of processes, interfaces and cgroups may have nearly any bytes: escape sequences
+# that a terminal obeys, newlines that forge lines, bytes that are no UTF-8. None of these
+# may reach a terminal, and JSON has to stay valid.
 
 bats_require_minimum_version 1.5.0
 load ../lib/common
@@ -33,7 +33,8 @@ unclean()
 		grep -n '^fake line' "$1" || LC_ALL=C grep -naP '\xc2[\x80-\x9f]' "$1"
 }
 
-# clean COMMAND...: what it prints, here and as JSON, with both readers of JSON
+# clean COMMAND...: what the command prints is clean text, and with -j valid JSON for two
+# parsers
 clean()
 {
 	local out=$BATS_TEST_TMPDIR/out
@@ -83,7 +84,7 @@ for line in sys.stdin.buffer: json.loads(line.decode())' <"$out"
 	clean apply "$BATS_TEST_TMPDIR/rules"
 }
 
-# It has read what was there, and waits for more.
+# The process has read all lines, and waits for more.
 waits_for_events()
 {
 	local info
@@ -95,7 +96,7 @@ waits_for_events()
 	return 1
 }
 
-# follow WORD...: shunt trace follow, with our lines in the place of the kernel's
+# follow WORD...: shunt trace follow, which reads lines of the test instead of the kernel's
 follow()
 {
 	local pipe=$BATS_TEST_TMPDIR/trace_pipe fd

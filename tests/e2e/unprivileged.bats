@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# ziti-router's package runs it as a user of its own, with CAP_NET_ADMIN at most
-# (dist/dist-packages/linux/openziti-router in openziti/ziti). Its diverter runs
-# with the same rights, and changes rules through the socket of 'shunt run'.
+# The package of ziti-router runs it as a user of its own, with CAP_NET_ADMIN at most
+# (dist/dist-packages/linux/openziti-router in openziti/ziti). The diverter has the same
+# rights, and changes rules through the socket of 'shunt run'.
 
 # shellcheck disable=SC2016 # words for an inner shell
 bats_require_minimum_version 1.5.0
@@ -38,7 +38,7 @@ teardown()
 	clean_up
 }
 
-# with GROUP COMMAND...: as the unit runs it, with a supplementary group
+# with GROUP COMMAND...: runs the command as the unit does, with a supplementary group
 with()
 {
 	${is_spawned:+exec} setpriv --reuid $ROUTER --regid $ROUTER --groups "$1" --no-new-privs \
@@ -72,6 +72,7 @@ rules()
 	shunt save | grep -v '^#'
 }
 
+# run_with_socket [OPTION]...: starts 'shunt run', and waits for its socket
 run_with_socket()
 {
 	spawn supervisor "$SHUNT" run "$@"
@@ -92,7 +93,7 @@ greeting()
 	run_with_socket --group $MEMBERS
 	[ "$(with $MEMBERS sed -n 's/^CapEff:\t//p' /proc/self/status)" = 0000000000001000 ]
 	[ "$(diverter -V)" = "$(shunt --version | cut -d' ' -f2)" ]
-	# what the router does itself
+	# a call of the router itself
 	with $MEMBERS ip addr add 10.1.2.3/32 dev lo
 	spawn listener with $MEMBERS /run/bin/tproxy --name service tcp 127.0.0.1 33001
 	wait_for listens 33001
@@ -164,7 +165,7 @@ greeting()
 	run ! stranger -I -c 10.1.2.3 -m 32 -p tcp -o 0.0.0.0 -n 0 -l 80 -h 80 -t 33001 -s a
 	run ! stranger -L
 	[ -z "$(rules)" ]
-	# and members can't do more than rules
+	# members can change rules, and nothing else
 	run ! with $MEMBERS /run/bin/shunt unload
 	run ! with $MEMBERS /run/bin/shunt nat add tcp dst 10.0.0.1 dport 1 to 10.0.0.2:1
 	run ! with $MEMBERS cat $SOCKET
@@ -259,7 +260,7 @@ rule_servers()
 	[ "$(shunt -j status | jq .bypass.supervised)" = true ]
 }
 
-# hostile TEXT...: sends a packet as a member
+# hostile TEXT...: a member of the group sends this packet to the socket
 hostile()
 {
 	with $MEMBERS socat -u - "UNIX-CONNECT:$SOCKET,type=5" <<<"$*"
@@ -288,7 +289,7 @@ hostile()
 	done
 	insert 33001 a
 	[ -n "$(rules)" ]
-	# more than a socket takes, and nobody reads it
+	# more bytes than a socket takes, of which the caller reads none
 	awk 'BEGIN { for (i = 0; i < 20000; i++)
 		printf "tcp dst 10.0.%d.%d to 127.0.0.1:9999\n", i / 250, i % 250 }' >"$BATS_TEST_TMPDIR/rules"
 	shunt apply "$BATS_TEST_TMPDIR/rules"

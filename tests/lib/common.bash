@@ -13,7 +13,7 @@ spawned=()
 
 # --- waiting -----------------------------------------------------------------
 
-# Never says anything, so that reading from it with a time-out is a pause.
+# Nobody writes to this pipe: a read with a time-out is a pause without a process.
 exec {silence}<> <(:)
 
 pause()
@@ -21,7 +21,8 @@ pause()
 	read -rt 0.05 -u "$silence" || true
 }
 
-# wait_for COMMAND...: until it succeeds; fails after PATIENCE seconds (20).
+# wait_for COMMAND...: repeats the command until it succeeds. Fails after PATIENCE
+# seconds (20).
 wait_for()
 {
 	local end=$((SECONDS + ${PATIENCE:-20}))
@@ -100,7 +101,7 @@ status_is()
 	test "$value" "$2" "$3"
 }
 
-# grew FIELD BEFORE LEAST: it has grown by at least that much.
+# grew FIELD BEFORE LEAST: the field of status is at least LEAST more than BEFORE.
 grew()
 {
 	local now
@@ -112,8 +113,9 @@ grew()
 	fi
 }
 
-# The default of --host-bytes comes from net.ipv4.tcp_mem, which only the
-# first network namespace shows, and what others have in use counts too.
+# load_eager [OPTION...]: loads the bypass on the cgroup eager. The default of
+# --host-bytes would come from net.ipv4.tcp_mem, which only the first network
+# namespace shows, and would count memory of other programs on this host.
 load_eager()
 {
 	local kib
@@ -124,7 +126,8 @@ load_eager()
 	shunt load --cgroup "$CGROUP=eager" --host-bytes $((kib * 64)) ${LOAD_OPTIONS:-} "$@"
 }
 
-# runtime_offset MEMBER: where a member of the run-time state begins in the settings, in bytes.
+# runtime_offset MEMBER: prints the offset in bytes of a member of the run-time state in
+# the map of settings.
 runtime_offset()
 {
 	bpftool -j btf dump map pinned "$PIN_DIR/maps/shunt_conf" all 3>&- | jq --arg name "$1" \
@@ -153,14 +156,14 @@ map_entries()
 	bpftool -j map dump pinned "$PIN_DIR/maps/$1" 3>&- | jq length
 }
 
-# Handshakes that have left something behind.
+# handshakes: prints how many slots for handshakes are in use
 handshakes()
 {
 	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_handshake" 3>&- |
 		jq '[.[].formatted.value | select(.server != 0)] | length'
 }
 
-# No closed or forgotten socket is left in any map.
+# maps_empty: no map has an entry for a socket
 maps_empty()
 {
 	[ "$(map_entries shunt_socks)" = 0 ] && [ "$(handshakes)" = 0 ] && no_sockets
@@ -168,8 +171,8 @@ maps_empty()
 
 # --- what is left ------------------------------------------------------------
 
-# Ids of the maps that are pinned in this namespace now. Other shunts may be
-# loaded on this machine, so programs are told apart by the maps they use.
+# own_maps: prints the ids of the maps that are pinned in this namespace. Other
+# shunts may be loaded on this machine: a program is ours if it uses one of them.
 own_maps()
 {
 	bpftool -jf map show 3>&- | jq -c '[.[] | select(.pinned | length > 0) | .id]'
@@ -191,7 +194,7 @@ nothing_pinned()
 
 nothing_attached()
 {
-	# bpftool prints nothing at all, not [], for nothing
+	# if nothing is attached, bpftool prints nothing at all instead of []
 	[ ! -d "$CGROUP" ] ||
 		[ "$(bpftool -j cgroup show "$CGROUP" 3>&- | jq -s 'add // [] | length')" = 0 ]
 }
@@ -217,8 +220,8 @@ clean_up()
 
 # --- processes ---------------------------------------------------------------
 
-# in_cgroup COMMAND...: run in the cgroup that load_eager names. Takes the
-# place of a spawned subshell, so that the process is the one to kill.
+# in_cgroup COMMAND...: runs the command in the cgroup of load_eager. In a subshell
+# of spawn the command replaces the subshell, so that the pid is the command's.
 in_cgroup()
 {
 	# shellcheck disable=SC2016 # for the inner shell
@@ -239,8 +242,8 @@ peer()
 	in_cgroup "$PEERS/$1" "${@:2}"
 }
 
-# spawn NAME COMMAND...: in the background, with a pipe as its input for tell
-# and a file as its output for said; COMMAND may be a function.
+# spawn NAME COMMAND...: starts a command, or a function, in the background. Its
+# input is a pipe, to which tell() writes; its output is a file, which said() reads.
 spawn()
 {
 	local name=$1 dir=$BATS_TEST_TMPDIR
@@ -252,7 +255,7 @@ spawn()
 	spawned+=($!)
 }
 
-# tell NAME WORD...: a line on its input
+# tell NAME WORD...: writes a line to the input of that process
 tell()
 {
 	echo "${*:2}" 1<>"$BATS_TEST_TMPDIR/$1.in"
@@ -273,7 +276,8 @@ has_said()
 	grep -q -- "$2" "$BATS_TEST_TMPDIR/$1.out" || ! is_running "$1"
 }
 
-# said NAME REGEX: waits until it has printed that; shows its errors if not.
+# said NAME REGEX: waits until the process has printed a line that matches. If it has
+# not, prints its stderr and fails.
 said()
 {
 	wait_for has_said "$1" "$2" && grep -q -- "$2" "$BATS_TEST_TMPDIR/$1.out" && return
@@ -286,7 +290,7 @@ ended()
 	! is_running "$1"
 }
 
-# reap NAME: waits until it ends by itself; its exit status.
+# reap NAME: waits until the process ends by itself. Returns its exit status.
 reap()
 {
 	local status=0
@@ -308,7 +312,7 @@ end_all()
 	spawned=()
 }
 
-# need COMMAND...: skips the test if one is missing.
+# need COMMAND...: skips the test if one of the commands is missing.
 need()
 {
 	local command
@@ -320,8 +324,8 @@ need()
 
 # --- network -----------------------------------------------------------------
 
-# netns NAME: a network namespace; the array NAME runs a command in it, and
-# NAME_file is what names it to ip.
+# netns NAME: makes a network namespace. The array NAME runs a command in it, and
+# the variable NAME_file is the file that names it to ip.
 netns()
 {
 	local file=$BATS_TEST_TMPDIR/netns-$1
@@ -342,7 +346,7 @@ remove_netns()
 	done
 }
 
-# Two namespaces, left and right, joined by a veth pair.
+# netns_pair: makes two namespaces, left and right, joined by a veth pair.
 netns_pair()
 {
 	netns left
@@ -356,7 +360,7 @@ netns_pair()
 	"${right[@]}" ip link set veth0 up
 }
 
-# listens PORT [PREFIX...]: a TCP socket listens at the port, there.
+# listens PORT [PREFIX...]: a TCP socket listens at the port, where PREFIX runs commands
 listens()
 {
 	[ -n "$("${@:2}" ss -Hltn "sport = :$1")" ]
@@ -364,7 +368,7 @@ listens()
 
 # --- data --------------------------------------------------------------------
 
-# big MIB: the name of a file of random bytes
+# big MIB: prints the name of a file of MIB MiB of random bytes
 big()
 {
 	[ "$(stat -c %s "$BIG" 2>/dev/null)" = $(($1 << 20)) ] ||
@@ -377,8 +381,8 @@ same_bytes()
 	cmp "$1" "$2"
 }
 
-# traced REGEX: a line that the programs wrote matches. All of the machine's
-# shunts write there: give ports.
+# traced REGEX: a line that the BPF programs have traced matches. All shunts of this
+# machine write to the same trace: REGEX should have the ports of the test.
 traced()
 {
 	[ -e "$TRACE/trace" ] || skip "no trace instance on this kernel"

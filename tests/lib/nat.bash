@@ -8,8 +8,9 @@
 #     host .1 --- 10.1.0.0/24 --- .2 far
 #          h1
 #
-# near has the old destination and a target, far another target. Addresses are
-# written for IPv4; with family=6 fd00::a00:8a stands for 10.0.0.138.
+# near has the old destination of the rules and a target, far has another target.
+#
+# setup() and teardown() are below.
 
 load ../lib/common
 load ../lib/addresses
@@ -81,7 +82,7 @@ at()
 	echo "$REPLY"
 }
 
-# add PROTO DST PORT TO PORT
+# add PROTO DST PORT TO PORT: adds a NAT rule in the family at hand
 add()
 {
 	local dst
@@ -100,8 +101,8 @@ both_families()
 	family=4
 }
 
-# serve NAME PLACE PROTO ADDRESS PORT [COMMAND]: each connection or datagram
-# there gets NAME, and its bytes back.
+# serve NAME PLACE PROTO ADDRESS PORT [COMMAND]: starts a server in that place. It
+# answers each connection or datagram with NAME, and then with the bytes that came.
 serve()
 {
 	local -n where=$2
@@ -118,7 +119,7 @@ serving()
 	"${@:3}" ss -Hln"${1:0:1}" "sport = :$2" | grep -q .
 }
 
-# stop NAME: ends what serve began
+# stop NAME: ends a server of serve()
 stop()
 {
 	kill "$(cat "$BATS_TEST_TMPDIR/$1.pid")"
@@ -126,8 +127,8 @@ stop()
 	rm "$BATS_TEST_TMPDIR/$1".*
 }
 
-# ask PROTO ADDRESS PORT: what comes back for "hello", sent by $client (this
-# host); of UDP two lines, in one datagram or in two
+# ask PROTO ADDRESS PORT: sends "hello" from the place of the array client (this host)
+# and prints the answer; of UDP two lines, in one datagram or in two
 ask()
 {
 	address "$2"
@@ -138,7 +139,7 @@ ask()
 	fi
 }
 
-# answered NAME PROTO ADDRESS PORT: it answers there
+# answered NAME PROTO ADDRESS PORT: the server NAME answers at this address
 answered()
 {
 	local got
@@ -155,27 +156,28 @@ flows()
 	status_is nat.flows -eq "$1"
 }
 
-# load_quick [OPTION]...: flows that end soon
+# load_quick [OPTION]...: loads NAT with short idle times, so that flows end soon
 load_quick()
 {
 	shunt load --nat h0 --nat-idle opening=1 --nat-idle tcp=60 --nat-idle closing=60 \
 		--nat-idle closed=1 --nat-idle udp=1 "$@"
 }
 
-# echoed NAME TEXT: what it is told comes back
+# echoed NAME TEXT: sends the text through that client, and waits until it comes back
 echoed()
 {
 	tell "$1" "$2"
 	wait_for has_said "$1" "$2"
 }
 
-# greeted NAME REGEX: it has said that, or is told something now
+# greeted NAME REGEX: for wait_for. The client has printed that; else it sends "hello".
 greeted()
 {
 	has_said "$@" || { tell "$1" hello; false; }
 }
 
-# near has the old destination and the target behind this host.
+# forward_to_far: routes of near and this host, so that near reaches the old destination
+# and the target through this host
 forward_to_far()
 {
 	sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1

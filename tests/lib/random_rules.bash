@@ -4,9 +4,9 @@
 # Random rules and packets, and the rule that each packet has to meet: a plain
 # reading of the precedence, without any of shunt's code.
 
-# random_script SEED: lines "do WORD..." for shunt steer, and lines "test
-# WORD... | SERVICE..." with the services of which the rule that is met must
-# have one ("none" for no rule).
+# random_script SEED: prints lines "do WORD...", words for shunt steer, and lines "test
+# WORD... | SERVICE...", packets for shunt steer test. The packet must meet a rule with
+# one of these services; "none" means no rule.
 random_script()
 {
 	awk -v seed="$1" '
@@ -72,7 +72,7 @@ random_script()
 			p_sport <= shigh[i] && (!iface[i] || iface[i] == p_iface)
 	}
 
-	# The smaller, the earlier.
+	# The rule with the smallest rank is tried first.
 	function rank(i) {
 		return sprintf("%02d %02d %05d %05d %d", 32 - dst_len[i], 32 - src_len[i],
 			dhigh[i] - dlow[i], shigh[i] - slow[i], !iface[i])
@@ -99,7 +99,7 @@ random_script()
 	BEGIN {
 		srand(seed)
 		rules = 80
-		# 10.0.0.0 and others ever closer to it
+		# 10.0.0.0, and addresses that share ever longer prefixes with it
 		for (i = 0; i < 6; i++)
 			address[i] = 167772160 + pick(2) * 2 ^ (24 - 4 * i) + 16 * pick(2)
 		for (i = 0; i < rules; i++) {
@@ -122,8 +122,8 @@ random_script()
 	}'
 }
 
-# play SCRIPT: does what random_script says, and shows the tests that came out
-# otherwise.
+# play SCRIPT: runs a script of random_script. Prints the tests with another result, and
+# fails if there are any.
 play()
 {
 	quickly follow "$1" >"$BATS_TEST_TMPDIR/answers"

@@ -15,7 +15,7 @@ declare -gA asker_reads asker_writes
 
 # --- rules -------------------------------------------------------------------
 
-# add RULE..., del RULE...: as shunt steer, in the family at hand
+# add RULE..., del RULE...: shunt steer add and del, in the family at hand
 add()
 {
 	quickly translate "$@"
@@ -28,15 +28,15 @@ del()
 	shunt steer del "${words[@]}"
 }
 
-# each_way SCENARIO: once for each protocol, which is its argument, and family,
-# without rules to begin with
+# each_way SCENARIO: calls the function SCENARIO once for each protocol and family. Its
+# argument is the protocol. There are no rules at its start.
 each_way()
 {
 	each_family "$1" tcp
 	each_family "$1" udp
 }
 
-# each_family SCENARIO PROTO
+# each_family SCENARIO PROTO: the same for each family
 each_family()
 {
 	for family in 4 6; do
@@ -94,7 +94,7 @@ serve_router()
 	serve_loopback "$1" router "${@:2}"
 }
 
-# stops NAME: ends what serve began, and waits until it is gone
+# stops NAME: ends a process of serve(), and waits until it has ended
 stops()
 {
 	kill "$(cat "$BATS_TEST_TMPDIR/$1.pid")"
@@ -102,9 +102,9 @@ stops()
 	rm "$BATS_TEST_TMPDIR/$1".*
 }
 
-# --- who answers -------------------------------------------------------------
+# --- clients and their answers -------------------------------------------------------------
 
-# One process for each place does all the asking there.
+# start_asker PLACE: starts the process that asks from that place, one for all questions
 start_asker()
 {
 	local -n where=$1
@@ -117,8 +117,8 @@ start_asker()
 	spawned+=($!)
 }
 
-# ask [OPTION...] PROTO ADDRESS PORT: the answer is in the variable answer; see
-# peers/ask.c
+# ask [OPTION...] PROTO ADDRESS PORT: sends a packet from the place in the variable
+# asking (client). The answer is in the variable answer; peers/ask.c has its form.
 ask()
 {
 	[ -n "${asker_reads[$asking]:-}" ] || start_asker "$asking"
@@ -127,7 +127,7 @@ ask()
 	read -rt 30 answer <&"${asker_writes[$asking]}"
 }
 
-# from PLACE COMMAND...: asked there, not by the client
+# from PLACE COMMAND...: runs a function that asks, with that place as the client
 from()
 {
 	local asking=$1
@@ -135,9 +135,9 @@ from()
 	"${@:2}"
 }
 
-# meets VIA PROTO ADDRESS PORT [FROM [SPORT]]: the client's packet gets the
-# answer of the listener VIA (a port, or a name), and the answer comes from
-# where the packet went to.
+# meets VIA PROTO ADDRESS PORT [FROM [SPORT]]: a packet of the client is answered by
+# the listener VIA (a port, or a name), and the source of the answer is the address
+# to which the packet was sent.
 meets()
 {
 	quickly try_packet "$@"
@@ -152,7 +152,7 @@ try_packet()
 	if [ "$sport" = 0 ] && [[ $got =~ ^(local=[^ ]*\ remote=[^ ]*:)[0-9]+(\ .*) ]]; then
 		got=${BASH_REMATCH[1]}0${BASH_REMATCH[2]}
 	fi
-	# where it listens itself, its sockets for flows are as good as any
+	# a named listener may also answer by a socket of the flow
 	[[ $via == [0-9]* ]] || got=${got/by=flow/by=listener}
 
 	endpoint "$from" "$sport"
@@ -166,8 +166,8 @@ try_packet()
 	return 1
 }
 
-# predicted VIA PROTO ADDRESS PORT [FROM [SPORT]]: 'shunt steer test' says so
-# too, of a packet on r0.
+# predicted VIA PROTO ADDRESS PORT [FROM [SPORT]]: 'shunt steer test' predicts the same
+# for a packet on r0.
 predicted()
 {
 	quickly try_test "$@"
@@ -188,7 +188,7 @@ try_test()
 	return 1
 }
 
-# Both.
+# steers VIA PROTO ...: both meets and predicted
 steers()
 {
 	meets "$@" && predicted "$@"
@@ -196,21 +196,23 @@ steers()
 
 # --- flows that stay ---------------------------------------------------------
 
-# talk NAME [OPTION...] PROTO ADDRESS PORT: for tell and said
+# talk NAME [OPTION...] PROTO ADDRESS PORT: starts a client whose flow stays. It sends
+# for each line of tell(); said() waits for its answers.
 talk()
 {
 	translate "${@:2}"
 	spawn "$1" "${client[@]}" "$PEERS/ask" --stay "${words[@]}"
 }
 
-# more_lines NAME COUNT: it has printed more than that; they are in lines.
+# more_lines NAME COUNT: the client has printed more than COUNT lines. The array lines
+# has them.
 more_lines()
 {
 	mapfile -t lines <"$BATS_TEST_TMPDIR/$1.out"
 	[ ${#lines[@]} -gt "$2" ]
 }
 
-# exchange NAME TEXT: sends on; the answer has that text.
+# exchange NAME TEXT: a client of talk() sends once more, and the answer has that text
 exchange()
 {
 	local -a lines
@@ -227,7 +229,7 @@ exchange()
 
 # --- what was counted --------------------------------------------------------
 
-# counter NAME: of status
+# counter NAME: prints a counter of status
 counter()
 {
 	local status
@@ -237,13 +239,13 @@ counter()
 	echo "${BASH_REMATCH[1]}"
 }
 
-# counted NAME LEAST
+# counted NAME LEAST: that counter is at least LEAST
 counted()
 {
 	[ "$(counter "$1")" -ge "$2" ]
 }
 
-# misses: of the only rule
+# misses: prints the misses of the only rule
 misses()
 {
 	local rules
@@ -253,7 +255,8 @@ misses()
 	echo "${BASH_REMATCH[1]}"
 }
 
-# Counts the packets that come to the router's routing, by their mark.
+# watch_marks: starts counters of the packets that reach the router's routing: plain,
+# marked by shunt, and with the foreign mark 4.
 watch_marks()
 {
 	nft -f - <<-END
@@ -277,7 +280,7 @@ unwatch_marks()
 	nft delete table inet watch
 }
 
-# seen COUNTER: how many so far
+# seen COUNTER: prints how many packets a counter of watch_marks has
 seen()
 {
 	nft list counter inet watch "$1" | awk '$1 == "packets" { print $2 }'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The torture test in small; 'make test-torture' is the one that counts.
+# A small torture; 'make test-torture' runs 10 GB and 100,000 connections.
 
 load ../lib/common
 
