@@ -23,7 +23,10 @@ BPF_SRC := $(wildcard tc/*.bpf.c sockops/*.bpf.c skmsg/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 SRC := $(wildcard loader/*.c loader/*/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
-BENCH := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c))) \
+# Programs of the bench: of one file, and of several.
+BENCH_FILE := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
+BENCH_PARTS := $(patsubst bench/%.c,$(B)/bench/parts/%.o,$(wildcard bench/*/*.c))
+BENCH := $(BENCH_FILE) $(patsubst bench/%/main.c,$(B)/bench/%,$(wildcard bench/*/main.c)) \
 	$(B)/bench/naive.bpf.o
 PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c))
 TORTURE := $(patsubst tests/torture/%.c,$(B)/torture/%.o,$(wildcard tests/torture/*.c))
@@ -173,6 +176,18 @@ $(B)/tests/torture: $(TORTURE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -pthread $^ -o $@
 
+$(B)/bench/parts/%.o: bench/%.c
+	$(call SAY,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/bench/tcp: $(filter $(B)/bench/parts/tcp/%,$(BENCH_PARTS))
+$(B)/bench/tproxy: $(filter $(B)/bench/parts/tproxy/%,$(BENCH_PARTS))
+$(B)/bench/steer: $(filter $(B)/bench/parts/steer/%,$(BENCH_PARTS))
+$(B)/bench/tcp $(B)/bench/tproxy $(B)/bench/steer:
+	$(call SAY,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+
 $(B)/bench/%: bench/%.c
 	$(call SAY,CC,$<)
 	@mkdir -p $(@D)
@@ -231,4 +246,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
--include $(OBJ:.o=.d) $(SANITIZED:.o=.d) $(UNIT:=.d) $(UNIT_COMMON:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(TORTURE:.o=.d) $(BENCH:=.d) $(B)/bench/naive.bpf.d
+-include $(OBJ:.o=.d) $(SANITIZED:.o=.d) $(UNIT:=.d) $(UNIT_COMMON:.o=.d) $(BPF_OBJ:.o=.d) $(PEERS:=.d) $(TORTURE:.o=.d) $(BENCH_FILE:=.d) $(BENCH_PARTS:.o=.d) $(B)/bench/naive.bpf.d

@@ -2,16 +2,17 @@
 /*
  * steer SHUNT [RUNS [RULES]...]
  *
- * What steering costs a packet, by the number of rules. 'search' is what it
- * takes to find the rule of one packet over and over. Then frames are sent into
- * a veth pair of a namespace of its own, and the kernel tells how long the
- * program ran for each. Its own clock adds some 40 ns: 'none', a packet that is
- * neither TCP nor UDP, is the floor. An established connection, a
- * forwarded one, a known UDP flow, UDP that no rule matches, and first packets.
- * And what it takes to apply so many rules: time, memory of the process, maps.
- * The best of RUNS. Prints samples as lib.bash has them; bench/steering shows them.
+ * What steering costs a packet, by the number of rules. 'search' is the time to find
+ * the rule of one packet, over and over. Then the program sends frames into a veth pair
+ * in a namespace of its own, and the kernel says how long the steering program ran for
+ * each: of an established connection, a forwarded one, a known UDP flow, UDP that no
+ * rule matches, and first packets. The kernel's clock adds some 40 ns; 'none', a packet
+ * that is neither TCP nor UDP, is the floor. The last figures are those of applying the
+ * rules: time, memory of the process, memory of the maps. All are the best of RUNS.
+ * Prints samples as lib.bash has them; bench/steering shows them.
  */
-#include <arpa/inet.h>
+#include "steer.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
@@ -24,32 +25,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
-#define PIN_DIR "/sys/fs/bpf/shunt"
-#define PORT 9999
 #define PACKETS 10000
-#define WORKING 256 /* so many destinations stay in the caches */
+#define WORKING 256 /* this many destinations stay in the caches */
 #define FRAME 64
 
-/* Rules of different kinds. */
-enum shape {
-	HOSTS,  /* an address and port each */
-	NESTED, /* prefixes of all lengths, overlapping, with ranges of ports */
-	ONE,    /* one prefix: sources, each with overlapping ranges */
-};
-
 static const char *const shapes[] = { "hosts", "nested", "one prefix" };
-
-struct rule {
-	unsigned int dst, dst_len, src, low, high;
-};
 
 struct frame {
 	struct ether_header eth;
@@ -58,13 +44,14 @@ struct frame {
 	unsigned char rest[16];
 } __attribute__((packed));
 
-static const char *shunt;
-static struct rule *rules;
-static int runs = 12, count, packet_fd, prog_fd, test_fd;
+const char *shunt;
+struct rule *rules;
+int count;
+static int runs = 12, packet_fd, prog_fd, test_fd;
 static unsigned long long state = 1;
 static struct frame frame;
 
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
+void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
 {
 	va_list args;
 
@@ -75,13 +62,13 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt,
 	exit(1);
 }
 
-static unsigned int pick(unsigned int n)
+unsigned int pick(unsigned int n)
 {
 	state = state * 6364136223846793005ULL + 1442695040888963407ULL;
 	return (state >> 33) % n;
 }
 
-static double seconds(void)
+double seconds(void)
 {
 	struct timespec t;
 
@@ -89,7 +76,7 @@ static double seconds(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-static void run(const char *fmt, ...)
+void run(const char *fmt, ...)
 {
 	char command[1024];
 	va_list args;
@@ -99,106 +86,6 @@ static void run(const char *fmt, ...)
 	va_end(args);
 	if (system(command))
 		die("'%s'", command);
-}
-
-/* --- rules ------------------------------------------------------------------- */
-
-static void make_rule(struct rule *r, int i, enum shape shape)
-{
-	*r = (struct rule){ .dst = 10U << 24 | i, .dst_len = 32, .low = 443, .high = 443 };
-	if (shape == NESTED) {
-		r->dst_len = 8 + pick(25);
-		r->dst = (10U << 24 | pick(1 << 24)) & ~0ULL << (32 - r->dst_len);
-		r->low = 1 + pick(60000);
-		r->high = r->low + pick(pick(2) ? 10 : 5000);
-	} else if (shape == ONE) {
-		r->dst = 10U << 24;
-		r->dst_len = 8;
-		r->src = 172U << 24 | (i / 100 + 1);
-		r->low = 1 + i % 100 * 300;
-		r->high = r->low + 1000 + i % 100;
-	}
-}
-
-static const char *address(unsigned int a, char text[INET_ADDRSTRLEN])
-{
-	a = htonl(a);
-	return inet_ntop(AF_INET, &a, text, INET_ADDRSTRLEN);
-}
-
-static void print_rules(const char *path, enum shape shape, const char *proto)
-{
-	char dst[INET_ADDRSTRLEN], src[INET_ADDRSTRLEN];
-	FILE *f = fopen(path, "w");
-	int i;
-
-	if (!f)
-		die("%s", path);
-	for (i = 0; i < count; i++) {
-		struct rule *r = &rules[i];
-
-		make_rule(r, i, shape);
-		fprintf(f, "%s dst %s/%u dport %u-%u", proto, address(r->dst, dst), r->dst_len,
-			r->low, r->high);
-		if (r->src)
-			fprintf(f, " src %s", address(r->src, src));
-		fprintf(f, " to 127.0.0.1:%d\n", PORT);
-	}
-	fclose(f);
-}
-
-/* Random rules may be twice the same: the file must not. */
-static void apply(enum shape shape, const char *proto, double *ret_seconds, long *ret_kbytes)
-{
-	char path[] = "/tmp/bench-steer.XXXXXX", command[1024];
-	int fd = mkstemp(path), status;
-	struct rusage usage;
-	double begin;
-	pid_t child;
-
-	if (fd < 0)
-		die("%s", path);
-	close(fd);
-	print_rules(path, shape, proto);
-	if (shape == NESTED)
-		run("sort -u -k3,3 -k5,5 -o %s %s", path, path);
-	begin = seconds();
-	child = fork();
-	if (!child) {
-		snprintf(command, sizeof(command), "%s", path);
-		close(2);
-		execl(shunt, shunt, "apply", command, NULL);
-		_exit(127);
-	}
-	if (wait4(child, &status, 0, &usage) < 0 || status)
-		die("apply");
-	*ret_seconds = seconds() - begin;
-	*ret_kbytes = usage.ru_maxrss;
-	unlink(path);
-}
-
-static long map_bytes(const char *name)
-{
-	char path[128], line[128];
-	unsigned int zero = 0, id;
-	long bytes = 0;
-	int outer, fd;
-	FILE *f;
-
-	snprintf(path, sizeof(path), PIN_DIR "/maps/%s", name);
-	outer = bpf_obj_get(path);
-	if (outer < 0 || bpf_map_lookup_elem(outer, &zero, &id))
-		die("%s", path);
-	fd = bpf_map_get_fd_by_id(id);
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "memlock: %ld", &bytes);
-	if (f)
-		fclose(f);
-	close(fd);
-	close(outer);
-	return bytes;
 }
 
 /* --- packets ----------------------------------------------------------------- */
@@ -236,7 +123,7 @@ static void send_frame(void)
 			die("send");
 }
 
-static int working; /* packets are made for so many of the rules */
+static int working; /* packets are made for this many of the rules */
 
 static void first_packet(int proto)
 {
