@@ -59,7 +59,7 @@ static void print_rules(const char *path, enum shape shape, const char *proto)
 /* Of random rules two may be the same. The file must have each only once. */
 void apply(enum shape shape, const char *proto, double *ret_seconds, long *ret_kbytes)
 {
-	char path[] = "/tmp/bench-steer.XXXXXX", command[1024];
+	char path[] = "/tmp/bench-steer.XXXXXX";
 	int fd = mkstemp(path), status;
 	struct rusage usage;
 	double begin;
@@ -74,9 +74,9 @@ void apply(enum shape shape, const char *proto, double *ret_seconds, long *ret_k
 	begin = seconds();
 	child = fork();
 	if (!child) {
-		snprintf(command, sizeof(command), "%s", path);
-		close(2);
-		execl(shunt, shunt, "apply", command, NULL);
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(127);
+		execl(shunt, shunt, "apply", path, NULL);
 		_exit(127);
 	}
 	if (wait4(child, &status, 0, &usage) < 0 || status)
