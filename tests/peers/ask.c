@@ -4,12 +4,12 @@
  *     [--patience SEC] [--stay] tcp|udp HOST PORT
  * ask --serve
  *
- * Connects or sends a datagram, and prints the line that comes back, of a
- * datagram with " from=ADDRESS:PORT" behind it. With --stay it then sends each
- * line it reads, prints what comes back, and ends when the other end does.
- * --options sends IPv4 options, or an IPv6 extension header. Prints "refused",
- * "reset", "closed" or "silence" if there is no answer, with exit status 1.
- * --serve reads such command lines, and does one after the other.
+ * Connects, or sends a datagram, and prints the line that comes back; after the line of
+ * a datagram also " from=ADDRESS:PORT". Without an answer it prints "refused", "reset",
+ * "closed" or "silence", with exit status 1. With --stay it then sends each line that it
+ * reads, prints the answers, and ends when the other end does. --options sends IPv4
+ * options, or an IPv6 extension header. --serve reads such command lines and does one
+ * after the other.
  */
 #include "peer.h"
 
@@ -183,7 +183,7 @@ static int ask(int argc, char **argv)
 	return PASS;
 }
 
-/* Each line in a process of its own, which may end as it likes. */
+/* Runs each line in a process of its own, which may end with any status. */
 static int serve(char *name)
 {
 	char line[256], *words[WORDS + 1] = { name };

@@ -2,12 +2,12 @@
 /*
  * batches COUNT SIZE PAUSE_MS
  *
- * Request and response between two non-blocking sockets of its own, until a line comes
- * on stdin; says "hot" when that begins. Then COUNT batches, each of SIZE bytes more than
- * the one before, so that a batch goes by TCP at first: the server reads after PAUSE_MS,
- * as if it had to wait for a CPU, compares and answers with 64 bytes. Says
- * "done us=MICROSECONDS", the time that the batches took beside the pauses, and ends at
- * the next line.
+ * Request and response between two non-blocking sockets of this process, until a line
+ * comes on stdin; prints "hot" at the start. Then COUNT batches: each has SIZE bytes more
+ * than the one before, so its last part goes by TCP. The server reads after PAUSE_MS, as
+ * if it had to wait for a CPU, compares, and answers with 64 bytes. Prints
+ * "done us=MICROSECONDS", the time of the batches without the pauses, and ends at the next
+ * line.
  */
 #include "turns.h"
 

@@ -2,8 +2,8 @@
 /*
  * begins MANNER
  *
- * Request and response between two non-blocking sockets of its own, until a line
- * comes on stdin; says "hot" when that begins. From then on in another MANNER:
+ * Request and response between two non-blocking sockets of this process, until a line
+ * comes on stdin; prints "hot" at the start. Then in another MANNER:
  *
  *   splice  100 turns more, in which the client splices
  *   repair  the client is put into repair mode with bytes unread, as a checkpoint does; a
@@ -64,7 +64,7 @@ static void begin_poll(void)
 	kill(child, SIGKILL);
 }
 
-/* What libsoccr reads of a receive queue; fewer than size bytes are too few. */
+/* Reads a receive queue as libsoccr does. Fails if there are fewer than size bytes. */
 static void dump(char *bytes, size_t size)
 {
 	int waiting = -1;

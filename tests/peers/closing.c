@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * closing HOW [COUNT]: ends COUNT connections in one of several ways, each
- * with SIZE bytes on their way, all of which must arrive, and then the end.
+ * closing HOW [COUNT]: ends COUNT connections in one of several ways, with SIZE bytes
+ * under way on each. All bytes must arrive, and then the end.
  *
  *   half-client  the client shuts its sending side, then the server answers
  *   half-server  the other way round

@@ -2,30 +2,34 @@
 /*
  * corner CASE
  *
- * Request and response between two non-blocking sockets of its own, until a line
- * comes on stdin; says "hot" when that begins. Then the CASE, that has to go as
- * it does over TCP:
+ * Request and response between two non-blocking sockets of this process, until a line
+ * comes on stdin; prints "hot" at the start. Then a CASE, whose result has to be that of
+ * TCP:
  *
- *   cork   what is sent on a corked socket comes only when the cork is pulled
- *   peek   SO_PEEK_OFF: each MSG_PEEK goes on where the last one ended
- *   inq    TCP_INQ tells what is left to read
- *   burst  200 messages without an answer are read, or peeked at, at once
- *   hangup a reader that takes a short read and POLLHUP for the end gets all
- *   adopt  nothing more, but "once" is said after one turn, and then a line awaited
- *   thread nothing more, but in a network namespace that only a thread is in
- *   reconnect nothing more, but what was the server connects to a new one first
- *   stall  the same when the rest, and the end, come later: "sent" is said, a line awaited
- *   late-splice  then a splice, that must not get what came later
- *   hoard  a splice, and all that can be sent to who then reads no more
- *   block-splice  the reader blocks for a while, then a splice must not get what came then
- *   grow   an answer larger than all before is spliced
- *   urgent ten bytes with MSG_OOB
- *   urgent32 the same by the system call of a 32-bit program
- *   listen a socket is disconnected with bytes unread, and listens until the next line
- *   reset  the other end resets: a send says so once, and EPIPE from then on
- *   forget a socket is disconnected with bytes unread: they are gone
- *   half   the client shuts its side, the server streams until the next line
- *   splice from another connection, while this one goes on until the next line
+ *   cork          bytes sent on a corked socket arrive only when it is uncorked
+ *   peek          SO_PEEK_OFF: each MSG_PEEK goes on where the last one ended
+ *   inq           TCP_INQ says how many bytes are left to read
+ *   burst         200 messages without an answer are read, or peeked at, at once
+ *   hangup        a reader that takes a short read and POLLHUP for the end gets all bytes
+ *   stall         the same, when the rest and the end come later: prints "sent", and
+ *                 waits for a line
+ *   late-splice   then a splice, which must not get bytes that were sent later
+ *   hoard         a splice, then all that can be sent to a reader that reads no more
+ *   block-splice  the reader blocks for a while; a splice must not get the bytes of then
+ *   grow          an answer larger than all before is spliced
+ *   urgent        ten bytes with MSG_OOB
+ *   urgent32      the same by the system call of a 32-bit program
+ *   listen        a socket is disconnected with bytes unread, and listens until a line
+ *   reset         the other end resets: a send returns ECONNRESET once, then EPIPE
+ *   forget        a socket is disconnected with bytes unread: they are gone
+ *   half          the client shuts its side, the server streams until the next line
+ *   splice        a splice from another connection, while this one goes on until a line
+ *
+ * These cases do nothing after "hot", but begin in another way:
+ *
+ *   adopt         prints "once" after one turn, and waits for a line
+ *   thread        in a network namespace that only a thread is in
+ *   reconnect     the accepted socket disconnects and connects to a new listener
  */
 #include "turns.h"
 
@@ -48,7 +52,7 @@ static void expect(const char *what, ssize_t got, ssize_t due)
 		leave(FAIL, "%s: %zd, due: %zd", what, got, due);
 }
 
-/* The client reads until a short read with POLLHUP, which it takes for the end. */
+/* The client reads until a short read with POLLHUP, and takes that for the end. */
 static void expect_to_the_end(ssize_t due)
 {
 	static char got[65536];
@@ -119,7 +123,7 @@ static void burst(void)
 	expect("recv", recv(client, got, sizeof(got), 0), 200);
 }
 
-/* What libuv does. More messages than the fast path takes unread. */
+/* Reads as libuv does. There are more messages than the fast path keeps unread. */
 static void hangup(void)
 {
 	char got;
@@ -139,7 +143,7 @@ static void hangup(void)
 
 #define BURST 200
 
-/* Redirected bytes wait for the client, and "sent" is said. */
+/* Redirected bytes wait for the client. Prints "sent". */
 static void send_burst(void)
 {
 	int i;
@@ -232,7 +236,7 @@ static void urgent(void)
 {
 	struct pollfd p = { .fd = client, .events = POLLPRI };
 
-	send_one_way(client, server); /* else it is more than before, and goes by TCP */
+	send_one_way(client, server); /* or the burst is larger than all before, and goes by TCP */
 	if (send(server, "0123456789", 10, MSG_OOB) != 10)
 		die("MSG_OOB");
 	until(poll(&p, 1, 0) == 1 && p.revents & POLLPRI);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fill [PIN_DIR]: enters sockets of its own into shunt_socks until it is full.
- * Says "full", waits for a line, and closes them. A process may not have that
- * many files, so children hold them, one after the other.
+ * fill [PIN_DIR]: puts sockets of its own into shunt_socks until the map is full. Prints
+ * "full", waits for a line, and closes the sockets. A process may not have that many
+ * files: children hold them.
  */
 #include "peer.h"
 
@@ -65,8 +65,8 @@ static bool fill_some(int map)
 	return false;
 }
 
-/* Returns whether the map is full now. The child keeps its sockets until the
- * parent's end of the pipe hold is gone. */
+/* Returns whether the map is full. The child keeps its sockets until the parent closes its
+ * end of the pipe `hold`. */
 static bool fill_by_child(int map, int hold[2])
 {
 	int report[2];

@@ -4,7 +4,7 @@
  *
  * Reads flows, one in a line: NAME IFACE in|out|- PROTO FAMILY SRC SPORT DST
  * DPORT MARKS, with PROTO a number, FAMILY 4, 6 or 0, MARKS of the letters S, B
- * and N or '-'. Prints the names of those that the filter takes, in one line.
+ * and N or '-'. Prints the names of the flows that the filter takes, in one line.
  * Exit status 2 if the filter is refused.
  */
 #include "util/log.c"

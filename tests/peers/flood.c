@@ -5,7 +5,7 @@
  * Sends one UDP packet of each of FLOWS flows (from 10.0.0.0/8 port 1000 to
  * 198.51.100.1 port 9) out of IFACE and, spread evenly among them, PACKETS of
  * each of HEAVY flows (from 172.16.0.1, 172.16.0.2 … port 2000 to port 443).
- * Frames are of 142 bytes and addressed to nobody. Ends when all are sent.
+ * Frames have 142 bytes and a MAC address of no host. Ends when all are sent.
  */
 #include <arpa/inet.h>
 #include <err.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * foreign prog PIN        a tc program of somebody else's, for tc to attach
+ * foreign prog PIN        a tc program that is not shunt's, for tc to attach
  * foreign tcx IFACE PIN   the same, attached by a tcx link
  * foreign sock_ops PIN    a sock_ops program, which does nothing
  *
- * The tc program sets bit 2 (4) in the mark of every packet and lets others go on.
+ * The tc program sets bit 2 (4) in the mark of every packet, and lets the next program run.
  */
 #include "peer.h"
 

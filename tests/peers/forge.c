@@ -3,7 +3,7 @@
  * forge SRC SPORT DST DPORT udp TEXT
  * forge SRC SPORT DST DPORT tcp FLAGS SEQ ACK [COUNT]
  *
- * Sends a packet whose source is somebody else's address, by this host's route to
+ * Sends a packet whose source is the address of another host, by this host's route to
  * DST. FLAGS are letters of FSRPA. With COUNT many packets are sent, whose SEQ and ACK
  * grow by 0x10000001.
  */

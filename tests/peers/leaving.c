@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * leaving PINNED_CONF: what is sent while the fast path ends softly. Behind
- * redirected bytes it is redirected too, so that one read gets both; with nothing
- * queued it goes by TCP. Urgent bytes always do.
+ * leaving PINNED_CONF: bytes that are sent while a pair leaves the fast path. Behind
+ * redirected bytes they are redirected too, so that one read gets both; with an empty
+ * queue they go by TCP. Urgent bytes always go by TCP.
  */
 #include "peer.h"
 

@@ -5,12 +5,12 @@
  * say until that ends:
  *
  *   hot         the ends of each connection take turns, some connections at a
- *               time, until the next line; says "round" after all had theirs
- *   touch TURNS the ends of each connection take so many turns, one connection after
- *               the other; says "touched"
- *   stall SIZE  one end of each sends SIZE bytes at a time until nothing more
- *               is taken of anyone; says "stalled accepted=BYTES"
- *   drain       the others read it all and compare; says "drained"
+ *               time, until the next line; prints "round" after each round of all
+ *   touch TURNS the ends of each connection take TURNS turns, one connection after
+ *               the other; prints "touched"
+ *   stall SIZE  one end of each sends SIZE bytes at a time until no socket takes
+ *               more; prints "stalled accepted=BYTES"
+ *   drain       the other ends read all bytes and compare; prints "drained"
  */
 #include "peer.h"
 
@@ -111,7 +111,7 @@ static void touch(int turns)
 	say("touched");
 }
 
-/* Has anyone taken anything? */
+/* Whether one of the sockets has taken bytes. */
 static bool send_to_all(size_t size)
 {
 	bool taken = false;
@@ -144,7 +144,7 @@ static void stall(size_t size)
 	say("stalled accepted=%lu", sum);
 }
 
-/* What has come of what was sent; the number of bytes. */
+/* Reads what has arrived. Returns the number of bytes. */
 static size_t receive_ready(struct pair *p)
 {
 	static char got[CHUNK];
@@ -162,7 +162,7 @@ static size_t receive_ready(struct pair *p)
 	return sum;
 }
 
-/* All at once: TCP's timers may be between the bytes of each. */
+/* Reads all connections in turn: on each one TCP's timers may delay the next bytes. */
 static void drain(void)
 {
 	uint64_t left = 0;
@@ -193,7 +193,7 @@ int main(int argc, char **argv)
 		die("RLIMIT_NOFILE");
 	open_pairs(argc > 2 ? atoi(argv[2]) : 0);
 	say("open");
-	/* one line at a time, so that a waiting one can be seen */
+	/* one line at a time, so that poll() sees the next one */
 	while ((n = read(0, line, sizeof(line) - 1)) > 0) {
 		line[n] = '\0';
 		if (!strncmp(line, "hot", 3))

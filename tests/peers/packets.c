@@ -2,13 +2,11 @@
 /*
  * packets PIN_DIR PROGRAM [RANDOM]
  *
- * Runs a pinned tc program on packets of all shapes by BPF_PROG_TEST_RUN: right
- * ones, which must come to a rule (for 10.1.2.3 and fd00::a01:203, with a
- * listener; a test run can't assign it, so it counts as a miss), then each of
- * them truncated, and with headers that lie: these may do nothing but be
- * counted. RANDOM (50000) packets with random bytes come last; SEED chooses
- * them. Of other programs than shunt_steer it only looks that malformed packets
- * pass as they came.
+ * Runs a pinned tc program on packets of all shapes by BPF_PROG_TEST_RUN. Well-formed
+ * packets must meet a rule for 10.1.2.3 and fd00::a01:203 with a listener; a test run
+ * can't assign the listener, so they count as misses. Truncated packets and packets with
+ * wrong headers may only be counted. RANDOM (50000) packets of random bytes come last;
+ * SEED chooses them. Programs other than shunt_steer have to pass malformed packets.
  */
 #include "peer.h"
 
@@ -46,7 +44,7 @@ struct frame {
 	size_t ip, transport; /* offsets */
 };
 
-/* What a run did to the counters. */
+/* The change of the counters by a run. */
 struct effect {
 	long malformed;
 	long fragments;
@@ -56,7 +54,7 @@ struct effect {
 
 static int program, counters, cpus;
 static bool steering; /* the program is shunt_steer */
-static __u32 mark;    /* of packets that it is to look at */
+static __u32 mark;    /* of packets that the program looks at */
 static long runs;
 
 static void put16(unsigned char *at, unsigned int value)
@@ -145,7 +143,7 @@ static void make(struct frame *f, const struct shape *s)
 	f->len = f->transport + transport_size(s) + PAYLOAD;
 }
 
-/* The counters that may grow, and the sum of those that must not. */
+/* The counters that may grow, and the sum of those that may not. */
 static struct effect read_counters(void)
 {
 	static struct shunt_count counts[CPUS_MAX];
@@ -173,8 +171,8 @@ static void dump(const struct frame *f)
 	fputc('\n', stderr);
 }
 
-/* False if the kernel itself refuses a packet that ends in its IP header; such
- * ones the test sends (tests/e2e/packets.bats). */
+/* Returns false if the kernel itself refuses the packet, because it ends in its IP header.
+ * tests/e2e/packets.bats sends such packets. */
 static bool run(const struct frame *f, struct effect *ret)
 {
 	struct effect before = read_counters(), after;

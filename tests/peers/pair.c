@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pair KIND: one connection, of a KIND that shunt has to tell, over which
- * bytes go both ways. Says "ready" while it stands and waits for a line.
+ * pair KIND: one connection of a KIND that shunt has to tell from others. Bytes go over it
+ * both ways. Prints "ready" while it exists, and waits for a line.
  *
  *   plain            nothing special: the control
  *   mptcp-listener   a plain client of an MPTCP listener
@@ -9,9 +9,9 @@
  *   mptcp            both
  *   tls              kTLS is set up on the client
  *   fast-open        data in the SYN
- *   disconnected     the client disconnects and connects anew
+ *   disconnected     the client disconnects and connects again
  *   one-way          only the client sends
- *   closed           the client sends more and closes; "ready" is said then
+ *   closed           the client sends more and closes before "ready"
  */
 #include "peer.h"
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the test peers share. A peer prints a line when it has come to a point
- * that its test waits for, and goes on when it reads a line on stdin. Exit
- * status: 0 all was right, 1 wrong bytes or a broken rule, 77 the situation
- * can't be arranged on this kernel. Include this first: it asks for GNU's
- * interfaces.
+ * What the test peers share. A peer prints a line at each point for which its test
+ * waits, and goes on when it reads a line on stdin. Exit status: 0 all was right,
+ * 1 wrong bytes or a wrong result, 77 this kernel does not allow the situation.
+ * Include this header first: it asks for GNU's interfaces.
  */
 #ifndef PEER_H
 #define PEER_H
@@ -66,7 +65,7 @@ static inline void await_line(void)
 			return;
 }
 
-/* Waits for a condition; fails when it does not come about. */
+/* Waits for a condition. Ends the program if it does not hold after PATIENCE. */
 #define until(condition) \
 	do { \
 		int tries_ = PATIENCE; \
@@ -78,8 +77,8 @@ static inline void await_line(void)
 	} while (0)
 
 /*
- * The test stream: a long pattern that every connection starts at another
- * point, so that a byte at a wrong offset or on a wrong connection shows.
+ * The test stream: a long pattern, which each connection starts at another point. A
+ * byte at a wrong offset, or of another connection, does not match.
  */
 #define PERIOD 1048573
 #define CHUNK 262144

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * raw IFACE MAC HEX...         sends IP packets as they are
- * raw IFACE MAC syn HOST PORT  a flood of SYNs from an address that is not there
+ * raw IFACE MAC syn HOST PORT  a flood of SYNs from an address of no host
  *
  * MAC is that of the next hop.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * reconnect: a client is sent bytes that it does not read, disconnects with
- * connect(AF_UNSPEC) and connects to another server. It gets that one's bytes
- * and no others.
+ * reconnect: a client does not read the bytes of its server, disconnects by
+ * connect(AF_UNSPEC), and connects to another server. It has to get the bytes of the
+ * second server and no others.
  */
 #include "peer.h"
 

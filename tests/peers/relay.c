@@ -2,13 +2,13 @@
 /*
  * relay [--child | --grandchild] CGROUP HOST PORT
  *
- * A router that is activated by socket: listens with IP_TRANSPARENT at HOST and PORT, for
- * TCP and UDP, then moves to the cgroup, prints "ready", and relays what comes to where it
- * was sent. It prints "accepted" for each connection or datagram, and ends at the 200th:
- * its own connections come back.
+ * A router as with socket activation: listens with IP_TRANSPARENT at HOST and PORT, by
+ * TCP and UDP, then moves to the cgroup, prints "ready", and relays to the original
+ * destinations. Prints "accepted" for each connection or datagram. Ends at the 200th: then
+ * its own connections are steered back to it.
  *
- *   --child       for each connection a process that has that one only, no listener
- *   --grandchild  and another one to connect, with no connection but its own
+ *   --child       for each connection a process that has this connection only
+ *   --grandchild  and another process that connects
  */
 #include "peer.h"
 
@@ -33,7 +33,7 @@ static void count_one(void)
 		leave(FAIL, "%d connections: a loop", MOST);
 }
 
-/* A transparent socket there. */
+/* Makes a transparent socket at that address. */
 static int open_at(const union address *a, int type)
 {
 	bool v6 = a->sa.sa_family == AF_INET6;
@@ -60,7 +60,7 @@ static void move_to(const char *cgroup)
 	close(fd);
 }
 
-/* False when that end is over. */
+/* Returns false at the end of the stream. */
 static bool pass_on(int from, int to)
 {
 	char bytes[16384];
@@ -88,7 +88,7 @@ static int connect_on(const union address *to)
 	return fd;
 }
 
-/* By another process that talks to this one. */
+/* Connects in another process, which talks to this one. */
 static int connect_by_child(const union address *to, int conn)
 {
 	int ends[2];
@@ -145,7 +145,7 @@ static bool original_destination(struct msghdr *msg, union address *ret)
 	return false;
 }
 
-/* Sends a datagram on, and what is answered back. */
+/* Sends a datagram on, and its answer back. */
 static void ask_for(const char *bytes, size_t size, const union address *to,
 		    const union address *client)
 {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * reorder SCENARIO [PIN_DIR]: A's that travel by TCP and stay unread, then
- * B's that a naive program would redirect, ahead of the A's. Six ways to get
- * there. Once they are read, C's, which may take the fast path.
+ * reorder SCENARIO [PIN_DIR]: bytes A go by TCP and stay unread; then come bytes B, which
+ * a naive program would redirect, so that they overtake A. When A and B are read, bytes C
+ * may take the fast path. There are six ways to get there.
  *
- * Those that shunt's pairing lets happen are arranged with plain calls. For
- * the others (HAND below) the sockets are put into the map by hand, since the
- * verdict must not depend on who put them there: such a peer says "ready" when
- * shunt may be loaded and looked at, and waits for a line.
+ * Some scenarios happen with plain calls. In the others (HAND below) this program puts the
+ * sockets into the map itself, for the verdict must not depend on how they came there. It
+ * prints "ready" when shunt may be loaded, and waits for a line.
  */
 #include "peer.h"
 
@@ -101,7 +100,7 @@ static void enter_both(struct pair p)
 	}
 }
 
-/* --- the scenarios: each leaves the A's unread in TCP's queue ----------- */
+/* --- the scenarios: each leaves bytes A unread in TCP's queue ------------ */
 
 static void send_letters(int fd, int which)
 {
@@ -126,8 +125,8 @@ static bool nobody_at(int listener)
 	return poll(&waiting, 1, 0) == 0;
 }
 
-/* Without quick acks the A's carry the handshake's last one, so that the
- * accepted socket comes to be, and into the map, together with them. */
+/* Without quick acks, bytes A carry the last ACK of the handshake: the accepted socket, and
+ * its entry in the map, are made when A arrives. */
 static struct pair late(void)
 {
 	int listener = listen_at(&address, 1);
@@ -194,8 +193,8 @@ static bool sleeps(int tid)
 	return state == 'S';
 }
 
-/* A full accept queue drops the SYN; its retransmission, a second later,
- * finds room, and a send that has been waiting since. */
+/* A full accept queue drops the SYN. Its retransmission, a second later, finds room; a send
+ * has been waiting since then. */
 static struct pair syn_sent(void)
 {
 	int listener = listen_at(&address, 0);
@@ -234,8 +233,8 @@ static struct pair fast_open(void)
 	return p;
 }
 
-/* The first connection asks for a cookie, without data in its SYN: it is
- * paired, while the call that is to send the A's waits for it. */
+/* The first connection asks for a cookie, without data in its SYN. It is paired while the
+ * call that sends A waits for it. */
 static struct pair fast_open_cookie(void)
 {
 	struct pair p = fast_open();

@@ -2,13 +2,12 @@
 /*
  * router [--mptcp] {tcp|udp HOST PORT}...
  *
- * A router with the socket options of ziti-router: listeners with
- * IP_TRANSPARENT, SO_REUSEADDR and IP_RECVORIGDSTADDR; the answers to a datagram
- * come from an unconnected socket like these that is bound to where it was sent.
- * ziti-router itself listens on 127.0.0.1 only; other routers on ::1 too. It
- * carries everything to the original destination, from the client's address
- * and port, so that the service there can tell no difference. Bytes may stay
- * in flight as long as they like: TCP is carried by two threads a connection.
+ * A router with the socket options of ziti-router: listeners with IP_TRANSPARENT,
+ * SO_REUSEADDR and IP_RECVORIGDSTADDR. Answers to a datagram come from an unconnected
+ * socket with the same options, bound to the original destination. ziti-router itself
+ * listens on 127.0.0.1 only; other routers on ::1, too. Everything goes to the original
+ * destination, from the client's address and port: the service sees no difference. Two
+ * threads carry each TCP connection.
  */
 #include "peer.h"
 
@@ -47,7 +46,7 @@ static int transparent_socket(int family, int type, int protocol)
 		die("socket");
 	set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	set_option(fd, v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
-	if (!v6 && protocol != IPPROTO_MPTCP) /* which does not know it */
+	if (!v6 && protocol != IPPROTO_MPTCP) /* MPTCP does not know the option */
 		set_option(fd, SOL_IP, IP_RECVORIGDSTADDR, 1);
 	return fd;
 }

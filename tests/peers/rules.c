@@ -2,11 +2,11 @@
 /*
  * rules SEED SHAPE RULES LOOKUPS DIR
  *
- * Makes up rules and packets, and says which rule each packet meets by a plain
- * reading of the precedence: every rule is looked at. Writes DIR/rules for
- * 'shunt apply', DIR/packets for 'shunt steer test -', DIR/expected: the
- * service of the rule, which is its number, or '-'; and for peers/raw the same
- * packets, those that arrive on lo in DIR/raw.lo, the others in DIR/raw.
+ * Makes random rules and packets, and finds the rule that each packet meets by a plain
+ * reading of the precedence, from all rules. Writes DIR/rules for 'shunt apply',
+ * DIR/packets for 'shunt steer test -', and DIR/expected: the service of the rule, which is
+ * its number, or '-'. Writes the same packets for peers/raw: DIR/raw.lo has those that
+ * arrive on lo, DIR/raw the others.
  *
  * SHAPE: mixed   prefixes of all lengths, nested
  *        nested  IPv6 prefixes of all lengths around a few addresses
@@ -179,7 +179,7 @@ static void print_rule(FILE *f, const struct rule *r, int number)
 		number % 3 ? r->v6 ? "to [::1]:9" : "to 127.0.0.1:9" : "pass", number);
 }
 
-/* Most are aimed at a rule. */
+/* Most packets are aimed at a rule. */
 static void random_packet(struct packet *p)
 {
 	const struct rule *r = &rules[pick(count)];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stall SIZE BOUND [BUFFER]: a reader that stops reading. The sender writes
- * SIZE bytes at a time until nothing more is taken, which has to be within
- * BOUND (what may be queued past TCP) and both socket buffers. Says "stalled",
- * and on a line reads it all and compares; says "drained", and on another line
- * sends and reads by turns, as the fast path likes it; says "finished".
+ * stall SIZE BOUND [BUFFER]: a reader that stops reading. The sender writes SIZE bytes at
+ * a time until the socket takes no more. The total has to be at most BOUND (the bytes that
+ * may be queued past TCP) and both socket buffers. Prints "stalled"; on a line reads all
+ * and compares; prints "drained"; on another line sends and reads in turn, for the fast
+ * path; prints "finished".
  *
- * BUFFER sets SO_SNDBUF and SO_RCVBUF, so that 1-byte writes end soon.
+ * BUFFER sets SO_SNDBUF and SO_RCVBUF, so that 1-byte writes fill them soon.
  */
 #include "peer.h"
 
@@ -40,7 +40,7 @@ static int buffer_of(int fd, int option)
 	return size;
 }
 
-/* No room, and none to come while nobody reads. */
+/* Whether there is no room, and none will come while nobody reads. */
 static bool stalled(int fd)
 {
 	struct pollfd writable = { .fd = fd, .events = POLLOUT };

@@ -2,17 +2,16 @@
 /*
  * stream server|client ADDRESS PORT [-n CONNECTIONS] [-s BYTES] [-t TURN] [-b]
  *
- * CONNECTIONS that stream both ways at once in writes of 1 B to 256 KiB, every
- * byte checked against where in its stream it is due. With -t both sides
- * take turns of TURN bytes, so that the queues empty again and again. -b:
- * blocking sockets, a thread for each direction; else epoll.
+ * CONNECTIONS stream both ways at once, in writes of 1 B to 256 KiB. Each byte is compared
+ * with the one that belongs at its place in the stream. With -t both sides take turns of
+ * TURN bytes, so that the queues empty again and again. -b: blocking sockets with a thread
+ * for each direction; without it epoll.
  *
- * Says "ready" when all are connected (the server: when it listens). On a line
- * "stat" it says what it has done so far. A stream ends when it has carried
- * BYTES; before that the client ends its streams on "stop", the server each
- * after the client's. The last lines are, for each connection and alike on
- * both sides, the client's port and the bytes that went to the server and to
- * the client. Fails when a byte was wrong or a connection broke.
+ * Prints "ready" when all are connected (the server: when it listens). A line "stat" makes
+ * it print the bytes so far. A stream ends when it has carried BYTES, or on a line "stop":
+ * the client ends its streams, the server each one after the client's. The last lines are
+ * the same on both sides: for each connection the client's port and the bytes that went to
+ * the server and to the client. Fails if a byte was wrong or a connection broke.
  */
 #include "peer.h"
 
@@ -51,7 +50,7 @@ static uint32_t next_random(struct stream *s)
 	return s->random;
 }
 
-/* As many small writes as large ones: the exponent is random too. */
+/* As many small writes as large ones: the exponent is random, too. */
 static size_t write_size(struct stream *s)
 {
 	size_t below = 2UL << next_random(s) % 18;
@@ -78,7 +77,7 @@ static bool over(const struct stream *s)
 	return s->broken || (s->ended && s->saw_end);
 }
 
-/* How many bytes it may send before the other side's next turn. */
+/* How many bytes this end may send before the other end's next turn. */
 static uint64_t room(const struct stream *s)
 {
 	uint64_t turns;
@@ -235,7 +234,7 @@ static void run_epoll(void)
 
 	if (epoll < 0)
 		die("epoll_create1");
-	epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &command); /* not if it is /dev/null */
+	epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &command); /* fails if stdin is /dev/null */
 	for (i = 0; i < connections; i++)
 		await(epoll, &streams[i], EPOLL_CTL_ADD);
 	while (left) {

@@ -2,7 +2,7 @@
 /*
  * style STYLE [SECONDS]
  *
- * Request and response of 4 KiB over one connection on 127.0.0.1, byte by byte
+ * Request and response of 4 KiB over one connection on 127.0.0.1, every byte
  * compared. The server is non-blocking with epoll; the client reads in STYLE:
  *
  *   epoll     non-blocking, epoll
@@ -18,8 +18,8 @@
  *   polls     both ends receive again and again without waiting
  *   slow      epoll, 40 turns a second
  *   renamed   the same; the process gets the name 'renamed' after some turns
- *   again     the same; at the first line on stdin it disconnects and connects again
- *   stream    after some turns writes of 512 bytes one way, the server reads
+ *   again     the same; at the first line on stdin the client disconnects and connects again
+ *   stream    after some turns writes of 512 bytes one way, which the server reads
  *
  * Ends after SECONDS, or when a line comes on stdin. Fails when a byte is wrong
  * or nothing comes for 5 seconds.
@@ -79,7 +79,7 @@ static ssize_t splice_some(int fd, char *buf, size_t room)
 	return n > 0 ? read(pipes[0], buf, n) : n;
 }
 
-/* One read in the client's style; -1 and EAGAIN when there is nothing. */
+/* One read in the client's style. Returns -1 with EAGAIN if there is nothing. */
 static ssize_t read_some(int fd, char *buf, size_t room)
 {
 	int waiting = 0;
@@ -156,7 +156,7 @@ static void serve(int listener)
 	for (;;) {
 		n = recv(fd, buf, sizeof(buf), 0);
 		if (n < 0 && errno == ECONNRESET && again) {
-			/* the old one stays open */
+			/* the old socket stays open */
 			fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 			again = false;
 			continue;
@@ -196,7 +196,7 @@ static int dial(const struct sockaddr_in *addr)
 	return fd;
 }
 
-/* Did a line come on stdin? */
+/* Whether a line has come on stdin. */
 static bool told(void)
 {
 	struct pollfd in = { .fd = 0, .events = POLLIN };

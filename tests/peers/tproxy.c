@@ -2,22 +2,22 @@
 /*
  * tproxy [OPTION]... {tcp|udp HOST PORT}...
  *
- * Listens as ziti-router does, but where it is told, IPv6 included: TCP with IP_TRANSPARENT, UDP with
- * IP_RECVORIGDSTADDR too. Answers come from the original destination, for UDP
- * through an unconnected socket that is bound there and kept for the flow.
+ * Listens as ziti-router does, but at any address, also of IPv6: TCP with IP_TRANSPARENT,
+ * UDP with IP_RECVORIGDSTADDR, too. Answers come from the original destination; for UDP
+ * from an unconnected socket that is bound there and kept for the flow.
  *
  *   --connect         connects the sockets of flows
  *   --flow-reuseport  with SO_REUSEPORT for the sockets of flows
  *   --reuseport       the same for the listeners
  *   --plain           without IP_TRANSPARENT
- *   --name NAME       what to answer as, instead of the listener's port
+ *   --name NAME       the name in answers, instead of the listener's port
  *   --backlog NUMBER  of the TCP listeners (16)
  *   --abort           connections end with a reset, and leave no socket behind
  *   --pad BYTES       the size of the answer to a datagram, at least
  *   --direct          the listener itself answers a datagram
  *   --options         answers to datagrams carry IP options, or an extension header
- *   --recverr         the sockets of UDP get errors, also those that are not connected;
- *                     what they get is printed: "error: WHAT"
+ *   --recverr         the sockets of UDP get ICMP errors, also if they are not connected;
+ *                     each is printed: "error: WHAT"
  *
  * A connection is greeted with a line and then echoed, until a line "bye"; a
  * datagram is answered with that line, and with which socket it came to:
@@ -177,7 +177,7 @@ static void greet(int listener, int via)
 		keep(fd, CONNECTION, via);
 }
 
-/* False when the connection is over. */
+/* Returns false when the connection is over. */
 static bool echo(int fd)
 {
 	char buf[16384];
@@ -197,7 +197,7 @@ static bool same(const union address *a, const union address *b)
 	return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
 }
 
-/* The socket that answers a flow, bound to its original destination. */
+/* Makes the socket that answers a flow, bound to its original destination. */
 static int flow_socket(const union address *local, const union address *remote, int via)
 {
 	struct one *o;
@@ -288,7 +288,7 @@ static void answer(int fd, const union address *local, const union address *remo
 		sendto(fd, line, size, 0, &remote->sa, address_len(remote));
 }
 
-/* What is in the error queue would make the socket readable for ever. */
+/* Empties the error queue: while it has entries, the socket stays readable. */
 static void say_error(int fd)
 {
 	char bytes[1];
@@ -394,7 +394,7 @@ int main(int argc, char **argv)
 	for (;;) {
 		if (poll(fds, count, -1) < 0)
 			die("poll");
-		/* Backwards: serving one may move the last to its place. */
+		/* Backwards: serving one may move the last one to its place. */
 		for (i = count - 1; i >= 0; i--)
 			if (fds[i].revents)
 				serve(i);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tuple NETNS NETNS: two namespaces (files) that hold the very same four-tuple
- * on 127.0.0.1. Each connection must see its own namespace's bytes only.
+ * tuple NETNS NETNS: makes connections with the same four-tuple on 127.0.0.1 in two
+ * network namespaces (files). Each connection must get the bytes of its own namespace only.
  */
 #include "peer.h"
 
@@ -48,7 +48,7 @@ static void expect(int fd, uint32_t seed, uint64_t offset)
 		leave(FAIL, "bytes of another connection");
 }
 
-/* All four directions are under way before any is read. */
+/* Sends in all four directions before it reads in any. */
 static void exchange(const struct index_ref *places, uint64_t offset)
 {
 	int i;

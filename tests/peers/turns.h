@@ -5,7 +5,7 @@
 
 #include "peer.h"
 
-/* Above those that clients get. */
+/* Above the ports that clients get. */
 #define SERVER_PORT 61500
 
 static int server, client;

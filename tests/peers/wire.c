@@ -2,14 +2,13 @@
 /*
  * wire [OPTION]... NAME HERE THERE
  *
- * Makes a device of that name in each of two network namespaces (files), and
- * carries what is sent into the one to the other, until it is killed. What
- * comes HERE can be made to look otherwise:
+ * Makes a device of that name in each of two network namespaces (files), and carries
+ * packets from one to the other until it is killed. Options change the packets that arrive
+ * HERE:
  *
  *   --tun         devices without an Ethernet header
- *   --tags N      N VLAN tags in the frame, of identifier 0: so it needs no
- *                 VLAN device to arrive
- *   --header N    only so many bytes of a large frame are in the packet's head
+ *   --tags N      N VLAN tags in the frame, with identifier 0, which needs no VLAN device
+ *   --header N    only N bytes of a large frame are in the packet's linear part
  */
 #include "peer.h"
 
@@ -47,7 +46,7 @@ static int open_device(const char *name, const char *netns, int flags)
 	return fd;
 }
 
-/* Puts the tags where they belong; the new length. */
+/* Inserts the tags. Returns the new length. */
 static size_t tag(unsigned char *frame, size_t len)
 {
 	unsigned char *at = frame + 2 * ETH_ALEN;
@@ -76,7 +75,7 @@ static void carry_here(int from, int to)
 		len = write(to, &packet, sizeof(packet.header) + len);
 	else
 		len = write(to, packet.frame, len);
-	if (len < 0 && errno != EIO && errno != EINVAL) /* it is down */
+	if (len < 0 && errno != EIO && errno != EINVAL) /* the device is down */
 		die("write");
 }
 

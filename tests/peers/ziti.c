@@ -2,17 +2,17 @@
 /*
  * ziti DIVERTER
  *
- * What ziti-router does with its services (tunnel/intercept/tproxy/tproxy_linux.go of
- * openziti/ziti): a listener for each service and protocol, on 127.0.0.1 only and with
- * the same socket options, and the calls of the external diverter, -V at the start. It
- * reads lines, and answers each with "done LINE" or "failed LINE":
+ * Does with services what ziti-router does (tunnel/intercept/tproxy/tproxy_linux.go of
+ * openziti/ziti): makes a listener for each service and protocol, on 127.0.0.1 only and
+ * with the same socket options, and calls the external diverter, with -V at the start.
+ * Reads lines, and answers each with "done LINE" or "failed LINE":
  *
  *     add SERVICE tcp|udp ADDR/LEN LOW HIGH [SRC[/LEN]]
  *     del SERVICE
  *     close SERVICE     only its listener
  *
- * Whoever is sent to a service gets "local=ADDR:PORT via=SERVICE"; for UDP ADDR:PORT is
- * what IP_ORIGDSTADDR says, and the answer comes from there.
+ * A client gets "local=ADDR:PORT via=SERVICE". For UDP ADDR:PORT comes from
+ * IP_ORIGDSTADDR, and is the source of the answer.
  */
 #include "peer.h"
 
@@ -65,7 +65,7 @@ static char *split_prefix(char *text, char *length)
 	return slash ? slash + 1 : length;
 }
 
-/* getSourceAddressesAsCidrs(): 32 is the length of what has none, of IPv6 too. */
+/* getSourceAddressesAsCidrs(): an address without a length gets 32, also of IPv6. */
 static bool divert(const struct service *s, bool insert)
 {
 	char dst[64], src[64] = "0.0.0.0/0", port[8], *dst_len, *src_len;
@@ -139,7 +139,7 @@ static void greet(const struct service *s)
 	close(fd);
 }
 
-/* getOriginalDest(): IP_ORIGDSTADDR, or the datagram is lost. */
+/* getOriginalDest(): reads IP_ORIGDSTADDR. Without it the datagram is lost. */
 static bool original_destination(struct msghdr *msg, struct sockaddr_in *ret)
 {
 	struct cmsghdr *c;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Each map is a memory file, so its fd can be closed, copied and mapped like a map's. */
+/* Each map is a memory file: its fd can be closed, copied and mapped like that of a map. */
 #include "fake_maps.h"
 
 #include <errno.h>
@@ -72,7 +72,7 @@ static void map_free(struct map *m)
 	*m = (struct map){};
 }
 
-/* The map at a copy of its fd. */
+/* Returns the map of a copy of its fd. */
 static struct map *map_at(int fd)
 {
 	struct stat st;

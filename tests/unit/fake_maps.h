@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * BPF maps on plain memory, for functions that work on pinned maps. The linker leads the
- * calls of libbpf and of bpf/pins.h here (UNIT_WRAP in the Makefile).
+ * BPF maps in plain memory, for functions that work on pinned maps. The linker directs
+ * calls of libbpf and of bpf/pins.h to these (UNIT_WRAP in the Makefile).
  */
 #ifndef SHUNT_TESTS_FAKE_MAPS_H
 #define SHUNT_TESTS_FAKE_MAPS_H
@@ -10,26 +10,27 @@
 
 #include <linux/types.h>
 
-/* A pinned array that pin_mmap() finds: its memory, all zero. It stays until the end. */
+/* Makes a pinned array that pin_mmap() finds. Returns its memory, all zero, which stays until
+ * the program ends. */
 void *fake_array(const char *name, size_t size);
 
-/* A pinned hash table that pin_open() finds: its fd. At most most entries. */
+/* Makes a pinned hash table of at most `most` entries, which pin_open() finds. Returns its fd. */
 int fake_hash(const char *name, size_t key_size, size_t value_size, size_t most);
 
-/* A pinned array with one entry, which is another map: its fd. */
+/* Makes a pinned array with one entry, which is another map. Returns its fd. */
 int fake_outer(const char *name);
 
-/* The memory of the map that is in such an array, and its size. */
+/* Returns the memory of the map in such an array, and its size. */
 void *fake_inner(int outer, size_t *ret_size);
 
-/* Entries of a hash table. */
+/* Returns the number of entries of a hash table. */
 size_t fake_count(int fd);
 
 /* The n-th call from now on that makes or changes a map fails with this errno. */
 void fake_fail(int n, int error);
 
-/* Gives an interface whose name begins with "fake" an index, unless that is 0; returns the
- * one that it has. if_nametoindex() knows it, too. */
+/* Gives an interface whose name begins with "fake" an index, unless that is 0. Returns the
+ * index that it has. if_nametoindex() returns the same. */
 unsigned int fake_ifindex(const char *name, unsigned int ifindex);
 
 /* Removes all maps but those of fake_array(). */

@@ -7,11 +7,11 @@
 
 #include <linux/types.h>
 
-/* The interfaces fake0 and fake1 are there, with indexes 11 and 12. */
+/* Opens the store. The interfaces fake0 and fake1 exist, with the indexes 11 and 12. */
 void fake_store_open(__u32 max_rules);
 void fake_store_close(void);
 
-/* The memory of the store in force. */
+/* Returns the memory of the store in force, and its size. */
 void *fake_store(size_t *ret_size);
 
 #endif

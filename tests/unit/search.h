@@ -17,7 +17,7 @@ struct question {
 	__u32 ifindex;
 };
 
-/* The unit of the rule for a packet in a store of that size, 0 if there is none. */
+/* Returns the unit of the rule for a packet in a store of that size, 0 if there is none. */
 __u32 search_rule(void *store, size_t size, const struct question *q);
 
 #endif

@@ -29,7 +29,7 @@ static const struct flow udp6 = {
 	.iface = "eth1",
 	.labels = LABEL_NAT,
 };
-/* neither ports nor, in the second one, addresses */
+/* without ports; the second one also without addresses */
 static const struct flow icmp4 = {
 	.counter = { .family = AF_INET,
 		     .proto = IPPROTO_ICMP,
@@ -192,7 +192,7 @@ static void wrong_words_are_named(void **unused)
 		assert_int_equal(parse_refused(refused[i].text, refused[i].message), -EINVAL);
 }
 
-/* A text of n times the word. */
+/* Returns a text of n times the word. */
 static char *many(const char *word, unsigned int n)
 {
 	char *text = calloc(n, strlen(word) + 1);

@@ -11,7 +11,7 @@
 #include "config/options.h"
 #include "fake_maps.h"
 
-/* What load_config_parse() makes of the words after 'load'; the caller frees it. */
+/* Parses the words after 'load'. The caller frees the result. */
 static struct load_config *parse(const char *text, int *ret_error)
 {
 	struct load_config *config = calloc(1, sizeof(*config));
@@ -73,7 +73,7 @@ static void patterns_name_interfaces(void **unused)
 	config_free(config);
 }
 
-/* The monitor counts what the others did, so it comes last. */
+/* The monitor counts what the other programs did, so it is attached last. */
 static void the_monitor_is_attached_last(void **unused)
 {
 	struct load_config *config = accepted("--monitor lo --iface lo --nat lo");
@@ -323,7 +323,7 @@ static void there_are_at_most_64_excludes(void **unused)
 
 /* --- what is loaded --------------------------------------------------------------------- */
 
-/* The option that differs between two sets of words: the first one is loaded. */
+/* Returns the option that differs between two sets of words, of which the first is loaded. */
 static const char *difference(const char *loaded, const char *asked)
 {
 	struct load_config *was = accepted(loaded), *config = accepted(asked);

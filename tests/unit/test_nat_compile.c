@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random sets of NAT rules, and random packets: the entries that nat_compile() makes have to
- * lead a packet to the rule that a plain look at all rules finds. And after a change of one
- * rule, the entries that are exchanged have to make up those of the new set. A failure is
- * shrunk to the rules that it takes, and printed.
+ * Random sets of NAT rules, and random packets. The entries of nat_compile() have to lead a
+ * packet to the same rule as a plain search through all rules. After a change of one rule, the
+ * exchanged entries have to turn the old set of entries into the new one. A failure is shrunk
+ * to the rules that it needs, and printed.
  */
 #include "unit.h"
 
@@ -190,8 +190,8 @@ static struct packet random_packet(void)
 
 /* --- the entries ---------------------------------------------------------------------------- */
 
-/* The entry that a packet finds: that with the longest prefix. NULL if there is none, or
- * if two entries of one prefix have the port. */
+/* Returns the entry that a packet finds: the one with the longest prefix. Returns NULL if there
+ * is none, or if two entries of one prefix have the port. */
 static const struct nat_entry *find(const struct nat_entries *e, const struct packet *p,
 				    bool target)
 {
@@ -279,7 +279,7 @@ static bool has_key(const struct nat_entries *e, const struct nat_entry *entry)
 	return search_array(entry, e->entry, e->count, sizeof(*entry), nat_entries_compare);
 }
 
-/* Replaces the old part of an old set by the new part: is that the new set? */
+/* Checks that the old set, with its old part replaced by the new part, is the new set. */
 static const char *compare_sets(const struct nat_entries *old_set, const struct nat_entries *old,
 				const struct nat_entries *new_set, const struct nat_entries *new)
 {

@@ -29,7 +29,7 @@ static struct shunt_nat_rule rule(const char *text)
 
 static const struct {
 	const char *words;
-	const char *written; /* NULL: the same */
+	const char *written; /* NULL: as it was read */
 } accepted[] = {
 	{ "tcp dst 10.0.0.10 dport 80 to 10.0.0.138:23456", NULL },
 	{ "tcp to 10.0.0.138:23456 dport 80 dst 10.0.0.10",
@@ -132,7 +132,7 @@ static void a_match_needs_no_target(void **unused)
 	assert_false(nat_rule_same_effect(&r, &full));
 }
 
-/* Each one is tried before the next. */
+/* Each rule is tried before the next one. */
 static void the_more_special_rule_wins(void **unused)
 {
 	static const char *const order[] = {

@@ -39,7 +39,7 @@ static void a_watch_begins_from_nothing(void **unused)
 	}
 }
 
-/* Too few receive calls were seen the last time: the first 48 of the 64 count on. */
+/* The last watch saw too few receive calls: 48 of the 64 clean calls are kept. */
 static void a_watch_goes_on_after_too_few_calls(void **unused)
 {
 	struct shunt_pair p = { .why = WHY_WATCHED };
@@ -75,7 +75,7 @@ static void a_watch_ends_when_both_are_clean(void **unused)
 	assert_int_equal(result(64, 64, 1), WATCH_CLEAN);
 	assert_int_equal(result(64, 63, 1), WATCH_GOES_ON);
 	assert_int_equal(result(63, 64, 1), WATCH_GOES_ON);
-	/* an end that receives nothing has nothing to show */
+	/* an end that receives nothing needs no clean calls */
 	assert_int_equal(result(64, 0, 1), WATCH_CLEAN);
 	assert_int_equal(result(0, 64, 1), WATCH_CLEAN);
 	assert_int_equal(result(0, 0, 1), WATCH_GOES_ON);
@@ -90,7 +90,7 @@ static void a_watch_ends_after_a_second(void **unused)
 	assert_int_equal(result(64, 64, 1001), WATCH_CLEAN);
 }
 
-/* Bytes one way, and the reader always has some to read. */
+/* Bytes go one way, and the reader always has some to read. */
 static void a_watch_finds_streams(void **unused)
 {
 	struct shunt_pair p = watched(64, 0);
@@ -128,7 +128,7 @@ static void a_pair_with_both_ends_in_is_active(void **unused)
 	assert_int_equal(p.join_scans, 0);
 }
 
-/* A program moved it to LEAVING just then: that stays. */
+/* A BPF program moved the pair to LEAVING meanwhile: it stays there. */
 static void a_pair_that_leaves_meanwhile_is_not_active(void **unused)
 {
 	struct shunt_pair p = joining(1, 1);
@@ -210,7 +210,7 @@ static void leaving_begins_when_it_is_seen(void **unused)
 	pair_step_leaving(&p, NOW);
 	assert_int_equal(p.leave_phase, LEAVE_TIMED);
 	assert_int_equal(p.since_ns, NOW);
-	assert_false(pair_may_empty(&p, NOW)); /* its queues were not looked at */
+	assert_false(pair_may_empty(&p, NOW)); /* no scan has seen its queues */
 	pair_step_leaving(&p, NOW + MS);
 	assert_int_equal(p.leave_phase, LEAVE_SCANNED);
 	assert_int_equal(p.since_ns, NOW);
@@ -244,7 +244,7 @@ static void queued_bytes_are_waited_for(void **unused)
 	p.end[1].queued = 1;
 	assert_false(pair_may_empty(&p, NOW + 1000 * MS));
 	assert_true(pair_may_empty(&p, NOW + 1001 * MS));
-	/* behind bytes that nobody reads nothing may go by TCP */
+	/* behind unread redirected bytes no byte may go by TCP */
 	p.end[1].stalled = 1;
 	assert_false(pair_may_empty(&p, NOW + 1001 * MS));
 	p.end[1].stalled = 0;
@@ -282,7 +282,7 @@ static void emptying_waits_for_programs(void **unused)
 	assert_int_equal(p.stage, STAGE_EMPTYING);
 	assert_int_equal(p.since_ns, NOW + MS);
 	assert_int_equal(p.skip_quiet, 0);
-	/* a pass before the last redirects saw the queues */
+	/* a scan before the last redirects saw the queues */
 	assert_true(p.end[0].queued && p.end[1].queued);
 	assert_true(pair_awaits_programs(&p));
 	pair_programs_ended(&p, 0, NOW + 2 * MS);
@@ -355,7 +355,7 @@ static void a_wait_ends_after_its_time(void **unused)
 	assert_int_equal(p.why, WHY_POLLS);
 	assert_int_equal(p.backoff_ms, 16000);
 	assert_int_equal(p.retry_ns, NOW + 16000 * MS);
-	/* it was of use for longer than it had waited */
+	/* it was on the fast path for longer than it had waited */
 	p.active_ns = NOW;
 	pair_start_wait(&p, WHY_POLLS, NOW + 16001 * MS);
 	assert_int_equal(p.backoff_ms, 4000);

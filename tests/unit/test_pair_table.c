@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Who has an entry in the supervisor's table of pairs, when there are too many. */
+/* Which pairs have an entry in the supervisor's table when there are too many. */
 #include "unit.h"
 
 #include <bpf/bpf.h>
@@ -112,7 +112,7 @@ static void a_freed_entry_is_used_again(void **unused)
 	assert_ptr_equal(add(3, 1, NOW), a);
 }
 
-/* Its socket connected again, and is in another pair by now. */
+/* The socket has connected again, and is in another pair. */
 static void freeing_leaves_the_slot_of_another_pair(void **unused)
 {
 	struct shunt_pair *a, *b;
@@ -166,7 +166,7 @@ static void busy_pairs_of_the_own_cgroup_stay(void **unused)
 	assert_int_equal(conf.run.pair_table_full, 1);
 }
 
-/* A cgroup with less than its share takes from the one that has the most, busy or not. */
+/* A cgroup with less than its share takes from the cgroup with the most pairs, busy or not. */
 static void a_small_cgroup_gets_its_share(void **unused)
 {
 	struct shunt_pair *p;
@@ -179,11 +179,11 @@ static void a_small_cgroup_gets_its_share(void **unused)
 	assert_ptr_equal(p, &table.pairs[7]);
 	assert_int_equal(p->cgroup, 3);
 	p->stage = STAGE_WAITING;
-	/* the one with the most has no more to give to itself */
+	/* the cgroup with the most pairs gets no more */
 	assert_null(add(2, 1, NOW));
 }
 
-/* Of idle pairs the one goes whose cgroup has the most, not the one that is idle for longest. */
+/* Of idle pairs one of the cgroup with the most pairs goes, not the one that is idle longest. */
 static void the_largest_cgroup_gives_first(void **unused)
 {
 	(void)unused;

@@ -31,10 +31,10 @@ static struct shunt_rule rule(const char *text)
 
 /* --- words -------------------------------------------------------------------- */
 
-/* What is read, and how it is written. */
+/* The words that are read, and how the rule is written. */
 static const struct {
 	const char *words;
-	const char *written; /* NULL: the same */
+	const char *written; /* NULL: as it was read */
 } accepted[] = {
 	{ "tcp dst 10.1.0.0/16 to 127.0.0.1:9999", NULL },
 	{ "tcp to 127.0.0.1:9999 dst 10.1.0.0/16", "tcp dst 10.1.0.0/16 to 127.0.0.1:9999" },
@@ -79,7 +79,7 @@ static void words_are_read_and_written(void **unused)
 		rule_format(&r, text, sizeof(text));
 		assert_string_equal(text,
 				    accepted[i].written ? accepted[i].written : accepted[i].words);
-		/* what is written is read as the same rule */
+		/* the written rule is read as the same rule */
 		assert_true(rule_same_match(&r, &(struct shunt_rule[]){ rule(text) }[0]));
 	}
 }
@@ -163,7 +163,7 @@ static void wrong_words_are_named(void **unused)
 		error = parse(refused[i].words, &r);
 		assert_has(messages_end(), refused[i].message);
 		assert_int_equal(error, -EINVAL);
-		/* and the result is as it was */
+		/* the result has not changed */
 		assert_memory_equal(&r, &before, sizeof(r));
 	}
 }
@@ -198,7 +198,7 @@ static void interfaces_get_their_index(void **unused)
 
 /* --- precedence ------------------------------------------------------------------ */
 
-/* Of each two the first one is tried first. */
+/* Of each two rules the first one is tried first. */
 static const struct {
 	const char *winner;
 	const char *loser;

@@ -13,7 +13,7 @@ static int read_bytes(const char *text, size_t size, struct rule_file *ret)
 	FILE *true_stdin = stdin;
 	int error;
 
-	/* fmemopen() has no files of no bytes */
+	/* fmemopen() makes no empty file */
 	stdin = size ? fmemopen((void *)text, size, "r") : fopen("/dev/null", "r");
 	assert_non_null(stdin);
 	error = rule_file_read("-", ret);
@@ -89,7 +89,7 @@ static void local_rules_are_noticed(void **unused)
 	rule_file_free(&f);
 }
 
-/* The array of lines grows: rules stay where they belong. */
+/* The array of lines grows, and the rules keep their order. */
 static void files_may_be_long(void **unused)
 {
 	struct rule_file f;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random changes to the rule store, and random packets: the programs' search in the store
- * has to come to the rule that a plain look at all rules finds. A failure is shrunk to the
- * changes that it takes, and printed.
+ * Random changes of the rule store, and random packets. The programs' search in the store has
+ * to find the same rule as a plain search through all rules. A failure is shrunk to the
+ * changes that it needs, and printed.
  */
 #include "unit.h"
 
@@ -23,8 +23,8 @@
 /* Which prefixes and ports the rules have. */
 enum shape { MIXED, NESTED, FEW, CROWD, SHAPES };
 
-/* Makes one of the rules known, changes its target, or removes it; or puts a whole set in
- * force: the rules whose number has a bit in common with it. */
+/* ADD adds a rule or changes its target. REPLACE puts a whole set in force: the rules whose
+ * number has a bit in common with change.rule. */
 enum kind { ADD, DEL, REPLACE, FLUSH, REBIND };
 
 struct change {
@@ -157,7 +157,7 @@ static bool matches(const struct shunt_rule *r, const struct question *q)
 	       in_prefix(q->src, r->src, r->src_len);
 }
 
-/* Is a tried before b? Both match the same packet. */
+/* Whether a is tried before b. Both match the same packet. */
 static bool before(const struct shunt_rule *a, const struct shunt_rule *b)
 {
 	const int wide_a = a->dport_high - a->dport_low, wide_b = b->dport_high - b->dport_low;
@@ -177,7 +177,7 @@ static bool before(const struct shunt_rule *a, const struct shunt_rule *b)
 					    : a->sport_low < b->sport_low;
 }
 
-/* The number of the rule for a packet, -1 if there is none. */
+/* Returns the number of the rule for a packet, -1 if there is none. */
 static int expected(const struct question *q)
 {
 	int i, best = -1;
@@ -240,7 +240,7 @@ static const char *replace(unsigned int bits, __u16 to_port)
 	return rules_replace(all, count) ? "rules_replace() fails" : NULL;
 }
 
-/* NULL, or what went wrong. */
+/* Makes a change. Returns NULL, or what went wrong. */
 static const char *make(const struct change *c)
 {
 	const struct shunt_rule r = with_target(c->rule, c->to_port);
@@ -265,7 +265,7 @@ static const char *make(const struct change *c)
 	case FLUSH:
 		memset(in_force, 0, sizeof(in_force));
 		return rules_flush() ? "rules_flush() fails" : NULL;
-	default: /* an interface is made anew */
+	default: /* an interface is made again */
 		fake_ifindex(ifnames[1 + c->rule % 2], 20 + c->rule);
 		return rules_rebind() ? "rules_rebind() fails" : NULL;
 	}

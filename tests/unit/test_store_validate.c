@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* store_validate() finds what is not in order; and the store's own bounds and failures. */
+/* store_validate() finds faults of a store; the store's bounds; failures of its calls. */
 #include "rules/rule_copy.h"
 #include "unit.h"
 
@@ -54,7 +54,7 @@ static int teardown(void **unused)
 	return 0;
 }
 
-/* Some of everything: nodes of sources and interfaces, single ports, ranges, lists. */
+/* Rules of every kind: nodes of sources and interfaces, single ports, ranges, lists. */
 static void add_some(void)
 {
 	static const char *const with[] = { "",
@@ -175,8 +175,8 @@ static void interfaces_are_checked(void **unused)
 	refuse_store("the interface of a rule is not listed");
 }
 
-/* Each bit of what is in use is turned round once: that may go unnoticed where it has no
- * meaning for a search, but never leads outside of the store. */
+/* Inverts each bit in use once. Some faults stay unnoticed, because a search does not need the
+ * bit; no search may leave the store. */
 static void any_bit_may_be_wrong(void **unused)
 {
 	unsigned int noticed = 0, tried = 0;
@@ -220,7 +220,7 @@ static void a_bound_of_rules_is_kept(void **unused)
 	assert_false(new);
 }
 
-/* The store is replaced by larger ones on the way, and the counters move. */
+/* The store is replaced by larger ones meanwhile, and the counters move. */
 static void stores_grow(void **unused)
 {
 	struct shunt_rule r = rule("tcp dst 10.0.0.0/8 dport 1-2 src 10.1.1.1 pass");
@@ -279,7 +279,7 @@ static void rules_keep_their_counters(void **unused)
 	assert_null(rules_at(0));
 }
 
-/* Whichever call fails, the rules are as they were. */
+/* Whichever call fails, the rules stay as they were. */
 static void failures_change_nothing(void **unused)
 {
 	const struct shunt_rule r = rule("udp dst 10.0.0.1 pass"), *all = &r;
@@ -301,7 +301,7 @@ static void failures_change_nothing(void **unused)
 	assert_non_null(rules_find(&r));
 }
 
-/* A command that was killed before its change, and one after: the next one finishes it. */
+/* A command was killed before, or after, its change: the next command repairs the journal. */
 static void killed_commands_are_repaired(void **unused)
 {
 	struct shunt_store_journal *journal = journal_now();
@@ -309,13 +309,13 @@ static void killed_commands_are_repaired(void **unused)
 	(void)unused;
 	add_some();
 	journal->change_slot = 1;
-	journal->change_value = 77; /* the slot does not hold it: nothing was changed */
+	journal->change_value = 77; /* the slot has another value: the change did not take place */
 	journal->change_rules = 99;
 	rules_close();
 	assert_int_equal(rules_open(), 0);
 	assert_int_equal(validate(), 0);
 	assert_int_equal(rules_count(), 25);
-	/* the slot holds it: all but the count was done */
+	/* the slot has the value: only the counts are missing */
 	journal->change_slot = 1;
 	journal->change_value = *(__u64 *)((char *)header_now() + header_now()->index * SHUNT_UNIT);
 	journal->change_rules = 25;

@@ -102,7 +102,7 @@ static void json_escapes(void **unused)
 	assert_has(text, "~\\u007f\\ufffd");
 }
 
-/* Any order of calls that closes what it opened is one valid text. */
+/* Calls in any order that close what they opened make one valid text. */
 static void json_of_random_nesting_is_valid(void **unused)
 {
 	char open[16];
