@@ -136,7 +136,7 @@ steered()
 # errors LEAST: at least that many ICMP errors reached the router
 errors()
 {
-	[ -n "${CONTROL:-}" ] || wait_for counted steered_errors "$1"
+	[ -n "${CONTROL:-}" ] || wait_for counted steered_icmp_errors "$1"
 }
 
 # --- path MTU ----------------------------------------------------------------
@@ -355,7 +355,7 @@ local_unreachable()
 	add udp dst 10.1.2.3 dport 9001 origin local to 127.0.0.1:9001
 	before=$(counter steered_icmp_errors)
 	sends router 10.1.2.3 9001
-	wait_for counted steered_errors $((before + 1))
+	wait_for counted steered_icmp_errors $((before + 1))
 	said router 'error: Connection refused'
 	: >"$BATS_TEST_TMPDIR/router.out"
 }
