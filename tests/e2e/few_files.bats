@@ -128,7 +128,7 @@ reads_without_files()
 	nothing_pinned
 }
 
-@test "EMFILE: load says so, never that an interface or a cgroup is missing" {
+@test "EMFILE: load names it, and never says that an interface or a cgroup is missing" {
 	local n
 	mkdir -p "$CGROUP"
 	for n in 4 5 6 8 12 24 48; do

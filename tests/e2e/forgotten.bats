@@ -21,7 +21,7 @@ teardown()
 {
 	local table
 
-	for table in crash leak redirect; do
+	for table in crash leak redirected; do
 		nft delete table inet $table 2>/dev/null || true
 	done
 	tproxy_off
@@ -261,7 +261,7 @@ reuse()
 	sysctl -qw net.ipv4.conf.r0.forwarding=0
 	serve other router --plain --name other tcp 0.0.0.0 9009
 	nft -f - <<-END
-		table inet redirect {
+		table inet redirected {
 			chain prerouting {
 				type nat hook prerouting priority dstnat
 				iifname r0 tcp dport 80 redirect to :9009

@@ -205,7 +205,7 @@ nft_rule()
 	[ -z "$(rules)" ]
 }
 
-@test "two routers: a service whose rule an admin has deleted takes no rule of the other one" {
+@test "ziti-router: two routers: a service whose rule an admin has deleted takes no rule of the other one" {
 	router a
 	router b
 	does a add ours tcp 10.1.2.3/32 80 80
@@ -274,7 +274,7 @@ make_others()
 	[ -z "$(rules)" ]
 }
 
-@test "a dead router's rule that a rule made by hand shadows goes, too" {
+@test "ziti-router: a dead router's rule that a rule made by hand shadows goes, too" {
 	router a
 	does a add dead tcp 10.1.2.3/32 80 80
 	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33001 -s hand
@@ -284,7 +284,7 @@ make_others()
 	[ "$(services)" = hand ]
 }
 
-@test "shunt run ends and starts again under a running router: its rules stay" {
+@test "ziti-router: shunt run is restarted while a router runs: the router's rules stay" {
 	router a
 	does a add web tcp 10.1.2.3/32 80 80
 	supervise
