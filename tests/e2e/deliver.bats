@@ -337,12 +337,14 @@ probes_are()
 }
 
 @test "steer test --deliver: kill -9 leaves nothing" {
-	local pid
+	local pid call
 
 	need strace
 	translate src 198.18.0.2 dst 10.1.2.3 dport 80 iface r0
-	# the command waits in its read from the socket
-	spawn held strace -o /dev/null -e inject=getsockopt:delay_exit=1500000 \
+	# the command waits where it first asks what has come to its socket
+	strace -o "$BATS_TEST_TMPDIR/calls" -e getsockopt "$SHUNT" steer test --deliver udp "${words[@]}"
+	call=$(grep -n SO_MEMINFO "$BATS_TEST_TMPDIR/calls" | head -n 1 | cut -d : -f 1)
+	spawn held strace -o /dev/null -e "inject=getsockopt:delay_exit=10000000:when=$call" \
 		"$SHUNT" steer test --deliver udp "${words[@]}"
 	wait_for probes_are 1
 	pid=$(pgrep -P "$(cat "$BATS_TEST_TMPDIR/held.pid")")
