@@ -220,6 +220,9 @@ r0_is_attached()
 	tc filter del dev r0 ingress 2>/dev/null || true
 	wait_for r0_is_attached
 	each_way steered
+	# only the filter told that shunt had made the qdisc, so without tcx it stays
+	unload
+	tc qdisc del dev r0 clsact 2>/dev/null || true
 }
 
 # --- what others translate ---------------------------------------------------
@@ -307,4 +310,7 @@ make_vrrp()
 	shunt check | grep "veth8: in the VRF 'red'"
 	ip link del veth8
 	ip link del red
+	# the kernel adds these rules with the first VRF, and keeps them
+	ip rule del pref 1000
+	ip -6 rule del pref 1000
 }
