@@ -71,6 +71,7 @@ static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_cou
 	__atomic_fetch_add(&to->own_services, now->own_services - copied->own_services,
 			   __ATOMIC_RELAXED);
 	__atomic_fetch_add(&to->resets, now->resets - copied->resets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&to->loops, now->loops - copied->loops, __ATOMIC_RELAXED);
 }
 
 /* Replaces the array by one with room for at least this many counters. Programs count on in the
