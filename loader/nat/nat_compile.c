@@ -191,7 +191,7 @@ static int add_entries(const struct shunt_nat_rule *from, unsigned int count,
 	unsigned int i, first, n;
 	int error = nat_rules_sorted(from, count, &all, &n);
 
-	if (error)
+	if (error || !all)
 		return error;
 	for (first = 0; first < n; first = i) {
 		for (i = first + 1; i < n && nat_rule_same_prefix(all[i], all[first]); i++)
