@@ -86,8 +86,6 @@ static int read_pairs(struct status *s)
 	size_t i, count = 0;
 	int error;
 
-	if (!status_has(s, ATTACH_CGROUP))
-		return 0;
 	error = bypass_list(&rows, &count);
 	if (error)
 		return error;
@@ -144,7 +142,7 @@ static int read_loaded(struct status *s)
 	error = enter_loaded_netns(s);
 	if (error)
 		return error;
-	error = read_pairs(s);
+	error = status_has(s, ATTACH_CGROUP) ? read_pairs(s) : 0;
 	if (error)
 		return error;
 	error = read_rules(s);
