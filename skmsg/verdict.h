@@ -31,11 +31,13 @@
  *  3. check_redirect(): the reader's socket: its bytes by TCP (I1), its options, and the bounds
  *     of what may be queued (I2).
  *  4. verdict(): asks the kernel for the redirect. Only this call tells which socket the
- *     reader is. If that is not the one that steps 2 and 3 have looked at, step 3 runs
- *     again (I3).
+ *     reader is. If that is not the socket that steps 2 and 3 have looked at, or if they have
+ *     looked at none, step 3 runs now, for that socket (I3).
  *
  * Names: s is the sender's socket, st its storage (shunt_sk), p the reader's socket. The reader
- * is the sender's peer.
+ * is the sender's peer. A member is a socket that is in the sockmap; 'proven' and 'eager' are the
+ * two ways for a pair to get there. I1 and so on are the invariants of docs/architecture.md, which
+ * has a glossary, too.
  *
  * The including file defines how to read the reader's memory, to which no helper gives a
  * pointer: READ(pointer, fields...), READ_BITS(pointer, field), TCP_SOCK(address) and
@@ -103,9 +105,10 @@ static __always_inline enum shunt_why check_own(const struct shunt_conf *conf,
 /*
  * Whether the message must not go by TCP: the reader splices, and redirected bytes are
  * queued. A splice skips redirected bytes and reads bytes by TCP, so it would read this
- * message before them. The message is redirected behind them; if a bound forbids that, or
- * there is no supervisor, the send fails with EACCES. A reader that never receives again is
- * reset by the supervisor in the end (loader/bypass/supervisor.c).
+ * message before them. The message is redirected behind them, in each stage of the pair; if a
+ * bound forbids that, or there is no supervisor, the send fails with EACCES. Only if earlier bytes
+ * by TCP are unread, too, the message follows these by TCP. A reader that never receives again
+ * is reset by the supervisor in the end (loader/bypass/pair_steps.c).
  */
 static __always_inline bool must_queue_up(const struct shunt_pair *pair, const struct shunt_sk *st)
 {
@@ -224,7 +227,8 @@ static __always_inline int pass_instead(struct sk_msg_md *msg, struct shunt_sk *
 	return pass_to_tcp(st, why, size);
 }
 
-/* Both programs. Of a socket without storage nothing is known: its messages go by TCP. */
+/* The whole of both sk_msg programs (verdict.bpf.c, verdict_probe.bpf.c). Of a socket without storage
+ * nothing is known: its messages go by TCP. */
 static __always_inline int verdict(struct sk_msg_md *msg)
 {
 	enum shunt_why why = WHY_REDIRECTED;
@@ -247,8 +251,10 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		return pass_to_tcp(st, why, size);
 	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->peer_cookie, BPF_F_INGRESS) != SK_PASS)
 		return pass_to_tcp(st, WHY_PEER_ABSENT, size);
-	/* I3: this is the reader's socket. If decide() has looked at another one, or at none, its
-	 * decision does not count, and this one is checked now. */
+	/* I3: this is the reader's socket. If decide() has looked at another one, or at none, what it
+	 * found about the reader does not count, and this socket is checked now. What it found about
+	 * the sender (step 1) holds: with a reason for TCP, decide() would not have come here, unless
+	 * the message follows unread bytes of the very reader that it looked at. */
 	peer = REDIR_PEER(msg);
 	if (peer != st->peer) {
 		st->peer = peer;

@@ -114,7 +114,8 @@ enum shunt_stage {
 	STAGE_JOINING,  /* by TCP; each end enters the map when it has nothing unread */
 	STAGE_ACTIVE,   /* on the fast path */
 	STAGE_LEAVING,  /* redirects only what follows redirected unread bytes */
-	STAGE_EMPTYING, /* redirects nothing; each end leaves the map once it is empty */
+	STAGE_EMPTYING, /* no new redirects, but behind unread bytes of a reader that splices; each
+			 * end leaves the map once its queue is empty */
 };
 
 /* SHUNT_EMPTY_RECVS receive calls in a row that return nothing are a run. A reader with

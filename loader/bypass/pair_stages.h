@@ -9,8 +9,11 @@
  *   both readers are clean     JOINING   each end enters the map when it has nothing unread
  *   both ends are in           ACTIVE    messages are redirected
  *   there is a reason          LEAVING   redirects only what follows redirected unread bytes
- *   queues empty, or too long  EMPTYING  redirects nothing; each end leaves once it is empty
+ *   queues empty, or too long  EMPTYING  no new redirects (*); each end leaves once it is empty
  *   both ends are out          WAITING   TCP; the wait grows, but shrinks after long ACTIVE
+ *
+ * (*) But a message behind unread bytes of a reader that splices: must_queue_up() in
+ * skmsg/verdict.h.
  */
 #ifndef SHUNT_PAIR_STAGES_H
 #define SHUNT_PAIR_STAGES_H

@@ -48,7 +48,8 @@ static __u32 pair_fault(const struct supervisor *s, const struct shunt_pair *p)
 	return 0;
 }
 
-/* The same for reasons that belong to a process. They are checked once, at the end of a watch. */
+/* The reason why a process of the pair must not read from the fast path; 0 if there is none. Asked
+ * for once, at the end of a watch. */
 static __u32 process_fault(const struct supervisor *s, struct shunt_pair *p)
 {
 	__u32 one;
@@ -167,7 +168,7 @@ static void step_pair(struct supervisor *s, struct shunt_pair *p, __u64 now)
 }
 
 /*
- * LEAVING: to EMPTYING if the queues were empty, or were not for too long. Then waits until
+ * LEAVING: to EMPTYING if the queues were empty at a scan, or if they have been full for too long. Then waits until
  * redirects that began before have ended: one wait for all pairs. A pair with a reader that
  * splices needs a wait at each scan, because it goes on redirecting behind the unread bytes
  * (must_queue_up() in skmsg/verdict.h).

@@ -2,10 +2,10 @@
 /*
  * One scan after another. A scan runs the iterator shunt_scan (sockops/promote.bpf.c) over the
  * paired sockets. The iterator does what needs the socket: it puts ends into the map and takes
- * them out, and looks for faults. It prints a row for each pair by TCP that got busy, and for
- * each eager pair that sent much. Then, in this order:
+ * them out, and looks for faults. It returns a row (struct shunt_row) for each end of a pair that
+ * goes by TCP and got busy, and of an eager pair that sent much. Then, in this order:
  *
- *   step_pairs()           takes the other steps of pairs with an entry (pair_steps.h)
+ *   step_pairs()           moves pairs with an entry to their next stage (pair_steps.h)
  *   bypass_wake_readers()  wakes readers whose sockets left the map with bytes by TCP unread
  *   handle_scan_results()  makes entries for the pairs of the rows, or watches them again
  *   set_tracepoints()      attaches what watches receive calls, or detaches it
@@ -62,7 +62,7 @@ static void set_tracepoints(struct supervisor *s)
 	tracepoint_set_pinned(&s->tp_read, "shunt_read", watching || s->active || s->in_transition);
 }
 
-/* Whether an eager pair is a stream of small messages; the rows have what both ends sent. */
+/* Whether an eager pair is a stream of small messages. A peer without a row has sent little. */
 static bool is_small_stream(const struct shunt_row *rows, size_t n, const struct shunt_sk *sk)
 {
 	size_t i;
