@@ -32,7 +32,7 @@ host()
 	ip -6 route show table all proto 115
 	cat /proc/sys/net/ipv4/conf/{lo,all}/{accept_local,forwarding}
 	tc qdisc show dev veth0
-	ls /run | grep shunt || true # umount makes a folder of its own there
+	find /run -maxdepth 1 -name 'shunt*' # umount makes a folder of its own there
 }
 
 load_all()
