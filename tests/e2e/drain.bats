@@ -5,6 +5,7 @@
 # connection breaks, and the next load or unload makes a clean state.
 
 load ../lib/common
+load ../lib/streams
 
 setup()
 {
@@ -16,56 +17,7 @@ teardown()
 	clean_up
 }
 
-MIB=$((1 << 20))
-
 # --- under live connections --------------------------------------------------
-
-# start_streams NAME PORT COUNT [OPTION...]
-start_streams()
-{
-	spawn "$1-server" peer stream server 127.0.0.1 "$2" -n "$3" "${@:4}"
-	said "$1-server" ready
-	spawn "$1-client" peer stream client 127.0.0.1 "$2" -n "$3" "${@:4}"
-	said "$1-client" ready
-}
-
-# sent NAME: prints the bytes that the client has sent so far
-sent()
-{
-	local lines out=$BATS_TEST_TMPDIR/$1-client.out
-
-	lines=$(grep -c stat "$out" || true)
-	tell "$1-client" stat
-	wait_for more_stats "$1" "$lines"
-	sed -n '$s/.*sent=\([0-9]*\).*/\1/p' "$out"
-}
-
-more_stats()
-{
-	[ "$(grep -c stat "$BATS_TEST_TMPDIR/$1-client.out")" -gt "$2" ]
-}
-
-has_sent()
-{
-	[ "$(sent "$1")" -ge "$2" ]
-}
-
-# The connections go on: together they send more bytes.
-flows_on()
-{
-	wait_for has_sent "$1" $(($(sent "$1") + 64 * MIB))
-}
-
-# Each end got as many bytes of each connection as the other one sent. The peers check the
-# bytes and fail if one is wrong.
-end_streams()
-{
-	tell "$1-client" stop
-	reap "$1-client"
-	reap "$1-server"
-	diff <(output_of "$1-client" | grep '^[0-9]') <(output_of "$1-server" | grep '^[0-9]')
-	[ "$(output_of "$1-client" | grep -c '^[0-9]')" = "$2" ]
-}
 
 # on_fast_path: bytes are being redirected now
 on_fast_path()

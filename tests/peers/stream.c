@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stream server|client ADDRESS PORT [-n CONNECTIONS] [-s BYTES] [-t TURN] [-b]
+ * stream server|client ADDRESS PORT [-n CONNECTIONS] [-s BYTES] [-t TURN] [-b] [-T]
  *
  * CONNECTIONS stream both ways at once, in writes of 1 B to 256 KiB. Each byte is compared
  * with the one that belongs at its place in the stream. With -t both sides take turns of
  * TURN bytes, so that the queues empty again and again. -b: blocking sockets with a thread
- * for each direction; without it epoll.
+ * for each direction; without it epoll. -T: the server listens with IP_TRANSPARENT.
  *
  * Prints "ready" when all are connected (the server: when it listens). A line "stat" makes
  * it print the bytes so far. A stream ends when it has carried BYTES, or on a line "stop":
@@ -39,7 +39,7 @@ struct stream {
 static struct stream streams[MAX_CONNECTIONS];
 static int connections = 1;
 static uint64_t limit, turn;
-static bool is_server, blocking;
+static bool is_server, blocking, transparent;
 static volatile bool stopping;
 
 static uint32_t next_random(struct stream *s)
@@ -153,6 +153,8 @@ static void accept_all(union address *address)
 {
 	int i, listener = listen_at(address, MAX_CONNECTIONS);
 
+	if (transparent)
+		set_option(listener, SOL_IP, IP_TRANSPARENT, 1);
 	say("ready");
 	for (i = 0; i < connections; i++)
 		init_stream(&streams[i], accept_from(listener));
@@ -344,7 +346,7 @@ int main(int argc, char **argv)
 	union address address;
 	int option;
 
-	while ((option = getopt(argc, argv, "bn:s:t:")) != -1) {
+	while ((option = getopt(argc, argv, "bn:s:t:T")) != -1) {
 		if (option == 'b')
 			blocking = true;
 		else if (option == 'n')
@@ -353,6 +355,8 @@ int main(int argc, char **argv)
 			limit = atol(optarg);
 		else if (option == 't')
 			turn = atol(optarg);
+		else if (option == 'T')
+			transparent = true;
 		else
 			return 2;
 	}
