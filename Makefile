@@ -73,7 +73,7 @@ $(B)/shunt.skel.h: $(B)/shunt.bpf.o
 	$(call SAY,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name shunt_bpf > $@
 
-$(B)/loader/cmd/load.o $(B)/loader/bpf/programs.o: $(B)/shunt.skel.h
+$(B)/loader/cmd/load_half.o $(B)/loader/bpf/programs.o $(B)/loader/bpf/program_choice.o: $(B)/shunt.skel.h
 
 $(B)/%.o: %.c
 	$(call SAY,CC,$<)

@@ -88,13 +88,18 @@ int shunt_list_pending(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-/* Whether nobody will ever read the bytes that the socket holds: shunt_reset has reset it, or
- * it listens after its connection. */
+/* Whether nobody will ever read the bytes that the socket holds: shunt_reset or 'unload --force' has
+ * reset it, or it listens after its connection. */
 static __always_inline bool never_read_again(const struct sock *sk, const struct shunt_sk *st)
 {
 	const struct shunt_pair *pair = st ? pair_get(st) : NULL;
 
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+	const __u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	const struct shunt_conf *conf = conf_get();
+
+	if (state == TCP_LISTEN)
+		return true;
+	if (state == TCP_CLOSE && conf && conf->run.drain_mode == DRAIN_RESET)
 		return true;
 	return pair && own_end(pair, st)->to_reset;
 }

@@ -3,7 +3,7 @@
 #ifndef SHUNT_BENCH_STEER_H
 #define SHUNT_BENCH_STEER_H
 
-#define PIN_DIR "/sys/fs/bpf/shunt"
+#define PIN_DIR "/sys/fs/bpf/shunt/steering"
 #define PORT 9999 /* of the rules' listener */
 
 /* Rules of different kinds. */

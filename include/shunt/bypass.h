@@ -17,6 +17,7 @@ enum shunt_drain_mode {
 	DRAIN_OFF = 0,
 	DRAIN_ALL,         /* every message goes by TCP */
 	DRAIN_KEEP_QUEUED, /* every message but those that follow redirected unread bytes */
+	DRAIN_RESET,       /* as DRAIN_ALL; a socket that was reset leaves with its bytes */
 };
 
 /* A handshake between two sockets of this host: shunt_handshake[hash of its two initial

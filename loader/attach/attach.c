@@ -23,11 +23,11 @@ static const char *link_name(char name[32], unsigned int i)
 	return name;
 }
 
-static const char *link_path(char path[PIN_PATH], unsigned int i)
+static const char *link_path(char path[PIN_PATH], enum half half, unsigned int i)
 {
 	char name[32];
 
-	return pin_path(path, "links", link_name(name, i));
+	return pin_path(path, half, "links", link_name(name, i));
 }
 
 /* A cgroup has two links: that of sock_ops, and this one of setsockopt. */
@@ -36,13 +36,13 @@ static const char *repair_path(char path[PIN_PATH], unsigned int i)
 	char name[32];
 
 	snprintf(name, sizeof(name), "repair_%u", i);
-	return pin_path(path, "links", name);
+	return pin_path(path, HALF_BYPASS, "links", name);
 }
 
 /* Returns 0, or -errno: reports all errors but that of the attaching itself. */
 static int link_cgroup(int cgroup, const char *name, enum bpf_attach_type type, const char *pin)
 {
-	_cleanup_fd_ int prog = pin_open("progs", name), link = -1;
+	_cleanup_fd_ int prog = pin_open(HALF_BYPASS, "progs", name), link = -1;
 
 	if (prog < 0)
 		return fail(prog, "can't open the program '%s'", name);
@@ -78,7 +78,7 @@ static int attach_cgroup(const struct shunt_attachment *attachments, unsigned in
 	if (cgroup < 0)
 		return fail(-errno, "can't open cgroup '%s'", a->name);
 	error = link_cgroup(cgroup, a->admit == SHUNT_EAGER ? "shunt_eager" : "shunt_proven",
-			    BPF_CGROUP_SOCK_OPS, link_path(pin, i));
+			    BPF_CGROUP_SOCK_OPS, link_path(pin, HALF_BYPASS, i));
 	if (error == -EPERM)
 		return deny(-EPERM,
 			    "can't attach to cgroup '%s': a sock_ops program that allows no other "
@@ -92,27 +92,67 @@ static int attach_cgroup(const struct shunt_attachment *attachments, unsigned in
 
 static int attach_iface(struct shunt_attachment *a, const char *pin)
 {
-	_cleanup_fd_ int prog = program_open(tc_program_name(a));
+	_cleanup_fd_ int prog = program_open(attachment_half(a), tc_program_name(a));
 
 	return prog < 0 ? prog : tc_attach(a, prog, pin);
 }
 
-int attach(struct shunt_attachment *attachments, unsigned int i)
+static int attach_one(struct shunt_attachment *attachments, unsigned int i)
 {
 	char pin[PIN_PATH];
 
-	link_path(pin, i);
+	link_path(pin, attachment_half(&attachments[i]), i);
+	return attach_iface(&attachments[i], pin);
+}
+
+/* Programs of an interface run in the order in which they were attached, and the monitor has to see
+ * what the others did. A clsact filter has a priority instead. A failure is reported, and the
+ * monitor counts no more until ifaces_sync() attaches it. */
+static void put_monitor_last(struct shunt_attachment *attachments, __u32 ifindex)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
+		if (!attachment_is_monitor(&attachments[i]) || attachments[i].ifindex != ifindex ||
+		    attachments[i].clsact || detach_keep_entry(attachments, i))
+			continue;
+		attachments[i].ifindex = ifindex;
+		if (attach_one(attachments, i))
+			attachments[i].ifindex = 0; /* waits for ifaces_sync() */
+	}
+}
+
+int attach(struct shunt_attachment *attachments, unsigned int i)
+{
+	int error;
+
 	if (attachments[i].kind == ATTACH_PATTERN)
 		return 0;
 	if (attachments[i].kind == ATTACH_CGROUP)
 		return attach_cgroup(attachments, i);
-	return attach_iface(&attachments[i], pin);
+	error = attach_one(attachments, i);
+	if (error || attachment_is_monitor(&attachments[i]))
+		return error;
+	put_monitor_last(attachments, attachments[i].ifindex);
+	return 0;
+}
+
+void cgroup_complete(struct shunt_attachment *attachments, unsigned int i)
+{
+	char pin[PIN_PATH];
+	_cleanup_fd_ int cgroup = -1, link = bpf_obj_get(repair_path(pin, i));
+
+	if (link != -ENOENT)
+		return;
+	cgroup = open(attachments[i].name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup >= 0)
+		link_repair(cgroup, attachments, i);
 }
 
 int cgroup_reattach(struct shunt_attachment *attachments, unsigned int i)
 {
 	char name[32];
-	int error = unpin("links", link_name(name, i));
+	int error = unpin(HALF_BYPASS, "links", link_name(name, i));
 
 	return error ? error : attach(attachments, i);
 }
@@ -123,7 +163,7 @@ int attached_cgroup_id(unsigned int i, __u64 *ret_id)
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
 	char pin[PIN_PATH];
-	_cleanup_fd_ int link = bpf_obj_get(link_path(pin, i));
+	_cleanup_fd_ int link = bpf_obj_get(link_path(pin, HALF_BYPASS, i));
 
 	*ret_id = 0;
 	if (link < 0)
@@ -138,12 +178,13 @@ int is_attached(const struct shunt_attachment *attachments, unsigned int i)
 {
 	_cleanup_fd_ int prog = -1;
 	char pin[PIN_PATH];
+	enum half half = attachment_half(&attachments[i]);
 	__u64 id;
 
-	link_path(pin, i);
+	link_path(pin, half, i);
 	if (attachments[i].kind == ATTACH_CGROUP)
 		return attached_cgroup_id(i, &id) ?: id != 0;
-	prog = pin_open("progs", tc_program_name(&attachments[i]));
+	prog = pin_open(half, "progs", tc_program_name(&attachments[i]));
 	if (prog < 0 && prog != -ENOENT)
 		return prog;
 	return tc_is_attached(&attachments[i], prog, pin);
@@ -154,18 +195,20 @@ bool has_moved_away(const struct shunt_attachment *attachments, unsigned int i)
 	char pin[PIN_PATH];
 
 	return attachment_is_iface(&attachments[i]) &&
-	       tc_has_moved_away(&attachments[i], link_path(pin, i));
+	       tc_has_moved_away(&attachments[i],
+				 link_path(pin, attachment_half(&attachments[i]), i));
 }
 
 int detach_keep_entry(struct shunt_attachment *attachments, unsigned int i)
 {
-	_cleanup_fd_ int prog = pin_open("progs", tc_program_name(&attachments[i]));
+	enum half half = attachment_half(&attachments[i]);
+	_cleanup_fd_ int prog = pin_open(half, "progs", tc_program_name(&attachments[i]));
 	char pin[PIN_PATH];
 	int error;
 
 	if (prog < 0 && prog != -ENOENT)
 		return fail(prog, "can't detach from '%s'", attachments[i].name);
-	error = tc_detach(&attachments[i], prog, link_path(pin, i));
+	error = tc_detach(&attachments[i], prog, link_path(pin, half, i));
 	if (error)
 		return error;
 	attachments[i].ifindex = 0;
@@ -211,21 +254,6 @@ int attach_new(struct shunt_attachment *attachments, const struct shunt_attachme
 	return error;
 }
 
-int detach_ifaces(struct shunt_attachment *attachments)
-{
-	int i, error, first = 0;
-
-	/* Backwards: the first entry of an interface made the qdisc, and removes it when no filter
-	 * is left. */
-	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--) {
-		if (!attachment_is_iface(&attachments[i]))
-			continue;
-		error = detach(attachments, i);
-		first = first ? first : error;
-	}
-	return first;
-}
-
 /* Detaches at once: when a link is only unpinned, a worker thread of the kernel detaches it some
  * time later. */
 static int detach_link(const char *pin)
@@ -237,14 +265,31 @@ static int detach_link(const char *pin)
 	return bpf_link_detach(link) ? -errno : 0;
 }
 
-static int detach_cgroup(unsigned int i)
+static int detach_cgroup(struct shunt_attachment *attachments, unsigned int i)
 {
-	char pin[PIN_PATH];
-	int error = detach_link(link_path(pin, i));
+	char pin[PIN_PATH], name[32];
+	int error = detach_link(link_path(pin, HALF_BYPASS, i));
 
 	if (error)
+		return fail(error, "can't detach from cgroup '%s'", attachments[i].name);
+	error = detach_link(repair_path(pin, i));
+	if (error)
+		return fail(error, "can't detach from cgroup '%s'", attachments[i].name);
+	unlink(repair_path(pin, i));
+	return unpin(HALF_BYPASS, "links", link_name(name, i));
+}
+
+int attachment_remove(struct shunt_attachment *attachments, unsigned int i)
+{
+	int error;
+
+	if (attachment_is_iface(&attachments[i]))
+		return detach(attachments, i);
+	error = attachments[i].kind == ATTACH_CGROUP ? detach_cgroup(attachments, i) : 0;
+	if (error)
 		return error;
-	return detach_link(repair_path(pin, i));
+	attachments[i].kind = ATTACH_NONE;
+	return 0;
 }
 
 int detach_cgroups(struct shunt_attachment *attachments)
@@ -254,9 +299,34 @@ int detach_cgroups(struct shunt_attachment *attachments)
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++) {
 		if (attachments[i].kind != ATTACH_CGROUP)
 			continue;
-		error = detach_cgroup(i);
+		error = attachment_remove(attachments, i);
 		if (error)
-			return fail(error, "can't detach from cgroup '%s'", attachments[i].name);
+			return error;
 	}
 	return 0;
+}
+
+void attachments_forget(struct shunt_attachment *attachments, enum half half)
+{
+	int i;
+
+	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
+		if (attachment_half(&attachments[i]) == half)
+			attachments[i].kind = ATTACH_NONE;
+}
+
+int detach_ifaces(struct shunt_attachment *attachments, enum half half)
+{
+	int i, error, first = 0;
+
+	/* Backwards: the first entry of an interface made the qdisc, and removes it when no filter
+	 * is left. */
+	for (i = SHUNT_ATTACHMENTS - 1; i >= 0; i--) {
+		if (attachments[i].kind == ATTACH_NONE || attachments[i].kind == ATTACH_CGROUP ||
+		    attachment_half(&attachments[i]) != half)
+			continue;
+		error = attachment_remove(attachments, i);
+		first = first ? first : error;
+	}
+	return first;
 }

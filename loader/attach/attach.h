@@ -8,6 +8,8 @@
 
 #include <shunt/abi.h>
 
+#include "bpf/halves.h"
+
 /* Attaches the programs of attachments[i] to its cgroup or interface. Does nothing for a pattern.
  * Returns 0, or -errno after reporting it. */
 int attach(struct shunt_attachment *attachments, unsigned int i);
@@ -40,9 +42,20 @@ int attached_cgroup_id(unsigned int i, __u64 *ret_id);
  * program still attached. is_attached() is 0 then. */
 bool has_moved_away(const struct shunt_attachment *attachments, unsigned int i);
 
-/* Detaches from all interfaces; goes on after a failure. Returns 0, or the first -errno after
- * reporting each. */
-int detach_ifaces(struct shunt_attachment *attachments);
+/* Attaches to the cgroup of attachments[i] what a killed load has not attached any more, beside the
+ * program that pairs sockets. Reports what fails. */
+void cgroup_complete(struct shunt_attachment *attachments, unsigned int i);
+
+/* Detaches the entry from its interface or cgroup, and frees it; a pattern is only freed. Returns
+ * 0, or -errno after reporting it. */
+int attachment_remove(struct shunt_attachment *attachments, unsigned int i);
+
+/* Detaches a half from all interfaces, and frees its patterns; goes on after a failure. Returns 0,
+ * or the first -errno after reporting each. */
+int detach_ifaces(struct shunt_attachment *attachments, enum half half);
+
+/* Frees the entries of a half whose network namespace, with all interfaces, is gone. */
+void attachments_forget(struct shunt_attachment *attachments, enum half half);
 
 /* Detaches from all cgroups, up to the first failure; attachments may be NULL. Returns 0, or
  * -errno after reporting it. */

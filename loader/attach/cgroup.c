@@ -48,6 +48,16 @@ static bool is_cgroup(const char *path)
 	return cgroup_id(path);
 }
 
+void cgroup_path(const char *name, char *ret, size_t size)
+{
+	char root[PATH_MAX] = "";
+
+	if (name[0] == '/' || cgroup_root(root, sizeof(root)))
+		snprintf(ret, size, "%s", name);
+	else
+		snprintf(ret, size, "%s/%s", root, name);
+}
+
 int cgroup_resolve(const char *name, char *ret, size_t size)
 {
 	char root[PATH_MAX], below[2 * PATH_MAX], full[PATH_MAX];

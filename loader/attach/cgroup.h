@@ -15,6 +15,10 @@ __u64 cgroup_id(const char *path);
  * without a message. */
 int cgroup_root(char *ret, size_t size);
 
+/* Writes where a cgroup of this name would be: an absolute path as it is, another below the mount of
+ * cgroup2. */
+void cgroup_path(const char *name, char *ret, size_t size);
+
 /* Finds the cgroup that a user named by its path, or by its name below the mount of cgroup2, and
  * writes its full path. Returns 0, or -errno after reporting it. */
 int cgroup_resolve(const char *name, char *ret, size_t size);

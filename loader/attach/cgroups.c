@@ -20,8 +20,10 @@ static bool is_recreated(struct cgroups *last, const struct shunt_attachment *at
 		return false;
 	if (attached_cgroup_id(i, &attached_id))
 		return false; /* not known now; the supervisor asks again soon */
-	if (attached_id == id)
+	if (attached_id == id) {
 		last->id[i] = id;
+		last->added = true;
+	}
 	return attached_id != id;
 }
 

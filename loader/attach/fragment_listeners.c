@@ -24,7 +24,7 @@ static bool is_linked(const char *name)
 {
 	char path[PIN_PATH];
 
-	return !access(pin_path(path, "links", name), F_OK);
+	return !access(pin_path(path, HALF_STEER, "links", name), F_OK);
 }
 
 /* Attaches the program of that name unless its link is pinned already. Returns 0, or -errno without
@@ -36,11 +36,11 @@ static int attach_to(int target, const char *name, enum bpf_attach_type type)
 
 	if (is_linked(name))
 		return 0;
-	prog = pin_open("progs", name);
+	prog = pin_open(HALF_STEER, "progs", name);
 	if (prog < 0)
 		return prog;
 	link = bpf_link_create(prog, target, type, NULL);
-	if (link < 0 || bpf_obj_pin(link, pin_path(path, "links", name)))
+	if (link < 0 || bpf_obj_pin(link, pin_path(path, HALF_STEER, "links", name)))
 		return -errno;
 	return 0;
 }
@@ -81,7 +81,7 @@ int listeners_collect(void)
 	if (error)
 		return error;
 	attach_bind();
-	iter = iter_link("shunt_collect_listeners", NULL);
+	iter = iter_link(HALF_STEER, "shunt_collect_listeners", NULL);
 	if (iter < 0)
 		return fail(iter, "can't look for the listeners of fragmented datagrams");
 	return iter_run(iter, &none, &n);
@@ -142,13 +142,13 @@ void listeners_add_wanted(const struct shunt_rule *const *rules, __u32 count)
 		if (r->proto != IPPROTO_UDP || r->action != SHUNT_STEER || same_target(*same, r))
 			continue;
 		if (wanted < 0)
-			wanted = pin_open("maps", "shunt_wanted");
+			wanted = pin_open(HALF_STEER, "maps", "shunt_wanted");
 		if (wanted < 0)
 			return;
 		*same = r;
 		targets++;
 		new |= add_target(wanted, r);
 	}
-	if (new || (targets && !supervisor_is_running()))
+	if (new || (targets && !supervisor_is_running(HALF_STEER)))
 		listeners_collect();
 }

@@ -7,7 +7,6 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -19,7 +18,6 @@
 #include "attach/attachments.h"
 #include "attach/links.h"
 #include "attach/local_origin.h"
-#include "attach/loopback.h"
 #include "attach/mark_rules.h"
 #include "attach/tc.h"
 #include "bpf/pins.h"
@@ -113,12 +111,14 @@ static int track_iface(const struct links *links, struct shunt_attachment *attac
 	return 0;
 }
 
-static int track_ifaces(const struct links *links, struct shunt_attachment *attachments)
+static int track_ifaces(const struct links *links, struct shunt_attachment *attachments,
+			const bool served[HALVES])
 {
 	int i, error, first = 0;
 
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
-		if (!attachment_is_iface(&attachments[i]) || !attachments[i].ifindex)
+		if (!attachment_is_iface(&attachments[i]) || !attachments[i].ifindex ||
+		    !served[attachment_half(&attachments[i])])
 			continue;
 		error = track_iface(links, attachments, i);
 		first = first ? first : error;
@@ -137,7 +137,8 @@ static bool matches_link_type(const struct shunt_attachment *a)
 }
 
 /* Attaches the programs whose entries wait for an interface of that name. */
-static int reattach_waiting(struct shunt_attachment *attachments, const struct link *iface)
+static int reattach_waiting(struct shunt_attachment *attachments, const struct link *iface,
+			    const bool served[HALVES])
 {
 	bool any = false;
 	int i, error = 0;
@@ -146,7 +147,7 @@ static int reattach_waiting(struct shunt_attachment *attachments, const struct l
 		struct shunt_attachment *a = &attachments[i];
 
 		if (!attachment_is_iface(a) || a->ifindex || strcmp(a->name, iface->name) ||
-		    !matches_link_type(a))
+		    !served[attachment_half(a)] || !matches_link_type(a))
 			continue;
 		a->ifindex = iface->ifindex;
 		error = attach(attachments, i);
@@ -210,11 +211,13 @@ static int attach_by_pattern(struct shunt_attachment *attachments, const struct 
 }
 
 static int attach_to_iface(struct shunt_attachment *attachments, const struct links *links,
-			   const struct link *iface)
+			   const struct link *iface, const bool served[HALVES])
 {
-	int error = reattach_waiting(attachments, iface);
+	int error = reattach_waiting(attachments, iface, served);
 
-	return error ? error : attach_by_pattern(attachments, links, iface);
+	if (error || !served[HALF_STEER])
+		return error;
+	return attach_by_pattern(attachments, links, iface);
 }
 
 /* Makes the rules for interfaces that were made again hold for them. */
@@ -229,24 +232,27 @@ static int rebind_rules(void)
 	return error;
 }
 
-int ifaces_sync(const struct shunt_conf *conf, struct shunt_attachment *attachments)
+int ifaces_sync(const struct shunt_conf *steer, struct shunt_attachment *attachments)
 {
 	_cleanup_(links_free) struct links links = { .all = NULL };
 	int error = links_read(&links), first = 0;
+	bool served[HALVES];
 	size_t i;
 
 	if (error)
 		return error;
-	first = track_ifaces(&links, attachments);
+	for (i = 0; i < HALVES; i++)
+		served[i] = i == HALF_STEER ? steer != NULL : half_is_loaded(i) > 0;
+	first = track_ifaces(&links, attachments, served);
 	for (i = 0; i < links.count; i++) {
-		error = attach_to_iface(attachments, &links, &links.all[i]);
+		error = attach_to_iface(attachments, &links, &links.all[i], served);
 		if (error && !is_gone(links.all[i].ifindex)) /* gone meanwhile: no error */
 			first = first ? first : error;
 	}
-	error = conf->run.local ? local_origin_attach(attachments) : 0;
-	first = first ? first : error;
-	if (!conf->mark) /* no steering */
+	if (!steer)
 		return first;
+	error = steer->run.local ? local_origin_attach(attachments) : 0;
+	first = first ? first : error;
 	error = rebind_rules();
 	return first ? first : error;
 }
@@ -280,7 +286,7 @@ static void warn_vrf(const struct links *links, const struct link *member)
 
 void ifaces_warn_topology(void)
 {
-	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
+	const struct shunt_attachment *attachments = attachments_map();
 	_cleanup_(links_free) struct links links = { .all = NULL };
 	const struct link *port, *top;
 	char text[PORT_TEXT];
@@ -309,7 +315,7 @@ static bool is_due(const struct shunt_attachment *attachments, const struct link
 {
 	const struct link *iface = links_find(links, ifindex);
 
-	return iface && is_wanted(attachments, links, iface) && supervisor_is_running();
+	return iface && is_wanted(attachments, links, iface) && supervisor_is_running(HALF_STEER);
 }
 
 /* Whether steering is attached where the rule's packets pass, or is about to be. */
@@ -358,7 +364,7 @@ static bool has_iface_rule(const struct shunt_rule *const *rules, __u32 count)
 
 void ifaces_warn_idle_rules(const struct shunt_rule *const *rules, __u32 count)
 {
-	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
+	const struct shunt_attachment *attachments = attachments_map();
 	_cleanup_(links_free) struct links links = { .all = NULL };
 	const struct shunt_rule *first = NULL;
 	__u32 i, last = 0, idle = 0;

@@ -17,10 +17,11 @@
  *   makes the rules for them hold again;
  * - detaches from interfaces that are gone, perhaps to another namespace, and from those that a
  *   pattern named and that are ports now.
- * The caller holds the lock, in the namespace of load. Goes on after a failure. Returns 0, or the
- * first -errno after reporting each.
+ * Halves that are not loaded are left alone; steer: the settings of steering, NULL if it is not
+ * loaded. The caller holds the lock, in the namespace of load. Goes on after a failure. Returns 0,
+ * or the first -errno after reporting each.
  */
-int ifaces_sync(const struct shunt_conf *conf, struct shunt_attachment *attachments);
+int ifaces_sync(const struct shunt_conf *steer, struct shunt_attachment *attachments);
 
 /* Whether a pattern names the interface; ports count, too. */
 bool iface_matches_pattern(const struct shunt_attachment *attachments, const struct link *iface);

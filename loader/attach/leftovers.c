@@ -17,7 +17,7 @@
 #include "util/log.h"
 #include "util/netns.h"
 
-#define SHUNTS_MAX 16 /* in one network namespace */
+#define SHUNTS_MAX 64 /* halves of all shunts in one network namespace */
 
 /* --- settings of lo ------------------------------------------------------------------ */
 

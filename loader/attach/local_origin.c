@@ -83,8 +83,8 @@ static void local_origin_undo(struct shunt_conf *conf, struct shunt_attachment *
 
 int local_origin_begin(void)
 {
-	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
+	struct shunt_conf *conf = pin_mmap(HALF_STEER, "shunt_conf", NULL);
+	struct shunt_attachment *attachments = attachments_map();
 	int error;
 
 	if (!conf || !attachments)

@@ -30,9 +30,10 @@
 
 #define BPFFS "/sys/fs/bpf"
 
-const char *pin_path(char path[PIN_PATH], const char *kind, const char *name)
+const char *pin_path(char path[PIN_PATH], enum half half, const char *kind, const char *name)
 {
-	snprintf(path, PIN_PATH, "%s/%s%s%s", opt.pin_dir, kind, *name ? "/" : "", name);
+	snprintf(path, PIN_PATH, "%s/%s%s%s%s%s", opt.pin_dir, half_name(half), *kind ? "/" : "",
+		 kind, *name ? "/" : "", name);
 	return path;
 }
 
@@ -127,9 +128,9 @@ static bool is_current_pin_dir(int fd)
 }
 
 /* Refuses maps whose structs are those of another version: every command would misread them. */
-static int check_version(void)
+static int check_version_of(enum half half)
 {
-	_cleanup_fd_ int fd = pin_open("maps", "shunt_conf");
+	_cleanup_fd_ int fd = pin_open(half, "maps", "shunt_conf");
 	_cleanup_free_ struct shunt_conf *conf = NULL;
 	struct bpf_map_info info = {};
 	__u32 zero = 0, len = sizeof(info);
@@ -151,6 +152,23 @@ static int check_version(void)
 		    "'%s' was loaded by another version of shunt (its maps have version %u, those of "
 		    "this shunt %u); unload with that version",
 		    opt.pin_dir, conf->abi, SHUNT_ABI);
+}
+
+static int check_version(void)
+{
+	char path[PIN_PATH];
+	int half, error = 0;
+
+	/* up to version 0.2 all halves had their pins in one place */
+	snprintf(path, sizeof(path), "%s/maps", opt.pin_dir);
+	if (!access(path, F_OK))
+		return deny(-EPROTO,
+			    "'%s' was loaded by another version of shunt; unload with that one",
+			    opt.pin_dir);
+
+	for (half = 0; half < HALVES && !error; half++)
+		error = check_version_of(half);
+	return error;
 }
 
 void pins_unlock(int *lock)
@@ -244,37 +262,6 @@ int pins_lock_or_continue(void)
 	return fd;
 }
 
-int netns_enter_loaded(void)
-{
-	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	__u64 own;
-
-	if (!conf && errno != ENOENT)
-		return -errno;
-	if (!conf || !conf->netns)
-		return 0;
-	own = own_netns_cookie();
-	if (!own)
-		return -errno;
-	return own == conf->netns ? 0 : enter_netns(conf->netns_inode, conf->netns);
-}
-
-int netns_report_gone(void)
-{
-	return deny(-ENOENT,
-		    "the network namespace that shunt was loaded in is gone, or can't be seen "
-		    "from here; 'shunt unload' removes what is left");
-}
-
-int netns_require_loaded(void)
-{
-	int error = netns_enter_loaded();
-
-	if (error && error != -ENOENT)
-		return fail(error, "can't look for the network namespace that shunt was loaded in");
-	return error ? netns_report_gone() : 0;
-}
-
 int report_not_loaded(void)
 {
 	int error = pins_check_reachable();
@@ -286,17 +273,17 @@ int report_not_loaded(void)
 			    opt.pin_dir);
 }
 
-int pin_open(const char *kind, const char *name)
+int pin_open(enum half half, const char *kind, const char *name)
 {
 	char path[PIN_PATH];
-	int fd = bpf_obj_get(pin_path(path, kind, name));
+	int fd = bpf_obj_get(pin_path(path, half, kind, name));
 
 	return fd < 0 ? -errno : fd;
 }
 
-void *pin_mmap(const char *name, size_t *ret_size)
+/* Maps all of an array, which may be -errno; as pin_mmap(). */
+static void *map_array(int fd, size_t *ret_size)
 {
-	_cleanup_fd_ int fd = pin_open("maps", name);
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
 	size_t size;
@@ -317,10 +304,45 @@ void *pin_mmap(const char *name, size_t *ret_size)
 	return p;
 }
 
-int pins_read_counters(struct shunt_count *ret)
+void *pin_mmap(enum half half, const char *name, size_t *ret_size)
+{
+	_cleanup_fd_ int fd = pin_open(half, "maps", name);
+
+	return map_array(fd, ret_size);
+}
+
+static const char *attachments_path(char path[PIN_PATH])
+{
+	snprintf(path, PIN_PATH, "%s/attachments", opt.pin_dir);
+	return path;
+}
+
+int attachments_open(void)
+{
+	char path[PIN_PATH];
+	int fd = bpf_obj_get(attachments_path(path));
+
+	return fd < 0 ? -errno : fd;
+}
+
+int attachments_pin(int fd)
+{
+	char path[PIN_PATH];
+
+	return bpf_obj_pin(fd, attachments_path(path)) ? -errno : 0;
+}
+
+struct shunt_attachment *attachments_map(void)
+{
+	_cleanup_fd_ int fd = attachments_open();
+
+	return map_array(fd, NULL);
+}
+
+int pins_read_counters(enum half half, struct shunt_count *ret)
 {
 	int i, cpus = libbpf_num_possible_cpus();
-	_cleanup_fd_ int fd = pin_open("maps", "shunt_count");
+	_cleanup_fd_ int fd = pin_open(half, "maps", "shunt_count");
 	_cleanup_free_ struct shunt_count *copies = NULL;
 	struct shunt_count sum = {};
 	__u64 *to = (__u64 *)&sum;
@@ -343,66 +365,67 @@ int pins_read_counters(struct shunt_count *ret)
 	return 0;
 }
 
-int supervisor_lock(void)
-{
-	char path[PIN_PATH];
-	_cleanup_fd_ int fd = open(pin_path(path, "links", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
-		return -errno;
-	return take_fd(&fd);
-}
-
-bool supervisor_is_running(void)
-{
-	_cleanup_fd_ int fd = supervisor_lock();
-
-	return fd < 0 && fd != -ENOENT;
-}
-
-bool supervisor_has_heartbeat(const struct shunt_conf *conf)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (__s64)(t.tv_sec * 1000000000ULL + t.tv_nsec - conf->run.beat_ns) <=
-	       SHUNT_BEAT_LIMIT_NS;
-}
-
-int unpin(const char *kind, const char *name)
+int unpin(enum half half, const char *kind, const char *name)
 {
 	char path[PIN_PATH];
 
-	if (unlink(pin_path(path, kind, name)) && errno != ENOENT)
+	if (unlink(pin_path(path, half, kind, name)) && errno != ENOENT)
 		return fail(-errno, "can't remove '%s'", path);
 	return 0;
 }
 
-int unpin_all(const char *kind)
+int unpin_all(enum half half, const char *kind)
 {
 	char path[PIN_PATH];
 	struct dirent *e;
 	int error = 0, first = 0;
-	DIR *dir = opendir(pin_path(path, kind, ""));
+	DIR *dir = opendir(pin_path(path, half, kind, ""));
 
 	if (!dir)
 		return errno == ENOENT ? 0 : fail(-errno, "can't read '%s'", path);
 	while ((errno = 0, e = readdir(dir))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		error = unpin(kind, e->d_name);
+		error = unpin(half, kind, e->d_name);
 		first = first ? first : error;
 	}
 	if (errno && !first)
 		first = fail(-errno, "can't read '%s'", path);
 	closedir(dir);
-	if (!first && rmdir(pin_path(path, kind, "")))
+	if (!first && rmdir(pin_path(path, half, kind, "")))
 		return fail(-errno, "can't remove '%s'", path);
 	return first;
 }
 
+int pins_remove_half(enum half half)
+{
+	char path[PIN_PATH];
+
+	if (rmdir(pin_path(path, half, "", "")) && errno != ENOENT)
+		return fail(-errno, "can't remove '%s'", path);
+	return 0;
+}
+
+/* Whether a half has a folder. */
+static bool any_half_is_there(void)
+{
+	char path[PIN_PATH];
+	int half;
+
+	for (half = 0; half < HALF_LINGERING_END; half++)
+		if (half != HALVES && !access(pin_path(path, half, "", ""), F_OK))
+			return true;
+	return false;
+}
+
 int pins_remove(void)
 {
+	char path[PIN_PATH];
+
+	if (any_half_is_there())
+		return 0;
+	if (unlink(attachments_path(path)) && errno != ENOENT)
+		return fail(-errno, "can't remove '%s'", path);
 	if (rmdir(opt.pin_dir) && errno != ENOENT)
 		return fail(-errno, "can't remove '%s'", opt.pin_dir);
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The pin directory: programs, maps and links that are pinned there outlive the command that
- * made them. Maps are maps/NAME, programs progs/NAME, links links/NAME; bpffs allows no dots in
- * names.
+ * The pin directory: programs, maps and links that are pinned there outlive the command that made
+ * them. Each half has a folder, named by half_name(), with maps/NAME, progs/NAME and links/NAME;
+ * bpffs allows no dots in names.
  */
 #ifndef SHUNT_PINS_H
 #define SHUNT_PINS_H
@@ -12,6 +12,7 @@
 
 #include <shunt/abi.h>
 
+#include "bpf/halves.h"
 #include "util/cleanup.h"
 
 #define PIN_PATH 4096
@@ -43,6 +44,9 @@ int pins_lock_or_continue(void);
  * namespace is gone, with its interfaces and routes. */
 int netns_enter_loaded(void);
 
+/* netns_enter_loaded() for the network namespace that these settings name. */
+int netns_enter_of(const struct shunt_conf *conf);
+
 /* Reports that the namespace is gone. Returns -ENOENT. */
 int netns_report_gone(void);
 
@@ -57,27 +61,34 @@ int pins_check_reachable(void);
 /* Reports that nothing is loaded, or that this process can't see it. Returns -ENOENT. */
 int report_not_loaded(void);
 
-/* Writes the path of an object below the pin directory; kind is maps, progs or links. Returns
- * path. */
-const char *pin_path(char path[PIN_PATH], const char *kind, const char *name);
+/* Writes the path of an object of a half; kind is maps, progs or links. Returns path. */
+const char *pin_path(char path[PIN_PATH], enum half half, const char *kind, const char *name);
 
 /* Opens a pinned map or program. Returns its fd, or -errno without a message. */
-int pin_open(const char *kind, const char *name);
+int pin_open(enum half half, const char *kind, const char *name);
 
 /* Maps all of a pinned BPF_F_MMAPABLE array into memory, shared with the programs; ret_size may
  * be NULL. Returns NULL and sets errno, without a message, if it fails. Nobody unmaps it: the
  * process soon ends. */
-void *pin_mmap(const char *name, size_t *ret_size);
+void *pin_mmap(enum half half, const char *name, size_t *ret_size);
+
+/* Maps the table of attachments, which all halves share, as pin_mmap() does. */
+struct shunt_attachment *attachments_map(void);
+
+/* Opens the pinned table of attachments, or pins the table behind fd. Returns the fd or 0, or
+ * -errno without a message. */
+int attachments_open(void);
+int attachments_pin(int fd);
 
 /* Adds up the counters of all CPUs. Returns 0, or -errno without a message. */
-int pins_read_counters(struct shunt_count *ret);
+int pins_read_counters(enum half half, struct shunt_count *ret);
 
-/* Takes the lock that a supervisor holds while it runs. Returns its fd, or -errno without a
- * message: -EWOULDBLOCK if a supervisor runs. */
-int supervisor_lock(void);
+/* Takes the lock that a supervisor of the half holds while it runs. Returns its fd, or -errno
+ * without a message: -EWOULDBLOCK if a supervisor runs. */
+int supervisor_lock(enum half half);
 
 /* Whether a supervisor runs; true also if that can't be found out. */
-bool supervisor_is_running(void);
+bool supervisor_is_running(enum half half);
 
 /* Whether the last heartbeat of the supervisor is recent enough. A supervisor that was stopped
  * (SIGSTOP) holds its lock, but gives none. */
@@ -85,10 +96,15 @@ bool supervisor_has_heartbeat(const struct shunt_conf *conf);
 
 /* Remove a pin, or all of one kind and their folder. It is no error if they are missing. Return
  * 0, or -errno after reporting it. */
-int unpin(const char *kind, const char *name);
-int unpin_all(const char *kind);
+int unpin(enum half half, const char *kind, const char *name);
+int unpin_all(enum half half, const char *kind);
 
-/* Removes the empty pin directory. Returns 0, or -errno after reporting it. */
+/* Removes the empty folder of a half. It is no error if it is missing. Returns 0, or -errno after
+ * reporting it. */
+int pins_remove_half(enum half half);
+
+/* Removes the table of attachments and the pin directory, if no half is left there. Returns 0, or
+ * -errno after reporting it. */
 int pins_remove(void);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "bpf/kernel_features.h"
 #include "bpf/pins.h"
+#include "bpf/program_choice.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "shunt.skel.h"
@@ -33,93 +34,13 @@ static struct shunt_bpf *take_skel(struct shunt_bpf **skel)
 	return taken;
 }
 
-static void choose_maps(struct shunt_bpf *skel, const struct program_set *set)
+/* Halves that are loaded later take the table that is pinned. */
+static void reuse_attachments(struct shunt_bpf *skel)
 {
-	struct bpf_map *map;
+	_cleanup_fd_ int fd = attachments_open();
 
-	bpf_object__for_each_map(map, skel->obj) {
-		bool monitor = map == skel->maps.shunt_monitor || map == skel->maps.shunt_ways ||
-			       map == skel->maps.shunt_buckets;
-
-		if (!bpf_map__is_internal(map))
-			bpf_map__set_autocreate(map, monitor ? set->monitor : !set->monitor_only);
-	}
-	/* never pinned: each 'steer test --deliver' creates its own */
-	bpf_map__set_autocreate(skel->maps.shunt_dropped, set->on_demand_too);
-}
-
-unsigned int monitor_buckets(void)
-{
-	return SHUNT_BUCKETS * libbpf_num_possible_cpus();
-}
-
-static void size_maps(struct shunt_bpf *skel, const struct program_set *set)
-{
-	bool nat = set->steer || set->nat;
-
-	/* The object has the maps of halves that are not loaded, too: these get one entry. */
-	bpf_map__set_max_entries(skel->maps.shunt_udp_flows,
-				 set->steer && set->flow_buckets ? set->flow_buckets : 1);
-	bpf_map__set_max_entries(skel->maps.shunt_shadowed, set->steer ? SHUNT_MATCHES : 1);
-	bpf_map__set_max_entries(skel->maps.shunt_steered, set->steer ? SHUNT_STEERED_BUCKETS : 1);
-	bpf_map__set_max_entries(skel->maps.shunt_nat_flows,
-				 set->nat_flows ? 2 * set->nat_flows : 1);
-	bpf_map__set_max_entries(skel->maps.shunt_nat_queue,
-				 nat && set->nat_flows ? set->nat_flows : 1);
-	bpf_map__set_max_entries(skel->maps.shunt_buckets, monitor_buckets());
-	bpf_map__set_max_entries(skel->maps.shunt_ways, monitor_buckets() * SHUNT_WAYS);
-}
-
-static void choose_programs(struct shunt_bpf *skel, const struct program_set *set,
-			    bool map_iterators)
-{
-	bool bypass = set->bypass, casts = kernel_has_rdonly_cast();
-	bool recv_flags = kernel_reports_recv_flags();
-	const struct {
-		struct bpf_program *program;
-		bool wanted;
-	} choices[] = {
-		{ skel->progs.shunt_eager, bypass },
-		{ skel->progs.shunt_proven, bypass },
-		{ skel->progs.shunt_repair, bypass },
-		{ skel->progs.shunt_adopt, bypass },
-		{ skel->progs.shunt_wakeup, bypass },
-		{ skel->progs.shunt_read, bypass },
-		{ skel->progs.shunt_ioctl, bypass },
-		{ skel->progs.shunt_list_pending, bypass },
-		{ skel->progs.shunt_reset, bypass && kernel_has_sock_destroy() },
-		{ skel->progs.shunt_recv, bypass && recv_flags },
-		{ skel->progs.shunt_send, bypass && recv_flags },
-		{ skel->progs.shunt_scan, bypass && map_iterators },
-		{ skel->progs.shunt_list, bypass && map_iterators },
-		{ skel->progs.shunt_drain, bypass && map_iterators },
-		{ skel->progs.shunt_scan_files, bypass && !map_iterators },
-		{ skel->progs.shunt_list_files, bypass && !map_iterators },
-		{ skel->progs.shunt_drain_files, bypass && !map_iterators },
-		{ skel->progs.shunt_verdict, bypass && casts },
-		{ skel->progs.shunt_verdict61, bypass && !casts },
-		{ skel->progs.shunt_steer, set->steer },
-		{ skel->progs.shunt_reassembled, set->steer },
-		{ skel->progs.shunt_collect_listeners, set->steer },
-		{ skel->progs.shunt_bound4, set->steer },
-		{ skel->progs.shunt_bound6, set->steer },
-		{ skel->progs.shunt_count_in, set->monitor },
-		{ skel->progs.shunt_count_out, set->monitor },
-		{ skel->progs.shunt_nat_init, set->steer || set->nat },
-		{ skel->progs.shunt_test, set->on_demand_too },
-		{ skel->progs.shunt_inject, set->on_demand_too },
-		{ skel->progs.shunt_drop, set->on_demand_too },
-		{ skel->progs.shunt_local, set->on_demand_too },
-		{ skel->progs.shunt_arrive, set->on_demand_too },
-		{ skel->progs.shunt_nat_in, set->on_demand_too },
-		{ skel->progs.shunt_nat_out, set->on_demand_too },
-		{ skel->progs.shunt_nat_raw_in, set->on_demand_too },
-		{ skel->progs.shunt_nat_raw_out, set->on_demand_too },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(choices) / sizeof(*choices); i++)
-		bpf_program__set_autoload(choices[i].program, choices[i].wanted);
+	if (fd >= 0)
+		bpf_map__reuse_fd(skel->maps.shunt_attachment, fd);
 }
 
 int programs_open(const struct program_set *set, struct shunt_bpf **ret)
@@ -143,6 +64,8 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 	choose_programs(skel, set, map_iterators);
 	size_maps(skel, set);
 	choose_maps(skel, set);
+	if (set->shared_attachments)
+		reuse_attachments(skel);
 	error = shunt_bpf__load(skel);
 	if (error)
 		return fail(error,
@@ -151,42 +74,52 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 	return 0;
 }
 
-static int make_pin_folders(void)
+static int make_pin_folders(enum half half)
 {
-	const char *const kinds[] = { "maps", "progs", "links" };
+	const char *const kinds[] = { "", "maps", "progs", "links" };
 	char path[PIN_PATH];
 	size_t i;
 
-	for (i = 0; i < 3; i++)
-		if (mkdir(pin_path(path, kinds[i], ""), 0700) && errno != EEXIST)
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (mkdir(pin_path(path, half, kinds[i], ""), 0700) && errno != EEXIST)
 			return fail(-errno, "can't make '%s'", path);
 	return 0;
 }
 
-static int pin(int fd, const char *kind, const char *name)
+static int pin(int fd, enum half half, const char *kind, const char *name)
 {
 	char path[PIN_PATH];
 
-	if (bpf_obj_pin(fd, pin_path(path, kind, name)))
+	if (bpf_obj_pin(fd, pin_path(path, half, kind, name)))
 		return fail(-errno, "can't pin '%s'", path);
 	return 0;
 }
 
-static int pin_map(const struct bpf_map *map)
+/* Pins the table of attachments, unless it is the table that is pinned. */
+static int pin_attachments(int fd)
 {
-	return pin(bpf_map__fd(map), "maps", bpf_map__name(map));
+	_cleanup_fd_ int pinned = attachments_open();
+	int error = pinned;
+
+	if (pinned >= 0)
+		return 0;
+	if (pinned == -ENOENT)
+		error = attachments_pin(fd);
+	return error ? fail(error, "can't pin the table of attachments") : 0;
 }
 
-/* First the two maps that unload needs to clean up after a kill (I10). */
-static int pin_maps(struct shunt_bpf *skel)
+static int pin_map(enum half half, const struct bpf_map *map)
+{
+	return pin(bpf_map__fd(map), half, "maps", bpf_map__name(map));
+}
+
+/* First the settings, which unload needs to clean up after a kill (I10). */
+static int pin_maps(enum half half, struct shunt_bpf *skel)
 {
 	struct bpf_map *map;
 	int error;
 
-	error = pin_map(skel->maps.shunt_conf);
-	if (error)
-		return error;
-	error = pin_map(skel->maps.shunt_attachment);
+	error = pin_map(half, skel->maps.shunt_conf);
 	if (error)
 		return error;
 	/* A file descriptor does not tell that a map was created: since libbpf 1.4 each map has
@@ -195,14 +128,14 @@ static int pin_maps(struct shunt_bpf *skel)
 		if (bpf_map__is_internal(map) || map == skel->maps.shunt_conf ||
 		    map == skel->maps.shunt_attachment || !bpf_map__autocreate(map))
 			continue;
-		error = pin_map(map);
+		error = pin_map(half, map);
 		if (error)
 			return error;
 	}
 	return 0;
 }
 
-static int pin_programs(struct shunt_bpf *skel)
+static int pin_programs(enum half half, struct shunt_bpf *skel)
 {
 	struct bpf_program *prog;
 	int error;
@@ -210,28 +143,28 @@ static int pin_programs(struct shunt_bpf *skel)
 	bpf_object__for_each_program(prog, skel->obj) {
 		if (!bpf_program__autoload(prog))
 			continue;
-		error = pin(bpf_program__fd(prog), "progs", bpf_program__name(prog));
+		error = pin(bpf_program__fd(prog), half, "progs", bpf_program__name(prog));
 		if (error)
 			return error;
 	}
 	return 0;
 }
 
-int programs_pin(struct shunt_bpf *skel)
+int programs_pin(enum half half, struct shunt_bpf *skel)
 {
-	int error;
+	int error = pin_attachments(bpf_map__fd(skel->maps.shunt_attachment));
 
-	error = make_pin_folders();
 	if (error)
 		return error;
-	error = pin_maps(skel);
+	error = make_pin_folders(half);
 	if (error)
 		return error;
-	return pin_programs(skel);
+	error = pin_maps(half, skel);
+	return error ? error : pin_programs(half, skel);
 }
 
-/* Makes the object use the pinned maps. A map that is not pinned is not created. */
-static void reuse_pinned_maps(struct shunt_bpf *skel)
+/* Makes the object use the pinned maps of the half. A map that is not pinned is not created. */
+static void reuse_pinned_maps(enum half half, struct shunt_bpf *skel)
 {
 	struct bpf_map *map;
 
@@ -240,15 +173,16 @@ static void reuse_pinned_maps(struct shunt_bpf *skel)
 
 		if (bpf_map__is_internal(map))
 			continue;
-		fd = pin_open("maps", bpf_map__name(map));
+		fd = pin_open(half, "maps", bpf_map__name(map));
 		if (fd < 0 || bpf_map__reuse_fd(map, fd))
 			bpf_map__set_autocreate(map, false);
 	}
 }
 
-/* Opens the object with the pinned maps and with one or two programs to load; second may be NULL.
- * Returns NULL after reporting an error. */
-static struct shunt_bpf *open_with_pinned_maps(const char *first, const char *second)
+/* Opens the object with the pinned maps of the half, and with one or two programs to load; second
+ * may be NULL. Returns NULL after reporting an error. */
+static struct shunt_bpf *open_with_pinned_maps(enum half half, const char *first,
+					       const char *second)
 {
 	struct shunt_bpf *skel = shunt_bpf__open();
 	struct bpf_program *prog;
@@ -263,14 +197,14 @@ static struct shunt_bpf *open_with_pinned_maps(const char *first, const char *se
 		bpf_program__set_autoload(prog, !strcmp(name, first) ||
 							(second && !strcmp(name, second)));
 	}
-	reuse_pinned_maps(skel);
+	reuse_pinned_maps(half, skel);
 	return skel;
 }
 
 /* Loads one more program and pins it. */
-static int add_program(const char *name)
+static int add_program(enum half half, const char *name)
 {
-	_cleanup_skel_ struct shunt_bpf *skel = open_with_pinned_maps(name, NULL);
+	_cleanup_skel_ struct shunt_bpf *skel = open_with_pinned_maps(half, name, NULL);
 	const struct bpf_program *prog;
 	int error;
 
@@ -282,25 +216,26 @@ static int add_program(const char *name)
 			    "the kernel refuses the program '%s' ('shunt check', or -v, shows why)",
 			    name);
 	prog = bpf_object__find_program_by_name(skel->obj, name);
-	return pin(bpf_program__fd(prog), "progs", name);
+	return pin(bpf_program__fd(prog), half, "progs", name);
 }
 
-int program_open(const char *name)
+int program_open(enum half half, const char *name)
 {
-	int error, fd = pin_open("progs", name);
+	int error, fd = pin_open(half, "progs", name);
 
 	if (fd == -ENOENT) {
-		error = add_program(name);
+		error = add_program(half, name);
 		if (error)
 			return error;
-		fd = pin_open("progs", name);
+		fd = pin_open(half, "progs", name);
 	}
 	return fd < 0 ? fail(fd, "can't open the program '%s'", name) : fd;
 }
 
 int private_probe_open(struct private_probe *ret)
 {
-	_cleanup_skel_ struct shunt_bpf *skel = open_with_pinned_maps("shunt_inject", "shunt_drop");
+	_cleanup_skel_ struct shunt_bpf *skel = open_with_pinned_maps(HALF_STEER, "shunt_inject",
+								      "shunt_drop");
 	int error;
 
 	if (!skel)
@@ -342,6 +277,7 @@ int programs_try(bool bypass, bool steer)
 	const struct program_set set = {
 		.bypass = bypass,
 		.steer = steer,
+		.nat = steer,
 		.on_demand_too = steer,
 		.nat_flows = 1,
 	};
@@ -392,7 +328,7 @@ void private_bypass_close(struct private_bypass *b)
 
 int private_monitor_open(struct private_monitor *ret)
 {
-	const struct program_set set = { .monitor = true, .monitor_only = true };
+	const struct program_set set = { .monitor = true };
 	struct shunt_bpf *skel = NULL;
 	int error = programs_open(&set, &skel);
 

@@ -7,6 +7,8 @@
 
 #include <linux/types.h>
 
+#include "bpf/halves.h"
+
 struct shunt_bpf;
 struct shunt_conf;
 
@@ -16,19 +18,19 @@ struct program_set {
 	bool steer;
 	bool monitor;
 	bool nat;
-	bool monitor_only;  /* creates no map but the monitor's */
-	bool on_demand_too; /* also the programs that program_open() loads later */
-	__u32 flow_buckets; /* entries of shunt_udp_flows, a power of two; 0: one entry */
-	__u32 nat_flows;    /* flows that NAT has room for; 0: tables of one entry */
+	bool shared_attachments; /* takes the pinned table of attachments, if there is one */
+	bool on_demand_too;      /* also the programs that program_open() loads later */
+	__u32 flow_buckets;      /* entries of shunt_udp_flows, a power of two; 0: one entry */
+	__u32 nat_flows;         /* flows that NAT has room for; 0: tables of one entry */
 };
 
 /* Opens and loads the programs. The caller destroys *ret. Returns 0, or -errno after reporting
  * it. */
 int programs_open(const struct program_set *set, struct shunt_bpf **ret);
 
-/* Pins all programs and maps that were loaded. After a failure some may be pinned. Returns 0, or
- * -errno after reporting it. */
-int programs_pin(struct shunt_bpf *skel);
+/* Pins all programs and maps that were loaded in the folder of the half. After a failure some may
+ * be pinned. Returns 0, or -errno after reporting it. */
+int programs_pin(enum half half, struct shunt_bpf *skel);
 
 /* Attaches the verdict to the map of sockets. Returns 0, or -errno after reporting it. */
 int attach_verdict(struct shunt_bpf *skel);
@@ -39,7 +41,7 @@ int attach_verdict(struct shunt_bpf *skel);
  * 'steer test', of NAT, and of rules with 'origin local'. The caller holds the lock. Returns the
  * fd, or -errno after reporting it.
  */
-int program_open(const char *name);
+int program_open(enum half half, const char *name);
 
 /* Whether this kernel accepts the programs of one or both halves: loads them and unloads them
  * again. Returns 0, or -errno after reporting it. */

@@ -51,7 +51,7 @@ static bool is_in_loaded_cgroup(const struct shunt_older_conn *c)
  * sockets in loaded cgroups. */
 static void collect_conns(void *data)
 {
-	_cleanup_fd_ int link = iter_link("shunt_adopt", NULL);
+	_cleanup_fd_ int link = iter_link(HALF_BYPASS, "shunt_adopt", NULL);
 	_cleanup_free_ void *rows = NULL;
 	const struct shunt_older_conn *row;
 	size_t size = 0, i;
@@ -142,8 +142,8 @@ static void clear_map(int map)
 
 void adopt_connections(void)
 {
-	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
-	_cleanup_fd_ int map = pin_open("maps", "shunt_adopted");
+	const struct shunt_attachment *attachments = attachments_map();
+	_cleanup_fd_ int map = pin_open(HALF_BYPASS, "maps", "shunt_adopted");
 	unsigned int n = 0;
 	int i, tries;
 

@@ -16,10 +16,10 @@
 /* How long redirects may go on behind redirected unread bytes. */
 #define KEEP_QUEUED_MS 100
 
-void bypass_wake_readers(struct shunt_conf *conf)
+void bypass_wake_readers(enum half half, struct shunt_conf *conf)
 {
 	if (__sync_lock_test_and_set(&conf->run.wakeups_pending, 0))
-		iter_everywhere("shunt_wakeup");
+		iter_everywhere(half, "shunt_wakeup");
 }
 
 static bool is_over(__u64 start_ns, unsigned int ms)
@@ -34,12 +34,12 @@ static void pause_briefly(void)
 	nanosleep(&pause, NULL);
 }
 
-static bool is_any_queued(void)
+static bool is_any_queued(enum half half)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
 	size_t n = 0, i;
 
-	if (iter_run_once("shunt_list", "shunt_sk", &rows, &n))
+	if (iter_run_once(half, "shunt_list", "shunt_sk", &rows, &n))
 		return false;
 	for (i = 0; i < n; i++)
 		if (rows[i].queued)
@@ -49,37 +49,38 @@ static bool is_any_queued(void)
 
 /* Gives readers that read the time to empty their queues, so that a message in several parts
  * arrives as one. */
-static void drain_keeping_queued(struct shunt_conf *conf)
+static void drain_keeping_queued(enum half half, struct shunt_conf *conf)
 {
 	__u64 start_ns = monotonic_ns();
 
 	if (conf->run.drain_mode)
 		return;
 	__atomic_store_n(&conf->run.drain_mode, DRAIN_KEEP_QUEUED, __ATOMIC_SEQ_CST);
-	while (is_any_queued() && !is_over(start_ns, KEEP_QUEUED_MS))
+	while (is_any_queued(half) && !is_over(start_ns, KEEP_QUEUED_MS))
 		pause_briefly();
 }
 
 /* Whether members are left that no iterator visited: no process has their file open. io_uring
  * can hold a socket like that. */
-static bool has_members(void)
+static bool has_members(enum half half)
 {
-	_cleanup_fd_ int map = pin_open("maps", "shunt_socks");
+	_cleanup_fd_ int map = pin_open(half, "maps", "shunt_socks");
 	__u64 key;
 
 	return map >= 0 && !bpf_map_get_next_key(map, NULL, &key);
 }
 
-int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
+int bypass_drain(enum half half, enum shunt_drain_mode mode, unsigned int timeout_ms,
+		 struct shunt_row **ret, size_t *ret_n)
 {
-	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	struct shunt_conf *conf = pin_mmap(half, "shunt_conf", NULL);
 	__u64 start_ns = monotonic_ns();
 	int error;
 
 	if (!conf)
 		return 0; /* nothing can have been attached */
-	drain_keeping_queued(conf);
-	__atomic_store_n(&conf->run.drain_mode, DRAIN_ALL, __ATOMIC_SEQ_CST);
+	drain_keeping_queued(half, conf);
+	__atomic_store_n(&conf->run.drain_mode, mode, __ATOMIC_SEQ_CST);
 	error = wait_programs();
 	if (error)
 		return error;
@@ -87,13 +88,13 @@ int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n)
 		_cleanup_free_ struct shunt_row *rows = NULL;
 		size_t n;
 
-		error = iter_run_once("shunt_drain", "shunt_socks", &rows, &n);
+		error = iter_run_once(half, "shunt_drain", "shunt_socks", &rows, &n);
 		if (error == -ENOENT)
 			return 0;
 		if (error)
 			return fail(error, "can't walk over the sockets on the fast path");
-		bypass_wake_readers(conf);
-		if (!n && !has_members())
+		bypass_wake_readers(half, conf);
+		if (!n && !has_members(half))
 			return 0;
 		if (is_over(start_ns, timeout_ms)) {
 			*ret = rows;

@@ -7,15 +7,19 @@
 
 #include <shunt/abi.h>
 
+#include "bpf/halves.h"
+
 /* Tells the readers that there are bytes to read, if their sockets left the fast path with
  * bytes by TCP unread. */
-void bypass_wake_readers(struct shunt_conf *conf);
+void bypass_wake_readers(enum half half, struct shunt_conf *conf);
 
 /*
  * Takes all sockets off the fast path; each one leaves once its redirected bytes are read. 0
  * when no socket is left. -EBUSY when some still hold bytes after timeout_ms: *ret has their
- * rows, which the caller frees. Other errors are reported. May be repeated.
+ * rows, which the caller frees. Other errors are reported. May be repeated. mode: DRAIN_ALL or
+ * DRAIN_RESET.
  */
-int bypass_drain(unsigned int timeout_ms, struct shunt_row **ret, size_t *ret_n);
+int bypass_drain(enum half half, enum shunt_drain_mode mode, unsigned int timeout_ms,
+		 struct shunt_row **ret, size_t *ret_n);
 
 #endif

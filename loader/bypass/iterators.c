@@ -68,24 +68,24 @@ static int read_all(int fd, void **ret, size_t *ret_size)
  * Opens an iterator over a map. On kernels without such iterators its twin was loaded, which
  * iterates over the open files of all processes: then *map becomes NULL.
  */
-static int open_iterator(const char *prog, const char **map)
+static int open_iterator(enum half half, const char *prog, const char **map)
 {
-	int fd = pin_open("progs", prog);
+	int fd = pin_open(half, "progs", prog);
 	char twin[BPF_OBJ_NAME_LEN + sizeof("_files")];
 
 	if (fd != -ENOENT || !*map)
 		return fd;
 	snprintf(twin, sizeof(twin), "%s_files", prog);
 	*map = NULL;
-	return pin_open("progs", twin);
+	return pin_open(half, "progs", twin);
 }
 
-int iter_link(const char *prog, const char *map)
+int iter_link(enum half half, const char *prog, const char *map)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 	union bpf_iter_link_info info = {};
-	_cleanup_fd_ int prog_fd = open_iterator(prog, &map);
-	_cleanup_fd_ int map_fd = map ? pin_open("maps", map) : -1;
+	_cleanup_fd_ int prog_fd = open_iterator(half, prog, &map);
+	_cleanup_fd_ int map_fd = map ? pin_open(half, "maps", map) : -1;
 	int link;
 
 	if (prog_fd < 0)
@@ -119,14 +119,16 @@ int iter_run(int link, struct shunt_row **ret, size_t *ret_n)
 	return 0;
 }
 
-int iter_run_once(const char *prog, const char *map, struct shunt_row **ret, size_t *ret_n)
+int iter_run_once(enum half half, const char *prog, const char *map, struct shunt_row **ret,
+		  size_t *ret_n)
 {
-	_cleanup_fd_ int link = iter_link(prog, map);
+	_cleanup_fd_ int link = iter_link(half, prog, map);
 
 	return link < 0 ? link : iter_run(link, ret, ret_n);
 }
 
 struct visit {
+	enum half half;
 	const char *prog;
 	struct shunt_row *rows; /* of all network namespaces */
 	size_t n;
@@ -137,7 +139,7 @@ struct visit {
 static void visit_netns(void *data)
 {
 	struct visit *v = data;
-	_cleanup_fd_ int link = iter_link(v->prog, NULL);
+	_cleanup_fd_ int link = iter_link(v->half, v->prog, NULL);
 	_cleanup_free_ struct shunt_row *rows = NULL;
 	struct shunt_row *all;
 	size_t n = 0;
@@ -157,9 +159,9 @@ static void visit_netns(void *data)
 	v->n += n;
 }
 
-int iter_all_netns(const char *prog, struct shunt_row **rows, size_t *n)
+int iter_all_netns(enum half half, const char *prog, struct shunt_row **rows, size_t *n)
 {
-	struct visit v = { .prog = prog, .rows = *rows, .n = *n };
+	struct visit v = { .half = half, .prog = prog, .rows = *rows, .n = *n };
 
 	for_each_netns(visit_netns, &v);
 	*rows = v.rows;
@@ -167,10 +169,10 @@ int iter_all_netns(const char *prog, struct shunt_row **rows, size_t *n)
 	return v.error;
 }
 
-void iter_everywhere(const char *prog)
+void iter_everywhere(enum half half, const char *prog)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
 	size_t n = 0;
 
-	iter_all_netns(prog, &rows, &n);
+	iter_all_netns(half, prog, &rows, &n);
 }

@@ -103,7 +103,7 @@ static void reset_stuck(struct shunt_pair *p, __u64 now)
 			continue;
 		say("reset a connection of process %u: it received, then spliced", p->end[i].tgid);
 		p->end[i].to_reset = 1;
-		iter_everywhere("shunt_reset");
+		iter_everywhere(HALF_BYPASS, "shunt_reset");
 	}
 	p->since_ns = now;
 }

@@ -30,7 +30,7 @@ const struct shunt_pair *bypass_pair(const struct shunt_row *r)
 	if (!r->sk.slot || r->sk.slot >= SHUNT_PAIRS)
 		return NULL;
 	if (!pairs)
-		pairs = pin_mmap("shunt_pairs", NULL);
+		pairs = pin_mmap(HALF_BYPASS, "shunt_pairs", NULL);
 	if (!pairs || own_end(&pairs[r->sk.slot], &r->sk)->cookie != r->sk.cookie)
 		return NULL;
 	return &pairs[r->sk.slot];
@@ -42,7 +42,7 @@ static enum shunt_why active_reason(void)
 	static const struct shunt_conf *conf;
 
 	if (!conf)
-		conf = pin_mmap("shunt_conf", NULL);
+		conf = pin_mmap(HALF_BYPASS, "shunt_conf", NULL);
 	return conf && !supervisor_has_heartbeat(conf) ? WHY_UNSUPERVISED : WHY_REDIRECTED;
 }
 
@@ -146,14 +146,14 @@ static size_t sort_rows(struct shunt_row *rows, size_t n)
 
 bool bypass_is_loaded(void)
 {
-	_cleanup_fd_ int fd = pin_open("progs", "shunt_wakeup");
+	_cleanup_fd_ int fd = pin_open(HALF_BYPASS, "progs", "shunt_wakeup");
 
 	return fd >= 0;
 }
 
 int bypass_read(struct shunt_row **ret, size_t *ret_n)
 {
-	int error = iter_run_once("shunt_list", "shunt_sk", ret, ret_n);
+	int error = iter_run_once(HALF_BYPASS, "shunt_list", "shunt_sk", ret, ret_n);
 
 	if (error)
 		return error;
@@ -174,10 +174,10 @@ int bypass_list_all(struct shunt_row **ret, size_t *ret_n)
 	size_t n = 0;
 	int error;
 
-	error = iter_run_once("shunt_list", "shunt_sk", &rows, &n);
+	error = iter_run_once(HALF_BYPASS, "shunt_list", "shunt_sk", &rows, &n);
 	if (error)
 		return fail(error, "can't list the paired sockets");
-	error = iter_all_netns("shunt_list_pending", &rows, &n);
+	error = iter_all_netns(HALF_BYPASS, "shunt_list_pending", &rows, &n);
 	if (error)
 		return fail(error, "can't list the paired sockets");
 	*ret_n = sort_rows(rows, n);

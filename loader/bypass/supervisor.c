@@ -178,7 +178,7 @@ static __u64 scan(struct supervisor *s)
 	pair_table_begin_scan(&s->table, now);
 	step_pairs(s, now);
 	s->conf->run.pair_entries = s->used;
-	bypass_wake_readers(s->conf);
+	bypass_wake_readers(HALF_BYPASS, s->conf);
 	handle_scan_results(s, rows, n);
 	set_tracepoints(s);
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
@@ -227,17 +227,17 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 
 	*s = (struct supervisor){
 		.conf = conf,
-		.excludes = pin_mmap("shunt_exclude", NULL),
+		.excludes = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL),
 		.table = {
 			.conf = conf,
-			.pairs = pin_mmap("shunt_pairs", NULL),
-			.slot_map = pin_open("maps", "shunt_slot"),
+			.pairs = pin_mmap(HALF_BYPASS, "shunt_pairs", NULL),
+			.slot_map = pin_open(HALF_BYPASS, "maps", "shunt_slot"),
 			.pairs_end = 1,
 			.first_free = 1,
 		},
-		.scan_link = iter_link("shunt_scan", "shunt_sk"),
-		.fionread_map = pin_open("maps", "shunt_fionread"),
-		.splicer_map = pin_open("maps", "shunt_splicers"),
+		.scan_link = iter_link(HALF_BYPASS, "shunt_scan", "shunt_sk"),
+		.fionread_map = pin_open(HALF_BYPASS, "maps", "shunt_fionread"),
+		.splicer_map = pin_open(HALF_BYPASS, "maps", "shunt_splicers"),
 		.tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1,
 	};
 	if (!s->table.pairs || !s->excludes || s->table.slot_map < 0 || s->fionread_map < 0 ||

@@ -13,7 +13,7 @@
 
 static int attach_tracepoint(const char *prog)
 {
-	_cleanup_fd_ int fd = pin_open("progs", prog);
+	_cleanup_fd_ int fd = pin_open(HALF_BYPASS, "progs", prog);
 	int link;
 
 	if (fd < 0)
@@ -38,7 +38,7 @@ void tracepoint_set_pinned(int *link, const char *prog, bool attached)
 {
 	char path[PIN_PATH];
 
-	pin_path(path, "links", prog);
+	pin_path(path, HALF_BYPASS, "links", prog);
 	if (attached && *link < 0) {
 		*link = bpf_obj_get(path);
 		if (*link >= 0)
@@ -47,7 +47,7 @@ void tracepoint_set_pinned(int *link, const char *prog, bool attached)
 		if (*link >= 0 && bpf_obj_pin(*link, path))
 			say("can't pin '%s': %s", path, strerror(errno));
 	} else if (!attached && *link >= 0) {
-		unpin("links", prog);
+		unpin(HALF_BYPASS, "links", prog);
 		close_fd(link);
 		*link = -1;
 	}

@@ -38,20 +38,21 @@ static int apply_help(void)
 
 /* Takes the lock and opens the rules of both kinds, or of NAT alone if steering is not loaded and
  * not needed. Returns the fd of the lock, or -errno after reporting it. */
-static int lock_rules(bool need_steer, bool *ret_steer)
+static int lock_rules(bool need_steer, bool need_nat, bool loaded[HALVES], bool *ret_steer)
 {
 	_cleanup_lock_ int lock = -1;
-	_cleanup_fd_ int steer = pin_open("progs", "shunt_steer"),
-			 nat = pin_open("progs", "shunt_nat_out");
 	int error;
 
-	*ret_steer = need_steer || steer >= 0 || nat < 0;
+	error = halves_loaded(loaded);
+	if (error < 0)
+		return error;
+	*ret_steer = need_steer || loaded[HALF_STEER] || !loaded[HALF_NAT];
 	if (!*ret_steer)
 		return nat_lock();
 	lock = rules_lock();
 	if (lock < 0)
 		return lock;
-	error = nat_store_open();
+	error = need_nat || loaded[HALF_NAT] ? nat_store_open() : 0;
 	return error ? error : take_fd(&lock);
 }
 
@@ -173,27 +174,28 @@ void report_rule_changes(const struct rule_changes *steer, const struct rule_cha
 }
 
 /* Puts the rules of both kinds in force; an error with the second kind undoes the first. */
-static int apply(const struct rule_file *f, bool steer)
+static int apply(const struct rule_file *f, bool steer, bool with_nat)
 {
-	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
 	struct rule_changes c = {}, nat = {};
-	int error;
+	struct half_pins pins;
+	int error = half_map(HALF_NAT, &pins);
 
-	if (!attachments)
-		return fail(-errno, "can't map the settings");
+	if (error)
+		return error;
 	error = rule_file_is_local(f) ? local_origin_begin() : 0;
 	if (error)
 		return error;
-	error = nat_replace(f->nat, f->nats, &nat);
+	error = with_nat ? nat_replace(f->nat, f->nats, &nat) : 0;
 	if (error)
 		return error;
 	error = steer ? apply_steering_rules(f, &c) : 0;
 	if (error) {
-		nat_replace_undo();
+		if (with_nat)
+			nat_replace_undo();
 		return error;
 	}
-	if (!f->nats)
-		nat_detach_unused(attachments);
+	if (!f->nats && with_nat)
+		nat_detach_unused(pins.attachments);
 	report_rule_changes(&c, &nat);
 	ifaces_warn_idle_rules(f->rule, f->count);
 	own_addresses_warn(f->rule, f->count);
@@ -204,7 +206,7 @@ int cmd_apply(int argc, char **argv)
 {
 	_cleanup_rules_ struct rule_file f = {};
 	_cleanup_lock_ int lock = -1;
-	bool steer;
+	bool loaded[HALVES], steer;
 	int error;
 
 	if (argc < 2)
@@ -217,8 +219,8 @@ int cmd_apply(int argc, char **argv)
 	error = rule_file_read(argv[1], &f);
 	if (error)
 		return error;
-	lock = lock_rules(f.count, &steer);
-	return lock < 0 ? lock : apply(&f, steer);
+	lock = lock_rules(f.count, f.nats, loaded, &steer);
+	return lock < 0 ? lock : apply(&f, steer, loaded[HALF_NAT]);
 }
 
 static int save_help(void)
@@ -261,20 +263,20 @@ int cmd_save(int argc, char **argv)
 	_cleanup_lock_ int lock = -1;
 	unsigned int nats = 0;
 	__u32 count = 0;
-	bool steer;
+	bool loaded[HALVES], steer;
 	int error;
 
 	if (argc > 1 && !strcmp(argv[1], "help"))
 		return save_help();
 	if (argc > 1)
 		return refuse("save: '%s' is one word too many", argv[1]);
-	lock = lock_rules(false, &steer);
+	lock = lock_rules(false, false, loaded, &steer);
 	if (lock < 0)
 		return lock;
 	error = steer ? copy_rules(&copy, &count) : 0;
 	if (error)
 		return error;
-	error = nat_store_list(&nat, &nats);
+	error = loaded[HALF_NAT] ? nat_store_list(&nat, &nats) : 0;
 	if (error)
 		return error;
 	print_rules_as_file(copy, count, nat, nats);

@@ -226,7 +226,7 @@ static void check_ifaces(void)
 /* Warns of nftables chains that may overwrite the mark of steered packets. */
 static void check_delivery(void)
 {
-	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	const struct shunt_conf *conf = pin_mmap(HALF_STEER, "shunt_conf", NULL);
 	_cleanup_(nft_markers_free) struct nft_markers m = { .all = NULL };
 	char text[NFT_MARKER_TEXT];
 	size_t i;
@@ -321,7 +321,7 @@ static int look_at_rules(__u32 *ret_count, char ret_fault[STORE_FAULT])
 
 static void check_rule_store(void)
 {
-	_cleanup_fd_ int steer = pin_open("progs", "shunt_steer");
+	_cleanup_fd_ int steer = pin_open(HALF_STEER, "progs", "shunt_steer");
 	char fault[STORE_FAULT];
 	__u32 count;
 
@@ -344,7 +344,7 @@ static void check_rule_store(void)
 static void check_ipv6_services(void)
 {
 	_cleanup_free_ const struct shunt_rule **all = NULL;
-	_cleanup_fd_ int steer = pin_open("progs", "shunt_steer");
+	_cleanup_fd_ int steer = pin_open(HALF_STEER, "progs", "shunt_steer");
 	_cleanup_lock_ int lock = -1;
 	__u32 i, count = 0, dead = 0;
 

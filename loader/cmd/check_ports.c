@@ -44,8 +44,8 @@ static const struct link *first_port(const struct links *l, __u32 master)
 /* A port that steering is attached to, although patterns pass over ports; NULL if there is none. */
 static const struct link *named_port(const struct links *l)
 {
-	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
+	const struct shunt_conf *conf = pin_mmap(HALF_STEER, "shunt_conf", NULL);
+	const struct shunt_attachment *attachments = attachments_map();
 	const struct link *port;
 	int i;
 

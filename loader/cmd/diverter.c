@@ -217,7 +217,7 @@ static int list(const struct diverter_words *w)
 
 static void say_without_lo(void)
 {
-	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
+	const struct shunt_attachment *attachments = attachments_map();
 	int i;
 
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)

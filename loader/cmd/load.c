@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* shunt load: pins the programs and attaches them. */
+/* shunt load: loads the halves that its words name, or adds to them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -9,334 +9,332 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
-#include "attach/attach.h"
+#include "attach/attachments.h"
 #include "attach/ifaces.h"
 #include "attach/leftovers.h"
-#include "attach/local_origin.h"
 #include "attach/own_addresses.h"
-#include "attach/loopback.h"
-#include "attach/policy_route.h"
-#include "bpf/kernel_features.h"
 #include "bpf/pins.h"
-#include "bpf/programs.h"
 #include "bpf/selftest.h"
+#include "bypass/lingering.h"
 #include "cmd/apply.h"
 #include "cmd/command.h"
-#include "cmd/load_again.h"
+#include "cmd/load_half.h"
+#include "cmd/load_more.h"
 #include "cmd/teardown.h"
 #include "config/load_config.h"
 #include "config/options.h"
-#include "flows/flow_counters.h"
-#include "nat/nat_attach.h"
-#include "nat/nat_store.h"
-#include "rules/counters.h"
-#include "rules/rule_store.h"
-#include "rules/units.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-#include "shunt.skel.h"
+#include "util/netns.h"
 
 #define DRAIN_MS 2000
 
-/* Makes NAT's timer. Tries often, because the kernel may lack memory at the moment. */
-static int start_nat(const struct shunt_bpf *skel)
-{
-	char packet[64] = "";
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet));
-	int fd = bpf_program__fd(skel->progs.shunt_nat_init), tries;
+/* Halves in the order in which they are loaded: the monitor sees what the others did. */
+static const enum half order[] = { HALF_STEER, HALF_NAT, HALF_BYPASS, HALF_MONITOR };
 
-	if (fd < 0)
-		return 0;
-	for (tries = 0; tries < 100; tries++) {
-		if (bpf_prog_test_run_opts(fd, &o))
-			return fail(-errno, "can't set up NAT");
-		if (!o.retval)
-			return 0;
-	}
-	return fail((int)o.retval, "can't make a timer for NAT");
-}
-
-static int prepare_monitor(__u32 mark)
-{
-	_cleanup_fd_ int fd = pin_open("maps", "shunt_monitor");
-
-	return fd < 0 ? fail(fd, "can't set up the monitor") : monitor_prepare(fd, mark);
-}
-
-/* Writes the settings into the pinned maps. Returns shunt_conf, or NULL after reporting. */
-static struct shunt_conf *write_settings(const struct load_config *config)
-{
-	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	struct shunt_exclude *excludes = pin_mmap("shunt_exclude", NULL);
-	struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
-
-	if (!conf || !excludes || !nat) {
-		fail(-errno, "can't map the settings");
-		return NULL;
-	}
-	memcpy(excludes, config->excludes, sizeof(config->excludes));
-	*conf = config->conf;
-	*nat = config->nat_conf;
-	conf->recv_flags_reported = kernel_reports_recv_flags();
-	/* The answers to SYN cookies that an earlier load steered may still arrive. */
-	conf->run.syncookie_tick = ticks_now();
-	return conf;
-}
-
-static int add_routes(const struct load_config *config, struct shunt_conf *conf)
-{
-	int error = config->monitor ? prepare_monitor(conf->mark) : 0;
-
-	if (error)
-		return error;
-	return config->steer ? route_add(conf) : 0;
-}
-
-/* With conf->mark set, teardown() removes the routes. After a failure there are none of ours. */
-static int make_routes(const struct load_config *config, struct shunt_conf *conf)
-{
-	int error = add_routes(config, conf);
-
-	if (error) {
-		conf->mark = 0;
-		return error;
-	}
-	return config->nat ? nat_allow_route_lookups(conf) : 0;
-}
-
-static int attach_entries(const struct load_config *config, struct shunt_conf *conf)
-{
-	struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
-	unsigned int i;
-	int error;
-
-	if (!attachments)
-		return fail(-errno, "can't map the settings");
-	for (i = 0; i < config->n; i++) {
-		attachments[i] = config->attachments[i];
-		error = attach(attachments, i);
-		if (error)
-			return error;
-	}
-	return config->steer ? ifaces_sync(conf, attachments) : 0;
-}
-
-static int apply_nat_rules(const struct rule_file *file, struct rule_changes *ret)
-{
-	int error;
-
-	if (!file->nats)
-		return 0;
-	error = nat_store_open();
-	return error ? error : nat_replace(file->nat, file->nats, ret);
-}
-
-static int attach_all(const struct load_config *config, struct rule_changes *ret_nat)
-{
-	struct shunt_conf *conf = write_settings(config);
-	int error;
-
-	if (!conf)
-		return -EIO;
-	error = make_routes(config, conf);
-	if (error)
-		return error;
-	error = attach_entries(config, conf);
-	if (error)
-		return error;
-	error = rule_file_is_local(&config->file) ? local_origin_begin() : 0;
-	if (error)
-		return error;
-	error = apply_nat_rules(&config->file, ret_nat);
-	if (error)
-		return error;
-	__atomic_store_n(&conf->run.loaded, 1, __ATOMIC_SEQ_CST);
-	return loopback_reassert(conf);
-}
-
-static int name_router(const struct load_config *config, const struct shunt_bpf *skel)
-{
-	_cleanup_fd_ int cgroup = -1;
-	__u32 zero = 0;
-
-	if (!*config->router)
-		return 0;
-	cgroup = open(config->router, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (cgroup < 0)
-		return fail(-errno, "cgroup '%s'", config->router);
-	if (bpf_map_update_elem(bpf_map__fd(skel->maps.shunt_router), &zero, &cgroup, BPF_ANY))
-		return fail(-errno, "can't enter cgroup '%s'", config->router);
-	return 0;
-}
-
-/* Makes the empty store and puts the rules of the file into it, before any packet is seen. */
-static int make_rules(const struct load_config *config, const struct shunt_bpf *skel,
-		      struct rule_changes *ret)
-{
-	struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
-	int error;
-
-	if (!conf)
-		return fail(-errno, "can't map the settings");
-	conf->shards = config->conf.shards;
-	conf->max_rules = config->conf.max_rules;
-	error = counters_make(bpf_map__fd(skel->maps.shunt_rule_counters), conf->shards);
-	if (error)
-		return error;
-	error = store_make(bpf_map__fd(skel->maps.shunt_rules));
-	if (error || !config->file.count)
-		return error;
-	error = rules_open();
-	if (error)
-		return error;
-	error = apply_steering_rules(&config->file, ret);
-	rules_close();
-	return error;
-}
-
-static void destroy_skeleton(struct shunt_bpf **skel)
-{
-	shunt_bpf__destroy(*skel);
-}
-
-/* Loads and pins the programs and maps, and sets up what does not depend on attachments. */
-static int load_programs(const struct load_config *config, struct shunt_bpf **ret)
-{
-	const struct program_set set = {
-		.bypass = config->bypass,
-		.steer = config->steer,
-		.monitor = config->monitor,
-		.nat = config->nat,
-		.flow_buckets = config->conf.flow_buckets,
-		.nat_flows = config->nat_conf.flows,
-	};
-	int error = programs_open(&set, ret);
-
-	if (error)
-		return error;
-	error = programs_pin(*ret);
-	if (error)
-		return error;
-	error = name_router(config, *ret);
-	return error ? error : start_nat(*ret);
-}
-
-static void report_rules(const struct load_config *config, const struct rule_changes *steer,
-			 const struct rule_changes *nat)
-{
-	if (!config->file.count && !config->file.nats)
-		return;
-	report_rule_changes(steer, nat);
-	ifaces_warn_idle_rules(config->file.rule, config->file.count);
-	own_addresses_warn(config->file.rule, config->file.count);
-}
-
-static int load_fresh(const struct load_config *config)
-{
-	_cleanup_(destroy_skeleton) struct shunt_bpf *skel = NULL;
-	struct rule_changes steer = {}, nat = {};
-	int error = load_programs(config, &skel);
-
-	if (error)
-		return error;
-	error = config->steer ? make_rules(config, skel, &steer) : 0;
-	if (error)
-		return error;
-	error = config->bypass ? attach_verdict(skel) : 0;
-	if (error)
-		return error;
-	error = attach_all(config, &nat);
-	if (error)
-		return error;
-	report_rules(config, &steer, &nat);
-	return 0;
-}
-
-/* Removes what an interrupted load or unload left, maybe in another network namespace. */
-static int remove_remains(void)
+/* Removes what an interrupted load or unload of a half left, maybe in another namespace. */
+static int remove_remains(enum half half)
 {
 	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	int error = teardown(DRAIN_MS);
+	const struct teardown t = { .timeout_ms = DRAIN_MS, .quiet = true };
+	int error = teardown(half, &t);
 
-	if (error)
+	if (error && error != -EBUSY) /* readers hold bytes: that bypass lingers */
 		return error;
 	if (own >= 0 && setns(own, CLONE_NEWNET))
 		return fail(-errno, "can't go back to this network namespace");
-	return leftovers_remove();
+	return 0;
 }
 
-/* Tests how the kernel behaves, then loads. */
-static int test_and_load(struct load_config *config)
+/* Whether the words of load name a cgroup that is not attached to yet. */
+static bool adds_cgroup(const struct load_config *config)
+{
+	const struct shunt_attachment *attachments = attachments_map();
+	unsigned int i;
+
+	for (i = 0; i < config->n; i++)
+		if (config->attachments[i].kind == ATTACH_CGROUP &&
+		    (!attachments ||
+		     !attachment_find(attachments, ATTACH_CGROUP, config->attachments[i].name)))
+			return true;
+	return false;
+}
+
+/* Finds out what this kernel would lose on the fast path. Takes a second. */
+static int test_kernel(struct load_config *config)
 {
 	bool fionread = true, eager = config->eager && !config->force;
-	int error = config->proven || eager ? selftest_run_for_load(eager, &fionread) : 0;
+	int error;
 
-	if (error)
-		return error;
+	if ((!config->proven && !eager) || !adds_cgroup(config))
+		return 0;
+	config->kernel_tested = true;
+	error = selftest_run_for_load(eager, &fionread);
 	config->conf.fionread_faulty = !fionread;
-	return load_fresh(config);
+	return error;
 }
 
-static int load_first(struct load_config *config)
+/* The network namespace of the halves that are loaded. */
+static int check_netns(const bool loaded[HALVES])
 {
-	int error = remove_remains();
+	struct half_pins pins;
+	int half, error;
+
+	for (half = 0; half < HALVES; half++) {
+		error = loaded[half] ? half_map(half, &pins) : 0;
+		if (error)
+			return error;
+		if (loaded[half] && pins.conf->netns != own_netns_cookie())
+			return netns_require_loaded()
+				       ?: deny(-EEXIST,
+					       "already loaded in another network namespace; "
+					       "unload first, or choose another --pin-dir");
+	}
+	return 0;
+}
+
+/* A setting needs its half; of NAT the settings alone load it. */
+static int check_settings(const struct load_config *config, enum half half,
+			  const bool loaded[HALVES])
+{
+	const char *option = config->is_loaded ? load_options_changed(half, config) : NULL;
+
+	if (!option || half == HALF_NAT || loaded[half] || load_config_names(config, half))
+		return 0;
+	return deny(-ENOENT, "%s: %s is not loaded; give %s, too", option, half_name(half),
+		    half == HALF_BYPASS ? "--cgroup" : "--iface");
+}
+
+/* Finds what can't be done before anything is. */
+static int check_all(struct load_config *config, const bool loaded[HALVES])
+{
+	int error = check_netns(loaded);
+	size_t i;
+
+	for (i = 0; i < HALVES && !error; i++)
+		error = check_settings(config, order[i], loaded);
+	for (i = 0; i < HALVES && !error; i++)
+		if (loaded[order[i]] && load_config_wants(config, order[i]))
+			error = load_more_check(order[i], config);
+	return error ? error : test_kernel(config);
+}
+
+struct load {
+	struct load_config *config;
+	struct load_changes rules;
+	bool loaded[HALVES];
+	bool fresh[HALVES]; /* loaded by this command */
+	struct more more;   /* added to halves that were loaded before */
+};
+
+static int load_one(struct load *l, enum half half)
+{
+	int error;
+
+	if (l->loaded[half]) {
+		if (half == HALF_STEER ? l->config->file.count
+				       : half == HALF_NAT && l->config->file.nats)
+			say("rules of %s are left as they are: 'shunt apply' changes them",
+			    half_name(half));
+		return load_more(half, l->config, &l->more);
+	}
+	error = remove_remains(half);
+	if (error)
+		return error;
+	l->fresh[half] = l->more.changed = true;
+	return load_half(half, l->config, &l->rules);
+}
+
+/* Takes back what this command did: what it added, and the halves that it loaded. */
+static void take_down(struct load *l)
+{
+	const struct teardown t = { .timeout_ms = DRAIN_MS };
+	int i;
+
+	load_more_undo(&l->more);
+	for (i = HALVES - 1; i >= 0; i--)
+		if (l->fresh[order[i]])
+			teardown(order[i], &t);
+	pins_remove();
+}
+
+static int load_all(struct load *l)
+{
+	int error;
+	size_t i;
+
+	for (i = 0; i < HALVES; i++) {
+		if (!load_config_wants(l->config, order[i]))
+			continue;
+		error = load_one(l, order[i]);
+		if (error)
+			return error;
+	}
+	for (i = 0; i < HALVES; i++) {
+		error = l->fresh[order[i]] ? 0 : load_more_settings(order[i], l->config, &l->more);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static void report(const struct load *l)
+{
+	const struct rule_file *file = &l->config->file;
+
+	if (!l->more.changed)
+		say("already loaded");
+	if ((l->fresh[HALF_STEER] && file->count) || (l->fresh[HALF_NAT] && file->nats)) {
+		report_rule_changes(&l->rules.steer, &l->rules.nat);
+		ifaces_warn_idle_rules(file->rule, file->count);
+		own_addresses_warn(file->rule, file->count);
+	}
+	if (l->config->steer)
+		ifaces_warn_topology();
+}
+
+static void take_steering(struct load_config *config, const struct shunt_conf *conf)
+{
+	config->conf.mark = conf->mark;
+	config->conf.table = conf->table;
+	config->conf.router_cgroup = conf->router_cgroup;
+	config->conf.router_mark = conf->router_mark;
+	config->conf.max_rules = conf->max_rules;
+	config->conf.flow_buckets = conf->flow_buckets;
+}
+
+static void take_bypass(struct load_config *config, const struct half_pins *pins,
+			const struct shunt_exclude *excludes)
+{
+	const struct shunt_conf *conf = pins->conf;
+	int i;
+
+	config->conf.max_bytes = conf->max_bytes;
+	config->conf.max_msgs = conf->max_msgs;
+	config->conf.max_pages = conf->max_pages;
+	config->conf.excludes = conf->excludes;
+	memcpy(config->excludes, excludes, sizeof(config->excludes));
+	for (i = 0; pins->attachments && i < SHUNT_ATTACHMENTS; i++)
+		config->proven |= pins->attachments[i].kind == ATTACH_CGROUP &&
+				  pins->attachments[i].admit == SHUNT_PROVEN;
+}
+
+/* Puts the settings in force over the defaults. Returns how many halves are loaded. Reports errors
+ * and returns -errno. */
+static int read_loaded(struct load_config *config, bool loaded[HALVES])
+{
+	struct half_pins steer = {}, bypass = {};
+	const struct shunt_exclude *excludes = NULL;
+	const struct shunt_nat *nat = NULL;
+	int error, n = halves_loaded(loaded);
+
+	if (n <= 0)
+		return n;
+	error = loaded[HALF_STEER] ? half_map(HALF_STEER, &steer) : 0;
+	if (error)
+		return error;
+	error = loaded[HALF_BYPASS] ? half_map(HALF_BYPASS, &bypass) : 0;
+	if (error)
+		return error;
+	if (loaded[HALF_BYPASS]) {
+		excludes = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
+		if (!excludes)
+			return fail(-errno, "can't map the settings of bypass");
+	}
+	if (loaded[HALF_NAT]) {
+		nat = pin_mmap(HALF_NAT, "shunt_nat", NULL);
+		if (!nat)
+			return fail(-errno, "can't map the settings of nat");
+	}
+	if (steer.conf)
+		take_steering(config, steer.conf);
+	if (bypass.conf && excludes)
+		take_bypass(config, &bypass, excludes);
+	if (nat)
+		config->nat_conf = *nat;
+	return n;
+}
+
+/* The words were read before the lock was there. */
+static int take_present_settings(struct load *l, struct load_config *now)
+{
+	int error = load_config_defaults(now);
 
 	if (error)
 		return error;
-	error = test_and_load(config);
-	if (error) {
-		if (!teardown(DRAIN_MS))
-			pins_remove();
+	error = read_loaded(now, l->loaded);
+	if (error < 0)
 		return error;
-	}
-	if (config->steer)
-		ifaces_warn_topology();
-	return 0;
+	load_options_rebase(l->config, now);
+	l->config->is_loaded = error > 0;
+	return load_more_begin(&l->more);
+}
+
+static int load_locked(struct load *l)
+{
+	int error = check_all(l->config, l->loaded);
+
+	if (error)
+		return error;
+	error = lingering_sweep();
+	if (error)
+		return error;
+	error = l->config->is_loaded ? 0 : leftovers_remove();
+	return error ? error : load_all(l);
 }
 
 static int load(struct load_config *config)
 {
+	_cleanup_free_ struct load_config *now = calloc(1, sizeof(*now));
 	_cleanup_lock_ int lock = pins_lock(true);
-	struct shunt_conf *conf;
-	struct shunt_attachment *attachments;
+	struct load l = { .config = config };
+	int error;
 
 	if (lock < 0)
 		return lock;
-	conf = pin_mmap("shunt_conf", NULL);
-	attachments = pin_mmap("shunt_attachment", NULL);
-	if (conf && attachments && conf->run.loaded)
-		return load_again(config, conf, attachments);
-	return load_first(config);
+	error = now ? take_present_settings(&l, now) : fail(-ENOMEM, "load");
+	error = error ? error : load_locked(&l);
+	if (error) {
+		take_down(&l);
+		return error;
+	}
+	report(&l);
+	return 0;
 }
 
 static int load_help(void)
 {
 	puts("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n"
-	     "                  [--nat NAME]... [--monitor NAME]... [OPTION VALUE]...\n");
+	     "                  [--nat NAME]... [--monitor NAME]... [OPTION VALUE]...\n\n"
+	     "What is loaded already stays: load adds to it, and changes the settings that it names.\n");
 	load_options_help();
 	return 0;
 }
 
-static void free_config(struct load_config **config)
-{
-	if (*config)
-		rule_file_free(&(*config)->file);
-	free(*config);
-}
-
 int cmd_load(int argc, char **argv)
 {
-	_cleanup_(free_config) struct load_config *config = NULL;
+	_cleanup_free_ struct load_config *config = NULL, *loaded = NULL;
+	bool halves[HALVES];
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return load_help();
 	config = calloc(1, sizeof(*config));
-	if (!config)
-		return -ENOMEM;
+	loaded = calloc(1, sizeof(*loaded));
+	if (!config || !loaded)
+		return fail(-ENOMEM, "load");
+	error = load_config_defaults(loaded);
+	if (error)
+		return error;
+	/* without root the lock is refused below, after wrong words are */
+	error = geteuid() ? 0 : read_loaded(loaded, halves);
+	if (error < 0)
+		return error;
+	config->loaded = loaded;
+	config->is_loaded = error > 0;
 	error = load_config_parse(argc, argv, config);
-	return error ? error : load(config);
+	if (!error)
+		error = load(config);
+	rule_file_free(&config->file);
+	return error;
 }

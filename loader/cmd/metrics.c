@@ -39,7 +39,7 @@ static void metric_name(const struct status_number *n, const char *number_name,
 }
 
 /* Prints the numbers of a half by their names, and also by their old names. */
-static void print_numbers(const struct status *s, enum status_half half)
+static void print_numbers(const struct status *s, enum half half)
 {
 	char name[NAME_SIZE], old_name[NAME_SIZE], help[NAME_SIZE + 32];
 	const struct status_number *n;
@@ -125,9 +125,9 @@ static void print_all(const struct status *s)
 	gauge("loaded", s->conf && s->conf->run.loaded, "Whether shunt is loaded.");
 	if (!s->conf || !s->attachments)
 		return;
-	gauge("draining", s->conf->run.drain_mode, "Whether an unload waits for readers.");
+	gauge("draining", s->lingering, "Whether an unload waits for readers.");
 	print_attached(s);
-	if (status_has(s, ATTACH_CGROUP))
+	if (s->half[HALF_BYPASS] || status_has(s, ATTACH_CGROUP))
 		print_numbers(s, HALF_BYPASS);
 	if (status_has_steering(s))
 		print_numbers(s, HALF_STEER);

@@ -39,7 +39,7 @@ int monitor_add_iface(struct monitor *m, const char *name)
 
 static const struct shunt_attachment *loaded_states(const struct monitor *m)
 {
-	return m->conf ? pin_mmap("shunt_attachment", NULL) : NULL;
+	return m->conf ? attachments_map() : NULL;
 }
 
 /* Whether load's programs count at the interface; name NULL: at any interface. */
@@ -120,13 +120,14 @@ static int attach_one(struct monitor *m, struct watched_iface *iface)
 
 static int attach_own(struct monitor *m)
 {
+	const struct shunt_conf *steer = half_conf(HALF_STEER);
 	unsigned int i;
 	struct flow_maps maps;
 	int error = private_monitor_open(&m->own);
 
 	if (error)
 		return error;
-	error = monitor_prepare(m->own.monitor, m->conf ? m->conf->mark : 0);
+	error = monitor_prepare(m->own.monitor, steer ? steer->mark : 0);
 	if (error)
 		return error;
 	maps = (struct flow_maps){ m->own.monitor, m->own.buckets, m->own.ways };
@@ -139,9 +140,9 @@ static int attach_own(struct monitor *m)
 static int open_loaded(struct monitor *m)
 {
 	const struct shunt_attachment *attachments = loaded_states(m);
-	_cleanup_fd_ int monitor = pin_open("maps", "shunt_monitor");
-	_cleanup_fd_ int buckets = pin_open("maps", "shunt_buckets");
-	_cleanup_fd_ int ways = pin_open("maps", "shunt_ways");
+	_cleanup_fd_ int monitor = pin_open(HALF_MONITOR, "maps", "shunt_monitor");
+	_cleanup_fd_ int buckets = pin_open(HALF_MONITOR, "maps", "shunt_buckets");
+	_cleanup_fd_ int ways = pin_open(HALF_MONITOR, "maps", "shunt_ways");
 	const struct flow_maps maps = { monitor, buckets, ways };
 	int i, error = 0;
 
@@ -161,7 +162,7 @@ int monitor_attach(struct monitor *m)
 
 	if (lock < 0 && lock != -ENOENT)
 		return lock;
-	m->conf = lock < 0 ? NULL : pin_mmap("shunt_conf", NULL);
+	m->conf = lock < 0 ? NULL : pin_mmap(HALF_MONITOR, "shunt_conf", NULL);
 	m->labels = flow_labels_new();
 	if (!m->labels)
 		return fail(-ENOMEM, "monitor");

@@ -93,7 +93,7 @@ static int nat_flush(int argc, char **argv)
 	lock = nat_lock();
 	if (lock < 0)
 		return lock;
-	attachments = pin_mmap("shunt_attachment", NULL);
+	attachments = attachments_map();
 	if (!attachments)
 		return fail(-errno, "can't map the settings");
 	error = nat_store_flush();
@@ -235,7 +235,7 @@ static int nat_flows(int argc, char **argv)
 	lock = nat_lock();
 	if (lock < 0)
 		return lock;
-	map = pin_open("maps", "shunt_nat_flows");
+	map = pin_open(HALF_NAT, "maps", "shunt_nat_flows");
 	if (map < 0)
 		return fail(map, "can't open the flows");
 	if (opt.json)

@@ -14,7 +14,7 @@
 
 int probe_ask(const struct probe *f, enum shunt_question question, __u32 *ret)
 {
-	_cleanup_fd_ int prog = program_open("shunt_test");
+	_cleanup_fd_ int prog = program_open(HALF_STEER, "shunt_test");
 	static const __u8 one[ETH_ALEN], many[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct __sk_buff skb = { .cb = { f->ifindex, question } };
 	__u8 packet[PACKET_MAX];

@@ -329,11 +329,38 @@ int rule_server_start(struct rule_server *s, gid_t group)
 	return 0;
 }
 
+/* In the environment of a process that begins anew: the process that serves. */
+#define SERVER_PID "SHUNT_RULE_SERVER"
+
+void rule_server_hand_on(struct rule_server *s)
+{
+	char text[16];
+
+	if (s->restarted)
+		rule_server_stop(s);
+	snprintf(text, sizeof(text), "%d", s->pid);
+	setenv(SERVER_PID, text, 1);
+}
+
+bool rule_server_inherit(struct rule_server *s, gid_t group)
+{
+	const char *text = getenv(SERVER_PID);
+	pid_t pid = text ? (pid_t)strtol(text, NULL, 10) : 0;
+
+	unsetenv(SERVER_PID);
+	if (pid <= 0 || waitpid(pid, NULL, WNOHANG))
+		return false;
+	s->pid = pid;
+	s->group = group;
+	return true;
+}
+
 void rule_server_keep(struct rule_server *s)
 {
 	if (!s->pid || waitpid(s->pid, NULL, WNOHANG) != s->pid)
 		return;
 	s->pid = 0;
+	s->restarted = true;
 	rule_server_start(s, s->group);
 }
 

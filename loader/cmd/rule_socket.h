@@ -69,6 +69,7 @@ pid_t caller_parent(void);
 struct rule_server {
 	pid_t pid; /* 0: none */
 	gid_t group;
+	bool restarted; /* by rule_server_keep(): it may know pins that are gone when they change */
 };
 
 /* Looks up a group by name or number. NULL means RULE_GROUP; then *ret is 0 if the host has no such
@@ -81,6 +82,11 @@ int rule_server_start(struct rule_server *s, gid_t group);
 
 /* Starts the process again if it has ended. */
 void rule_server_keep(struct rule_server *s);
+
+/* Before the supervisor begins anew as the same process: leaves the process that serves running, and
+ * notes it in the environment. Afterwards: takes it over; false if there is none. */
+void rule_server_hand_on(struct rule_server *s);
+bool rule_server_inherit(struct rule_server *s, gid_t group);
 
 void rule_server_stop(struct rule_server *s);
 

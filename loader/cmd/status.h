@@ -8,12 +8,17 @@
 #include <sys/utsname.h>
 
 #include <shunt/abi.h>
+
+#include "bpf/halves.h"
 #include "attach/links.h"
 #include "cmd/status_numbers.h"
 
 struct status {
 	struct utsname host;
-	struct shunt_conf *conf; /* NULL: nothing is loaded */
+	bool half[HALVES]; /* is loaded */
+	bool lingering;    /* an earlier bypass waits for readers: bypass/lingering.h */
+	struct shunt_conf settings;
+	struct shunt_conf *conf; /* &settings, of all halves; NULL: nothing is loaded */
 	struct shunt_attachment *attachments;
 	struct status_numbers numbers; /* zero if nothing is loaded */
 	bool proven;                   /* the admission of at least one cgroup is 'proven' */

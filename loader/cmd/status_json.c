@@ -78,7 +78,7 @@ static void json_patterns(const struct status *s)
 
 static void json_excludes(void)
 {
-	const struct shunt_exclude *x = pin_mmap("shunt_exclude", NULL);
+	const struct shunt_exclude *x = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
 	char text[128];
 	int i;
 
@@ -104,7 +104,7 @@ static void json_number_as(const char *name, const struct status_number *n, __u6
 }
 
 /* Prints the numbers of a half by their names, and also by their old names. */
-static void json_numbers(const struct status *s, enum status_half half)
+static void json_numbers(const struct status *s, enum half half)
 {
 	const struct status_number *n;
 	__u64 value;
@@ -160,12 +160,19 @@ static void json_nat(const struct status *s)
 
 void status_print_json(const struct status *s)
 {
+	int half;
+
 	json_open(&json_stdout, '{');
 	json_string(&json_stdout, "version", SHUNT_VERSION);
 	json_string(&json_stdout, "kernel", s->host.release);
 	json_bool(&json_stdout, "loaded", s->conf && s->conf->run.loaded);
+	json_open_in(&json_stdout, "halves", '[');
+	for (half = 0; half < HALVES; half++)
+		if (s->half[half])
+			json_string(&json_stdout, NULL, half_name(half));
+	json_close(&json_stdout, ']');
 	json_bool(&json_stdout, "netns_gone", s->netns_gone);
-	json_bool(&json_stdout, "draining", s->conf && s->conf->run.drain_mode);
+	json_bool(&json_stdout, "draining", s->lingering);
 	json_bool(&json_stdout, "trace", s->conf && s->conf->run.trace);
 	json_bypass(s);
 	json_steer(s);

@@ -101,7 +101,7 @@ const struct status_number status_numbers[] = {
 	{}
 };
 
-const char *status_half_name(enum status_half half)
+const char *status_half_name(enum half half)
 {
 	static const char *const names[] = {
 		[HALF_BYPASS] = "bypass",

@@ -7,6 +7,8 @@
 
 #include <shunt/abi.h>
 
+#include "bpf/halves.h"
+
 /* Every member is a __u64, also the flags: the table has only its offset. */
 struct status_numbers {
 	struct shunt_count count; /* the sums of all CPUs */
@@ -28,13 +30,10 @@ struct status_numbers {
 	__u64 nat_max_flows;
 };
 
-/* The part of shunt that a number belongs to: an object in the JSON of 'shunt status'. */
-enum status_half { HALF_BYPASS, HALF_STEER, HALF_NAT };
-
 enum number_type { NUMBER_COUNTER, NUMBER_GAUGE, NUMBER_FLAG };
 
 struct status_number {
-	enum status_half half;
+	enum half half; /* an object in the JSON of 'shunt status' */
 	enum number_type type;
 	/* The name in JSON. The metric's name is shunt_HALF_NAME, and ends in _total for a counter. */
 	const char *name;
@@ -48,7 +47,7 @@ struct status_number {
 extern const struct status_number status_numbers[];
 
 /* The name of a half as JSON and metrics have it. */
-const char *status_half_name(enum status_half half);
+const char *status_half_name(enum half half);
 
 __u64 status_number_value(const struct status_numbers *numbers, const struct status_number *n);
 

@@ -7,6 +7,7 @@
 
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
+#include "bypass/lingering.h"
 #include "bypass/pairs.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
@@ -24,7 +25,37 @@ bool status_has(const struct status *s, enum attachment_kind kind)
 
 bool status_has_steering(const struct status *s)
 {
-	return status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN);
+	return s->half[HALF_STEER] || status_has(s, ATTACH_IFACE) || status_has(s, ATTACH_PATTERN);
+}
+
+/* Takes over from the settings of a half what belongs to that half. The settings of steering come
+ * first and as a whole, because most of what is printed is about steering. */
+static void join_settings(struct shunt_conf *all, enum half half, const struct shunt_conf *conf)
+{
+	const __u32 loaded = all->run.loaded, trace = all->run.trace;
+
+	if (half == HALF_STEER)
+		*all = *conf;
+	if (half == HALF_BYPASS) {
+		all->max_bytes = conf->max_bytes;
+		all->max_msgs = conf->max_msgs;
+		all->max_pages = conf->max_pages;
+		all->run.pair_entries = conf->run.pair_entries;
+		all->run.reclaimed = conf->run.reclaimed;
+		all->run.no_entry = conf->run.no_entry;
+		all->run.promoted = conf->run.promoted;
+		all->run.demoted = conf->run.demoted;
+		all->run.drain_mode = conf->run.drain_mode;
+	}
+	if (half == HALF_NAT) {
+		all->run.nat = conf->run.nat;
+		all->run.forwarding = conf->run.forwarding;
+	}
+	all->netns = conf->netns;
+	all->run.loaded = loaded | conf->run.loaded;
+	all->run.trace = trace | conf->run.trace;
+	if (conf->run.beat_ns > all->run.beat_ns)
+		all->run.beat_ns = conf->run.beat_ns;
 }
 
 /* The numbers that are in the settings. */
@@ -39,23 +70,71 @@ static void read_conf(const struct shunt_conf *conf, struct status_numbers *n)
 	n->origin_local = conf->run.local;
 }
 
-static int read_counters(struct status *s)
+/* Each half counts what is its own; the others are 0 there. */
+static int add_counters(struct status *s, enum half half)
 {
-	struct shunt_count *c = &s->numbers.count;
-	int error = pins_read_counters(c);
+	struct shunt_count count = {};
+	__u64 *to = (__u64 *)&s->numbers.count, *from = (__u64 *)&count;
+	int error = pins_read_counters(half, &count);
+	size_t i;
 
 	if (error)
-		return fail(error, "can't read the counters");
+		return fail(error, "can't read the counters of %s", half_name(half));
+	for (i = 0; i < sizeof(count) / sizeof(*to); i++)
+		to[i] += from[i];
+	return 0;
+}
+
+static int read_half(struct status *s, enum half half)
+{
+	struct half_pins pins;
+	int error = half_map(half, &pins);
+
+	if (error || !pins.conf)
+		return error;
+	join_settings(&s->settings, half, pins.conf);
+	s->conf = &s->settings;
+	s->attachments = pins.attachments;
+	s->half[half] = pins.conf->run.loaded;
+	return add_counters(s, half);
+}
+
+static int read_halves(struct status *s)
+{
+	static const enum half order[] = { HALF_STEER, HALF_BYPASS, HALF_NAT, HALF_MONITOR };
+	struct shunt_count *c = &s->numbers.count;
+	size_t i;
+	int error;
+
+	for (i = 0; i < HALVES; i++) {
+		error = read_half(s, order[i]);
+		if (error)
+			return error;
+	}
+	s->lingering = lingering_is_any();
+	if (!s->conf)
+		return 0;
 	/* programs promote eager pairs and demote none; the supervisor counts the others */
 	c->promoted += s->conf->run.promoted;
 	c->demoted += s->conf->run.demoted;
 	s->numbers.nat_flows = c->nat_made - c->nat_ended;
+	read_conf(s->conf, &s->numbers);
 	return 0;
+}
+
+static bool any_supervisor_is_running(const struct status *s)
+{
+	int half;
+
+	for (half = 0; half < HALVES; half++)
+		if (s->half[half] && supervisor_is_running(half))
+			return true;
+	return false;
 }
 
 static void read_supervisor(struct status *s)
 {
-	bool runs = supervisor_is_running();
+	bool runs = any_supervisor_is_running(s);
 	int i;
 
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
@@ -113,10 +192,12 @@ static int read_rules(struct status *s)
 
 static int read_nat(struct status *s)
 {
-	const struct shunt_nat_rule *rules = pin_mmap("shunt_nat_rules", NULL);
-	const struct shunt_nat *nat = pin_mmap("shunt_nat", NULL);
+	const struct shunt_nat_rule *rules = pin_mmap(HALF_NAT, "shunt_nat_rules", NULL);
+	const struct shunt_nat *nat = pin_mmap(HALF_NAT, "shunt_nat", NULL);
 	unsigned int i;
 
+	if (!s->half[HALF_NAT])
+		return 0;
 	if (!rules || !nat)
 		return fail(-errno, "can't read the NAT rules");
 	s->numbers.nat_max_flows = nat->flows;
@@ -127,22 +208,15 @@ static int read_nat(struct status *s)
 
 static int read_loaded(struct status *s)
 {
-	int error;
+	int error = read_halves(s);
 
-	s->conf = pin_mmap("shunt_conf", NULL);
-	s->attachments = pin_mmap("shunt_attachment", NULL);
-	if (s->conf)
-		read_conf(s->conf, &s->numbers);
-	if (!s->conf || !s->attachments)
-		return 0;
-	error = read_counters(s);
-	if (error)
+	if (error || !s->conf || !s->attachments)
 		return error;
 	read_supervisor(s);
 	error = enter_loaded_netns(s);
 	if (error)
 		return error;
-	error = status_has(s, ATTACH_CGROUP) ? read_pairs(s) : 0;
+	error = s->half[HALF_BYPASS] ? read_pairs(s) : 0;
 	if (error)
 		return error;
 	error = read_rules(s);

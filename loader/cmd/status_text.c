@@ -11,6 +11,8 @@
 #include "attach/mark_rules.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
+#include "bypass/lingering.h"
+#include "cmd/teardown.h"
 #include "cmd/command.h"
 #include "cmd/status_ports.h"
 #include "util/netns.h"
@@ -18,7 +20,7 @@
 
 static void print_excludes(void)
 {
-	const struct shunt_exclude *x = pin_mmap("shunt_exclude", NULL);
+	const struct shunt_exclude *x = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
 	char text[128];
 	int i;
 
@@ -215,22 +217,51 @@ static void print_nat(const struct status *s)
 	       c->nat_evicted, c->nat_refused, c->nat_unroutable, c->nat_fragments);
 }
 
+/* NAT comes with steering, and says nothing until it has rules. */
+static void print_halves(const struct status *s)
+{
+	int half;
+
+	printf("  halves");
+	for (half = 0; half < HALVES; half++)
+		if (s->half[half])
+			printf(" %s", half_name(half));
+	putchar('\n');
+}
+
+/* The sockets that an earlier bypass waits for. */
+static void print_lingering(void)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	size_t n = 0;
+
+	if (lingering_list(&rows, &n))
+		return;
+	printf("  unloaded bypass: %zu sockets hold bytes that their readers have not read; "
+	       "'shunt unload --force' resets them\n",
+	       n);
+	print_left(stdout, rows, n);
+}
+
 void status_print_text(const struct status *s)
 {
 	printf("shunt %s on Linux %s: %s\n", SHUNT_VERSION, s->host.release,
-	       !s->conf                  ? "not loaded"
-	       : s->conf->run.loaded     ? "loaded"
-	       : s->conf->run.drain_mode ? "unloading, sockets still hold bytes"
-					 : "half loaded");
+	       s->conf && s->conf->run.loaded ? "loaded"
+	       : s->lingering                 ? "unloading, sockets still hold bytes"
+	       : s->conf                      ? "half loaded"
+					      : "not loaded");
+	if (s->lingering)
+		print_lingering();
 	if (!s->conf || !s->attachments)
 		return;
 	if (s->netns_gone)
 		printf("  the network namespace that shunt was loaded in is gone, or can't be seen from "
 		       "here; 'shunt unload' removes what is left\n");
+	print_halves(s);
 	print_attached(s);
 	print_ports(s, &s->links);
 	print_excludes();
-	if (status_has(s, ATTACH_CGROUP))
+	if (s->half[HALF_BYPASS] || status_has(s, ATTACH_CGROUP))
 		print_bypass(s);
 	if (status_has_steering(s))
 		print_steer(s);

@@ -46,7 +46,7 @@ static void close_run(struct delivery_run *r)
 
 int delivery_check(const struct probe *f)
 {
-	const struct shunt_attachment *attachments = pin_mmap("shunt_attachment", NULL);
+	const struct shunt_attachment *attachments = attachments_map();
 	char name[IF_NAMESIZE];
 	int i;
 
@@ -106,7 +106,7 @@ static int open_socket(const struct probe *f)
  * process ends soon. */
 static int enter_socket(const struct delivery_run *r)
 {
-	_cleanup_fd_ int map = pin_open("maps", "shunt_probes");
+	_cleanup_fd_ int map = pin_open(HALF_STEER, "maps", "shunt_probes");
 	__u64 value = r->fd;
 
 	if (map < 0)
@@ -194,7 +194,7 @@ static __u64 steering_probes(void)
 {
 	struct shunt_count c = {};
 
-	pins_read_counters(&c);
+	pins_read_counters(HALF_STEER, &c);
 	return c.probes;
 }
 
@@ -325,7 +325,7 @@ static int open_and_try(const struct probe *f, struct delivery *d)
 
 int delivery_try(const struct probe *f, struct delivery *ret)
 {
-	const struct shunt_conf *conf = pin_mmap("shunt_conf", NULL);
+	const struct shunt_conf *conf = pin_mmap(HALF_STEER, "shunt_conf", NULL);
 	struct delivery d = {};
 	int error;
 

@@ -11,120 +11,175 @@
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bypass/drain.h"
+#include "bypass/holders.h"
+#include "bypass/lingering.h"
 #include "bypass/pairs.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
+#include "util/text.h"
 
 #define SUPERVISOR_WAITS 500 /* of 10 ms */
 
-static void list_left(const struct shunt_row *rows, size_t n)
+void print_left(FILE *out, const struct shunt_row *rows, size_t n)
+{
+	char a[ENDPOINT_TEXT], b[ENDPOINT_TEXT], process[64];
+	struct holder h;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		holder_find(rows[i].sk.cookie, &h);
+		*process = '\0';
+		if (h.pid)
+			snprintf(process, sizeof(process), ", process %d (%s)", h.pid, h.name);
+		fprintf(out, "  %s <- %s holds %llu bytes%s\n",
+			endpoint_text(a, rows[i].family, rows[i].local, rows[i].local_port),
+			endpoint_text(b, rows[i].family, rows[i].remote, rows[i].remote_port),
+			(unsigned long long)rows[i].queued, printable(process));
+	}
+}
+
+static int report_left(const struct shunt_row *rows, size_t n)
+{
+	if (!n)
+		return deny(-EBUSY,
+			    "sockets that no process has open are still on the fast path; what they "
+			    "need stays pinned in '%s' until their bytes are read",
+			    opt.pin_dir);
+	deny(-EBUSY,
+	     "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
+	     "stays pinned in '%s' until the bytes are read",
+	     n, n == 1 ? " is" : "s are", opt.pin_dir);
+	print_left(stderr, rows, n);
+	return -EBUSY;
+}
+
+/* How long a connection that was reset has for leaving the fast path. */
+#define RESET_MS 1000
+
+static void reset_left(const struct shunt_row *rows, size_t n)
 {
 	char a[ENDPOINT_TEXT], b[ENDPOINT_TEXT];
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		fprintf(stderr, "  %s <- %s holds %llu bytes\n",
-			endpoint_text(a, rows[i].family, rows[i].local, rows[i].local_port),
-			endpoint_text(b, rows[i].family, rows[i].remote, rows[i].remote_port),
-			(unsigned long long)rows[i].queued);
+		if (holder_reset(rows[i].sk.cookie))
+			say("reset %s <- %s, which held %llu bytes",
+			    endpoint_text(a, rows[i].family, rows[i].local, rows[i].local_port),
+			    endpoint_text(b, rows[i].family, rows[i].remote, rows[i].remote_port),
+			    (unsigned long long)rows[i].queued);
 }
 
-static int drain(unsigned int timeout_ms)
+/* Takes all sockets of a bypass off the fast path. */
+static int drain(enum half half, const struct teardown *t)
 {
-	_cleanup_free_ struct shunt_row *left = NULL;
-	size_t n = 0;
-	int error = bypass_drain(timeout_ms, &left, &n);
+	_cleanup_free_ struct shunt_row *left = NULL, *stuck = NULL;
+	size_t n = 0, n_stuck = 0;
+	int error = bypass_drain(half, DRAIN_ALL, t->timeout_ms, &left, &n);
 
-	if (error != -EBUSY)
-		return error;
-	if (!n)
-		return deny(error,
-			    "sockets that no process has open are still on the fast path; what they "
-			    "need stays pinned in '%s'; unload again later",
-			    opt.pin_dir);
-	deny(error,
-	     "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
-	     "stays pinned in '%s'; unload again later",
-	     n, n == 1 ? " is" : "s are", opt.pin_dir);
-	list_left(left, n);
-	return error;
+	if (error == -EBUSY && t->reset) {
+		reset_left(left, n);
+		error = bypass_drain(half, DRAIN_RESET, RESET_MS, &stuck, &n_stuck);
+		return error == -EBUSY ? report_left(stuck, n_stuck) : error;
+	}
+	return error == -EBUSY && !t->quiet ? report_left(left, n) : error;
 }
 
-/* The supervisor ends by itself once loaded is 0. */
-static void wait_supervisor(void)
+/* The supervisor lets go of a half by itself once that is not loaded any more. After five seconds
+ * in all, unload goes on without that. */
+static void wait_supervisor(enum half half)
 {
 	const struct timespec pause = { .tv_nsec = 10000000 };
-	int i;
+	static int waits; /* a supervisor that is stopped (SIGSTOP) lets go of no half */
 
-	for (i = 0; i < SUPERVISOR_WAITS && supervisor_is_running(); i++)
+	for (; waits < SUPERVISOR_WAITS && supervisor_is_running(half); waits++)
 		nanosleep(&pause, NULL);
 }
 
-/* Maps the settings and the attachments, which say what there is to undo; NULL if they are
- * gone already. */
-static int map_settings(struct shunt_conf **ret_conf, struct shunt_attachment **ret_attachments)
+/* Undoes what a half has outside of the pin directory. Goes on after an error, and returns the
+ * first. */
+static int undo_on_host(enum half half, const struct half_pins *pins)
 {
-	*ret_conf = pin_mmap("shunt_conf", NULL);
-	if (!*ret_conf && errno != ENOENT)
-		return fail(-errno, "can't map the settings");
-	*ret_attachments = pin_mmap("shunt_attachment", NULL);
-	if (!*ret_attachments && errno != ENOENT)
-		return fail(-errno, "can't map the settings");
-	return 0;
-}
+	int error, first = pins->attachments ? detach_ifaces(pins->attachments, half) : 0;
 
-/* Undoes what is outside of the pin directory. Goes on after an error, and returns the first. */
-static int undo_on_host(struct shunt_conf *conf, struct shunt_attachment *attachments)
-{
-	int error, first = attachments ? detach_ifaces(attachments) : 0;
-
-	if (!conf)
+	if (!pins->conf)
 		return first;
-	error = loopback_release(conf, LOOPBACK_ACCEPT_LOCAL);
+	error = loopback_release(pins->conf, LOOPBACK_ACCEPT_LOCAL);
 	first = first ? first : error;
-	error = loopback_release(conf, LOOPBACK_FORWARDING);
+	error = loopback_release(pins->conf, LOOPBACK_FORWARDING);
 	first = first ? first : error;
-	error = conf->mark ? route_del(conf) : 0;
+	error = pins->conf->mark ? route_del(pins->conf) : 0;
 	return first ? first : error;
 }
 
 /* Without links no pair is made any more; without queued bytes nobody needs the rest. */
-static int remove_pins(struct shunt_attachment *attachments, unsigned int timeout_ms)
+static int remove_bypass(struct shunt_attachment *attachments, const struct teardown *t)
 {
-	int error = detach_cgroups(attachments);
+	int error = detach_cgroups(attachments), lingers;
 
 	if (error)
 		return error;
-	error = unpin_all("links");
+	error = unpin_all(HALF_BYPASS, "links");
 	if (error)
 		return error;
-	error = drain(timeout_ms);
-	if (error)
-		return error;
-	error = unpin_all("progs");
-	return error ? error : unpin_all("maps");
+	error = drain(HALF_BYPASS, t);
+	if (error != -EBUSY)
+		return error ? error : remove_half(HALF_BYPASS);
+	lingers = lingering_begin();
+	return lingers ? lingers : -EBUSY;
 }
 
-int teardown(unsigned int timeout_ms)
+int teardown(enum half half, const struct teardown *t)
 {
-	struct shunt_conf *conf;
-	struct shunt_attachment *attachments;
-	int error = map_settings(&conf, &attachments);
+	struct half_pins pins;
+	int error = half_map(half, &pins);
 	bool gone;
 
 	if (error)
 		return error;
 	/* If the namespace is gone, so is what was attached there. */
-	error = netns_enter_loaded();
+	error = pins.conf ? netns_enter_of(pins.conf) : 0;
 	gone = error == -ENOENT;
 	if (error && !gone)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
-	if (conf)
-		conf->run.loaded = 0;
-	error = gone ? 0 : undo_on_host(conf, attachments);
+	if (pins.conf)
+		pins.conf->run.loaded = 0;
+	if (gone && pins.attachments && half != HALF_BYPASS)
+		attachments_forget(pins.attachments, half);
+	error = gone ? 0 : undo_on_host(half, &pins);
 	if (error)
 		return error;
-	wait_supervisor();
-	return remove_pins(attachments, timeout_ms);
+	wait_supervisor(half);
+	return half == HALF_BYPASS ? remove_bypass(pins.attachments, t) : remove_half(half);
+}
+
+int teardown_lingering(const struct teardown *t)
+{
+	int half, error, first = 0;
+
+	for (half = HALF_LINGERING; half < HALF_LINGERING_END; half++) {
+		if (!lingering_is_there(half))
+			continue;
+		error = drain(half, t);
+		error = error ? error : remove_half(half);
+		first = first ? first : error;
+	}
+	return first;
+}
+
+int teardown_all(const struct teardown *t)
+{
+	/* bypass last: it may have to wait for readers */
+	static const enum half order[] = { HALF_MONITOR, HALF_NAT, HALF_STEER };
+	int error, first = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		error = teardown(order[i], t);
+		first = first ? first : error;
+	}
+	error = teardown_lingering(t);
+	first = first ? first : error;
+	error = teardown(HALF_BYPASS, t);
+	return first ? first : error;
 }

@@ -2,12 +2,34 @@
 #ifndef SHUNT_TEARDOWN_H
 #define SHUNT_TEARDOWN_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <shunt/abi.h>
+
+#include "bpf/halves.h"
+
+struct teardown {
+	unsigned int timeout_ms; /* readers have this long to take what is queued for them */
+	bool reset;              /* then their connections are reset */
+	bool quiet;              /* does not report the sockets that hold bytes */
+};
+
 /*
- * Undoes everything below the pin directory, whatever state a load or an unload left it in.
- * Readers get timeout_ms to take what is queued for them. The caller holds the lock. Returns 0,
- * or the first -errno after reporting it; -EBUSY if readers still hold bytes: the rest stays
- * pinned then.
+ * Takes one half off the host, whatever state a load or an unload left it in. What is missing is no
+ * error. The caller holds the lock. Returns 0, or -errno after reporting it; -EBUSY if readers of
+ * the bypass still hold bytes: then the bypass lingers (bypass/lingering.h).
  */
-int teardown(unsigned int timeout_ms);
+int teardown(enum half half, const struct teardown *t);
+
+/* Ends the bypasses that linger (bypass/lingering.h), as teardown() does. */
+int teardown_lingering(const struct teardown *t);
+
+/* Prints sockets that hold bytes, each with a process that has it open. */
+void print_left(FILE *out, const struct shunt_row *rows, size_t n);
+
+/* Takes all halves off the host, also those that linger. Goes on after a failure. Returns 0, or the first -errno after
+ * reporting each. */
+int teardown_all(const struct teardown *t);
 
 #endif

@@ -69,18 +69,25 @@ static void warn_if_off(void)
 static int set(bool on)
 {
 	_cleanup_lock_ int lock = pins_lock(false);
+	bool changed = false;
 	struct shunt_conf *conf;
+	int half;
 
 	if (lock == -ENOENT)
 		return report_not_loaded();
 	if (lock < 0)
 		return lock;
-	conf = pin_mmap("shunt_conf", NULL);
-	if (!conf)
-		return fail(-errno, "can't map the settings");
-	if (!!conf->run.trace == on)
+	for (half = 0; half < HALVES; half++) {
+		conf = pin_mmap(half, "shunt_conf", NULL);
+		if (!conf && errno != ENOENT)
+			return fail(-errno, "can't map the settings of %s", half_name(half));
+		if (!conf)
+			continue;
+		changed |= !!conf->run.trace != on;
+		conf->run.trace = on;
+	}
+	if (!changed)
 		say("trace is %s already", on ? "on" : "off");
-	conf->run.trace = on;
 	if (on)
 		warn_if_off();
 	return 0;

@@ -60,6 +60,7 @@ static int read_words(int argc, char **argv, struct load_config *config)
 		if (i + 1 == argc)
 			return refuse("load: %s: a value is missing", argv[i]);
 		i++;
+		config->settings = true;
 		error = !strcmp(argv[i - 1], "--config") ? read_file(config, argv[i])
 							 : load_option_set(option, config, argv[i]);
 	}
@@ -76,36 +77,58 @@ static const char *excluded_process(const struct load_config *config)
 	return NULL;
 }
 
+/* Whether a word of load names a setting that is loaded. */
+static bool load_config_changes(const struct load_config *config)
+{
+	return config->is_loaded && config->settings;
+}
+
 /* Refuses options that have no effect without another option. */
 static int check_combination(const struct load_config *config)
 {
 	const char *process = excluded_process(config);
 
-	if (config->file.count && !config->steer)
+	if (config->file.count && !config->steer && !config->is_loaded)
 		return refuse("load: '%s' has rules, but there is no --iface", config->file.name);
-	if (config->file.nats && !config->steer && !config->nat)
+	if (config->file.nats && !config->steer && !config->nat && !config->is_loaded)
 		return refuse("load: '%s' has NAT rules, but there is no --nat and no --iface",
 			      config->file.name);
-	if (config->conf.excludes && !config->bypass)
+	if (config->conf.excludes && !config->bypass && !config->is_loaded)
 		return refuse(
 			"load: --exclude keeps pairs off the fast path, but there is no --cgroup");
-	if (process && !config->proven)
+	if (process && !config->proven && !config->loaded->proven)
 		return refuse("--exclude 'process:%s': is for 'proven'; with 'eager' you declare that "
 			      "all programs in a cgroup are fit for the fast path",
 			      process);
-	if (!config->n)
+	if (!config->n && !load_config_changes(config))
 		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");
 	return 0;
+}
+
+int load_config_defaults(struct load_config *config)
+{
+	conf_defaults(&config->conf);
+	nat_defaults(&config->nat_conf);
+	if (getrandom(config->conf.flow_keys, sizeof(config->conf.flow_keys), 0) < 0)
+		return fail(-errno, "no random numbers");
+	return 0;
+}
+
+/* Takes over what is loaded. */
+static void begin_with_loaded(struct load_config *config)
+{
+	const struct load_config *loaded = config->loaded;
+
+	config->conf = loaded->conf;
+	config->nat_conf = loaded->nat_conf;
+	memcpy(config->excludes, loaded->excludes, sizeof(config->excludes));
 }
 
 int load_config_parse(int argc, char **argv, struct load_config *config)
 {
 	int error;
 
-	conf_defaults(&config->conf);
-	nat_defaults(&config->nat_conf);
-	if (getrandom(config->conf.flow_keys, sizeof(config->conf.flow_keys), 0) < 0)
-		return fail(-errno, "no random numbers");
+	begin_with_loaded(config);
 	error = read_words(argc, argv, config);
 	if (error)
 		return error;
@@ -114,63 +137,23 @@ int load_config_parse(int argc, char **argv, struct load_config *config)
 		return error;
 	monitors_last(config);
 	conf_set_host_messages(&config->conf);
-	if (!config->steer)
-		config->conf.mark = 0;
 	return 0;
 }
 
-/* Whether the words of load asked for the attachment. If not, shunt found the interface itself. */
-static bool was_asked_for(const struct shunt_attachment *s)
+bool load_config_names(const struct load_config *config, enum half half)
 {
-	return s->kind == ATTACH_CGROUP || s->kind == ATTACH_PATTERN || attachment_is_monitor(s) ||
-	       (s->kind == ATTACH_IFACE && !s->by_pattern) ||
-	       (attachment_is_nat(s) && !s->auto_attached);
+	const bool named[HALVES] = {
+		[HALF_BYPASS] = config->bypass,
+		[HALF_STEER] = config->steer,
+		[HALF_NAT] = config->nat || config->steer, /* 'shunt nat add' has to find it */
+		[HALF_MONITOR] = config->monitor,
+	};
+
+	return named[half];
 }
 
-static const char *option_of(const struct shunt_attachment *s)
+bool load_config_wants(const struct load_config *config, enum half half)
 {
-	if (s->kind == ATTACH_CGROUP)
-		return "--cgroup";
-	if (attachment_is_monitor(s))
-		return "--monitor";
-	return attachment_is_nat(s) ? "--nat" : "--iface";
-}
-
-static const char *attachment_difference(const struct load_config *wanted,
-					 const struct load_config *loaded)
-{
-	const struct shunt_attachment *s;
-	unsigned int i;
-
-	for (i = 0; i < wanted->n; i++) {
-		s = attachment_find(loaded->attachments, wanted->attachments[i].kind,
-				    wanted->attachments[i].name);
-		if (!s || s->admit != wanted->attachments[i].admit ||
-		    s->auto_attached != wanted->attachments[i].auto_attached)
-			return option_of(&wanted->attachments[i]);
-	}
-	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
-		if (was_asked_for(&loaded->attachments[i]) &&
-		    !attachment_find(wanted->attachments, loaded->attachments[i].kind,
-				     loaded->attachments[i].name))
-			return option_of(&loaded->attachments[i]);
-	return NULL;
-}
-
-static bool same_excludes(const struct load_config *a, const struct load_config *b)
-{
-	return a->conf.excludes == b->conf.excludes &&
-	       !memcmp(a->excludes, b->excludes, a->conf.excludes * sizeof(*a->excludes));
-}
-
-const char *load_config_difference(const struct load_config *wanted,
-				   const struct load_config *loaded)
-{
-	const char *option = attachment_difference(wanted, loaded);
-
-	if (option)
-		return option;
-	if (!same_excludes(wanted, loaded))
-		return "--exclude";
-	return load_options_difference(wanted, loaded);
+	return load_config_names(config, half) ||
+	       (config->is_loaded && load_options_changed(half, config));
 }

@@ -6,9 +6,14 @@
 #include <stdbool.h>
 
 #include <shunt/abi.h>
+
+#include "bpf/halves.h"
 #include "config/rule_file.h"
 
 struct load_config {
+	/* The settings in force, which hold unless a word says something else. */
+	const struct load_config *loaded;
+	bool is_loaded; /* some half is; otherwise *loaded has the defaults */
 	struct shunt_attachment attachments[SHUNT_ATTACHMENTS]; /* to be attached: the first n */
 	unsigned int n;
 	struct shunt_exclude excludes[SHUNT_EXCLUDES];
@@ -21,19 +26,29 @@ struct load_config {
 	bool steer;
 	bool monitor;
 	bool nat;
-	bool eager; /* some cgroup is attached under this admission */
+	bool kernel_tested; /* conf.fionread_faulty is what a self-test found */
+	bool settings;      /* there are options with values */
+	bool eager;         /* some cgroup is attached under this admission */
 	bool proven;
 	bool force; /* attach 'eager' even where the kernel would lose data */
 };
 
+/* The settings that hold where no word says something else. Reports errors and returns
+ * -errno. */
+int load_config_defaults(struct load_config *config);
+
 /*
- * Reads the words of 'shunt load'; argv[0] is "load". *config is all zero. Returns 0, or -errno
- * after reporting it. The caller frees config->file by rule_file_free(), after an error too.
+ * Reads the words of 'shunt load'; argv[0] is "load". *config is all zero but for loaded and is_loaded.
+ * Returns 0, or -errno after reporting it. The caller frees config->file by rule_file_free(), after
+ * an error too.
  */
 int load_config_parse(int argc, char **argv, struct load_config *config);
 
-/* The name of an option that differs from what is loaded; NULL if none does. */
-const char *load_config_difference(const struct load_config *wanted,
-				   const struct load_config *loaded);
+/* Whether the words of load name an attachment of the half. */
+bool load_config_names(const struct load_config *config, enum half half);
+
+/* Whether the words of load concern the half: an attachment, or a setting that differs from what is
+ * loaded. */
+bool load_config_wants(const struct load_config *config, enum half half);
 
 #endif

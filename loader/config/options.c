@@ -26,9 +26,11 @@
 struct load_option {
 	const char *name;
 	const char *value; /* what the help calls the value; NULL if there is none */
+	enum half half;    /* HALVES: of none */
 	const char *help;  /* each line but the first begins after a '\n' */
 	void (*more_help)(void);
 	bool words_only; /* not in files */
+	bool live;       /* can change while the half is loaded */
 	/* Reads the value; NULL: a number from low to high is stored as it is. */
 	int (*set)(struct load_config *config, const char *option, char *value);
 	__u64 low;
@@ -167,6 +169,7 @@ static int parse_exclude(const char *option, const char *text, struct shunt_excl
 static int add_exclude(struct load_config *config, const char *option, char *value)
 {
 	struct shunt_exclude x = {};
+	__u32 i;
 	int error;
 
 	if (config->conf.excludes == SHUNT_EXCLUDES)
@@ -174,6 +177,9 @@ static int add_exclude(struct load_config *config, const char *option, char *val
 	error = parse_exclude(option, value, &x);
 	if (error)
 		return error;
+	for (i = 0; i < config->conf.excludes; i++)
+		if (!memcmp(&config->excludes[i], &x, sizeof(x)))
+			return 0;
 	config->excludes[config->conf.excludes++] = x;
 	return 0;
 }
@@ -251,58 +257,63 @@ static int set_nat_idle(struct load_config *config, const char *option, char *va
 	.size = sizeof(((struct load_config *)0)->member)
 
 static const struct load_option options[] = {
-	{ "--cgroup", "PATH", .set = add_cgroup,
+	{ "--cgroup", "PATH", HALF_BYPASS, .set = add_cgroup,
 	  .help = "bypass for sockets made in this cgroup (a path, or a name\n"
 		  "below the cgroup2 mount) and the ones below it. A pair moves\n"
 		  "to the fast path once it is busy and its readers do not block\n"
 		  "('shunt run' decides). PATH=eager: you declare that the\n"
 		  "programs in PATH are fit for the fast path, and every pair takes\n"
 		  "it at once" },
-	{ "--exclude", "WHAT", .set = add_exclude,
+	{ "--exclude", "WHAT", HALF_BYPASS, .live = true, AT(conf.excludes), .set = add_exclude,
 	  .help = "keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
 		  "process:NAME (of the reader; not with 'eager')" },
-	{ "--config", "FILE", .words_only = true,
+	{ "--config", "FILE", HALVES, .words_only = true,
 	  .help = "options, a line for each ('iface eth0'), and rules as for\n"
 		  "'shunt apply', which are in force from the first packet" },
-	{ "--iface", "NAME", .set = add_iface,
+	{ "--iface", "NAME", HALF_STEER, .set = add_iface,
 	  .help = "steering of what arrives on this interface; with a pattern\n"
 		  "('veth*'), on all of that name but ports of bridges, bonds and\n"
 		  "teams, and with 'shunt run' also on those that come later" },
-	{ "--monitor", "NAME", .set = add_monitor,
+	{ "--monitor", "NAME", HALF_MONITOR, .set = add_monitor,
 	  .help = "counts the flows of this interface from now on; otherwise\n"
 		  "'shunt monitor' counts only while it runs" },
-	{ "--max-bytes", "N", AT(conf.max_bytes), .low = 1, .high = 1ULL << 30,
+	{ "--max-bytes", "N", HALF_BYPASS, .live = true, AT(conf.max_bytes), .low = 1,
+	  .high = 1ULL << 30,
 	  .help = "bound of the bytes queued in one direction (" TEXT(DEFAULT_MAX_BYTES) ")" },
-	{ "--max-messages", "N", AT(conf.max_msgs), .low = 1, .high = 1U << 20,
-	  .help = "the same for messages (" TEXT(DEFAULT_MAX_MESSAGES) ")" },
-	{ "--host-bytes", "N", AT(conf.max_pages), .set = set_host_bytes,
+	{ "--max-messages", "N", HALF_BYPASS, .live = true, AT(conf.max_msgs), .low = 1,
+	  .high = 1U << 20, .help = "the same for messages (" TEXT(DEFAULT_MAX_MESSAGES) ")" },
+	{ "--host-bytes", "N", HALF_BYPASS, .live = true, AT(conf.max_pages), .set = set_host_bytes,
 	  .help = "TCP memory in use on the host above which nothing is\n"
 		  "redirected (a quarter of net.ipv4.tcp_mem)" },
-	{ "--mark", "BIT", AT(conf.mark), .set = set_mark,
+	{ "--mark", "BIT", HALF_STEER, AT(conf.mark), .set = set_mark,
 	  .help = "bit set in the mark of steered packets (" TEXT(DEFAULT_MARK) ")" },
-	{ "--force", NULL, .words_only = true,
+	{ "--force", NULL, HALVES, .words_only = true,
 	  .help = "'eager' even where this kernel would lose data" },
-	{ "--table", "N", AT(conf.table), .set = set_table,
+	{ "--table", "N", HALF_STEER, AT(conf.table), .set = set_table,
 	  .help = "routing table that delivers them (" TEXT(DEFAULT_TABLE) ")" },
-	{ "--router-cgroup", "PATH", AT(conf.router_cgroup), .set = set_router,
+	{ "--router-cgroup", "PATH", HALF_STEER, .live = true, AT(conf.router_cgroup),
+	  .set = set_router,
 	  .help = "programs in this cgroup and below are the router: rules with\n"
 		  "'origin local' let pass what they send" },
-	{ "--router-mark", "N", AT(conf.router_mark), .low = 1, .high = 0xffffffff,
+	{ "--router-mark", "N", HALF_STEER, .live = true, AT(conf.router_mark), .low = 1,
+	  .high = 0xffffffff,
 	  .help = "the router sets these bits in the mark of what it sends\n"
 		  "(with neither option: programs in the listener's cgroup are\n"
 		  "the router)" },
-	{ "--max-rules", "N", AT(conf.max_rules), .low = 1, .high = 1U << 24,
+	{ "--max-rules", "N", HALF_STEER, .live = true, AT(conf.max_rules), .low = 1,
+	  .high = 1U << 24,
 	  .help = "more rules are refused (" MAX_RULES_TEXT "); a rule takes about\n"
 		  "300 bytes, and 64 for each CPU up to 4" },
-	{ "--max-flows", "N", AT(conf.flow_buckets), .set = set_flows,
+	{ "--max-flows", "N", HALF_STEER, AT(conf.flow_buckets), .set = set_flows,
 	  .help = "UDP flows that are remembered with their listener (" MAX_FLOWS_TEXT "),\n"
 		  "rounded up to a power of two, 128 bytes for each" },
-	{ "--nat", "NAME", .set = add_nat,
+	{ "--nat", "NAME", HALF_NAT, .set = add_nat,
 	  .help = "NAT of what leaves by this interface ('shunt nat' adds others)" },
-	{ "--nat-flows", "N", AT(nat_conf.flows), .low = 1, .high = 1U << 22,
+	{ "--nat-flows", "N", HALF_NAT, AT(nat_conf.flows), .low = 1, .high = 1U << 22,
 	  .help = "flows at a time (" TEXT(DEFAULT_NAT_FLOWS) ")" },
-	{ "--nat-idle", "KIND=SEC", AT(nat_conf.idle_ns), .set = set_nat_idle,
-	  .more_help = nat_idle_help, .help = "seconds without packets after which a flow ends:" },
+	{ "--nat-idle", "KIND=SEC", HALF_NAT, .live = true, AT(nat_conf.idle_ns),
+	  .set = set_nat_idle, .more_help = nat_idle_help,
+	  .help = "seconds without packets after which a flow ends:" },
 	{}
 };
 
@@ -346,14 +357,42 @@ int load_option_set(const struct load_option *option, struct load_config *config
 	return 0;
 }
 
-const char *load_options_difference(const struct load_config *a, const struct load_config *b)
+static bool differs(const struct load_option *o, const struct load_config *config)
+{
+	return o->size &&
+	       memcmp((const char *)config + o->at, (const char *)config->loaded + o->at, o->size);
+}
+
+const char *load_options_fixed(enum half half, const struct load_config *config)
 {
 	const struct load_option *o;
 
 	for (o = options; o->name; o++)
-		if (o->size && memcmp((const char *)a + o->at, (const char *)b + o->at, o->size))
+		if (o->half == half && !o->live && differs(o, config))
 			return o->name;
 	return NULL;
+}
+
+const char *load_options_changed(enum half half, const struct load_config *config)
+{
+	const struct load_option *o;
+
+	for (o = options; o->name; o++)
+		if (o->half == half && differs(o, config))
+			return o->name;
+	return NULL;
+}
+
+void load_options_rebase(struct load_config *config, const struct load_config *now)
+{
+	const struct load_option *o;
+
+	for (o = options; o->name; o++)
+		if (o->size && !differs(o, config))
+			memcpy((char *)config + o->at, (const char *)now + o->at, o->size);
+	if (config->conf.excludes == now->conf.excludes)
+		memcpy(config->excludes, now->excludes, sizeof(config->excludes));
+	config->loaded = now;
 }
 
 void load_options_help(void)

@@ -22,9 +22,16 @@ bool load_option_in_file(const struct load_option *option);
  * may be changed. */
 int load_option_set(const struct load_option *option, struct load_config *config, char *value);
 
-/* The name of the first option whose setting differs in the two; NULL if none does. The
- * options that name attachments and excludes are not compared. */
-const char *load_options_difference(const struct load_config *a, const struct load_config *b);
+/* The name of the first option of the half that differs from config->loaded and can't change while
+ * that is loaded; NULL if none does. */
+const char *load_options_fixed(enum half half, const struct load_config *config);
+
+/* The name of the first option of the half that differs from config->loaded; NULL if none does. The
+ * options that name attachments are not compared. */
+const char *load_options_changed(enum half half, const struct load_config *config);
+
+/* Makes *now the settings in force, instead of config->loaded: takes over what no word says. */
+void load_options_rebase(struct load_config *config, const struct load_config *now);
 
 /* Prints the help of all options. */
 void load_options_help(void);

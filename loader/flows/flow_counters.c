@@ -51,6 +51,19 @@ int monitor_prepare(int monitor_fd, __u32 mark)
 	return 0;
 }
 
+int monitor_set_mark(int monitor_fd, __u32 mark)
+{
+	struct shunt_monitor m;
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(monitor_fd, &zero, &m))
+		return fail(-errno, "can't read the monitor's settings");
+	m.mark = mark;
+	if (bpf_map_update_elem(monitor_fd, &zero, &m, BPF_ANY))
+		return fail(-errno, "can't set up the monitor");
+	return 0;
+}
+
 static int make_reading(const struct flow_reader *reader, struct reading *r)
 {
 	r->buckets = calloc(reader->n, sizeof(*r->buckets));

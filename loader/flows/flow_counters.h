@@ -61,6 +61,9 @@ struct flow_reader {
  * -errno. */
 int monitor_prepare(int monitor_fd, __u32 mark);
 
+/* Changes the mark by which the monitor tells steered packets. Reports errors and returns -errno. */
+int monitor_set_mark(int monitor_fd, __u32 mark);
+
 /* Maps the counters. With in_use the programs have counted before, so the first reading is made
  * at once; otherwise it is empty. Reports errors and returns -errno; the caller closes in any
  * case. */

@@ -216,7 +216,7 @@ static bool has_nat_flow(int nat, const struct shunt_flow_counter *counter)
 
 static void label_translated(struct flows *flows)
 {
-	_cleanup_fd_ int nat = pin_open("maps", "shunt_nat_flows");
+	_cleanup_fd_ int nat = pin_open(HALF_NAT, "maps", "shunt_nat_flows");
 	size_t i;
 
 	for (i = 0; nat >= 0 && i < flows->n; i++)

@@ -75,7 +75,7 @@ int nat_detach_unused(struct shunt_attachment *attachments)
 
 	if (!nat_attached(attachments) || !nat_store_empty())
 		return 0;
-	flows = pin_open("maps", "shunt_nat_flows");
+	flows = pin_open(HALF_NAT, "maps", "shunt_nat_flows");
 	if (flows < 0)
 		return fail(flows, "can't open the flows");
 	if (!bpf_map_get_next_key(flows, NULL, &key))
@@ -98,20 +98,25 @@ int nat_lock(void)
 	_cleanup_fd_ int prog = -1;
 	const struct shunt_conf *conf;
 	struct shunt_attachment *attachments;
+	bool loaded[HALVES];
 	int error;
 
 	if (lock == -ENOENT)
 		return report_not_loaded();
 	if (lock < 0)
 		return lock;
-	conf = pin_mmap("shunt_conf", NULL);
-	attachments = pin_mmap("shunt_attachment", NULL);
-	if (!conf || !attachments || !conf->run.loaded)
-		return report_not_loaded();
-	prog = pin_open("progs", "shunt_nat_init");
+	conf = pin_mmap(HALF_NAT, "shunt_conf", NULL);
+	attachments = attachments_map();
+	if ((!conf || !attachments) && errno != ENOENT)
+		return fail(-errno, "can't map the settings of nat");
+	error = halves_loaded(loaded);
+	if (error <= 0)
+		return error ? error : report_not_loaded();
+	if (!loaded[HALF_NAT])
+		return deny(-ENOENT, "NAT is not loaded; 'shunt load --nat' loads it");
+	prog = pin_open(HALF_NAT, "progs", "shunt_nat_init");
 	if (prog < 0)
-		return deny(-ENOENT,
-			    "NAT is not loaded; unload, and give 'shunt load' --nat or --iface, too");
+		return deny(-ENOENT, "NAT is not loaded; 'shunt load --nat' loads it");
 	error = nat_store_open();
 	if (error)
 		return error;
@@ -246,15 +251,16 @@ static int attach_for_rule(struct shunt_nat_rule *r)
 	return attach_once(r->ifindex);
 }
 
-/* Attaches NAT to the interfaces that 'shunt load' has attached. Reports errors and returns
+/* Attaches NAT to the interfaces that have steering. Reports errors and returns
  * -errno. */
 static int attach_to_loaded(void)
 {
-	const struct shunt_attachment *s;
+	const struct shunt_attachment *s, *end;
 	__u32 ifindex;
 	int error;
 
-	for (s = attach_run.attachments; s < attach_run.attachments + SHUNT_ATTACHMENTS; s++) {
+	s = attachments_map();
+	for (end = s + SHUNT_ATTACHMENTS; s && s < end; s++) {
 		if (s->kind != ATTACH_IFACE)
 			continue;
 		error = iface_index(s->name, &ifindex);
@@ -290,8 +296,8 @@ int nat_attach_for_rules(struct shunt_nat_rule *rules, unsigned int n)
 	int error;
 
 	attach_run = (struct attach_run){
-		.attachments = pin_mmap("shunt_attachment", NULL),
-		.conf = pin_mmap("shunt_conf", NULL),
+		.attachments = attachments_map(),
+		.conf = pin_mmap(HALF_NAT, "shunt_conf", NULL),
 	};
 	if (!attach_run.attachments || !attach_run.conf)
 		return fail(-errno, "can't map the settings");

@@ -152,11 +152,11 @@ static int repair(void)
 
 int nat_store_open(void)
 {
-	nat = nat ? nat : pin_mmap("shunt_nat", NULL);
-	rules = rules ? rules : pin_mmap("shunt_nat_rules", NULL);
-	shapes = shapes ? shapes : pin_mmap("shunt_nat_shapes", NULL);
-	ports = ports ? ports : pin_mmap("shunt_nat_ports", NULL);
-	match_fd = match_fd >= 0 ? match_fd : pin_open("maps", "shunt_nat_match");
+	nat = nat ? nat : pin_mmap(HALF_NAT, "shunt_nat", NULL);
+	rules = rules ? rules : pin_mmap(HALF_NAT, "shunt_nat_rules", NULL);
+	shapes = shapes ? shapes : pin_mmap(HALF_NAT, "shunt_nat_shapes", NULL);
+	ports = ports ? ports : pin_mmap(HALF_NAT, "shunt_nat_ports", NULL);
+	match_fd = match_fd >= 0 ? match_fd : pin_open(HALF_NAT, "maps", "shunt_nat_match");
 	if (!nat || !rules || !shapes || !ports || match_fd < 0)
 		return fail(match_fd < 0 ? match_fd : -errno, "can't open the NAT rules");
 	return nat->changing ? repair() : 0;

@@ -78,7 +78,7 @@ static void add_late(struct shunt_rule_counters *to, const struct shunt_rule_cou
  * old array until the new one is in place; add_late() adds what they count meanwhile. */
 static int grow(__u32 count)
 {
-	_cleanup_fd_ int outer = pin_open("maps", "shunt_rule_counters");
+	_cleanup_fd_ int outer = pin_open(HALF_STEER, "maps", "shunt_rule_counters");
 	_cleanup_free_ struct shunt_rule_counters *copy = NULL;
 	struct shunt_rule_counters *from, *to;
 	struct mmap_array larger;

@@ -103,7 +103,7 @@ int inner_install(int outer, int inner)
 
 int inner_pinned(const char *name)
 {
-	_cleanup_fd_ int outer = pin_open("maps", name);
+	_cleanup_fd_ int outer = pin_open(HALF_STEER, "maps", name);
 
 	return outer < 0 ? outer : inner_open(outer);
 }

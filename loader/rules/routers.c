@@ -27,7 +27,7 @@ static struct shunt_router *routers(void)
 	static struct shunt_router *all;
 
 	if (!all)
-		all = pin_mmap("shunt_routers", NULL);
+		all = pin_mmap(HALF_STEER, "shunt_routers", NULL);
 	return all;
 }
 

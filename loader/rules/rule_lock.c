@@ -15,10 +15,9 @@ int rules_lock(void)
 
 	if (lock < 0)
 		return lock == -ENOENT ? report_not_loaded() : lock;
-	prog = pin_open("progs", "shunt_steer");
+	prog = pin_open(HALF_STEER, "progs", "shunt_steer");
 	if (prog == -ENOENT)
-		return deny(prog,
-			    "steering is not loaded; unload, and give 'shunt load' --iface, too");
+		return deny(prog, "steering is not loaded; 'shunt load --iface' loads it");
 	if (prog < 0)
 		return fail(prog, "can't open the steering program in '%s'", opt.pin_dir);
 	error = rules_open();

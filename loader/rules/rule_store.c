@@ -413,7 +413,7 @@ static int open_maps(void)
 {
 	int error;
 
-	conf = conf ? conf : pin_mmap("shunt_conf", NULL);
+	conf = conf ? conf : pin_mmap(HALF_STEER, "shunt_conf", NULL);
 	if (!conf)
 		return -errno;
 	error = store_open(&store);

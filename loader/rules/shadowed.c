@@ -18,7 +18,7 @@ static int map_fd(void)
 	static int fd = -1;
 
 	if (fd < 0)
-		fd = pin_open("maps", "shunt_shadowed");
+		fd = pin_open(HALF_STEER, "maps", "shunt_shadowed");
 	return fd < 0 && fd != -ENOENT ? fail(fd, "can't open the shadowed rules") : fd;
 }
 

@@ -79,7 +79,7 @@ int store_create(struct store *ret, __u32 units, __u32 filter_entries, __u32 ind
 
 int store_install(const struct store *s)
 {
-	_cleanup_fd_ int outer = pin_open("maps", "shunt_rules");
+	_cleanup_fd_ int outer = pin_open(HALF_STEER, "maps", "shunt_rules");
 
 	if (outer < 0)
 		return fail(outer, "can't open the rules in '%s'", opt.pin_dir);

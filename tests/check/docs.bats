@@ -15,6 +15,7 @@ setup_file()
 	ip link add eth0 type veth peer name far0
 	ip link set eth0 up
 	ip link set far0 up
+	ip link add eth1 type veth peer name far1
 	ip addr add 192.168.1.1/24 dev eth0
 	ip route add default via 192.168.1.7
 	mount -t tmpfs none /run
@@ -119,6 +120,12 @@ teardown_file()
 
 @test "docs: bypass.md: the commands run as printed" {
 	run_blocks docs/bypass.md
+}
+
+@test "docs: live.md: the commands run as printed" {
+	mkdir -p "$CGROUP_ROOT/docs/shunt"
+	run_blocks docs/live.md
+	grep -q 'iface eth0  tcx\|iface eth0  clsact' "$BATS_TEST_TMPDIR/out"
 }
 
 @test "docs: monitor.md: the commands run as printed" {

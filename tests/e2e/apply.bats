@@ -393,7 +393,7 @@ nat_lines()
 	unload
 	shunt load --config "$RULES" --iface lo 2>&1 | grep -q '^shunt: 1 NAT rules: 1 added'
 	[ "$(status nat.rules)" = 1 ]
-	shunt load --config "$RULES" --iface lo 2>&1 | grep -q 'rules are left as they are'
+	shunt load --config "$RULES" --iface lo 2>&1 | grep -q 'rules of nat are left as they are'
 	unload
 	run -2 shunt load --config "$RULES" --cgroup "$CGROUP_ROOT"
 	[[ $output =~ 'NAT rules, but there is no --nat' ]]

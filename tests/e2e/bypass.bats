@@ -294,7 +294,7 @@ ends()
 
 @test "bypass: messages that are sent while the fast path ends arrive whole" {
 	load_eager
-	peer leaving "$PIN_DIR/maps/shunt_conf"
+	peer leaving "$PIN_DIR/bypass/maps/shunt_conf"
 	grew bypass.redirected_bytes 0 7
 	grew bypass.passed_bytes 0 9
 	wait_for maps_empty

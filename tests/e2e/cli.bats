@@ -434,43 +434,45 @@ fails_by_name()
 	fails 1 'not loaded' trace off
 }
 
-# differs OPTION WORD...: load with these words names the option that differs
-differs()
+# fixed OPTION HALF WORD...: load names the option that can't change
+fixed()
 {
-	fails 1 "already loaded with other options: $1 differs " load "${@:2}"
+	fails 1 "$1 can't change while $2 is loaded; 'shunt unload $2' first" load "${@:3}"
 }
 
-@test "cli: load with other options than the loaded ones is refused" {
-	local both=(--iface v0 --cgroup "$CGROUP=eager")
-
+@test "cli: load again: settings that can't change while they are in force" {
 	load_both
-	differs --cgroup --iface v0
-	differs --iface --cgroup "$CGROUP=eager"
-	differs --iface --iface v1 --cgroup "$CGROUP=eager"
-	differs --iface --iface v0 --iface v1 --cgroup "$CGROUP=eager"
-	differs --cgroup --iface v0 --cgroup "$CGROUP"
-	differs --monitor "${both[@]}" --monitor v0
-	differs --nat "${both[@]}" --nat v0
-	differs --max-bytes "${both[@]}" --max-bytes 4096
-	differs --max-messages "${both[@]}" --max-messages 7
-	differs --host-bytes "${both[@]}" --host-bytes 4096000
-	differs --mark "${both[@]}" --mark 0x2000000
-	differs --table "${both[@]}" --table 1
-	differs --exclude "${both[@]}" --exclude port:22
-	differs --max-rules "${both[@]}" --max-rules 7
-	differs --max-flows "${both[@]}" --max-flows 7
-	differs --nat-flows "${both[@]}" --nat-flows 7
-	differs --nat-idle "${both[@]}" --nat-idle udp=7
-	differs --router-mark "${both[@]}" --router-mark 7
-	differs --router-cgroup "${both[@]}" --router-cgroup "$CGROUP"
-	shunt load "${both[@]}"
+	fixed --mark steering --mark 0x2000000
+	fixed --table steering --iface v1 --table 1
+	fixed --max-flows steering --max-flows 7
+	fixed --nat-flows nat --nat-flows 7
+	fails 1 "is loaded as 'eager', not 'proven'" load --cgroup "$CGROUP" --max-bytes 4096
+	[ "$(status bypass.max_bytes)" != 4096 ]
+	runs 0 load --iface v0 --cgroup "$CGROUP=eager"
+	grep -q 'already loaded' "$ERR"
 }
 
-@test "cli: load with other --exclude than the loaded ones is refused" {
-	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
-	differs --exclude --cgroup "$CGROUP" --exclude port:23 --exclude process:nginx
-	differs --exclude --cgroup "$CGROUP" --exclude port:22
-	shunt load --cgroup "$CGROUP" --exclude port:22 --exclude process:nginx
+@test "cli: load again: settings that change at once" {
+	load_both
+	runs 0 load --max-bytes 4096 --max-messages 7 --host-bytes 4096000 --max-rules 9
+	[ "$(status bypass.max_bytes)" = 4096 ]
+	[ "$(status bypass.max_messages)" = 7 ]
+	[ "$(status bypass.host_bytes)" = 4096000 ]
+	[ "$(status steer.max_rules)" = 9 ]
+	runs 0 load --exclude port:22 --router-mark 7 --router-cgroup "$CGROUP" --nat-idle udp=7
+	[ "$(shunt -j status | jq -c '.. | .excludes? // empty')" = '["port:22"]' ]
+	runs 0 load --exclude port:23
+	[ "$(shunt -j status | jq -c '.. | .excludes? // empty')" = '["port:22","port:23"]' ]
+	# what is not named stays
+	[ "$(status bypass.max_bytes)" = 4096 ]
+}
+
+@test "cli: load again: a setting of a half that is not loaded" {
+	shunt load --iface v0
+	fails 1 '--max-bytes: bypass is not loaded; give --cgroup, too' load --max-bytes 4096
+	shunt unload
+	shunt load --cgroup "$CGROUP=eager"
+	fails 1 '--mark: steering is not loaded; give --iface, too' load --mark 4
 }
 
 @test "cli: commands without root say so" {
@@ -551,13 +553,13 @@ differs()
 
 	mkdir "$held"
 	shunt --pin-dir /sys/fs/bpf/other load --cgroup "$CGROUP=eager"
-	bpftool cgroup attach "$held" sock_ops pinned /sys/fs/bpf/other/progs/shunt_eager 3>&-
+	bpftool cgroup attach "$held" sock_ops pinned /sys/fs/bpf/other/bypass/progs/shunt_eager 3>&-
 	maps=$(own_maps)
 	fails 1 "'$held'" load --iface v0 --cgroup "$CGROUP=eager" --cgroup "$held=eager"
 	[ "$(own_maps)" = "$maps" ]
 	[ "$(bpftool -j cgroup show "$CGROUP" |
 		jq 'map(select(.attach_type == "cgroup_sock_ops")) | length')" = 1 ]
-	bpftool cgroup detach "$held" sock_ops pinned /sys/fs/bpf/other/progs/shunt_eager
+	bpftool cgroup detach "$held" sock_ops pinned /sys/fs/bpf/other/bypass/progs/shunt_eager
 	shunt --pin-dir /sys/fs/bpf/other unload
 	rmdir "$held"
 }
@@ -597,13 +599,13 @@ differs()
 	shunt load --iface v0
 	shunt -j status | jq -e '.loaded and .bypass.cgroups == [] and
 		.steer.ifaces[0].name == "v0" and .steer.ifaces[0].attached'
-	[ -e "$PIN_DIR"/progs/shunt_steer ]
+	[ -e "$PIN_DIR"/steering/progs/shunt_steer ]
 	# what few need is loaded when they do
-	[ ! -e "$PIN_DIR"/progs/shunt_test ]
+	[ ! -e "$PIN_DIR"/steering/progs/shunt_test ]
 	shunt steer test tcp src 10.0.0.1 dst 10.0.0.2:80
-	[ -e "$PIN_DIR"/progs/shunt_test ]
-	[ ! -e "$PIN_DIR"/progs/shunt_eager ]
-	[ ! -e "$PIN_DIR"/progs/shunt_verdict ]
+	[ -e "$PIN_DIR"/steering/progs/shunt_test ]
+	[ ! -e "$PIN_DIR"/bypass/progs/shunt_eager ]
+	[ ! -e "$PIN_DIR"/bypass/progs/shunt_verdict ]
 	nothing_attached
 	fails 1 'bypass is not loaded' sockets
 }
@@ -612,8 +614,8 @@ differs()
 	shunt load --cgroup "$CGROUP=eager"
 	shunt -j status | jq -e --arg path "$CGROUP" '.loaded and .steer.ifaces == [] and
 		.bypass.cgroups == [{ path: $path, admit: "eager", attached: true, removed: false, gone: false }]'
-	[ -e "$PIN_DIR"/progs/shunt_eager ]
-	[ ! -e "$PIN_DIR"/progs/shunt_steer ]
+	[ -e "$PIN_DIR"/bypass/progs/shunt_eager ]
+	[ ! -e "$PIN_DIR"/steering/progs/shunt_steer ]
 	diff <(grep -v ^shunt "$BATS_TEST_TMPDIR/before") <(host_state | grep -v ^shunt)
 	fails 1 'steering is not loaded' steer list
 	fails 1 'steering is not loaded' steer add tcp dst 10.0.0.0/8 pass

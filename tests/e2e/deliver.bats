@@ -276,7 +276,7 @@ meets_router()
 
 @test "steer test --deliver: steering was taken off the interface" {
 	[ "$(status 'steer.ifaces[0].via')" = tcx ] || skip "no tcx in this kernel"
-	bpftool link detach pinned "$(find "$PIN_DIR/links" -name 'attached_*' | head -1)" 3>&-
+	bpftool link detach pinned "$(find "$PIN_DIR/steering/links" -name 'attached_*' | head -1)" 3>&-
 	deliver tcp
 	[ "$code" = 1 ]
 	says "'r0': steering is not attached to it"
@@ -328,7 +328,7 @@ no_programs()
 
 probes()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_probes" 3>&- | jq length
+	bpftool -j map dump pinned "$PIN_DIR/steering/maps/shunt_probes" 3>&- | jq length
 }
 
 probes_are()

@@ -191,7 +191,7 @@ counts()
 # last_seen: prints the tick of the only flow, and the number of flows
 last_seen()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_udp_flows" |
+	bpftool -j map dump pinned "$PIN_DIR/steering/maps/shunt_udp_flows" |
 		jq '[.[].formatted.value.flow[] | select(.tag != 0)] | .[0].last_used, length' | paste -sd' '
 }
 

@@ -360,11 +360,11 @@ accept_local()
 	shunt steer add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
 	# as it stands before the last step of load
 	# shellcheck disable=SC2046 # bytes
-	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 \
-		value hex $(bpftool -j map lookup pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 |
+	bpftool map update pinned "$PIN_DIR/steering/maps/shunt_conf" key 0 0 0 0 \
+		value hex $(bpftool -j map lookup pinned "$PIN_DIR/steering/maps/shunt_conf" key 0 0 0 0 |
 			jq -r --argjson at "$(runtime_offset loaded)" '.value | .[$at] = "0x00" |
 				map(ltrimstr("0x")) | join(" ")')
-	[ "$(status loaded)" = false ]
+	[ "$(status 'halves | index("steering")')" = null ]
 	unload
 }
 

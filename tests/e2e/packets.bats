@@ -22,10 +22,10 @@ rules_for_all()
 @test "steer: malformed packets: truncated at each byte, wrong lengths, chains of headers, random bytes" {
 	serve_router router 9001
 	rules_for_all
-	"$PEERS/packets" "$PIN_DIR" shunt_steer 100000
+	"$PEERS/packets" "$PIN_DIR/steering" shunt_steer 100000
 	add tcp dst 10.1.2.3 origin local to 127.0.0.1:9001
-	"$PEERS/packets" "$PIN_DIR" shunt_local 20000
-	"$PEERS/packets" "$PIN_DIR" shunt_arrive 20000
+	"$PEERS/packets" "$PIN_DIR/steering" shunt_local 20000
+	"$PEERS/packets" "$PIN_DIR/steering" shunt_arrive 20000
 	# the malformed packets have broken nothing
 	meets 9001 tcp 10.1.2.3 80
 	meets 9001 udp 10.1.2.3 80

@@ -297,7 +297,7 @@ no_members()
 
 scans()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.run.scan_seq'
+	bpftool -j map dump pinned "$PIN_DIR/bypass/maps/shunt_conf" 3>&- | jq '.[0].formatted.value.run.scan_seq'
 }
 
 scans_reached()
@@ -422,7 +422,7 @@ bytes_of()
 	spawn corner peer corner splice
 	wait_for state_is active
 	# a splice long ago counts, too
-	bpftool map update pinned "$PIN_DIR/maps/shunt_splicers" key hex $(bytes_of "$(pgrep -x corner)") \
+	bpftool map update pinned "$PIN_DIR/bypass/maps/shunt_splicers" key hex $(bytes_of "$(pgrep -x corner)") \
 		value hex 1 0 0 0 0 0 0 0 3>&-
 	tell corner
 	wait_for why_is 'spliced recently'
@@ -546,7 +546,7 @@ attached_to_cgroup()
 	supervise
 	attached_to_cgroup true
 	wait_for scans_reached $(($(scans) + 30))
-	bpftool link detach pinned "$PIN_DIR/links/attached_0" 3>&-
+	bpftool link detach pinned "$PIN_DIR/bypass/links/attached_0" 3>&-
 	attached_to_cgroup false
 	wait_for scans_reached $(($(scans) + 30))
 	attached_to_cgroup false
@@ -627,7 +627,7 @@ no_handshake_left()
 
 @test "bypass: --exclude: a process, with the supervisor in another pid namespace" {
 	load_proven --exclude process:style
-	[ -e /sys/fs/bpf/shunt/progs/shunt_scan ] ||
+	[ -e /sys/fs/bpf/shunt/bypass/progs/shunt_scan ] ||
 		skip "this kernel refuses map iterators, so a supervisor sees only its own PID namespace"
 	# its first child is the first process of the namespace
 	spawn supervisor unshare --pid --mount sh -c '

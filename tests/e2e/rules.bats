@@ -301,15 +301,15 @@ listen()
 sets_abi()
 {
 	# shellcheck disable=SC2046 # words
-	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value \
-		$(bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- |
+	bpftool map update pinned "$PIN_DIR/steering/maps/shunt_conf" key 0 0 0 0 value \
+		$(bpftool -j map dump pinned "$PIN_DIR/steering/maps/shunt_conf" 3>&- |
 			jq -r --arg abi "$1" '.[0].value | .[0] = $abi | join(" ")') 3>&-
 }
 
 @test "steer: pins of another version are left alone, and every command says so" {
 	local command ours
 
-	ours=$(bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" 3>&- | jq -r '.[0].value[0]')
+	ours=$(bpftool -j map dump pinned "$PIN_DIR/steering/maps/shunt_conf" 3>&- | jq -r '.[0].value[0]')
 	sets_abi 0xff
 	for command in status "steer list" "steer add tcp dst 10.0.0.1 pass" save "apply /dev/null" \
 		"diverter -L" "load --iface lo" unload "trace on" sockets; do

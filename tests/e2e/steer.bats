@@ -662,7 +662,7 @@ cookies()
 # Prints the settings, as bytes and by name.
 settings()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_conf" | jq -r ".[0].$1"
+	bpftool -j map dump pinned "$PIN_DIR/steering/maps/shunt_conf" | jq -r ".[0].$1"
 }
 
 # Changes the settings as if load were minutes ago, and no listener had sent a cookie since.
@@ -673,7 +673,7 @@ no_cookies_yet()
 	at=$(runtime_offset syncookie_tick)
 	value=$(settings "value | .[$at:$((at + 4))] = [\"0\", \"0\", \"0\", \"0\"] | join(\" \")")
 	# shellcheck disable=SC2086 # bytes
-	bpftool map update pinned "$PIN_DIR/maps/shunt_conf" key 0 0 0 0 value $value
+	bpftool map update pinned "$PIN_DIR/steering/maps/shunt_conf" key 0 0 0 0 value $value
 	[ "$(settings formatted.value.run.syncookie_tick)" = 0 ]
 }
 

@@ -130,7 +130,7 @@ load_eager()
 # the map of settings.
 runtime_offset()
 {
-	bpftool -j btf dump map pinned "$PIN_DIR/maps/shunt_conf" all 3>&- | jq --arg name "$1" \
+	bpftool -j btf dump map pinned "$(find "$PIN_DIR" -name shunt_conf | head -n 1)" all 3>&- | jq --arg name "$1" \
 		'def at(type; name): .types[] | select(.name == type).members[]? |
 			select(.name == name).bits_offset / 8;
 		at("shunt_conf"; "run") + at("shunt_runtime"; $name)'
@@ -153,13 +153,13 @@ no_sockets()
 
 map_entries()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/$1" 3>&- | jq length
+	bpftool -j map dump pinned "$(find "$PIN_DIR" -path "*/maps/$1" | head -n 1)" 3>&- | jq length
 }
 
 # handshakes: prints how many slots for handshakes are in use
 handshakes()
 {
-	bpftool -j map dump pinned "$PIN_DIR/maps/shunt_handshake" 3>&- |
+	bpftool -j map dump pinned "$PIN_DIR/bypass/maps/shunt_handshake" 3>&- |
 		jq '[.[].formatted.value | select(.server != 0)] | length'
 }
 

@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 		die("getrlimit");
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	map = open_socks(argc > 1 ? argv[1] : "/sys/fs/bpf/shunt");
+	map = open_socks(argc > 1 ? argv[1] : "/sys/fs/bpf/shunt/bypass");
 	if (pipe(hold))
 		die("pipe");
 	while (!fill_by_child(map, hold))

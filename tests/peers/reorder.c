@@ -23,7 +23,7 @@ struct pair {
 	int reader;
 };
 
-static const char *pin_dir = "/sys/fs/bpf/shunt";
+static const char *pin_dir = "/sys/fs/bpf/shunt/bypass";
 static union address address;
 static char letters[3][SIZE];
 

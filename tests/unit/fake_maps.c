@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 
+#include "bpf/halves.h"
 #include "unit.h"
 
 #define MAPS 64
@@ -190,8 +191,8 @@ int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, __u64
 int __wrap_bpf_map_delete_elem(int fd, const void *key);
 int __wrap_bpf_map_get_next_key(int fd, const void *key, void *next);
 int __wrap_bpf_map_get_fd_by_id(__u32 id);
-int __wrap_pin_open(const char *kind, const char *name);
-void *__wrap_pin_mmap(const char *name, size_t *ret_size);
+int __wrap_pin_open(enum half half, const char *kind, const char *name);
+void *__wrap_pin_mmap(enum half half, const char *name, size_t *ret_size);
 int __wrap_netns_require_loaded(void);
 
 int __wrap_bpf_map_create(enum bpf_map_type type, const char *name, __u32 key_size,
@@ -291,18 +292,20 @@ int __wrap_bpf_map_get_fd_by_id(__u32 id)
 	return dup(maps[id - 1].fd);
 }
 
-int __wrap_pin_open(const char *kind, const char *name)
+int __wrap_pin_open(enum half half, const char *kind, const char *name)
 {
 	const struct map *m = map_named(name);
 
+	(void)half;
 	(void)kind;
 	return m ? dup(m->fd) : -ENOENT;
 }
 
-void *__wrap_pin_mmap(const char *name, size_t *ret_size)
+void *__wrap_pin_mmap(enum half half, const char *name, size_t *ret_size)
 {
 	const struct map *m = map_named(name);
 
+	(void)half;
 	if (!m) {
 		errno = ENOENT;
 		return NULL;

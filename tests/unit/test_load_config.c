@@ -11,6 +11,15 @@
 #include "config/options.h"
 #include "fake_maps.h"
 
+/* The settings in force while nothing is loaded. */
+static const struct load_config *defaults(void)
+{
+	static struct load_config all;
+
+	assert_int_equal(load_config_defaults(&all), 0);
+	return &all;
+}
+
 /* Parses the words after 'load'. The caller frees the result. */
 static struct load_config *parse(const char *text, int *ret_error)
 {
@@ -19,6 +28,7 @@ static struct load_config *parse(const char *text, int *ret_error)
 	char line[1024];
 
 	assert_non_null(config);
+	config->loaded = defaults();
 	snprintf(line, sizeof(line), "load %s", text);
 	words_split(line, &w);
 	*ret_error = load_config_parse(w.argc, w.argv, config);
@@ -90,10 +100,8 @@ static void the_monitor_is_attached_last(void **unused)
 	assert_int_equal(config->attachments[4].kind, ATTACH_MONITOR_OUT);
 	assert_true(config->nat && config->monitor && config->steer);
 	config_free(config);
-	/* without steering no mark is taken */
 	config = accepted("--monitor lo --monitor lo");
 	assert_int_equal(config->n, 2);
-	assert_int_equal(config->conf.mark, 0);
 	config_free(config);
 }
 
@@ -195,6 +203,7 @@ static void what_is_attached_has_a_bound(void **unused)
 	(void)unused;
 	assert_non_null(config);
 	messages_begin();
+	config->loaded = defaults();
 	config->n = SHUNT_ATTACHMENTS;
 	assert_int_equal(load_config_parse(3, words, config), -EINVAL);
 	assert_int_equal(load_config_parse(3, monitor, config), -EINVAL);
@@ -323,67 +332,135 @@ static void there_are_at_most_64_excludes(void **unused)
 
 /* --- what is loaded --------------------------------------------------------------------- */
 
-/* Returns the option that differs between two sets of words, of which the first is loaded. */
-static const char *difference(const char *loaded, const char *asked)
+/* What the words make of settings that are loaded; the caller frees both. */
+static struct load_config *more(const char *loaded, const char *words)
 {
-	struct load_config *was = accepted(loaded), *config = accepted(asked);
-	const char *option;
+	struct load_config *was = accepted(loaded), *config = calloc(1, sizeof(*config));
+	struct words w;
+	char line[1024];
 
-	option = load_config_difference(config, was);
-	config_free(was);
-	config_free(config);
-	fake_reset();
-	return option;
+	assert_non_null(config);
+	config->loaded = was;
+	config->is_loaded = true;
+	snprintf(line, sizeof(line), "load %s", words);
+	words_split(line, &w);
+	assert_int_equal(load_config_parse(w.argc, w.argv, config), 0);
+	words_free(&w);
+	return config;
 }
 
-static void the_option_that_differs_is_named(void **unused)
+static void more_free(struct load_config *config)
+{
+	config_free((struct load_config *)config->loaded);
+	config_free(config);
+	fake_reset();
+}
+
+static void what_is_not_named_stays_as_loaded(void **unused)
+{
+	struct load_config *config = more("--iface lo --table 7 --nat-idle tcp=9", "--max-bytes 9");
+	int half;
+
+	(void)unused;
+	assert_int_equal(config->conf.table, 7);
+	assert_int_equal(config->nat_conf.idle_ns[NAT_TCP], 9000000000ULL);
+	assert_string_equal(load_options_changed(HALF_BYPASS, config), "--max-bytes");
+	for (half = 0; half < HALVES; half++) {
+		assert_null(load_options_fixed(half, config));
+		assert_true(load_config_wants(config, half) == (half == HALF_BYPASS));
+	}
+	more_free(config);
+}
+
+/* An option that can't change while its half is loaded is "fixed". */
+static void options_that_change_are_named(void **unused)
 {
 	static const struct {
-		const char *loaded, *asked, *option;
-	} words[] = {
-		{ "--iface lo --monitor lo", "--iface lo", "--monitor" },
-		{ "--iface lo", "--iface lo --monitor lo", "--monitor" },
-		{ "--iface lo", "--iface lo --nat lo", "--nat" },
-		{ "--iface lo", "--iface veth*", "--iface" },
-		{ "--iface veth*", "--iface lo", "--iface" },
-		{ "--iface lo", "--iface lo --max-bytes 9", "--max-bytes" },
-		{ "--iface lo", "--iface lo --max-messages 9", "--max-messages" },
-		{ "--iface lo", "--iface lo --host-bytes 999999", "--host-bytes" },
-		{ "--iface lo", "--iface lo --mark 1", "--mark" },
-		{ "--iface lo", "--iface lo --router-mark 1", "--router-mark" },
-		{ "--iface lo --table 7", "--iface lo", "--table" },
-		{ "--iface lo", "--iface lo --max-rules 9", "--max-rules" },
-		{ "--iface lo", "--iface lo --max-flows 9", "--max-flows" },
-		{ "--iface lo", "--iface lo --nat-flows 9", "--nat-flows" },
-		{ "--iface lo", "--iface lo --nat-idle tcp=9", "--nat-idle" },
+		const char *words, *option;
+		enum half half;
+		bool fixed;
+	} changes[] = {
+		{ "--max-bytes 9", "--max-bytes", HALF_BYPASS, false },
+		{ "--max-messages 9", "--max-messages", HALF_BYPASS, false },
+		{ "--host-bytes 999999", "--host-bytes", HALF_BYPASS, false },
+		{ "--exclude port:80", "--exclude", HALF_BYPASS, false },
+		{ "--mark 1", "--mark", HALF_STEER, true },
+		{ "--table 8", "--table", HALF_STEER, true },
+		{ "--max-flows 9", "--max-flows", HALF_STEER, true },
+		{ "--router-mark 1", "--router-mark", HALF_STEER, false },
+		{ "--max-rules 9", "--max-rules", HALF_STEER, false },
+		{ "--nat-flows 9", "--nat-flows", HALF_NAT, true },
+		{ "--nat-idle tcp=9", "--nat-idle", HALF_NAT, false },
 	};
 	size_t i;
 
 	(void)unused;
-	assert_null(difference("--iface lo --table 7", "--table 7 --iface lo"));
-	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
-		const char *option = difference(words[i].loaded, words[i].asked);
+	for (i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
+		struct load_config *config = more("--iface lo", changes[i].words);
+		const char *fixed = load_options_fixed(changes[i].half, config);
 
-		assert_non_null(option);
-		assert_string_equal(option, words[i].option);
+		assert_string_equal(load_options_changed(changes[i].half, config),
+				    changes[i].option);
+		if (changes[i].fixed)
+			assert_string_equal(fixed, changes[i].option);
+		else
+			assert_null(fixed);
+		more_free(config);
 	}
 }
 
-static void excludes_that_differ_are_named(void **unused)
+/* Between the reading of the words and the lock, another command changes two settings. */
+static void present_settings_are_taken_over(void **unused)
 {
-	char root[240], loaded[512], asked[512];
+	struct load_config *config = more("--iface lo", "--max-bytes 9");
+	struct load_config *now = accepted(
+		"--iface lo --max-bytes 7 --max-messages 8 --max-rules 6");
+	struct load_config *was = (struct load_config *)config->loaded;
+
+	(void)unused;
+	load_options_rebase(config, now);
+	config_free(was);
+	assert_ptr_equal(config->loaded, now);
+	assert_int_equal(config->conf.max_bytes, 9);
+	assert_int_equal(config->conf.max_msgs, 8);
+	assert_int_equal(config->conf.max_rules, 6);
+	assert_string_equal(load_options_changed(HALF_BYPASS, config), "--max-bytes");
+	assert_null(load_options_changed(HALF_STEER, config));
+	more_free(config);
+}
+
+static void halves_are_named_by_attachments(void **unused)
+{
+	struct load_config *config = accepted("--monitor lo --nat lo");
+
+	(void)unused;
+	assert_false(load_config_names(config, HALF_BYPASS));
+	assert_false(load_config_names(config, HALF_STEER));
+	assert_true(load_config_names(config, HALF_NAT));
+	assert_true(load_config_names(config, HALF_MONITOR));
+	config_free(config);
+	config = accepted("--iface lo");
+	/* 'shunt nat add' has to find NAT */
+	assert_true(load_config_names(config, HALF_NAT));
+	config_free(config);
+}
+
+static void excludes_are_added(void **unused)
+{
+	struct load_config *config;
+	char root[240], loaded[512];
 
 	(void)unused;
 	if (cgroup_root(root, sizeof(root)))
 		skip();
 	snprintf(loaded, sizeof(loaded), "--cgroup %s --exclude port:80", root);
-	snprintf(asked, sizeof(asked), "--cgroup %s --exclude port:81", root);
-	assert_null(difference(loaded, loaded));
-	assert_string_equal(difference(loaded, asked), "--exclude");
-	snprintf(asked, sizeof(asked), "--cgroup %s", root);
-	assert_string_equal(difference(loaded, asked), "--exclude");
-	snprintf(loaded, sizeof(loaded), "--cgroup %s=eager", root);
-	assert_string_equal(difference(loaded, asked), "--cgroup");
+	config = more(loaded, "--exclude port:80");
+	assert_int_equal(config->conf.excludes, 1);
+	assert_null(load_options_changed(HALF_BYPASS, config));
+	more_free(config);
+	config = more(loaded, "--exclude port:81");
+	assert_int_equal(config->conf.excludes, 2);
+	more_free(config);
 }
 
 static bool in_file(const char *name)
@@ -416,8 +493,11 @@ int main(void)
 		cmocka_unit_test(files_need_what_their_rules_need),
 		cmocka_unit_test(cgroups_are_admitted_as_told),
 		cmocka_unit_test(there_are_at_most_64_excludes),
-		cmocka_unit_test(the_option_that_differs_is_named),
-		cmocka_unit_test(excludes_that_differ_are_named),
+		cmocka_unit_test(what_is_not_named_stays_as_loaded),
+		cmocka_unit_test(options_that_change_are_named),
+		cmocka_unit_test(present_settings_are_taken_over),
+		cmocka_unit_test(halves_are_named_by_attachments),
+		cmocka_unit_test(excludes_are_added),
 		cmocka_unit_test(options_are_known),
 	};
 

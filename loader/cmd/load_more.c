@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Adds to a half that is loaded. */
+#include "cmd/load_more.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "attach/attach.h"
+#include "attach/attachments.h"
+#include "attach/ifaces.h"
+#include "attach/loopback.h"
+#include "attach/policy_route.h"
+#include "bpf/pins.h"
+#include "bpf/selftest.h"
+#include "cmd/load_half.h"
+#include "config/options.h"
+#include "nat/nat_attach.h"
+#include "nat/nat_store.h"
+#include "rules/rule_store.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+static const char *admission(__u8 admit)
+{
+	return admit == SHUNT_EAGER ? "eager" : "proven";
+}
+
+/* A cgroup whose admission is another one has pairs under it. */
+static int check_admission(const struct half_pins *pins, const struct shunt_attachment *wanted)
+{
+	const struct shunt_attachment *a = attachment_find(pins->attachments, wanted->kind,
+							   wanted->name);
+
+	if (!a || a->admit == wanted->admit)
+		return 0;
+	return deny(-EEXIST,
+		    "--cgroup '%s': is loaded as '%s', not '%s'; 'shunt unload --cgroup' first",
+		    wanted->name, admission(a->admit), admission(wanted->admit));
+}
+
+int load_more_check(enum half half, const struct load_config *config)
+{
+	struct half_pins pins;
+	const char *fixed;
+	unsigned int i;
+	int error = half_map(half, &pins);
+
+	if (error)
+		return error;
+	fixed = load_options_fixed(half, config);
+	if (fixed)
+		return deny(-EEXIST, "%s can't change while %s is loaded; 'shunt unload %s' first",
+			    fixed, half_name(half), half_name(half));
+	for (i = 0; i < config->n && half == HALF_BYPASS; i++) {
+		if (attachment_half(&config->attachments[i]) != half)
+			continue;
+		error = check_admission(&pins, &config->attachments[i]);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* --- attachments ------------------------------------------------------------------------ */
+
+/* Makes an entry and attaches it. */
+static int add_entry(struct more *m, struct shunt_attachment *attachments,
+		     const struct shunt_attachment *wanted)
+{
+	struct shunt_attachment *a = attachment_unused(attachments);
+	int error;
+
+	if (!a)
+		return deny(-ENOSPC, "can't attach to '%s': more than %d attachments", wanted->name,
+			    SHUNT_ATTACHMENTS);
+	*a = *wanted;
+	error = attach(attachments, a - attachments);
+	if (error) {
+		if (!a->clsact) /* else the entry says what is left */
+			a->kind = ATTACH_NONE;
+		return error;
+	}
+	m->changed = true;
+	say("attached to '%s'", wanted->name);
+	return 0;
+}
+
+/* Attaches once more what was made anew under the same name, or what somebody took off. */
+static int attach_again(struct more *m, struct shunt_attachment *attachments,
+			struct shunt_attachment *a, const struct shunt_attachment *wanted)
+{
+	const unsigned int i = a - attachments;
+	int error, there = is_attached(attachments, i);
+
+	if (there < 0)
+		return fail(there, "can't look at what is attached to '%s'", a->name);
+	if (there && a->ifindex == wanted->ifindex) {
+		if (a->kind == ATTACH_CGROUP)
+			cgroup_complete(attachments, i);
+		return 0;
+	}
+	error = attachment_is_iface(a) ? detach_keep_entry(attachments, i) : 0;
+	if (error)
+		return error;
+	*a = *wanted;
+	error = attachment_is_iface(a) ? attach(attachments, i) : cgroup_reattach(attachments, i);
+	if (error)
+		return error;
+	m->changed = true;
+	say("attached again to '%s'", a->name);
+	return 0;
+}
+
+static int bring_entry(struct more *m, struct shunt_attachment *attachments,
+		       const struct shunt_attachment *wanted)
+{
+	struct shunt_attachment *a = attachment_find(attachments, wanted->kind, wanted->name);
+
+	if (!a)
+		return add_entry(m, attachments, wanted);
+	return a->kind == ATTACH_PATTERN ? 0 : attach_again(m, attachments, a, wanted);
+}
+
+static int bring_entries(struct more *m, struct shunt_attachment *attachments, enum half half,
+			 const struct load_config *config)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; i < config->n && !error; i++)
+		if (attachment_half(&config->attachments[i]) == half)
+			error = bring_entry(m, attachments, &config->attachments[i]);
+	return error;
+}
+
+int load_more_begin(struct more *m)
+{
+	int i;
+
+	m->attachments = attachments_map();
+	if (!m->attachments && errno != ENOENT)
+		return fail(-errno, "can't map the table of attachments");
+	for (i = 0; m->attachments && i < SHUNT_ATTACHMENTS; i++)
+		m->was_there[i] = m->attachments[i].kind != ATTACH_NONE;
+	return 0;
+}
+
+void load_more_undo(struct more *m)
+{
+	int i;
+
+	for (i = SHUNT_ATTACHMENTS - 1; i >= 0 && m->attachments; i--)
+		if (!m->was_there[i] && m->attachments[i].kind != ATTACH_NONE)
+			attachment_remove(m->attachments, i);
+}
+
+/* Somebody asks for what a pattern or a rule had brought. */
+static void claim_entries(struct shunt_attachment *attachments, enum half half,
+			  const struct load_config *config)
+{
+	struct shunt_attachment *a;
+	unsigned int i;
+
+	for (i = 0; i < config->n; i++) {
+		if (attachment_half(&config->attachments[i]) != half)
+			continue;
+		a = attachment_find(attachments, config->attachments[i].kind,
+				    config->attachments[i].name);
+		if (a)
+			a->by_pattern = a->auto_attached = 0;
+	}
+}
+
+/* --- the rest of each half -------------------------------------------------------------- */
+
+/* Rules of NAT hold at all interfaces that have steering. */
+static int attach_nat_too(const struct more *m, struct shunt_attachment *attachments)
+{
+	int i, error = 0;
+
+	if (half_is_loaded(HALF_NAT) <= 0 || nat_store_open() || nat_store_empty())
+		return 0;
+	for (i = 0; i < SHUNT_ATTACHMENTS && !error; i++)
+		if (!m->was_there[i] && attachments[i].kind == ATTACH_IFACE)
+			error = nat_attach(attachments, attachments[i].ifindex);
+	return error;
+}
+
+static int bring_steering(struct more *m, const struct half_pins *pins)
+{
+	unsigned int n = 0;
+	int error = route_restore(pins->conf, &n);
+
+	m->changed |= n;
+	if (!error)
+		error = attach_nat_too(m, pins->attachments);
+	return error ? error : ifaces_sync(pins->conf, pins->attachments);
+}
+
+static int bring_loopback(struct more *m, struct shunt_conf *conf)
+{
+	int error;
+
+	if (!loopback_lost_setting(conf))
+		return 0;
+	error = loopback_reassert(conf);
+	m->changed |= !error;
+	return error;
+}
+
+/* --- settings ----------------------------------------------------------------------------- */
+
+static int change_bypass(const struct load_config *config, struct shunt_conf *conf)
+{
+	struct shunt_exclude *excludes = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
+
+	if (!excludes)
+		return fail(-errno, "can't map the settings of bypass");
+	memcpy(excludes, config->excludes, sizeof(config->excludes));
+	__atomic_store_n(&conf->excludes, config->conf.excludes, __ATOMIC_SEQ_CST);
+	conf->max_bytes = config->conf.max_bytes;
+	conf->max_msgs = config->conf.max_msgs;
+	conf->max_pages = config->conf.max_pages;
+	conf->host_msgs = config->conf.host_msgs;
+	return 0;
+}
+
+static int change_steering(const struct load_config *config, struct shunt_conf *conf)
+{
+	int error = *config->router ? router_set(config->router) : 0;
+
+	if (error)
+		return error;
+	conf->router_cgroup = config->conf.router_cgroup;
+	conf->router_mark = config->conf.router_mark;
+	conf->max_rules = config->conf.max_rules;
+	return 0;
+}
+
+static int change_nat(const struct load_config *config)
+{
+	struct shunt_nat *nat = pin_mmap(HALF_NAT, "shunt_nat", NULL);
+
+	if (!nat)
+		return fail(-errno, "can't map the settings of nat");
+	memcpy(nat->idle_ns, config->nat_conf.idle_ns, sizeof(nat->idle_ns));
+	return 0;
+}
+
+int load_more_settings(enum half half, const struct load_config *config, struct more *m)
+{
+	struct half_pins pins;
+	int error = half_map(half, &pins);
+
+	if (error || !pins.conf)
+		return error;
+	claim_entries(pins.attachments, half, config);
+	if (!load_options_changed(half, config))
+		return 0;
+	m->changed = true;
+	if (half == HALF_BYPASS)
+		return change_bypass(config, pins.conf);
+	return half == HALF_STEER ? change_steering(config, pins.conf) : change_nat(config);
+}
+
+int load_more(enum half half, const struct load_config *config, struct more *m)
+{
+	struct half_pins pins;
+	int error = half_map(half, &pins);
+
+	if (error)
+		return error;
+	error = bring_loopback(m, pins.conf);
+	if (error)
+		return error;
+	if (half == HALF_BYPASS && config->proven && config->kernel_tested)
+		pins.conf->fionread_faulty = config->conf.fionread_faulty;
+	error = bring_entries(m, pins.attachments, half, config);
+	if (error)
+		return error;
+	if (half == HALF_STEER)
+		return bring_steering(m, &pins);
+	return half == HALF_NAT && config->nat ? nat_allow_route_lookups(pins.conf) : 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The parts of 'shunt run'. */
+#ifndef SHUNT_RUN_H
+#define SHUNT_RUN_H
+
+#include <stdbool.h>
+
+#include "attach/cgroups.h"
+#include "bpf/halves.h"
+#include "bypass/supervisor.h"
+#include "cmd/rule_socket.h"
+
+struct run {
+	struct half_pins half[HALVES]; /* without conf: not loaded when this process began */
+	int lock[HALVES];              /* supervisor_lock() of those that were */
+	__u64 halves_checked_ns;
+	struct supervisor supervisor;
+	int rtnl_fd; /* reports changes of interfaces and routing rules; -1: there is no interface */
+	bool links_changed;
+	__u64 links_retry_ns; /* no sync before this time */
+	bool begin_anew;
+	bool stopping;
+	__u64 stop_ns; /* when the command ends, even if pairs are still on the fast path */
+	__u64 listeners_searched_ns;
+	__u64 nat_checked_ns;
+	__u64 lo_checked_ns;
+	__u64 lingering_checked_ns;
+	__u64 cgroups_checked_ns;
+	struct cgroups cgroups;
+	struct rule_server rules;
+};
+
+/* Whether the half is loaded, and was when this process began. */
+bool run_serves(const struct run *r, enum half half);
+
+/* The table of attachments; NULL if nothing is served. */
+struct shunt_attachment *run_attachments(const struct run *r);
+
+/* --- run_follow.c: what changes on the host ------------------------------------------------- */
+
+/* Looks what has changed, at most as often as each kind needs it: interfaces, cgroups, settings of
+ * lo, NAT that is not needed any more, bypasses that linger. Reports errors. */
+void run_follow(struct run *r);
+
+/* Searches the listeners of fragmented datagrams if a program wants one. Returns how many ms to
+ * wait until the next search, at most ms. */
+int run_find_listeners(struct run *r, int ms);
+
+/* --- run_anew.c: other halves are loaded -------------------------------------------------------- */
+
+/* Whether this process has to begin anew: a half was unloaded, or there is more to serve. */
+bool run_must_begin_anew(struct run *r);
+
+/* Hands the locks of the halves that are still loaded on to the process that begins anew. */
+void run_hand_on_locks(struct run *r);
+
+/* Begins anew as the same process, which serves what is loaded now. Returns after an error only. */
+int run_begin_anew(void);
+
+/* The lock of a half that the process had before it began anew; -1 if there is none. */
+int run_inherited_lock(enum half half);
+
+/* Nothing is loaded: 1 if something was before the process began anew, so that its work is done.
+ * Otherwise reports an error and returns -errno. */
+int run_nothing_loaded(void);
+
+/* Gives a process that began anew its old name. */
+void run_restore_name(void);
+
+#endif

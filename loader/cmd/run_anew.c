@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* 'shunt run' begins anew, as the same process, when other halves are loaded than before. So nothing in
+ * its memory belongs to a half that is gone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "attach/ifaces.h"
+#include "bpf/pins.h"
+#include "cmd/run.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+/* How often it is asked whether other halves are loaded than those that it serves. */
+#define HALVES_MS 250
+
+/* In the environment of a process that begins anew: a descriptor for each half, -1: none, with the lock
+ * of that half. */
+#define AGAIN "SHUNT_RUN_AGAIN"
+
+bool run_serves(const struct run *r, enum half half)
+{
+	return r->half[half].conf && r->half[half].conf->run.loaded;
+}
+
+struct shunt_attachment *run_attachments(const struct run *r)
+{
+	int half;
+
+	for (half = 0; half < HALVES; half++)
+		if (r->half[half].conf)
+			return r->half[half].attachments;
+	return NULL;
+}
+
+/* Whether one of the halves that this process serves is not loaded any more. */
+static bool half_was_unloaded(const struct run *r)
+{
+	int half;
+
+	for (half = 0; half < HALVES; half++)
+		if (r->half[half].conf && !run_serves(r, half))
+			return true;
+	return false;
+}
+
+/* Whether there is more to serve than when this process began: another half, or the first interface.
+ * Only if no command is at work, for the next process waits for the lock. */
+static bool is_more_to_serve(struct run *r)
+{
+	_cleanup_lock_ int lock = -1;
+	bool more = false;
+	int half;
+
+	if (monotonic_ns() - r->halves_checked_ns < HALVES_MS * NS_PER_MS)
+		return false;
+	r->halves_checked_ns = monotonic_ns();
+	for (half = 0; half < HALVES; half++)
+		more |= !r->half[half].conf && half_is_loaded(half) > 0;
+	more |= r->rtnl_fd < 0 && attachments_have_ifaces(run_attachments(r));
+	if (!more)
+		return false;
+	lock = pins_trylock();
+	return lock >= 0;
+}
+
+bool run_must_begin_anew(struct run *r)
+{
+	r->begin_anew |= half_was_unloaded(r) || (!r->stopping && is_more_to_serve(r));
+	return r->begin_anew;
+}
+
+void run_hand_on_locks(struct run *r)
+{
+	char text[64];
+	int half, at = 0;
+
+	for (half = 0; half < HALVES; half++) {
+		if (r->lock[half] >= 0 && !run_serves(r, half))
+			close_fd(&r->lock[half]);
+		at += snprintf(text + at, sizeof(text) - at, "%d ", r->lock[half]);
+		if (r->lock[half] >= 0)
+			fcntl(take_fd(&r->lock[half]), F_SETFD, 0);
+	}
+	setenv(AGAIN, text, 1);
+}
+
+int run_inherited_lock(enum half half)
+{
+	const char *text = getenv(AGAIN);
+	int half_at, fd = -1, read = 0, at = 0;
+
+	for (half_at = 0; text && half_at <= (int)half; half_at++, at += read)
+		if (sscanf(text + at, "%d%n", &fd, &read) != 1)
+			return -1;
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return text ? fd : -1;
+}
+
+int run_nothing_loaded(void)
+{
+	return getenv(AGAIN) ? 1 : report_not_loaded();
+}
+
+int run_begin_anew(void)
+{
+	char words[65536], *argv[256];
+	FILE *f = fopen("/proc/self/cmdline", "re");
+	size_t got = f ? fread(words, 1, sizeof(words) - 1, f) : 0, at = 0;
+	int argc = 0;
+
+	if (f)
+		fclose(f);
+	words[got] = '\0';
+	for (; at < got && argc < 255; at += strlen(words + at) + 1)
+		argv[argc++] = words + at;
+	argv[argc] = NULL;
+	execv("/proc/self/exe", argv);
+	return fail(-errno, "can't begin anew");
+}
+
+void run_restore_name(void)
+{
+	if (getenv(AGAIN))
+		prctl(PR_SET_NAME, "shunt"); /* otherwise that of the link in /proc */
+}
