@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The words of 'shunt load', and how they differ from what is loaded. */
+/* The words of 'shunt load'. */
 #include "unit.h"
 
 #include <errno.h>
@@ -9,52 +9,11 @@
 #include "attach/cgroup.h"
 #include "config/load_config.h"
 #include "config/options.h"
-#include "fake_maps.h"
-
-/* The settings in force while nothing is loaded. */
-static const struct load_config *defaults(void)
-{
-	static struct load_config all;
-
-	assert_int_equal(load_config_defaults(&all), 0);
-	return &all;
-}
-
-/* Parses the words after 'load'. The caller frees the result. */
-static struct load_config *parse(const char *text, int *ret_error)
-{
-	struct load_config *config = calloc(1, sizeof(*config));
-	struct words w;
-	char line[1024];
-
-	assert_non_null(config);
-	config->loaded = defaults();
-	snprintf(line, sizeof(line), "load %s", text);
-	words_split(line, &w);
-	*ret_error = load_config_parse(w.argc, w.argv, config);
-	words_free(&w);
-	return config;
-}
-
-static void config_free(struct load_config *config)
-{
-	rule_file_free(&config->file);
-	free(config);
-}
-
-static struct load_config *accepted(const char *text)
-{
-	int error;
-	struct load_config *config = parse(text, &error);
-
-	if (error)
-		fail_msg("'%s' is refused", text);
-	return config;
-}
+#include "load_words.h"
 
 static void interfaces_are_loaded_once(void **unused)
 {
-	struct load_config *config = accepted("--iface lo --iface lo");
+	struct load_config *config = load_words_accepted("--iface lo --iface lo");
 
 	(void)unused;
 	assert_int_equal(config->n, 1);
@@ -69,24 +28,24 @@ static void interfaces_are_loaded_once(void **unused)
 	assert_int_equal(config->conf.max_msgs, 2048);
 	assert_int_equal(config->conf.max_rules, 1 << 20);
 	assert_int_equal(config->conf.flow_buckets, 65536);
-	config_free(config);
+	load_words_free(config);
 }
 
 static void patterns_name_interfaces(void **unused)
 {
-	struct load_config *config = accepted("--iface veth* --force");
+	struct load_config *config = load_words_accepted("--iface veth* --force");
 
 	(void)unused;
 	assert_int_equal(config->attachments[0].kind, ATTACH_PATTERN);
 	assert_int_equal(config->attachments[0].ifindex, 0);
 	assert_true(config->force);
-	config_free(config);
+	load_words_free(config);
 }
 
 /* The monitor counts what the other programs did, so it is attached last. */
 static void the_monitor_is_attached_last(void **unused)
 {
-	struct load_config *config = accepted("--monitor lo --iface lo --nat lo");
+	struct load_config *config = load_words_accepted("--monitor lo --iface lo --nat lo");
 	unsigned int i;
 
 	(void)unused;
@@ -99,15 +58,15 @@ static void the_monitor_is_attached_last(void **unused)
 	assert_int_equal(config->attachments[3].kind, ATTACH_MONITOR_IN);
 	assert_int_equal(config->attachments[4].kind, ATTACH_MONITOR_OUT);
 	assert_true(config->nat && config->monitor && config->steer);
-	config_free(config);
-	config = accepted("--monitor lo --monitor lo");
+	load_words_free(config);
+	config = load_words_accepted("--monitor lo --monitor lo");
 	assert_int_equal(config->n, 2);
-	config_free(config);
+	load_words_free(config);
 }
 
 static void limits_are_read(void **unused)
 {
-	struct load_config *config = accepted(
+	struct load_config *config = load_words_accepted(
 		"--iface lo --max-bytes 1024 --max-messages 7 --host-bytes 0x100000 "
 		"--mark 0x80 --router-mark 6 --table 77 --max-rules 5 "
 		"--max-flows 1000 --nat-flows 9 --nat-idle tcp=60 --nat-idle udp=1");
@@ -126,7 +85,7 @@ static void limits_are_read(void **unused)
 	assert_int_equal(config->nat_conf.flows, 9);
 	assert_int_equal(config->nat_conf.idle_ns[NAT_TCP], 60000000000);
 	assert_int_equal(config->nat_conf.idle_ns[NAT_UDP], 1000000000);
-	config_free(config);
+	load_words_free(config);
 }
 
 static const struct {
@@ -184,7 +143,7 @@ static void wrong_words_are_named(void **unused)
 	(void)unused;
 	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
 		messages_begin();
-		config_free(parse(refused[i].words, &error));
+		load_words_free(load_words(refused[i].words, NULL, &error));
 		assert_has(messages_end(), refused[i].message);
 		if (refused[i].error == -1)
 			assert_true(error < 0);
@@ -203,14 +162,14 @@ static void what_is_attached_has_a_bound(void **unused)
 	(void)unused;
 	assert_non_null(config);
 	messages_begin();
-	config->loaded = defaults();
+	config->loaded = config;
 	config->n = SHUNT_ATTACHMENTS;
 	assert_int_equal(load_config_parse(3, words, config), -EINVAL);
 	assert_int_equal(load_config_parse(3, monitor, config), -EINVAL);
 	assert_int_equal(load_config_parse(3, nat, config), -EINVAL);
 	assert_int_equal(load_config_parse(3, cgroup, config), -EINVAL);
 	assert_has(messages_end(), "--iface 'x*': more than 1024 attachments");
-	config_free(config);
+	load_words_free(config);
 }
 
 /* --- files ------------------------------------------------------------------------ */
@@ -228,7 +187,7 @@ static int parse_file(const char *text, const char *words, struct load_config **
 	dprintf(fd, "%s", text);
 	close(fd);
 	snprintf(line, sizeof(line), "--config %s %s", file_name, words);
-	*ret = parse(line, &error);
+	*ret = load_words(line, NULL, &error);
 	unlink(file_name);
 	return error;
 }
@@ -245,7 +204,7 @@ static void files_add_to_the_words(void **unused)
 	assert_int_equal(config->conf.max_rules, 9);
 	assert_int_equal(config->conf.table, 77);
 	assert_int_equal(config->file.count, 1);
-	config_free(config);
+	load_words_free(config);
 }
 
 static void files_need_what_their_rules_need(void **unused)
@@ -269,7 +228,7 @@ static void files_need_what_their_rules_need(void **unused)
 		messages_begin();
 		assert_int_equal(parse_file(files[i].text, files[i].words, &config), -EINVAL);
 		assert_has(messages_end(), files[i].message);
-		config_free(config);
+		load_words_free(config);
 	}
 }
 
@@ -287,7 +246,7 @@ static void cgroups_are_admitted_as_told(void **unused)
 		 "--cgroup %s --exclude port:80-90 --exclude 10.0.0.0/8 "
 		 "--exclude process:curl",
 		 root);
-	config = accepted(words);
+	config = load_words_accepted(words);
 	assert_true(config->bypass && config->proven && !config->eager);
 	assert_int_equal(config->attachments[0].admit, SHUNT_PROVEN);
 	assert_int_equal(config->conf.excludes, 3);
@@ -297,20 +256,20 @@ static void cgroups_are_admitted_as_told(void **unused)
 	assert_int_equal(config->excludes[1].kind, EXCLUDE_PREFIX);
 	assert_int_equal(config->excludes[1].len, 8);
 	assert_string_equal(config->excludes[2].comm, "curl");
-	config_free(config);
+	load_words_free(config);
 	snprintf(words, sizeof(words), "--cgroup %s=eager --cgroup %s=eager --router-cgroup %s",
 		 root, root, root);
-	config = accepted(words);
+	config = load_words_accepted(words);
 	assert_int_equal(config->n, 1);
 	assert_true(config->eager && !config->proven);
 	assert_int_equal(config->attachments[0].admit, SHUNT_EAGER);
 	assert_string_equal(config->router, root);
 	assert_int_equal(config->conf.router_cgroup, cgroup_id(root));
-	config_free(config);
+	load_words_free(config);
 	snprintf(words, sizeof(words), "--cgroup %s=eager --exclude process:curl", root);
 	messages_begin();
 	int error;
-	config_free(parse(words, &error));
+	load_words_free(load_words(words, NULL, &error));
 	assert_has(messages_end(), "'process:curl': is for 'proven'");
 	assert_int_equal(error, -EINVAL);
 }
@@ -327,140 +286,7 @@ static void there_are_at_most_64_excludes(void **unused)
 	messages_begin();
 	assert_int_equal(parse_file(output_end(), "", &config), -EINVAL);
 	assert_has(messages_end(), ":65: --exclude 'port:65': more than 64");
-	config_free(config);
-}
-
-/* --- what is loaded --------------------------------------------------------------------- */
-
-/* What the words make of settings that are loaded; the caller frees both. */
-static struct load_config *more(const char *loaded, const char *words)
-{
-	struct load_config *was = accepted(loaded), *config = calloc(1, sizeof(*config));
-	struct words w;
-	char line[1024];
-
-	assert_non_null(config);
-	config->loaded = was;
-	config->is_loaded = true;
-	snprintf(line, sizeof(line), "load %s", words);
-	words_split(line, &w);
-	assert_int_equal(load_config_parse(w.argc, w.argv, config), 0);
-	words_free(&w);
-	return config;
-}
-
-static void more_free(struct load_config *config)
-{
-	config_free((struct load_config *)config->loaded);
-	config_free(config);
-	fake_reset();
-}
-
-static void what_is_not_named_stays_as_loaded(void **unused)
-{
-	struct load_config *config = more("--iface lo --table 7 --nat-idle tcp=9", "--max-bytes 9");
-	int half;
-
-	(void)unused;
-	assert_int_equal(config->conf.table, 7);
-	assert_int_equal(config->nat_conf.idle_ns[NAT_TCP], 9000000000ULL);
-	assert_string_equal(load_options_changed(HALF_BYPASS, config), "--max-bytes");
-	for (half = 0; half < HALVES; half++) {
-		assert_null(load_options_fixed(half, config));
-		assert_true(load_config_wants(config, half) == (half == HALF_BYPASS));
-	}
-	more_free(config);
-}
-
-/* An option that can't change while its half is loaded is "fixed". */
-static void options_that_change_are_named(void **unused)
-{
-	static const struct {
-		const char *words, *option;
-		enum half half;
-		bool fixed;
-	} changes[] = {
-		{ "--max-bytes 9", "--max-bytes", HALF_BYPASS, false },
-		{ "--max-messages 9", "--max-messages", HALF_BYPASS, false },
-		{ "--host-bytes 999999", "--host-bytes", HALF_BYPASS, false },
-		{ "--exclude port:80", "--exclude", HALF_BYPASS, false },
-		{ "--mark 1", "--mark", HALF_STEER, true },
-		{ "--table 8", "--table", HALF_STEER, true },
-		{ "--max-flows 9", "--max-flows", HALF_STEER, true },
-		{ "--router-mark 1", "--router-mark", HALF_STEER, false },
-		{ "--max-rules 9", "--max-rules", HALF_STEER, false },
-		{ "--nat-flows 9", "--nat-flows", HALF_NAT, true },
-		{ "--nat-idle tcp=9", "--nat-idle", HALF_NAT, false },
-	};
-	size_t i;
-
-	(void)unused;
-	for (i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
-		struct load_config *config = more("--iface lo", changes[i].words);
-		const char *fixed = load_options_fixed(changes[i].half, config);
-
-		assert_string_equal(load_options_changed(changes[i].half, config),
-				    changes[i].option);
-		if (changes[i].fixed)
-			assert_string_equal(fixed, changes[i].option);
-		else
-			assert_null(fixed);
-		more_free(config);
-	}
-}
-
-/* Between the reading of the words and the lock, another command changes two settings. */
-static void present_settings_are_taken_over(void **unused)
-{
-	struct load_config *config = more("--iface lo", "--max-bytes 9");
-	struct load_config *now = accepted(
-		"--iface lo --max-bytes 7 --max-messages 8 --max-rules 6");
-	struct load_config *was = (struct load_config *)config->loaded;
-
-	(void)unused;
-	load_options_rebase(config, now);
-	config_free(was);
-	assert_ptr_equal(config->loaded, now);
-	assert_int_equal(config->conf.max_bytes, 9);
-	assert_int_equal(config->conf.max_msgs, 8);
-	assert_int_equal(config->conf.max_rules, 6);
-	assert_string_equal(load_options_changed(HALF_BYPASS, config), "--max-bytes");
-	assert_null(load_options_changed(HALF_STEER, config));
-	more_free(config);
-}
-
-static void halves_are_named_by_attachments(void **unused)
-{
-	struct load_config *config = accepted("--monitor lo --nat lo");
-
-	(void)unused;
-	assert_false(load_config_names(config, HALF_BYPASS));
-	assert_false(load_config_names(config, HALF_STEER));
-	assert_true(load_config_names(config, HALF_NAT));
-	assert_true(load_config_names(config, HALF_MONITOR));
-	config_free(config);
-	config = accepted("--iface lo");
-	/* 'shunt nat add' has to find NAT */
-	assert_true(load_config_names(config, HALF_NAT));
-	config_free(config);
-}
-
-static void excludes_are_added(void **unused)
-{
-	struct load_config *config;
-	char root[240], loaded[512];
-
-	(void)unused;
-	if (cgroup_root(root, sizeof(root)))
-		skip();
-	snprintf(loaded, sizeof(loaded), "--cgroup %s --exclude port:80", root);
-	config = more(loaded, "--exclude port:80");
-	assert_int_equal(config->conf.excludes, 1);
-	assert_null(load_options_changed(HALF_BYPASS, config));
-	more_free(config);
-	config = more(loaded, "--exclude port:81");
-	assert_int_equal(config->conf.excludes, 2);
-	more_free(config);
+	load_words_free(config);
 }
 
 static bool in_file(const char *name)
@@ -493,11 +319,6 @@ int main(void)
 		cmocka_unit_test(files_need_what_their_rules_need),
 		cmocka_unit_test(cgroups_are_admitted_as_told),
 		cmocka_unit_test(there_are_at_most_64_excludes),
-		cmocka_unit_test(what_is_not_named_stays_as_loaded),
-		cmocka_unit_test(options_that_change_are_named),
-		cmocka_unit_test(present_settings_are_taken_over),
-		cmocka_unit_test(halves_are_named_by_attachments),
-		cmocka_unit_test(excludes_are_added),
 		cmocka_unit_test(options_are_known),
 	};
 
