@@ -31,12 +31,12 @@ int pins_lock(bool create);
 void pins_unlock(int *lock);
 #define _cleanup_lock_ _cleanup_(pins_unlock)
 
-/* Takes the lock if nobody has it, in the namespace where the process is. Returns the fd that
+/* Takes the lock if nobody has it. The process stays in its network namespace. Returns the fd that
  * holds the lock, or -errno without a message: -EWOULDBLOCK if another process has it. */
 int pins_trylock(void);
 
-/* pins_lock(false) for commands that only read: if another process keeps the lock for two
- * seconds, as an unload does that waits for readers, returns an fd that holds no lock. */
+/* pins_lock(false) for commands that only read. If another process keeps the lock for two seconds,
+ * returns an fd that holds no lock: the command goes on without it. */
 int pins_lock_or_continue(void);
 
 /* Moves this process to the network namespace that load ran in, where the interfaces and routes
@@ -75,8 +75,8 @@ void *pin_mmap(enum half half, const char *name, size_t *ret_size);
 /* Maps the table of attachments, which all halves share, as pin_mmap() does. */
 struct shunt_attachment *attachments_map(void);
 
-/* Opens the pinned table of attachments, or pins the table behind fd. Returns the fd or 0, or
- * -errno without a message. */
+/* attachments_open() opens the pinned table of attachments and returns its fd. attachments_pin()
+ * pins the table behind fd and returns 0. Both return -errno without a message if they fail. */
 int attachments_open(void);
 int attachments_pin(int fd);
 

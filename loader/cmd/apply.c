@@ -64,7 +64,7 @@ static void compare(const struct rule_file *f, struct rule_changes *ret)
 
 	for (i = 0; i < f->count; i++) {
 		was = rules_find(&f->line[i].rule);
-		if (was) { /* keeps the marks of map_update and of its router */
+		if (was) { /* the file does not say that map_update or a router made the rule */
 			f->line[i].rule.compat = was->compat;
 			rule_keep_router(was, &f->line[i].rule);
 		}
@@ -173,7 +173,8 @@ void report_rule_changes(const struct rule_changes *steer, const struct rule_cha
 	json_close(&json_stdout, '}');
 }
 
-/* Puts the rules of both kinds in force; an error with the second kind undoes the first. */
+/* Puts the steering rules in force, then the rules of NAT. An error with NAT undoes the steering
+ * rules. */
 static int apply(const struct rule_file *f, bool steer, bool with_nat)
 {
 	struct rule_changes c = {}, nat = {};

@@ -32,7 +32,8 @@
 /* Halves in the order in which they are loaded: the monitor sees what the others did. */
 static const enum half order[] = { HALF_STEER, HALF_NAT, HALF_BYPASS, HALF_MONITOR };
 
-/* Removes what an interrupted load or unload of a half left, maybe in another namespace. */
+/* Removes what an interrupted load or unload of a half left. The interrupted command may have run
+ * in another network namespace. teardown() goes there, and this function comes back. */
 static int remove_remains(enum half half)
 {
 	_cleanup_fd_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -74,7 +75,7 @@ static int test_kernel(struct load_config *config)
 	return error;
 }
 
-/* The network namespace of the halves that are loaded. */
+/* Refuses a load in another network namespace than that of the halves that are loaded. */
 static int check_netns(const bool loaded[HALVES])
 {
 	struct half_pins pins;
@@ -93,7 +94,8 @@ static int check_netns(const bool loaded[HALVES])
 	return 0;
 }
 
-/* A setting needs its half; of NAT the settings alone load it. */
+/* Refuses a setting of a half that is neither loaded nor named by these words. A setting of NAT is
+ * never refused, because it loads NAT by itself. */
 static int check_settings(const struct load_config *config, enum half half,
 			  const bool loaded[HALVES])
 {
@@ -105,7 +107,7 @@ static int check_settings(const struct load_config *config, enum half half,
 		    half == HALF_BYPASS ? "--cgroup" : "--iface");
 }
 
-/* Finds what can't be done before anything is. */
+/* Refuses what can't be done, before anything has changed. */
 static int check_all(struct load_config *config, const bool loaded[HALVES])
 {
 	int error = check_netns(loaded);
@@ -219,8 +221,8 @@ static void take_bypass(struct load_config *config, const struct half_pins *pins
 				  pins->attachments[i].admit == SHUNT_PROVEN;
 }
 
-/* Puts the settings in force over the defaults. Returns how many halves are loaded. Reports errors
- * and returns -errno. */
+/* Overwrites the defaults in config with the settings that are in force. Returns how many halves
+ * are loaded. Reports errors and returns -errno. */
 static int read_loaded(struct load_config *config, bool loaded[HALVES])
 {
 	struct half_pins steer = {}, bypass = {};
@@ -255,7 +257,8 @@ static int read_loaded(struct load_config *config, bool loaded[HALVES])
 	return n;
 }
 
-/* The words were read before the lock was there. */
+/* Reads what is loaded, and puts the words of load on top of these settings. The words were read
+ * before this process had the lock, so other settings may be in force by now. */
 static int take_present_settings(struct load *l, struct load_config *now)
 {
 	int error = load_config_defaults(now);

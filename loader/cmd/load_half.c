@@ -52,7 +52,7 @@ static int start_nat(const struct shunt_bpf *skel)
 	return fail((int)o.retval, "can't make a timer for NAT");
 }
 
-/* The monitor shows what steering has marked. */
+/* Gives the monitor the mark of steering: the monitor shows which flows have that mark. */
 static int prepare_monitor(void)
 {
 	_cleanup_fd_ int fd = pin_open(HALF_MONITOR, "maps", "shunt_monitor");
@@ -92,7 +92,8 @@ static int write_nat_settings(const struct load_config *config)
 	return 0;
 }
 
-/* What teardown() reads is written first. */
+/* Writes the settings before the half changes anything on the host: teardown() undoes what they
+ * say. */
 static int write_settings(enum half half, const struct load_config *config,
 			  const struct half_pins *pins)
 {
@@ -112,7 +113,7 @@ static int make_routes(struct shunt_conf *conf)
 	int error = route_add(conf);
 
 	if (error)
-		conf->mark = 0; /* what is there is not ours to remove */
+		conf->mark = 0; /* teardown() then leaves routing rules of other programs alone */
 	return error;
 }
 

@@ -6,15 +6,15 @@
 #include "config/load_config.h"
 #include "rules/rule.h"
 
-/* What became of the rules of --config. */
+/* Counts what the file of --config has changed among the rules. */
 struct load_changes {
 	struct rule_changes steer;
 	struct rule_changes nat;
 };
 
-/* Loads a half of which nothing is pinned: its programs and maps, its rules, and what it is
- * attached to. Reports errors and returns -errno; the caller undoes by teardown() what was done
- * until then. Holds the lock. */
+/* Loads a half of which nothing is pinned: pins its programs and maps, makes its rules, attaches
+ * it. The caller holds the lock of the pin directory. Returns 0, or -errno after reporting it; then
+ * the caller calls teardown(), which undoes the steps before the error. */
 int load_half(enum half half, const struct load_config *config, struct load_changes *ret);
 
 /* Makes the cgroup of this path the router's, in the settings of steering. Reports errors and returns

@@ -30,7 +30,8 @@ static const char *admission(__u8 admit)
 	return admit == SHUNT_EAGER ? "eager" : "proven";
 }
 
-/* A cgroup whose admission is another one has pairs under it. */
+/* Refuses another admission for a cgroup that is attached: its pairs were admitted under the present
+ * one. */
 static int check_admission(const struct half_pins *pins, const struct shunt_attachment *wanted)
 {
 	const struct shunt_attachment *a = attachment_find(pins->attachments, wanted->kind,
@@ -81,7 +82,7 @@ static int add_entry(struct more *m, struct shunt_attachment *attachments,
 	*a = *wanted;
 	error = attach(attachments, a - attachments);
 	if (error) {
-		if (!a->clsact) /* else the entry says what is left */
+		if (!a->clsact) /* an entry with clsact set tells unload what is left */
 			a->kind = ATTACH_NONE;
 		return error;
 	}
@@ -90,7 +91,8 @@ static int add_entry(struct more *m, struct shunt_attachment *attachments,
 	return 0;
 }
 
-/* Attaches once more what was made anew under the same name, or what somebody took off. */
+/* Attaches again if the interface or cgroup was removed and made again under the same name, or if
+ * somebody detached the program. */
 static int attach_again(struct more *m, struct shunt_attachment *attachments,
 			struct shunt_attachment *a, const struct shunt_attachment *wanted)
 {
@@ -159,7 +161,8 @@ void load_more_undo(struct more *m)
 			attachment_remove(m->attachments, i);
 }
 
-/* Somebody asks for what a pattern or a rule had brought. */
+/* Marks entries as wanted by name. A pattern or a rule may have made them; from now on they stay
+ * when that pattern or rule goes. */
 static void claim_entries(struct shunt_attachment *attachments, enum half half,
 			  const struct load_config *config)
 {
@@ -178,7 +181,8 @@ static void claim_entries(struct shunt_attachment *attachments, enum half half,
 
 /* --- the rest of each half -------------------------------------------------------------- */
 
-/* Rules of NAT hold at all interfaces that have steering. */
+/* Attaches NAT to the interfaces that steering was just attached to, if there are rules of NAT:
+ * these rules hold at all interfaces of steering. */
 static int attach_nat_too(const struct more *m, struct shunt_attachment *attachments)
 {
 	int i, error = 0;

@@ -7,8 +7,8 @@
 #include "bpf/halves.h"
 #include "config/load_config.h"
 
-/* Whether the words of load can come on top of what is loaded of this half. Changes nothing;
- * reports errors and returns -errno. */
+/* Checks that the words of load can be added to this half, which is loaded. Changes nothing.
+ * Returns 0, or -errno after reporting it. */
 int load_more_check(enum half half, const struct load_config *config);
 
 /* What load_more() has done. */
@@ -30,7 +30,7 @@ int load_more_begin(struct more *m);
 int load_more(enum half half, const struct load_config *config, struct more *m);
 void load_more_undo(struct more *m);
 
-/* Brings the settings of a half that is loaded to what the words of load say. Reports errors and
+/* Changes the settings of a loaded half to those that the words of load name. Reports errors and
  * returns -errno. */
 int load_more_settings(enum half half, const struct load_config *config, struct more *m);
 

@@ -54,7 +54,8 @@ static void beat(struct run *r)
 	__u64 now = monotonic_ns();
 	int half;
 
-	for (half = 0; half < HALVES; half++) /* every verdict reads it */
+	/* Written only when it is due: every verdict reads this memory, on all CPUs. */
+	for (half = 0; half < HALVES; half++)
 		if (run_serves(r, half) && now - r->half[half].conf->run.beat_ns >= SHUNT_BEAT_NS)
 			__atomic_store_n(&r->half[half].conf->run.beat_ns, now, __ATOMIC_RELAXED);
 }
@@ -127,7 +128,8 @@ static int start_server(struct run *r, const char *group)
 	return rule_server_start(&r->rules, id);
 }
 
-/* Without --group a failure is no error: only root can change rules then. */
+/* Starts to serve callers that are not root. If this fails, only root can change rules. That is an
+ * error only with --group, because then somebody asked for it. */
 static int serve_rules(struct run *r, const char *group)
 {
 	int error = start_server(r, group);
@@ -177,7 +179,7 @@ static void print_usage(void)
 	       "                ('" RULE_GROUP "', if the host has it; 'root': nobody else)\n");
 }
 
-/* Maps the settings of a half if it is loaded, and takes the lock that only one supervisor has.
+/* If the half is loaded, maps its settings and takes the lock that only one supervisor can hold.
  * Reports errors and returns -errno. */
 static int open_half(struct run *r, enum half half)
 {

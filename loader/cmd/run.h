@@ -30,7 +30,7 @@ struct run {
 	struct rule_server rules;
 };
 
-/* Whether the half is loaded, and was when this process began. */
+/* Whether the half is loaded now, and was loaded when this process began. */
 bool run_serves(const struct run *r, enum half half);
 
 /* The table of attachments; NULL if nothing is served. */
@@ -38,15 +38,16 @@ struct shunt_attachment *run_attachments(const struct run *r);
 
 /* --- run_follow.c: what changes on the host ------------------------------------------------- */
 
-/* Looks what has changed, at most as often as each kind needs it: interfaces, cgroups, settings of
- * lo, NAT that is not needed any more, bypasses that linger. Reports errors. */
+/* Reacts to changes on the host. Looks, at most as often as each kind needs it, at interfaces,
+ * cgroups, settings of lo, NAT that is not needed any more, and bypasses that linger. Reports
+ * errors. */
 void run_follow(struct run *r);
 
 /* Searches the listeners of fragmented datagrams if a program wants one. Returns how many ms to
  * wait until the next search, at most ms. */
 int run_find_listeners(struct run *r, int ms);
 
-/* --- run_anew.c: other halves are loaded -------------------------------------------------------- */
+/* --- run_anew.c: other halves are loaded ---------------------------------------------------- */
 
 /* Whether this process has to begin anew: a half was unloaded, or there is more to serve. */
 bool run_must_begin_anew(struct run *r);
@@ -60,8 +61,8 @@ int run_begin_anew(void);
 /* The lock of a half that the process had before it began anew; -1 if there is none. */
 int run_inherited_lock(enum half half);
 
-/* Nothing is loaded: 1 if something was before the process began anew, so that its work is done.
- * Otherwise reports an error and returns -errno. */
+/* For a process that finds nothing loaded. Returns 1 if it began anew: what it served was unloaded
+ * meanwhile, so its work is done. Otherwise reports an error and returns -errno. */
 int run_nothing_loaded(void);
 
 /* Gives a process that began anew its old name. */

@@ -16,11 +16,11 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* How often it is asked whether other halves are loaded than those that it serves. */
+/* Time between two checks whether another half was loaded. */
 #define HALVES_MS 250
 
-/* In the environment of a process that begins anew: a descriptor for each half, -1: none, with the lock
- * of that half. */
+/* In the environment of a process that begins anew: for each half, the file descriptor that holds
+ * the lock of that half; -1: there is none. */
 #define AGAIN "SHUNT_RUN_AGAIN"
 
 bool run_serves(const struct run *r, enum half half)
@@ -49,8 +49,9 @@ static bool half_was_unloaded(const struct run *r)
 	return false;
 }
 
-/* Whether there is more to serve than when this process began: another half, or the first interface.
- * Only if no command is at work, for the next process waits for the lock. */
+/* Whether there is more to serve than when this process began: another half, or the first
+ * interface. False while a command holds the lock of the pin directory: after execve() the
+ * supervisor has to wait for that lock, and gives no heartbeat meanwhile. */
 static bool is_more_to_serve(struct run *r)
 {
 	_cleanup_lock_ int lock = -1;
@@ -128,5 +129,5 @@ int run_begin_anew(void)
 void run_restore_name(void)
 {
 	if (getenv(AGAIN))
-		prctl(PR_SET_NAME, "shunt"); /* otherwise that of the link in /proc */
+		prctl(PR_SET_NAME, "shunt"); /* execve() of /proc/self/exe has named it "exe" */
 }

@@ -19,11 +19,11 @@
 #define COLLECT_BOUND_MS 5
 /* Pause after a sync of the interfaces that failed for lack of files or memory. */
 #define RETRY_MS 1000
-/* Time between two checks of the cgroups, */
+/* Time between two checks of the cgroups. */
 #define CGROUPS_MS 250
-/* of the settings of lo, */
+/* Time between two checks of the settings of lo. */
 #define LO_MS 1000
-/* and of whether NAT that rules attached is still needed. */
+/* Time between two checks whether NAT that rules attached is still needed. */
 #define NAT_MS 1000
 
 /* The settings of steering, if it is loaded; NULL if not. */
@@ -40,8 +40,8 @@ static int sync_links(struct run *r)
 	return error ? error : ifaces_sync(steering(r), run_attachments(r));
 }
 
-/* Interfaces, or routing rules, came or went. This does not wait for the lock, because the command
- * that holds it may be an unload that waits for this process to end. */
+/* Follows interfaces and routing rules that came or went. This does not wait for the lock, because
+ * the command that holds it may be an unload that waits for this process to end. */
 static void follow_links(struct run *r)
 {
 	_cleanup_lock_ int lock = -1;
@@ -130,7 +130,8 @@ static void keep_lo_for(struct run *r, enum half half)
 		say("set again what somebody had changed in net.ipv4.conf.lo");
 }
 
-/* No event tells that a setting of lo was changed, by 'sysctl --system' for example. */
+/* Sets again the settings of lo that somebody has changed, 'sysctl --system' for example. It checks
+ * them from time to time, because the kernel reports no such change. */
 static void keep_lo(struct run *r)
 {
 	int half;
@@ -142,7 +143,7 @@ static void keep_lo(struct run *r)
 		keep_lo_for(r, half);
 }
 
-/* What an unloaded bypass needed goes when its readers have read. */
+/* Removes the programs and maps of unloaded bypasses whose readers have read their bytes. */
 static void sweep_lingering(struct run *r)
 {
 	_cleanup_lock_ int lock = -1;

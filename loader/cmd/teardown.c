@@ -85,12 +85,12 @@ static int drain(enum half half, const struct teardown *t)
 	return error == -EBUSY && !t->quiet ? report_left(left, n) : error;
 }
 
-/* The supervisor lets go of a half by itself once that is not loaded any more. After five seconds
- * in all, unload goes on without that. */
+/* Waits until the supervisor has let go of a half, as it does by itself once the half is not loaded
+ * any more. Waits five seconds at most for all halves together; then unload goes on. */
 static void wait_supervisor(enum half half)
 {
 	const struct timespec pause = { .tv_nsec = 10000000 };
-	static int waits; /* a supervisor that is stopped (SIGSTOP) lets go of no half */
+	static int waits; /* in all calls; a stopped supervisor (SIGSTOP) lets go of no half */
 
 	for (; waits < SUPERVISOR_WAITS && supervisor_is_running(half); waits++)
 		nanosleep(&pause, NULL);
@@ -112,7 +112,8 @@ static int undo_on_host(enum half half, const struct half_pins *pins)
 	return first ? first : error;
 }
 
-/* Without links no pair is made any more; without queued bytes nobody needs the rest. */
+/* Removes the links first, so that no new pair is made. Then waits until no socket holds redirected
+ * bytes; without such bytes nobody needs the programs and maps any more. */
 static int remove_bypass(struct shunt_attachment *attachments, const struct teardown *t)
 {
 	int error = detach_cgroups(attachments), lingers;
@@ -137,7 +138,8 @@ int teardown(enum half half, const struct teardown *t)
 
 	if (error)
 		return error;
-	/* If the namespace is gone, so is what was attached there. */
+	/* Interfaces and routes are in the network namespace of the load. If that namespace is gone,
+	 * what was attached there is gone, too. */
 	error = pins.conf ? netns_enter_of(pins.conf) : 0;
 	gone = error == -ENOENT;
 	if (error && !gone)
@@ -169,7 +171,7 @@ int teardown_lingering(const struct teardown *t)
 
 int teardown_all(const struct teardown *t)
 {
-	/* bypass last: it may have to wait for readers */
+	/* The bypass comes last, because it may have to wait for readers. */
 	static const enum half order[] = { HALF_MONITOR, HALF_NAT, HALF_STEER };
 	int error, first = 0;
 	size_t i;

@@ -17,8 +17,9 @@ struct teardown {
 
 /*
  * Takes one half off the host, whatever state a load or an unload left it in. What is missing is no
- * error. The caller holds the lock. Returns 0, or -errno after reporting it; -EBUSY if readers of
- * the bypass still hold bytes: then the bypass lingers (bypass/lingering.h).
+ * error. The caller holds the lock. Moves the process to the network namespace of the load, if that
+ * exists. Returns 0, or -errno after reporting it; -EBUSY if readers of the bypass still hold
+ * bytes: then the bypass lingers (bypass/lingering.h).
  */
 int teardown(enum half half, const struct teardown *t);
 

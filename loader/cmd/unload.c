@@ -65,7 +65,8 @@ static int add_part(struct unload *u, enum attachment_kind kind, const char *opt
 	return 0;
 }
 
-/* The cgroup may be gone. */
+/* Adds a cgroup to what unload takes away. If the cgroup is gone, realpath() can't resolve its
+ * path, and the path is taken as it is. */
 static int add_cgroup_part(struct unload *u, const char *name)
 {
 	char path[PATH_MAX], full[PATH_MAX];
@@ -183,7 +184,7 @@ static bool is_there(const struct shunt_attachment *attachments,
 	return false;
 }
 
-/* Interfaces that a pattern had brought and that no pattern matches any more. */
+/* Detaches from interfaces that a pattern named, if no pattern that is left matches them. */
 static int remove_unmatched(struct shunt_attachment *attachments)
 {
 	struct link link = {};
@@ -204,7 +205,7 @@ static int remove_unmatched(struct shunt_attachment *attachments)
 	return first;
 }
 
-/* Rules of NAT may need the interface on. */
+/* Whether NAT has to stay attached to the interface, because there are rules of NAT. */
 static bool rules_need_nat(const struct shunt_attachment *part)
 {
 	return part->kind == ATTACH_NAT_IN && !nat_store_open() && !nat_store_empty();
@@ -240,7 +241,7 @@ static int remove_part(struct shunt_attachment *attachments, const struct shunt_
 	return first;
 }
 
-/* What is named has to be there. */
+/* Refuses a half that is not loaded. */
 static int check_halves(const struct unload *u)
 {
 	char path[PIN_PATH];
@@ -291,7 +292,8 @@ static int remove_halves(const struct unload *u, const struct teardown *how)
 	return first;
 }
 
-/* NAT that was loaded together with steering, and that nobody has used, goes with steering. */
+/* Unloads NAT along with steering if nobody uses it: it has neither a rule nor an interface. Load of
+ * steering loads NAT, too, for 'shunt nat add'. */
 static int remove_unused_nat(const struct unload *u)
 {
 	const struct shunt_attachment *attachments = attachments_map();

@@ -26,7 +26,7 @@
 struct load_option {
 	const char *name;
 	const char *value; /* what the help calls the value; NULL if there is none */
-	enum half half;    /* HALVES: of none */
+	enum half half;    /* HALVES: the option belongs to no half */
 	const char *help;  /* each line but the first begins after a '\n' */
 	void (*more_help)(void);
 	bool words_only; /* not in files */
@@ -35,7 +35,7 @@ struct load_option {
 	int (*set)(struct load_config *config, const char *option, char *value);
 	__u64 low;
 	__u64 high;
-	/* Where in struct load_config the setting is; size 0: nowhere in particular. */
+	/* Where in struct load_config the setting is; size 0: no setting that can be compared. */
 	size_t at;
 	size_t size;
 };
