@@ -42,8 +42,8 @@ int attached_cgroup_id(unsigned int i, __u64 *ret_id);
  * program still attached. is_attached() is 0 then. */
 bool has_moved_away(const struct shunt_attachment *attachments, unsigned int i);
 
-/* Attaches to the cgroup of attachments[i] what a killed load has not attached any more, beside the
- * program that pairs sockets. Reports what fails. */
+/* Attaches the second program of the cgroup of attachments[i], if load was killed between the first
+ * one, which pairs sockets, and the second. Reports errors. */
 void cgroup_complete(struct shunt_attachment *attachments, unsigned int i);
 
 /* Detaches the entry from its interface or cgroup, and frees it; a pattern is only freed. Returns

@@ -11,7 +11,7 @@
  * last call; 0: none yet. */
 struct cgroups {
 	__u64 id[SHUNT_ATTACHMENTS];
-	bool added; /* load has attached to one more; who looks resets this */
+	bool added; /* load has attached to another cgroup; run_follow() clears this */
 };
 
 /* Whether a cgroup was made again at the path of an attached one, and not attached to yet. */

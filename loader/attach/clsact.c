@@ -300,7 +300,8 @@ static int make_qdisc_and_filter(struct shunt_attachment *a, int prog_fd)
 	return error ? error : make_filter(a, prog_fd);
 }
 
-/* If that fails, the entry goes on to say what is left. */
+/* Undoes an attachment that failed half-way. If this fails, too, the entry still says what is
+ * left. */
 static void undo_attach(struct shunt_attachment *a, int prog_fd)
 {
 	if (clsact_detach(a, prog_fd))

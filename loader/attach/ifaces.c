@@ -220,7 +220,7 @@ static int attach_to_iface(struct shunt_attachment *attachments, const struct li
 	return attach_by_pattern(attachments, links, iface);
 }
 
-/* Makes the rules for interfaces that were made again hold for them. */
+/* Moves rules to the present index of their interface, which may have been made again. */
 static int rebind_rules(void)
 {
 	int error = rules_open();

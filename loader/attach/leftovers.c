@@ -21,8 +21,8 @@
 
 /* --- settings of lo ------------------------------------------------------------------ */
 
-/* The name has the namespace's cookie, which no other namespace ever gets before a reboot; and a
- * reboot empties /run. */
+/* Writes the path of the note. It contains the cookie of the namespace: no other namespace gets
+ * that cookie before a reboot, and a reboot empties /run. */
 static void note_path(char path[64], enum loopback_setting which)
 {
 	snprintf(path, 64, "/run/shunt.lo-%d-%llu", which, (unsigned long long)own_netns_cookie());

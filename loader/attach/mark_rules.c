@@ -173,7 +173,8 @@ static __u32 rotate(__u32 bit, int by)
 __u32 mark_rules_choose_local(__u32 mark)
 {
 	__u32 used = used_bits(AF_INET) | used_bits(AF_INET6) | mark;
-	/* Four places on: the next bit is often the mark of a second shunt. */
+	/* The search begins four bits further on: the next bit is often the mark of a second
+	 * shunt. */
 	__u32 bit = rotate(mark, 4);
 
 	while (used & bit && ~used)

@@ -21,7 +21,7 @@
 
 /* The preference of the first rule, unless other programs have rules before it, which is rare. */
 #define MARK_RULES_PREFERENCE 97
-#define MARK_RULES_ROOM 4 /* the rules take as many preferences */
+#define MARK_RULES_ROOM 4 /* number of preferences that the rules take */
 
 /* Returns mark and one more bit, which no shunt in this namespace uses: the mark of packets that
  * this host itself sent. */

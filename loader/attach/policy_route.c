@@ -92,8 +92,8 @@ static int rules_and_route_exist(const struct shunt_conf *conf, int family)
 	return error ? error : r.found;
 }
 
-/* The same, but -errno only if something ran out: another error means that the host has no such
- * rules. */
+/* As rules_and_route_exist(), but returns -errno only if memory or file descriptors ran out. Any
+ * other error means that the host has no such rules: 0. */
 static int is_present(const struct shunt_conf *conf, int family)
 {
 	int present = rules_and_route_exist(conf, family);

@@ -11,7 +11,7 @@
 
 /*
  * Programs run in the order of attachment, or of clsact priority (0x53 is "S"; the priorities that
- * tc chooses count down from 0xc000). At ingress NAT runs before steering, which so sees the
+ * tc chooses count down from 0xc000). At ingress NAT runs before steering, so steering sees the
  * addresses that NAT restored. At egress NAT runs after steering, so it does not translate packets
  * that steering takes. The monitor runs last at ingress, where it sees the mark of steering, and
  * first at egress, before any program that redirects packets.

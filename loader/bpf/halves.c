@@ -59,7 +59,8 @@ int half_map(enum half half, struct half_pins *ret)
 	return 0;
 }
 
-/* Reads instead of mapping, for the supervisor asks again and again. */
+/* Reads the settings and does not map them: the supervisor calls this several times a second, and a
+ * mapping would stay. */
 int half_is_loaded(enum half half)
 {
 	_cleanup_fd_ int fd = pin_open(half, "maps", "shunt_conf");

@@ -6,8 +6,8 @@
 #include "util/log.h"
 #include "util/netns.h"
 
-/* The settings of any half, all of which are loaded in one network namespace; NULL and errno if
- * there are none that name one. */
+/* Settings that name the network namespace of the load: those of any half, because all halves are
+ * loaded in the same one. NULL, with errno set, if there are none. */
 static const struct shunt_conf *conf_with_netns(void)
 {
 	const struct shunt_conf *conf;

@@ -17,7 +17,7 @@ static bool is_listed(const char *const *list, const char *name)
 	return false;
 }
 
-/* The half that a map belongs to; HALVES: each half has one of its own. */
+/* The half that a map belongs to; HALVES for a map of which each half has its own. */
 static enum half map_half(const char *name)
 {
 	static const char *const common[] = { "shunt_attachment", "shunt_conf", "shunt_count",

@@ -34,7 +34,8 @@ static struct shunt_bpf *take_skel(struct shunt_bpf **skel)
 	return taken;
 }
 
-/* Halves that are loaded later take the table that is pinned. */
+/* Makes the object use the table of attachments that the first half has pinned; does nothing for
+ * the first half. */
 static void reuse_attachments(struct shunt_bpf *skel)
 {
 	_cleanup_fd_ int fd = attachments_open();
@@ -113,7 +114,8 @@ static int pin_map(enum half half, const struct bpf_map *map)
 	return pin(bpf_map__fd(map), half, "maps", bpf_map__name(map));
 }
 
-/* First the settings, which unload needs to clean up after a kill (I10). */
+/* Pins the maps of a half. The settings come first, because unload needs them to clean up after a
+ * kill (I10). */
 static int pin_maps(enum half half, struct shunt_bpf *skel)
 {
 	struct bpf_map *map;

@@ -128,7 +128,7 @@ static int fionread(int fd)
 	return ioctl(fd, FIONREAD, &n) ? -1 : n;
 }
 
-/* Bytes that TCP delivered before the pair entered the map have to be read first. */
+/* Tests that bytes which TCP delivered before the pair entered the map are read first. */
 static bool test_order(void)
 {
 	_cleanup_pair_ struct pair p = connect_pair();

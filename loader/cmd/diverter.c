@@ -135,7 +135,7 @@ static int delete_meant(const struct diverter_words *w, const struct shunt_rule 
 	for (i = 0; i < count; i++)
 		if (meant(w, all[i], like))
 			copy[found++] = *all[i];
-	for (i = found; i && !error; i--) /* the first in precedence last */
+	for (i = found; i && !error; i--) /* deletes the first in precedence last */
 		error = rules_del(&copy[i - 1]);
 	return error || found ? error : -ENOENT;
 }

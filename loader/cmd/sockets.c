@@ -53,7 +53,8 @@ static const char *last_reason(const struct shunt_row *r)
 	return has_sent(r) ? why_text(r->sk.why) : "nothing sent on the fast path";
 }
 
-/* What one end has sent to the other. Of a pair by TCP only the server's end may be known. */
+/* Prints what one end has sent to the other. `from` or `to` may be NULL: a pair that stays on TCP
+ * may have only the server's end. */
 static void json_direction(const char *name, const struct shunt_row *from,
 			   const struct shunt_row *to, bool closing)
 {

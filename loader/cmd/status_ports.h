@@ -6,10 +6,9 @@
 #include "attach/links.h"
 #include "cmd/status.h"
 
-/* Prints the ports that match a pattern and are passed over: as the JSON array passed_over, */
+/* Print the ports that match a pattern and are passed over: json_ports() as the JSON array
+ * passed_over, print_ports() as a line for each. */
 void json_ports(const struct status *s, const struct links *l);
-
-/* or as a line for each. */
 void print_ports(const struct status *s, const struct links *l);
 
 /* Writes a note on an interface that steering is attached to although it is a port; "" on any other.

@@ -70,7 +70,8 @@ static void read_conf(const struct shunt_conf *conf, struct status_numbers *n)
 	n->origin_local = conf->run.local;
 }
 
-/* Each half counts what is its own; the others are 0 there. */
+/* Adds the counters of a half to the sums. A counter that belongs to another half is 0 in this
+ * one. */
 static int add_counters(struct status *s, enum half half)
 {
 	struct shunt_count count = {};

@@ -217,7 +217,8 @@ static void print_nat(const struct status *s)
 	       c->nat_evicted, c->nat_refused, c->nat_unroutable, c->nat_fragments);
 }
 
-/* NAT comes with steering, and says nothing until it has rules. */
+/* Prints the halves that are loaded. Load of steering loads NAT, too, so NAT may be among them
+ * without a rule. */
 static void print_halves(const struct status *s)
 {
 	int half;

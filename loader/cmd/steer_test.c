@@ -42,7 +42,7 @@ static bool matches(const struct shunt_rule *r, const struct probe *f)
 	       is_meant(r, f);
 }
 
-/* Keeps those of all rules that match, without hit. Returns their number. */
+/* Keeps in all[] the rules that match the packet, except the rule hit. Returns their number. */
 static __u32 keep_others(const struct shunt_rule **all, __u32 count, const struct probe *f,
 			 const struct shunt_rule *hit)
 {
