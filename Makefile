@@ -56,7 +56,7 @@ help:
 	@echo 'make test-programs compare real programs outside and inside a cgroup'
 	@echo 'make test-torture  10 GB and 100,000 connections while all is torn down and set up'
 	@echo 'make bench         measure, side by side with what else there is; BENCH=quick'
-	@echo 'make install       to $$(DESTDIR)$(SBINDIR)'
+	@echo 'make install       below $$(DESTDIR)$(PREFIX), and $$(DESTDIR)/etc/shunt'
 	@echo 'make uninstall     remove what install put there'
 	@echo 'make clean         remove build/'
 
@@ -235,13 +235,7 @@ bench:
 	$(Q)$(MAKE) --no-print-directory all peers $(BENCH)
 	$(Q)bench/run
 
-install: all
-	install -d $(DESTDIR)$(SBINDIR)
-	install -m 0755 $(B)/shunt $(DESTDIR)$(SBINDIR)/shunt
-	for a in $(ALIASES); do ln -sf shunt $(DESTDIR)$(SBINDIR)/$$a; done
-
-uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/shunt $(ALIASES:%=$(DESTDIR)$(SBINDIR)/%)
+include packaging/install.mk
 
 clean:
 	rm -rf $(B)
