@@ -13,6 +13,7 @@ FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 SYSCONFDIR ?= /etc
 
 UNITS := $(wildcard packaging/systemd/*.service)
+PAGES := $(patsubst docs/man/%,$(B)/man/%,$(wildcard docs/man/*.[58]))
 EXAMPLES := $(wildcard packaging/examples/*.conf)
 
 # install_in FOLDER,FILE...: with the mode of data
@@ -20,12 +21,30 @@ install_in = install -d $(DESTDIR)$1 && install -m 0644 $2 $(DESTDIR)$1
 # The files name programs by the paths that a package has.
 put_paths = sed -i 's|/usr/sbin/|$(SBINDIR)/|g' $(addprefix $(DESTDIR)$1/,$(notdir $2))
 
+.PHONY: man
+all: man
+man: $(PAGES)
+
+# The options of 'shunt load' come from the program.
+$(B)/man/%: docs/man/% docs/man/fill $(B)/shunt
+	$(call SAY,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(B)/shunt load help | docs/man/fill $< >$@
+
+# man_in SECTION
+man_in = $(call install_in,$(MANDIR)/man$1,$(filter %.$1,$(PAGES))) && \
+	$(call put_paths,$(MANDIR)/man$1,$(filter %.$1,$(PAGES)))
+
 install: all
 	install -d $(DESTDIR)$(SBINDIR)
 	install -m 0755 $(B)/shunt $(DESTDIR)$(SBINDIR)/shunt
 	for a in $(ALIASES); do ln -sf shunt $(DESTDIR)$(SBINDIR)/$$a; done
 	$(call install_in,$(UNITDIR),$(UNITS))
 	$(call put_paths,$(UNITDIR),$(UNITS))
+	$(call man_in,5)
+	$(call man_in,8)
+	ln -sf shunt-diverter.8 $(DESTDIR)$(MANDIR)/man8/map_update.8
+	ln -sf shunt-diverter.8 $(DESTDIR)$(MANDIR)/man8/map_delete_elem.8
 	$(call install_in,$(DOCDIR)/examples,$(EXAMPLES))
 	$(call put_paths,$(DOCDIR)/examples,$(EXAMPLES))
 	install -d $(DESTDIR)$(SYSCONFDIR)/shunt
@@ -36,6 +55,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/shunt $(ALIASES:%=$(DESTDIR)$(SBINDIR)/%)
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS)))
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man5/,$(notdir $(filter %.5,$(PAGES))))
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(filter %.8,$(PAGES))) $(ALIASES:=.8))
 	rm -rf $(DESTDIR)$(DOCDIR)
 	! cmp -s packaging/shunt.conf $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.conf || \
 		rm $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.conf

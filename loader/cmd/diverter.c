@@ -34,7 +34,7 @@ static int help(void)
 	     "       shunt diverter -L [-c ADDR] [-m LEN] [-p PROTO]\n"
 	     "       shunt diverter -V\n\n"
 	     "ziti-router runs this for each of its services, by the name shunt-diverter, if its tunnel\n"
-	     "has 'mode: tproxy:/usr/local/sbin/shunt-diverter'. -I steers to 127.0.0.1:PORT ([::1]\n"
+	     "has 'mode: tproxy:' and the path of shunt-diverter. -I steers to 127.0.0.1:PORT ([::1]\n"
 	     "for IPv6); with PORT 0 it makes a pass rule. It replaces the service's rule for the same\n"
 	     "packets; the rule of another service comes back when this one is deleted. -D deletes the\n"
 	     "newest rule whose listener is gone, or else the newest rule. Without -p it is for both\n"
