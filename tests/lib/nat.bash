@@ -156,6 +156,12 @@ flows()
 	status_is nat.flows -eq "$1"
 }
 
+# nat_ifaces: prints the interfaces that NAT is attached to
+nat_ifaces()
+{
+	status 'nat.ifaces | map(.name) | join(" ")'
+}
+
 # load_quick [OPTION]...: loads NAT with short idle times, so that flows end soon
 load_quick()
 {
@@ -176,16 +182,30 @@ greeted()
 	has_said "$@" || { tell "$1" hello; false; }
 }
 
-# forward_to_far: routes of near and this host, so that near reaches the old destination
-# and the target through this host
-forward_to_far()
+# large DST: a large datagram is sent there and comes back
+large()
 {
-	sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	ip route add 10.9.0.1 via 10.1.0.2
-	ip route add fd00::a09:1 via fd00::a01:2
-	"${near[@]}" ip -batch - <<-END
-		route add 10.0.0.0/8 via 10.0.0.1
-		route add fd00::/64 via fd00::a00:1
-	END
+	local text
+
+	text=$(head -c 4000 /dev/zero | tr '\0' x)
+	address "$1"
+	[ "$family" = 4 ] || REPLY="[$REPLY]"
+	[ "$(head -n 1 < <(timeout 10 "${client[@]}" \
+		socat -b 8192 -t 2 - "UDP$family:$REPLY:80" <<<"$text" 3>&-))" = "$text" ]
+}
+
+# refused_with_an_error DST: a UDP socket that sends to port 80 gets the error of the target
+refused_with_an_error()
+{
+	address "$1"
+	# shellcheck disable=SC2016 # for perl
+	"${client[@]}" perl -MSocket=:all -e '
+		my ($host, $v6) = @ARGV;
+		socket(S, $v6 ? PF_INET6 : PF_INET, SOCK_DGRAM, 0) or die;
+		connect(S, $v6 ? pack_sockaddr_in6(80, inet_pton(AF_INET6, $host)) :
+			sockaddr_in(80, inet_aton($host))) or die;
+		send(S, "hello", 0) or die;
+		alarm 5; recv(S, $got, 100, 0); print $!' "$REPLY" $((family == 6)) 3>&- |
+		grep -q 'Connection refused'
 }
 
