@@ -45,6 +45,10 @@ install: all
 	$(call man_in,8)
 	ln -sf shunt-diverter.8 $(DESTDIR)$(MANDIR)/man8/map_update.8
 	ln -sf shunt-diverter.8 $(DESTDIR)$(MANDIR)/man8/map_delete_elem.8
+	install -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	install -m 0644 packaging/completion/shunt.bash $(DESTDIR)$(BASHDIR)/shunt
+	install -m 0644 packaging/completion/_shunt $(DESTDIR)$(ZSHDIR)/_shunt
+	install -m 0644 packaging/completion/shunt.fish $(DESTDIR)$(FISHDIR)/shunt.fish
 	$(call install_in,$(DOCDIR)/examples,$(EXAMPLES))
 	$(call put_paths,$(DOCDIR)/examples,$(EXAMPLES))
 	install -d $(DESTDIR)$(SYSCONFDIR)/shunt
@@ -57,6 +61,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS)))
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man5/,$(notdir $(filter %.5,$(PAGES))))
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(filter %.8,$(PAGES))) $(ALIASES:=.8))
+	rm -f $(DESTDIR)$(BASHDIR)/shunt $(DESTDIR)$(ZSHDIR)/_shunt $(DESTDIR)$(FISHDIR)/shunt.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 	! cmp -s packaging/shunt.conf $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.conf || \
 		rm $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.conf

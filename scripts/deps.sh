@@ -16,7 +16,7 @@ declare -A groups=(
 	[test]='bats bind9-dnsutils curl dnsmasq-base ethtool haproxy iperf3 jq
 		libcmocka-dev netcat-openbsd nftables procps shellcheck squid strace tcpdump
 		tmux wireguard-tools'
-	[check]='clang-format clang-tidy codespell cppcheck gcovr mandoc shellcheck'
+	[check]='clang-format clang-tidy codespell cppcheck fish gcovr mandoc shellcheck zsh'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
 	[releases]='debian-archive-keyring debootstrap'
 	# programs that 'make test-programs' judges by; Go and Node if they are there
