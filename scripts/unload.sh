@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Removes everything that load.sh put on the host, once no reader would lose
-# bytes. Options are those of 'shunt unload'.
+# bytes. Options are those of 'shunt unload'; without any, --forget.
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$(readlink -f "$0")")/common.sh"
@@ -10,6 +10,7 @@ case ${1:-} in -h | --help | help) exec "$shunt" unload help ;; esac
 need_root
 [ -x "$shunt" ] || die "'$shunt' is not built; 'make' builds it"
 loaded=$("$shunt" -j status | grep -E '"(loaded|draining)":true' || true)
+[ $# -gt 0 ] || set -- --forget # for good
 "$shunt" unload "$@"
 # With words for a part, the rest stays.
 ! "$shunt" -j status | grep -q '"loaded":true' || exit 0

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "attach/fragment_listeners.h"
 #include "attach/loopback.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/diverter_words.h"
+#include "cmd/kept_rules.h"
 #include "cmd/rule_socket.h"
 #include "cmd/services.h"
 #include "cmd/steer.h"
@@ -251,6 +253,16 @@ static int show_version(void)
 	return 0;
 }
 
+/* While shunt is restarted, a service that comes or goes waits for the load: the router does not call
+ * again. */
+static void wait_for_restart(void)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+
+	while (!half_is_loaded(HALF_STEER) && kept_rules_are_recent())
+		nanosleep(&pause, NULL);
+}
+
 int cmd_diverter(int argc, char **argv)
 {
 	struct diverter_words w;
@@ -263,6 +275,7 @@ int cmd_diverter(int argc, char **argv)
 		return error;
 	if (must_ask())
 		return ask_rule_server("diverter", argc, argv);
+	wait_for_restart();
 	if (w.action != 'V')
 		netns_enter_loaded(); /* a rule's interface is looked up there */
 	switch (w.action) {

@@ -18,6 +18,7 @@
 #include "bypass/lingering.h"
 #include "cmd/apply.h"
 #include "cmd/command.h"
+#include "cmd/kept_rules.h"
 #include "cmd/load_half.h"
 #include "cmd/load_more.h"
 #include "cmd/teardown.h"
@@ -301,6 +302,8 @@ static int load(struct load_config *config)
 		take_down(&l);
 		return error;
 	}
+	if (l.fresh[HALF_STEER] || l.loaded[HALF_STEER]) /* else a later load brings them back */
+		kept_rules_remove();
 	report(&l);
 	return 0;
 }

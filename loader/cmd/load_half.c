@@ -22,6 +22,7 @@
 #include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "cmd/apply.h"
+#include "cmd/kept_rules.h"
 #include "flows/flow_counters.h"
 #include "nat/nat_attach.h"
 #include "nat/nat_store.h"
@@ -163,7 +164,8 @@ int router_set(const char *path)
 	return 0;
 }
 
-/* Makes the empty store and puts the rules of the file into it, before any packet is seen. */
+/* Makes the empty store and puts the rules of the file into it, and those of routers that still run,
+ * before any packet is seen. */
 static int make_rules(const struct load_config *config, const struct shunt_bpf *skel,
 		      struct rule_changes *ret)
 {
@@ -172,12 +174,14 @@ static int make_rules(const struct load_config *config, const struct shunt_bpf *
 	if (error)
 		return error;
 	error = store_make(bpf_map__fd(skel->maps.shunt_rules));
-	if (error || !config->file.count)
+	if (error)
 		return error;
 	error = rules_open();
 	if (error)
 		return error;
-	error = apply_steering_rules(&config->file, ret);
+	error = config->file.count ? apply_steering_rules(&config->file, ret) : 0;
+	if (!error)
+		kept_rules_restore();
 	rules_close();
 	return error;
 }

@@ -10,10 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/kept_rules.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
+#include "util/run_dir.h"
 
 /* How long a supervisor that is being restarted may be away. */
 #define CONNECT_MS 2000
@@ -21,24 +23,13 @@
 /* A command may wait for another one that holds the lock. */
 #define ANSWER_SEC 90
 
-/* The name is the path of the pin directory with '-' for '/'. So a caller that may not look into
- * the bpf file system can compute the name, too. */
 int rule_socket_address(struct sockaddr_un *ret)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	const char *dir = opt.pin_dir;
-	size_t len = sizeof(RULE_SOCKET_DIR);
-	const char *p;
 
-	strcpy(a.sun_path, RULE_SOCKET_DIR "/");
-	for (p = dir + (*dir == '/'); *p; p++) {
-		if (*p == '/' && (p[1] == '/' || !p[1]))
-			continue;
-		if (len + 1 >= sizeof(a.sun_path))
-			return deny(-ENAMETOOLONG,
-				    "'%s': the path is too long for the name of a socket", dir);
-		a.sun_path[len++] = *p == '/' ? '-' : *p;
-	}
+	if (run_dir_path(a.sun_path, sizeof(a.sun_path), ""))
+		return deny(-ENAMETOOLONG, "'%s': the path is too long for the name of a socket",
+			    opt.pin_dir);
 	*ret = a;
 	return 0;
 }
@@ -89,7 +80,7 @@ static int connect_server(void)
 	if (error)
 		return error;
 	while ((fd = try_connect(&a)) == -ECONNREFUSED || fd == -ENOENT) {
-		if (!tries-- || access(RULE_SOCKET_DIR, F_OK))
+		if (!kept_rules_are_recent() && (!tries-- || access(RUN_DIR, F_OK)))
 			break;
 		nanosleep(&pause, NULL);
 	}

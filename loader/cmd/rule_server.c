@@ -29,6 +29,7 @@
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
+#include "util/run_dir.h"
 
 /* At most this many calls run at the same time; others wait. */
 #define MAX_CALLS 8
@@ -285,8 +286,8 @@ static int bind_for(gid_t group, const struct sockaddr_un *a)
 	if (fd < 0)
 		return fail(-errno, "a socket");
 	/* The umask must not keep the group from the socket. */
-	if (mkdir(RULE_SOCKET_DIR, 0755) ? errno != EEXIST : chmod(RULE_SOCKET_DIR, 0755))
-		return fail(-errno, "can't make '" RULE_SOCKET_DIR "'");
+	if (mkdir(RUN_DIR, 0755) ? errno != EEXIST : chmod(RUN_DIR, 0755))
+		return fail(-errno, "can't make '" RUN_DIR "'");
 	if (is_served(a))
 		return deny(-EADDRINUSE, "another supervisor answers at '%s'", a->sun_path);
 	unlink(a->sun_path);
@@ -376,5 +377,5 @@ void rule_server_stop(struct rule_server *s)
 	if (rule_socket_address(&a))
 		return;
 	unlink(a.sun_path);
-	rmdir(RULE_SOCKET_DIR);
+	rmdir(RUN_DIR);
 }

@@ -17,8 +17,6 @@
 
 #include <linux/types.h>
 
-#define RULE_SOCKET_DIR "/run/shunt"
-
 /* The group that may change rules if the host has one of this name. */
 #define RULE_GROUP "shunt"
 

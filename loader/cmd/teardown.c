@@ -14,6 +14,7 @@
 #include "bypass/holders.h"
 #include "bypass/lingering.h"
 #include "bypass/pairs.h"
+#include "cmd/kept_rules.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -130,6 +131,14 @@ static int remove_bypass(struct shunt_attachment *attachments, const struct tear
 	return lingers ? lingers : -EBUSY;
 }
 
+/* The rules of routers go to a file before "loaded" is cleared: after a kill between the two the
+ * next unload writes the file again, and after a later kill the file is complete. */
+static void keep_rules(enum half half, const struct half_pins *pins, bool forget)
+{
+	if (half == HALF_STEER && pins->conf && pins->conf->run.loaded && !forget)
+		kept_rules_write();
+}
+
 int teardown(enum half half, const struct teardown *t)
 {
 	struct half_pins pins;
@@ -144,6 +153,7 @@ int teardown(enum half half, const struct teardown *t)
 	gone = error == -ENOENT;
 	if (error && !gone)
 		return fail(error, "can't look for the network namespace that shunt was loaded in");
+	keep_rules(half, &pins, t->forget || gone);
 	if (pins.conf)
 		pins.conf->run.loaded = 0;
 	if (gone && pins.attachments && half != HALF_BYPASS)

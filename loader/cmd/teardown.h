@@ -13,6 +13,7 @@ struct teardown {
 	unsigned int timeout_ms; /* readers have this long to take what is queued for them */
 	bool reset;              /* then their connections are reset */
 	bool quiet;              /* does not report the sockets that hold bytes */
+	bool forget;             /* keeps no rules of routers (cmd/kept_rules.h) */
 };
 
 /*

@@ -17,6 +17,7 @@
 #include "bpf/pins.h"
 #include "bypass/lingering.h"
 #include "cmd/command.h"
+#include "cmd/kept_rules.h"
 #include "cmd/teardown.h"
 #include "nat/nat_attach.h"
 #include "nat/nat_store.h"
@@ -127,6 +128,10 @@ static int parse(int argc, char **argv, struct unload *u)
 		}
 		if (!strcmp(argv[i], "--force")) {
 			u->how.reset = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--forget")) {
+			u->how.forget = true;
 			continue;
 		}
 		if (!is_option(argv[i]))
@@ -345,7 +350,7 @@ static int wait_for_readers(const struct unload *u)
 static int unload(const struct unload *u)
 {
 	const bool all = !u->any_half && !u->parts;
-	const struct teardown how = { .quiet = true };
+	const struct teardown how = { .quiet = true, .forget = u->how.forget };
 	int error, first;
 
 	error = check_halves(u);
@@ -365,12 +370,16 @@ static int unload(const struct unload *u)
 static int unload_help(void)
 {
 	printf("usage: shunt unload [HALF]... [--iface NAME]... [--cgroup PATH]... [--nat NAME]...\n"
-	       "                    [--monitor NAME]... [--timeout SEC] [--force]\n\n"
+	       "                    [--monitor NAME]... [--timeout SEC] [--force]\n"
+	       "                    [--forget]\n\n"
 	       "Takes everything off the host; with a HALF (bypass, steering, nat, monitor) or an\n"
 	       "attachment of 'shunt load' only that. Bytes that wait on the fast path are read first.\n"
 	       "If sockets still hold such bytes after SEC seconds (%d), they are listed and stay\n"
 	       "usable, and the exit status is 1. What they need goes when the bytes are read, with the\n"
-	       "next load or unload, or by 'shunt run'. --force resets these connections instead.\n",
+	       "next load or unload, or by 'shunt run'. --force resets these connections instead.\n\n"
+	       "The rules of routers that run (shunt-diverter) are kept in /run/shunt, and the next\n"
+	       "load of steering adds those again whose router still runs. --forget keeps none. Other\n"
+	       "rules go: 'shunt save' prints them.\n",
 	       DEFAULT_SEC);
 	return 0;
 }
@@ -390,6 +399,8 @@ int cmd_unload(int argc, char **argv)
 	if (error)
 		return error;
 	lock = pins_lock(false);
+	if (u->how.forget && (lock >= 0 || lock == -ENOENT))
+		kept_rules_forget();
 	if (lock == -ENOENT) {
 		error = pins_check_reachable();
 		if (error)

@@ -14,18 +14,16 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define WORDS 64
 #define BLANK " \t\r\n\v\f"
 
-/* Cuts a line into words and returns their number, or -EINVAL after reporting it. */
-static int split(char *line, char *word[WORDS])
+int rule_file_split(char *line, char *word[RULE_FILE_WORDS])
 {
 	char *rest = line, *w;
 	int count = 0;
 
 	while ((w = strtok_r(rest, BLANK, &rest)) && *w != '#') {
-		if (count == WORDS)
-			return refuse("'%s': more than %d words", w, WORDS);
+		if (count == RULE_FILE_WORDS)
+			return refuse("'%s': more than %d words", w, RULE_FILE_WORDS);
 		word[count++] = w;
 	}
 	return count;
@@ -125,12 +123,12 @@ static int read_nat(struct rule_file *f, unsigned int number, int count, char **
 static int read_line(struct rule_file *f, unsigned int number, char *line, size_t len)
 {
 	const struct load_option *known;
-	char *word[WORDS], option[32];
+	char *word[RULE_FILE_WORDS], option[32];
 	int count;
 
 	if (strlen(line) != len)
 		return refuse("'%s': a zero byte follows", line);
-	count = split(line, word);
+	count = rule_file_split(line, word);
 	if (count <= 0)
 		return count;
 	if (!strcmp(word[0], "nat") && count > 2) /* with two words it is the option --nat */

@@ -39,6 +39,10 @@ void rule_file_free(struct rule_file *f);
 
 #define _cleanup_rules_ _cleanup_(rule_file_free)
 
+/* Cuts a line into words, up to a comment. Returns their number, or -EINVAL after reporting it. */
+#define RULE_FILE_WORDS 64
+int rule_file_split(char *line, char *word[RULE_FILE_WORDS]);
+
 /* Whether the file has a rule with 'origin local'. */
 bool rule_file_is_local(const struct rule_file *f);
 

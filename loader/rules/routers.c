@@ -94,6 +94,21 @@ static __u8 entry_of(const struct shunt_router *r)
 	return 0;
 }
 
+/* Returns 0 if there is no room. */
+static __u8 make_entry(const struct shunt_router *r)
+{
+	struct shunt_router *all = routers();
+	int i;
+
+	for (i = 0; all && i < SHUNT_ROUTERS; i++) {
+		if (all[i].pid)
+			continue;
+		all[i] = *r;
+		return i + 1;
+	}
+	return 0;
+}
+
 __u8 router_find(pid_t pid)
 {
 	struct shunt_router r;
@@ -151,7 +166,6 @@ __u8 router_enter(pid_t pid, const struct shunt_rule *r)
 	struct shunt_router *all = routers(), me;
 	unsigned long inode;
 	__u8 known;
-	int i;
 
 	if (!all || !describe(pid, &me))
 		return 0;
@@ -161,13 +175,7 @@ __u8 router_enter(pid_t pid, const struct shunt_rule *r)
 	inode = listener_inode(r->proto, r->to_port);
 	if (!inode || !has_socket(pid, inode))
 		return 0;
-	for (i = 0; i < SHUNT_ROUTERS; i++) {
-		if (all[i].pid)
-			continue;
-		all[i] = me;
-		return i + 1;
-	}
-	return 0;
+	return make_entry(&me);
 }
 
 static bool has_ended(const struct shunt_router *r)
@@ -180,6 +188,33 @@ static bool has_ended(const struct shunt_router *r)
 	if (!read_process(getpid(), &(struct process){}))
 		return false;
 	return !describe(r->pid, &now) || now.started != r->started;
+}
+
+struct shunt_router router_at(__u8 router)
+{
+	const struct shunt_router *all = routers();
+
+	return all && router ? all[router - 1] : (struct shunt_router){};
+}
+
+__u8 router_restore(const struct shunt_router *r)
+{
+	__u8 known = entry_of(r);
+
+	if (known)
+		return known;
+	return has_ended(r) ? 0 : make_entry(r);
+}
+
+bool routers_none(void)
+{
+	const struct shunt_router *all = routers();
+	int i;
+
+	for (i = 0; all && i < SHUNT_ROUTERS; i++)
+		if (all[i].pid)
+			return false;
+	return true;
 }
 
 /* Remembers the answer, because a command asks the same for each of many rules. */

@@ -20,6 +20,16 @@ __u8 router_find(pid_t pid);
  * or if that can't be found out. */
 __u8 router_enter(pid_t pid, const struct shunt_rule *r);
 
+/* What distinguishes the router of this entry from all other processes. */
+struct shunt_router router_at(__u8 router);
+
+/* The entry of a router that an earlier load knew: makes one if there is none. 0 if the router has
+ * ended, or if there is no room. */
+__u8 router_restore(const struct shunt_router *r);
+
+/* Whether no router has an entry. */
+bool routers_none(void);
+
 /* Whether this router has ended. False if that can't be found out. */
 bool router_gone(__u8 router);
 

@@ -236,6 +236,29 @@ greeting()
 	[ "$(rules)" = "tcp dst 10.1.2.3 dport 90 to 127.0.0.1:33090 service hand" ]
 }
 
+@test "diverter: an unprivileged router that runs while shunt is restarted: its rules stay, and its calls wait" {
+	run_with_socket --group $MEMBERS
+	with $MEMBERS ip addr add 10.1.2.3/32 dev lo
+	spawn router with $MEMBERS /run/bin/ziti /run/bin/shunt-diverter
+	said router ready
+	tell router add web tcp 10.1.2.3/32 80 80
+	said router 'done add web'
+	shunt unload
+	reap supervisor
+	rm "$BATS_TEST_TMPDIR"/supervisor.*
+	# the group can't read the rules
+	run ! with $MEMBERS cat $SOCKET.rules
+	tell router add more tcp 10.1.2.3/32 81 81
+	shunt load --iface lo
+	run_with_socket --group $MEMBERS
+	said router 'done add more'
+	[[ "$(greeting)" == *" via=web" ]]
+	[ "$(rules | sed 's/.*service //' | paste -sd,)" = web,more ]
+	tell router del web
+	said router 'done del web'
+	[ "$(rules | sed 's/.*service //')" = more ]
+}
+
 rule_servers()
 {
 	local pid
