@@ -35,7 +35,7 @@ static const struct command commands[] = {
 	{ "steer", cmd_steer, "add|del|list|flush|prune|test ...",
 	  "rules that assign flows to a transparent listener" },
 	{ "apply", cmd_apply, "FILE", "make the rules of a file the rules in force" },
-	{ "save", cmd_save, "", "the rules in force, as apply reads them" },
+	{ "save", cmd_save, "[rules]", "options and rules in force, as apply reads them" },
 	{ "diverter", cmd_diverter, "-I|-D|-L|-V ...", "what ziti-router calls for its services" },
 	{ "nat", cmd_nat, "add|del|list|flush|flows ...",
 	  "rules that send packets to another address and port" },

@@ -2,6 +2,7 @@
 #include "attach/cgroup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <mntent.h>
@@ -13,6 +14,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "util/cleanup.h"
 #include "util/log.h"
 
 int cgroup_root(char *ret, size_t size)
@@ -41,6 +43,39 @@ __u64 cgroup_id(const char *path)
 	    (unsigned int)fs.f_type != CGROUP2_SUPER_MAGIC)
 		return 0;
 	return st.st_ino;
+}
+
+/* Of open_by_handle_at(2): the handle of a cgroup is its id. */
+#define FILEID_KERNFS 0xfe
+
+int cgroup_find(__u64 id, char *ret, size_t size)
+{
+	union {
+		struct file_handle head;
+		char bytes[sizeof(struct file_handle) + sizeof(id)];
+	} handle = { .head = { .handle_bytes = sizeof(id), .handle_type = FILEID_KERNFS } };
+	char root[PATH_MAX], link[32], full[PATH_MAX];
+	_cleanup_fd_ int mount = -1, cgroup = -1;
+	ssize_t len;
+
+	if (cgroup_root(root, sizeof(root)))
+		return -ENOENT;
+	mount = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (mount < 0)
+		return -errno;
+	memcpy(handle.head.f_handle, &id, sizeof(id));
+	cgroup = open_by_handle_at(mount, &handle.head, O_PATH | O_CLOEXEC);
+	if (cgroup < 0)
+		return -errno;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", cgroup);
+	len = readlink(link, full, sizeof(full) - 1);
+	if (len < 0)
+		return -errno;
+	full[len] = '\0';
+	if (cgroup_id(full) != id || (size_t)len >= size) /* removed while a process is in it */
+		return -ENOENT;
+	strcpy(ret, full);
+	return 0;
 }
 
 static bool is_cgroup(const char *path)

@@ -15,6 +15,9 @@ __u64 cgroup_id(const char *path);
  * without a message. */
 int cgroup_root(char *ret, size_t size);
 
+/* Writes the full path of the cgroup with this id. Returns 0, or -errno without a message. */
+int cgroup_find(__u64 id, char *ret, size_t size);
+
 /* Writes where a cgroup of this name would be: an absolute path as it is, another below the mount of
  * cgroup2. */
 void cgroup_path(const char *name, char *ret, size_t size);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* shunt apply, shunt save: all rules as a file. */
+/* shunt apply: all rules as a file. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,9 +14,7 @@
 #include "cmd/command.h"
 #include "config/rule_file.h"
 #include "nat/nat_attach.h"
-#include "nat/nat_rule.h"
 #include "nat/nat_store.h"
-#include "rules/rule_copy.h"
 #include "rules/rule_store.h"
 #include "rules/shadowed.h"
 #include "util/cleanup.h"
@@ -222,64 +220,4 @@ int cmd_apply(int argc, char **argv)
 		return error;
 	lock = lock_rules(f.count, f.nats, loaded, &steer);
 	return lock < 0 ? lock : apply(&f, steer, loaded[HALF_NAT]);
-}
-
-static int save_help(void)
-{
-	puts("usage: shunt save\n\n"
-	     "Prints the rules in force as 'shunt apply' reads them.");
-	return 0;
-}
-
-static int copy_rules(struct rule_copy **ret, __u32 *ret_count)
-{
-	_cleanup_free_ const struct shunt_rule **all = NULL;
-	__u32 count = 0;
-	int error = rules_sorted(&all, &count);
-
-	return error ? error : rules_copy(all, count, ret, ret_count);
-}
-
-static void print_rules_as_file(const struct rule_copy *copy, __u32 count,
-				const struct shunt_nat_rule *const *nat, unsigned int nats)
-{
-	char text[RULE_TEXT], nat_text[NAT_TEXT];
-	__u32 i;
-
-	printf("# shunt %s: %u rules\n", SHUNT_VERSION, count + nats);
-	for (i = 0; i < count; i++) {
-		rule_format(&copy[i].rule, text, sizeof(text));
-		puts(text);
-	}
-	for (i = 0; i < nats; i++) {
-		nat_rule_format(nat[i], nat_text);
-		printf("nat %s\n", nat_text);
-	}
-}
-
-int cmd_save(int argc, char **argv)
-{
-	_cleanup_free_ const struct shunt_nat_rule **nat = NULL;
-	_cleanup_free_ struct rule_copy *copy = NULL;
-	_cleanup_lock_ int lock = -1;
-	unsigned int nats = 0;
-	__u32 count = 0;
-	bool loaded[HALVES], steer;
-	int error;
-
-	if (argc > 1 && !strcmp(argv[1], "help"))
-		return save_help();
-	if (argc > 1)
-		return refuse("save: '%s' is one word too many", argv[1]);
-	lock = lock_rules(false, false, loaded, &steer);
-	if (lock < 0)
-		return lock;
-	error = steer ? copy_rules(&copy, &count) : 0;
-	if (error)
-		return error;
-	error = loaded[HALF_NAT] ? nat_store_list(&nat, &nats) : 0;
-	if (error)
-		return error;
-	print_rules_as_file(copy, count, nat, nats);
-	return 0;
 }

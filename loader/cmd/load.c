@@ -19,8 +19,8 @@
 #include "cmd/apply.h"
 #include "cmd/command.h"
 #include "cmd/kept_rules.h"
-#include "cmd/load_half.h"
-#include "cmd/load_more.h"
+#include "cmd/load.h"
+#include "cmd/settings.h"
 #include "cmd/teardown.h"
 #include "config/load_config.h"
 #include "config/options.h"
@@ -122,14 +122,6 @@ static int check_all(struct load_config *config, const bool loaded[HALVES])
 	return error ? error : test_kernel(config);
 }
 
-struct load {
-	struct load_config *config;
-	struct load_changes rules;
-	bool loaded[HALVES];
-	bool fresh[HALVES]; /* loaded by this command */
-	struct more more;   /* added to halves that were loaded before */
-};
-
 static int load_one(struct load *l, enum half half)
 {
 	int error;
@@ -148,12 +140,24 @@ static int load_one(struct load *l, enum half half)
 	return load_half(half, l->config, &l->rules);
 }
 
-/* Takes back what this command did: what it added, and the halves that it loaded. */
-static void take_down(struct load *l)
+/* Brings settings back to what they were. */
+static void put_settings_back(struct load *l)
+{
+	int half;
+
+	l->now->loaded = l->config;
+	for (half = 0; half < HALVES; half++)
+		if (l->loaded[half])
+			settings_write(half, l->now);
+}
+
+void load_undo(struct load *l)
 {
 	const struct teardown t = { .timeout_ms = DRAIN_MS };
 	int i;
 
+	if (l->config->loaded == l->now)
+		put_settings_back(l);
 	load_more_undo(&l->more);
 	for (i = HALVES - 1; i >= 0; i--)
 		if (l->fresh[order[i]])
@@ -196,85 +200,20 @@ static void report(const struct load *l)
 		ifaces_warn_topology();
 }
 
-static void take_steering(struct load_config *config, const struct shunt_conf *conf)
+int load_begin(struct load *l)
 {
-	config->conf.mark = conf->mark;
-	config->conf.table = conf->table;
-	config->conf.router_cgroup = conf->router_cgroup;
-	config->conf.router_mark = conf->router_mark;
-	config->conf.max_rules = conf->max_rules;
-	config->conf.flow_buckets = conf->flow_buckets;
-}
-
-static void take_bypass(struct load_config *config, const struct half_pins *pins,
-			const struct shunt_exclude *excludes)
-{
-	const struct shunt_conf *conf = pins->conf;
-	int i;
-
-	config->conf.max_bytes = conf->max_bytes;
-	config->conf.max_msgs = conf->max_msgs;
-	config->conf.max_pages = conf->max_pages;
-	config->conf.excludes = conf->excludes;
-	memcpy(config->excludes, excludes, sizeof(config->excludes));
-	for (i = 0; pins->attachments && i < SHUNT_ATTACHMENTS; i++)
-		config->proven |= pins->attachments[i].kind == ATTACH_CGROUP &&
-				  pins->attachments[i].admit == SHUNT_PROVEN;
-}
-
-/* Overwrites the defaults in config with the settings that are in force. Returns how many halves
- * are loaded. Reports errors and returns -errno. */
-static int read_loaded(struct load_config *config, bool loaded[HALVES])
-{
-	struct half_pins steer = {}, bypass = {};
-	const struct shunt_exclude *excludes = NULL;
-	const struct shunt_nat *nat = NULL;
-	int error, n = halves_loaded(loaded);
-
-	if (n <= 0)
-		return n;
-	error = loaded[HALF_STEER] ? half_map(HALF_STEER, &steer) : 0;
-	if (error)
-		return error;
-	error = loaded[HALF_BYPASS] ? half_map(HALF_BYPASS, &bypass) : 0;
-	if (error)
-		return error;
-	if (loaded[HALF_BYPASS]) {
-		excludes = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
-		if (!excludes)
-			return fail(-errno, "can't map the settings of bypass");
-	}
-	if (loaded[HALF_NAT]) {
-		nat = pin_mmap(HALF_NAT, "shunt_nat", NULL);
-		if (!nat)
-			return fail(-errno, "can't map the settings of nat");
-	}
-	if (steer.conf)
-		take_steering(config, steer.conf);
-	if (bypass.conf && excludes)
-		take_bypass(config, &bypass, excludes);
-	if (nat)
-		config->nat_conf = *nat;
-	return n;
-}
-
-/* Reads what is loaded, and puts the words of load on top of these settings. The words were read
- * before this process had the lock, so other settings may be in force by now. */
-static int take_present_settings(struct load *l, struct load_config *now)
-{
-	int error = load_config_defaults(now);
+	int error = load_config_defaults(l->now);
 
 	if (error)
 		return error;
-	error = read_loaded(now, l->loaded);
+	error = settings_read(l->now, l->loaded);
 	if (error < 0)
 		return error;
-	load_options_rebase(l->config, now);
 	l->config->is_loaded = error > 0;
 	return load_more_begin(&l->more);
 }
 
-static int load_locked(struct load *l)
+int load_add(struct load *l)
 {
 	int error = check_all(l->config, l->loaded);
 
@@ -287,19 +226,28 @@ static int load_locked(struct load *l)
 	return error ? error : load_all(l);
 }
 
+static int load_locked(struct load *l)
+{
+	int error = load_begin(l);
+
+	if (error)
+		return error;
+	load_options_rebase(l->config, l->now);
+	return load_add(l);
+}
+
 static int load(struct load_config *config)
 {
 	_cleanup_free_ struct load_config *now = calloc(1, sizeof(*now));
 	_cleanup_lock_ int lock = pins_lock(true);
-	struct load l = { .config = config };
+	struct load l = { .config = config, .now = now };
 	int error;
 
 	if (lock < 0)
 		return lock;
-	error = now ? take_present_settings(&l, now) : fail(-ENOMEM, "load");
-	error = error ? error : load_locked(&l);
+	error = now ? load_locked(&l) : fail(-ENOMEM, "load");
 	if (error) {
-		take_down(&l);
+		load_undo(&l);
 		return error;
 	}
 	if (l.fresh[HALF_STEER] || l.loaded[HALF_STEER]) /* else a later load brings them back */
@@ -333,7 +281,7 @@ int cmd_load(int argc, char **argv)
 	if (error)
 		return error;
 	/* without root the lock is refused below, after wrong words are */
-	error = geteuid() ? 0 : read_loaded(loaded, halves);
+	error = geteuid() ? 0 : settings_read(loaded, halves);
 	if (error < 0)
 		return error;
 	config->loaded = loaded;

@@ -12,12 +12,13 @@
 
 #include "attach/attach.h"
 #include "attach/attachments.h"
+#include "attach/cgroup.h"
 #include "attach/ifaces.h"
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bpf/selftest.h"
-#include "cmd/load_half.h"
+#include "cmd/settings.h"
 #include "config/options.h"
 #include "nat/nat_attach.h"
 #include "nat/nat_store.h"
@@ -91,6 +92,12 @@ static int add_entry(struct more *m, struct shunt_attachment *attachments,
 	return 0;
 }
 
+/* Whether the interface or cgroup is there. */
+static bool exists(const struct shunt_attachment *wanted)
+{
+	return attachment_is_iface(wanted) ? wanted->ifindex : cgroup_id(wanted->name) != 0;
+}
+
 /* Attaches again if the interface or cgroup was removed and made again under the same name, or if
  * somebody detached the program. */
 static int attach_again(struct more *m, struct shunt_attachment *attachments,
@@ -125,6 +132,8 @@ static int bring_entry(struct more *m, struct shunt_attachment *attachments,
 
 	if (!a)
 		return add_entry(m, attachments, wanted);
+	if (a->kind != ATTACH_PATTERN && !exists(wanted))
+		return 0; /* the entry waits */
 	return a->kind == ATTACH_PATTERN ? 0 : attach_again(m, attachments, a, wanted);
 }
 
@@ -147,8 +156,11 @@ int load_more_begin(struct more *m)
 	m->attachments = attachments_map();
 	if (!m->attachments && errno != ENOENT)
 		return fail(-errno, "can't map the table of attachments");
-	for (i = 0; m->attachments && i < SHUNT_ATTACHMENTS; i++)
+	for (i = 0; m->attachments && i < SHUNT_ATTACHMENTS; i++) {
 		m->was_there[i] = m->attachments[i].kind != ATTACH_NONE;
+		m->was_by_pattern[i] = m->attachments[i].by_pattern;
+		m->was_auto_attached[i] = m->attachments[i].auto_attached;
+	}
 	return 0;
 }
 
@@ -156,9 +168,14 @@ void load_more_undo(struct more *m)
 {
 	int i;
 
-	for (i = SHUNT_ATTACHMENTS - 1; i >= 0 && m->attachments; i--)
+	for (i = SHUNT_ATTACHMENTS - 1; i >= 0 && m->attachments; i--) {
 		if (!m->was_there[i] && m->attachments[i].kind != ATTACH_NONE)
 			attachment_remove(m->attachments, i);
+		if (!m->was_there[i])
+			continue;
+		m->attachments[i].by_pattern = m->was_by_pattern[i];
+		m->attachments[i].auto_attached = m->was_auto_attached[i];
+	}
 }
 
 /* Marks entries as wanted by name. A pattern or a rule may have made them; from now on they stay
@@ -219,43 +236,6 @@ static int bring_loopback(struct more *m, struct shunt_conf *conf)
 
 /* --- settings ----------------------------------------------------------------------------- */
 
-static int change_bypass(const struct load_config *config, struct shunt_conf *conf)
-{
-	struct shunt_exclude *excludes = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
-
-	if (!excludes)
-		return fail(-errno, "can't map the settings of bypass");
-	memcpy(excludes, config->excludes, sizeof(config->excludes));
-	__atomic_store_n(&conf->excludes, config->conf.excludes, __ATOMIC_SEQ_CST);
-	conf->max_bytes = config->conf.max_bytes;
-	conf->max_msgs = config->conf.max_msgs;
-	conf->max_pages = config->conf.max_pages;
-	conf->host_msgs = config->conf.host_msgs;
-	return 0;
-}
-
-static int change_steering(const struct load_config *config, struct shunt_conf *conf)
-{
-	int error = *config->router ? router_set(config->router) : 0;
-
-	if (error)
-		return error;
-	conf->router_cgroup = config->conf.router_cgroup;
-	conf->router_mark = config->conf.router_mark;
-	conf->max_rules = config->conf.max_rules;
-	return 0;
-}
-
-static int change_nat(const struct load_config *config)
-{
-	struct shunt_nat *nat = pin_mmap(HALF_NAT, "shunt_nat", NULL);
-
-	if (!nat)
-		return fail(-errno, "can't map the settings of nat");
-	memcpy(nat->idle_ns, config->nat_conf.idle_ns, sizeof(nat->idle_ns));
-	return 0;
-}
-
 int load_more_settings(enum half half, const struct load_config *config, struct more *m)
 {
 	struct half_pins pins;
@@ -264,12 +244,8 @@ int load_more_settings(enum half half, const struct load_config *config, struct 
 	if (error || !pins.conf)
 		return error;
 	claim_entries(pins.attachments, half, config);
-	if (!load_options_changed(half, config))
-		return 0;
-	m->changed = true;
-	if (half == HALF_BYPASS)
-		return change_bypass(config, pins.conf);
-	return half == HALF_STEER ? change_steering(config, pins.conf) : change_nat(config);
+	m->changed |= load_options_changed(half, config) != NULL;
+	return settings_write(half, config);
 }
 
 int load_more(enum half half, const struct load_config *config, struct more *m)

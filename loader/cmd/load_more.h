@@ -15,6 +15,8 @@ int load_more_check(enum half half, const struct load_config *config);
 struct more {
 	struct shunt_attachment *attachments; /* NULL: no half was loaded before */
 	bool was_there[SHUNT_ATTACHMENTS];    /* entries of the table before load_more() */
+	bool was_by_pattern[SHUNT_ATTACHMENTS];
+	bool was_auto_attached[SHUNT_ATTACHMENTS];
 	bool changed;
 };
 

@@ -2,7 +2,6 @@
 /* shunt status: what is attached where, rules, pairs, counters. */
 #include "cmd/status.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,21 +14,6 @@
 const char *status_admit_text(unsigned int admit)
 {
 	return admit == SHUNT_EAGER ? "eager" : "proven";
-}
-
-void status_exclude_text(const struct shunt_exclude *x, char *text, size_t size)
-{
-	char addr[64];
-
-	if (x->kind == EXCLUDE_PORT && x->low == x->high)
-		snprintf(text, size, "port:%u", x->low);
-	else if (x->kind == EXCLUDE_PORT)
-		snprintf(text, size, "port:%u-%u", x->low, x->high);
-	else if (x->kind == EXCLUDE_PROCESS)
-		snprintf(text, size, "process:%s", x->comm);
-	else
-		snprintf(text, size, "%s/%u", inet_ntop(x->family, x->addr, addr, sizeof(addr)),
-			 x->len);
 }
 
 int cmd_status(int argc, char **argv)

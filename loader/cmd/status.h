@@ -49,9 +49,6 @@ bool status_has_steering(const struct status *s);
 /* "eager" or "proven", for the admission of a cgroup. */
 const char *status_admit_text(unsigned int admit);
 
-/* Writes an exclude as the option --exclude takes it. */
-void status_exclude_text(const struct shunt_exclude *x, char *text, size_t size);
-
 /* Print the state; the caller has looked at -j. */
 void status_print_json(const struct status *s);
 void status_print_text(const struct status *s);

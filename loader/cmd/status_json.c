@@ -8,6 +8,7 @@
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/status_ports.h"
+#include "config/excludes.h"
 #include "util/json.h"
 #include "util/options.h"
 
@@ -76,15 +77,15 @@ static void json_patterns(const struct status *s)
 	json_close(&json_stdout, ']');
 }
 
-static void json_excludes(void)
+static void json_excludes(const struct status *s)
 {
 	const struct shunt_exclude *x = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
 	char text[128];
-	int i;
+	__u32 i;
 
 	json_open_in(&json_stdout, "excludes", '[');
-	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
-		status_exclude_text(&x[i], text, sizeof(text));
+	for (i = 0; x && i < s->conf->excludes; i++) {
+		exclude_text(&x[i], text, sizeof(text));
 		json_string(&json_stdout, NULL, text);
 	}
 	json_close(&json_stdout, ']');
@@ -126,7 +127,7 @@ static void json_bypass(const struct status *s)
 	json_string(&json_stdout, "supervisor", supervisor_text(s));
 	json_numbers(s, HALF_BYPASS);
 	json_number(&json_stdout, "active", s->numbers.active_pairs); /* the old name */
-	json_excludes();
+	json_excludes(s);
 	json_close(&json_stdout, '}');
 }
 

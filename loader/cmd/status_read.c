@@ -40,6 +40,7 @@ static void join_settings(struct shunt_conf *all, enum half half, const struct s
 		all->max_bytes = conf->max_bytes;
 		all->max_msgs = conf->max_msgs;
 		all->max_pages = conf->max_pages;
+		all->excludes = conf->excludes;
 		all->run.pair_entries = conf->run.pair_entries;
 		all->run.reclaimed = conf->run.reclaimed;
 		all->run.no_entry = conf->run.no_entry;

@@ -15,17 +15,18 @@
 #include "cmd/teardown.h"
 #include "cmd/command.h"
 #include "cmd/status_ports.h"
+#include "config/excludes.h"
 #include "util/netns.h"
 #include "util/text.h"
 
-static void print_excludes(void)
+static void print_excludes(const struct status *s)
 {
 	const struct shunt_exclude *x = pin_mmap(HALF_BYPASS, "shunt_exclude", NULL);
 	char text[128];
-	int i;
+	__u32 i;
 
-	for (i = 0; x && i < SHUNT_EXCLUDES && x[i].kind; i++) {
-		status_exclude_text(&x[i], text, sizeof(text));
+	for (i = 0; x && i < s->conf->excludes; i++) {
+		exclude_text(&x[i], text, sizeof(text));
 		printf("  excluded %s\n", printable(text));
 	}
 }
@@ -261,7 +262,7 @@ void status_print_text(const struct status *s)
 	print_halves(s);
 	print_attached(s);
 	print_ports(s, &s->links);
-	print_excludes();
+	print_excludes(s);
 	if (s->half[HALF_BYPASS] || status_has(s, ATTACH_CGROUP))
 		print_bypass(s);
 	if (status_has_steering(s))

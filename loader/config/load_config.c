@@ -122,6 +122,7 @@ static void begin_with_loaded(struct load_config *config)
 	config->conf = loaded->conf;
 	config->nat_conf = loaded->nat_conf;
 	memcpy(config->excludes, loaded->excludes, sizeof(config->excludes));
+	memcpy(config->router, loaded->router, sizeof(config->router));
 }
 
 int load_config_parse(int argc, char **argv, struct load_config *config)

@@ -49,6 +49,11 @@ int nat_set_idle(struct shunt_nat *nat, const char *word)
 	return 0;
 }
 
+void nat_idle_text(const struct shunt_nat *nat, unsigned int kind, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s=%llu", idles[kind].name, nat->idle_ns[kind] / NS_PER_SEC);
+}
+
 void nat_idle_help(void)
 {
 	int i;

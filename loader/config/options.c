@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "config/options.h"
 
-#include <errno.h>
-#include <net/if.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "attach/attachments.h"
-#include "attach/cgroup.h"
 #include "config/defaults.h"
+#include "config/excludes.h"
 #include "config/nat_options.h"
-#include "util/iface.h"
-#include "util/log.h"
-#include "util/parse.h"
+#include "config/option_values.h"
 
 #define TEXT(macro) TEXT_OF(macro)
 #define MAX_RULES_TEXT TEXT(DEFAULT_MAX_RULES)
@@ -35,229 +27,23 @@ struct load_option {
 	int (*set)(struct load_config *config, const char *option, char *value);
 	__u64 low;
 	__u64 high;
-	/* Where in struct load_config the setting is; size 0: no setting that can be compared. */
+	/* Writes the values that *config has and *base lacks (config/option_values.h); NULL: the
+	 * number is written. */
+	bool (*next)(const struct load_config *config, const struct load_config *base,
+		     unsigned int *i, char ret[OPTION_TEXT]);
+	bool hex; /* the number is written in hexadecimal */
+	/* Where in struct load_config the setting is, as 32-bit or 64-bit numbers; size 0: nowhere,
+	 * the option names an attachment. */
 	size_t at;
 	size_t size;
 };
-
-/* Whether the text is decimal, or hexadecimal after 0x. A leading zero is refused: to some programs it
- * means octal, to others nothing. */
-static bool is_number(const char *text)
-{
-	if (*text < '0' || *text > '9')
-		return false;
-	return *text != '0' || !text[1] || ((text[1] == 'x' || text[1] == 'X') && text[2]);
-}
-
-static int parse_u64(const char *option, const char *text, __u64 low, __u64 high, __u64 *ret)
-{
-	char *end;
-	__u64 n;
-
-	errno = 0;
-	n = strtoull(text, &end, 0);
-	if (!is_number(text) || *end || errno || n < low || n > high)
-		return refuse("%s '%s': not a number from %llu to %llu, without leading zeros",
-			      option, text, (unsigned long long)low, (unsigned long long)high);
-	*ret = n;
-	return 0;
-}
-
-/* Adds an attachment to those of load, unless it is already among them. */
-static int add_state(struct load_config *config, const char *option,
-		     const struct shunt_attachment *state)
-{
-	if (attachment_find(config->attachments, state->kind, state->name))
-		return 0;
-	if (config->n == SHUNT_ATTACHMENTS)
-		return refuse("%s '%s': more than %d attachments", option, state->name,
-			      SHUNT_ATTACHMENTS);
-	config->attachments[config->n++] = *state;
-	return 0;
-}
-
-static int add_cgroup(struct load_config *config, const char *option, char *value)
-{
-	struct shunt_attachment s = { .kind = ATTACH_CGROUP, .admit = SHUNT_PROVEN };
-	char *mode = strrchr(value, '=');
-	int error;
-
-	if (mode && strcmp(mode, "=proven") && strcmp(mode, "=eager"))
-		return refuse("--cgroup '%s': unknown admission '%s'; 'proven' or 'eager'", value,
-			      mode + 1);
-	if (mode) {
-		s.admit = !strcmp(mode, "=eager") ? SHUNT_EAGER : SHUNT_PROVEN;
-		*mode = '\0';
-	}
-	error = cgroup_resolve(value, s.name, sizeof(s.name));
-	if (error)
-		return error;
-	config->bypass = true;
-	config->eager |= s.admit == SHUNT_EAGER;
-	config->proven |= s.admit == SHUNT_PROVEN;
-	return add_state(config, option, &s);
-}
-
-static int add_iface(struct load_config *config, const char *option, char *value)
-{
-	bool pattern = is_pattern(value);
-	struct shunt_attachment s = { .kind = pattern ? ATTACH_PATTERN : ATTACH_IFACE };
-	int error;
-
-	error = pattern ? 0 : iface_index(value, &s.ifindex);
-	if (error)
-		return fail(error, "can't look at interface '%s'", value);
-	if (strlen(value) >= IF_NAMESIZE || (!pattern && !s.ifindex))
-		return deny(-ENODEV, "no interface '%s'", value);
-	strcpy(s.name, value);
-	config->steer = true;
-	return add_state(config, option, &s);
-}
-
-static int add_monitor(struct load_config *config, const char *option, char *value)
-{
-	struct shunt_attachment s = { .kind = ATTACH_MONITOR_IN };
-	int error = iface_index(value, &s.ifindex);
-
-	if (error)
-		return fail(error, "can't look at interface '%s'", value);
-	if (!s.ifindex || strlen(value) >= IF_NAMESIZE)
-		return deny(-ENODEV, "no interface '%s'", value);
-	strcpy(s.name, value);
-	config->monitor = true;
-	error = add_state(config, option, &s);
-	if (error)
-		return error;
-	s.kind = ATTACH_MONITOR_OUT;
-	return add_state(config, option, &s);
-}
-
-static int add_nat(struct load_config *config, const char *option, char *value)
-{
-	struct shunt_attachment both[2];
-	int error = nat_attachments(value, both);
-
-	if (error)
-		return error;
-	config->nat = true;
-	error = add_state(config, option, &both[0]);
-	return error ? error : add_state(config, option, &both[1]);
-}
-
-/* Reads port:LOW[-HIGH], process:NAME or ADDR/LEN. */
-static int parse_exclude(const char *option, const char *text, struct shunt_exclude *ret)
-{
-	if (!strncmp(text, "port:", 5)) {
-		ret->kind = EXCLUDE_PORT;
-		return parse_range(text + 5, &ret->low, &ret->high);
-	}
-	if (!strncmp(text, "process:", 8)) {
-		ret->kind = EXCLUDE_PROCESS;
-		if (!text[8] || strlen(text + 8) >= sizeof(ret->comm))
-			return refuse("%s '%s': a process name has 1 to %zu letters", option, text,
-				      sizeof(ret->comm) - 1);
-		strcpy(ret->comm, text + 8);
-		return 0;
-	}
-	if (!strchr(text, '/'))
-		return refuse("%s '%s': neither port:N[-N], ADDR/LEN nor process:NAME", option,
-			      text);
-	ret->kind = EXCLUDE_PREFIX;
-	return parse_prefix(text, &ret->family, ret->addr, &ret->len);
-}
-
-static int add_exclude(struct load_config *config, const char *option, char *value)
-{
-	struct shunt_exclude x = {};
-	__u32 i;
-	int error;
-
-	if (config->conf.excludes == SHUNT_EXCLUDES)
-		return refuse("%s '%s': more than %d", option, value, SHUNT_EXCLUDES);
-	error = parse_exclude(option, value, &x);
-	if (error)
-		return error;
-	for (i = 0; i < config->conf.excludes; i++)
-		if (!memcmp(&config->excludes[i], &x, sizeof(x)))
-			return 0;
-	config->excludes[config->conf.excludes++] = x;
-	return 0;
-}
-
-static int set_router(struct load_config *config, const char *option, char *value)
-{
-	int error = cgroup_resolve(value, config->router, sizeof(config->router));
-	struct stat st;
-
-	(void)option;
-	if (error)
-		return error;
-	if (stat(config->router, &st))
-		return fail(-errno, "cgroup '%s'", config->router);
-	config->conf.router_cgroup = st.st_ino;
-	return 0;
-}
-
-static int set_host_bytes(struct load_config *config, const char *option, char *value)
-{
-	__u64 bytes;
-	int error = parse_u64(option, value, 1, 1ULL << 40, &bytes);
-
-	if (error)
-		return error;
-	config->conf.max_pages = bytes / getpagesize();
-	return 0;
-}
-
-static int set_mark(struct load_config *config, const char *option, char *value)
-{
-	__u64 mark;
-	int error = parse_u64(option, value, 1, 0xffffffff, &mark);
-
-	if (error)
-		return error;
-	if (mark & (mark - 1))
-		return refuse("%s '%s': more than one bit", option, value);
-	config->conf.mark = mark;
-	return 0;
-}
-
-static int set_table(struct load_config *config, const char *option, char *value)
-{
-	__u64 table;
-	int error = parse_u64(option, value, 1, 0xffffffff, &table);
-
-	if (error)
-		return error;
-	if (table >= 253 && table <= 255)
-		return refuse("%s '%s': the system's own", option, value);
-	config->conf.table = table;
-	return 0;
-}
-
-static int set_flows(struct load_config *config, const char *option, char *value)
-{
-	__u64 flows;
-	int error = parse_u64(option, value, 1, 1U << 24, &flows);
-
-	if (error)
-		return error;
-	conf_set_flows(&config->conf, flows);
-	return 0;
-}
-
-static int set_nat_idle(struct load_config *config, const char *option, char *value)
-{
-	(void)option;
-	return nat_set_idle(&config->nat_conf, value);
-}
 
 #define AT(member) \
 	.at = offsetof(struct load_config, member), \
 	.size = sizeof(((struct load_config *)0)->member)
 
 static const struct load_option options[] = {
-	{ "--cgroup", "PATH", HALF_BYPASS, .set = add_cgroup,
+	{ "--cgroup", "PATH", HALF_BYPASS, .set = add_cgroup, .next = next_cgroup,
 	  .help = "bypass for sockets made in this cgroup (a path, or a name\n"
 		  "below the cgroup2 mount) and the ones below it. A pair moves\n"
 		  "to the fast path once it is busy and its readers do not block\n"
@@ -265,16 +51,17 @@ static const struct load_option options[] = {
 		  "programs in PATH are fit for the fast path, and every pair takes\n"
 		  "it at once" },
 	{ "--exclude", "WHAT", HALF_BYPASS, .live = true, AT(conf.excludes), .set = add_exclude,
+	  .next = next_exclude,
 	  .help = "keep off the fast path: port:LOW[-HIGH], ADDR/LEN, or\n"
 		  "process:NAME (of the reader; not with 'eager')" },
 	{ "--config", "FILE", HALVES, .words_only = true,
 	  .help = "options, a line for each ('iface eth0'), and rules as for\n"
 		  "'shunt apply', which are in force from the first packet" },
-	{ "--iface", "NAME", HALF_STEER, .set = add_iface,
+	{ "--iface", "NAME", HALF_STEER, .set = add_iface, .next = next_iface,
 	  .help = "steering of what arrives on this interface; with a pattern\n"
 		  "('veth*'), on all of that name but ports of bridges, bonds and\n"
 		  "teams, and with 'shunt run' also on those that come later" },
-	{ "--monitor", "NAME", HALF_MONITOR, .set = add_monitor,
+	{ "--monitor", "NAME", HALF_MONITOR, .set = add_monitor, .next = next_monitor,
 	  .help = "counts the flows of this interface from now on; otherwise\n"
 		  "'shunt monitor' counts only while it runs" },
 	{ "--max-bytes", "N", HALF_BYPASS, .live = true, AT(conf.max_bytes), .low = 1,
@@ -283,20 +70,21 @@ static const struct load_option options[] = {
 	{ "--max-messages", "N", HALF_BYPASS, .live = true, AT(conf.max_msgs), .low = 1,
 	  .high = 1U << 20, .help = "the same for messages (" TEXT(DEFAULT_MAX_MESSAGES) ")" },
 	{ "--host-bytes", "N", HALF_BYPASS, .live = true, AT(conf.max_pages), .set = set_host_bytes,
+	  .next = next_host_bytes,
 	  .help = "TCP memory in use on the host above which nothing is\n"
 		  "redirected (a quarter of net.ipv4.tcp_mem)" },
-	{ "--mark", "BIT", HALF_STEER, AT(conf.mark), .set = set_mark,
+	{ "--mark", "BIT", HALF_STEER, AT(conf.mark), .set = set_mark, .hex = true,
 	  .help = "bit set in the mark of steered packets (" TEXT(DEFAULT_MARK) ")" },
 	{ "--force", NULL, HALVES, .words_only = true,
 	  .help = "'eager' even where this kernel would lose data" },
 	{ "--table", "N", HALF_STEER, AT(conf.table), .set = set_table,
 	  .help = "routing table that delivers them (" TEXT(DEFAULT_TABLE) ")" },
 	{ "--router-cgroup", "PATH", HALF_STEER, .live = true, AT(conf.router_cgroup),
-	  .set = set_router,
+	  .set = set_router, .next = next_router,
 	  .help = "programs in this cgroup and below are the router: rules with\n"
 		  "'origin local' let pass what they send" },
 	{ "--router-mark", "N", HALF_STEER, .live = true, AT(conf.router_mark), .low = 1,
-	  .high = 0xffffffff,
+	  .hex = true, .high = 0xffffffff,
 	  .help = "the router sets these bits in the mark of what it sends\n"
 		  "(with neither option: programs in the listener's cgroup are\n"
 		  "the router)" },
@@ -307,12 +95,12 @@ static const struct load_option options[] = {
 	{ "--max-flows", "N", HALF_STEER, AT(conf.flow_buckets), .set = set_flows,
 	  .help = "UDP flows that are remembered with their listener (" MAX_FLOWS_TEXT "),\n"
 		  "rounded up to a power of two, 128 bytes for each" },
-	{ "--nat", "NAME", HALF_NAT, .set = add_nat,
+	{ "--nat", "NAME", HALF_NAT, .set = add_nat, .next = next_nat,
 	  .help = "NAT of what leaves by this interface ('shunt nat' adds others)" },
 	{ "--nat-flows", "N", HALF_NAT, AT(nat_conf.flows), .low = 1, .high = 1U << 22,
 	  .help = "flows at a time (" TEXT(DEFAULT_NAT_FLOWS) ")" },
 	{ "--nat-idle", "KIND=SEC", HALF_NAT, .live = true, AT(nat_conf.idle_ns),
-	  .set = set_nat_idle, .more_help = nat_idle_help,
+	  .set = set_nat_idle, .next = next_nat_idle, .more_help = nat_idle_help,
 	  .help = "seconds without packets after which a flow ends:" },
 	{}
 };
@@ -332,15 +120,17 @@ bool load_option_in_file(const struct load_option *option)
 	return !option->words_only;
 }
 
-static void store(struct load_config *config, const struct load_option *option, __u64 n)
+static void put_number(void *at, size_t size, __u64 n)
 {
-	char *at = (char *)config + option->at;
-	__u32 n32 = n;
-
-	if (option->size == sizeof(n32))
-		memcpy(at, &n32, sizeof(n32));
+	if (size == sizeof(__u32))
+		__atomic_store_n((__u32 *)at, n, __ATOMIC_SEQ_CST);
 	else
-		memcpy(at, &n, sizeof(n));
+		__atomic_store_n((__u64 *)at, n, __ATOMIC_SEQ_CST);
+}
+
+static __u64 get_number(const void *at, size_t size)
+{
+	return size == sizeof(__u32) ? *(const __u32 *)at : *(const __u64 *)at;
 }
 
 int load_option_set(const struct load_option *option, struct load_config *config, char *value)
@@ -353,14 +143,31 @@ int load_option_set(const struct load_option *option, struct load_config *config
 	error = parse_u64(option->name, value, option->low, option->high, &n);
 	if (error)
 		return error;
-	store(config, option, n);
+	put_number((char *)config + option->at, option->size, n);
 	return 0;
 }
 
-static bool differs(const struct load_option *o, const struct load_config *config)
+/* --- what differs --------------------------------------------------------------------------- */
+
+/* Excludes are the same in any order. */
+static bool excludes_differ(const struct load_config *config, const struct load_config *base)
 {
-	return o->size &&
-	       memcmp((const char *)config + o->at, (const char *)config->loaded + o->at, o->size);
+	__u32 i;
+
+	if (config->conf.excludes != base->conf.excludes)
+		return true;
+	for (i = 0; i < config->conf.excludes; i++)
+		if (!exclude_is_among(&config->excludes[i], base->excludes, base->conf.excludes))
+			return true;
+	return false;
+}
+
+static bool differs(const struct load_option *o, const struct load_config *config,
+		    const struct load_config *base)
+{
+	if (o->next == next_exclude)
+		return excludes_differ(config, base);
+	return o->size && memcmp((const char *)config + o->at, (const char *)base + o->at, o->size);
 }
 
 const char *load_options_fixed(enum half half, const struct load_config *config)
@@ -368,7 +175,7 @@ const char *load_options_fixed(enum half half, const struct load_config *config)
 	const struct load_option *o;
 
 	for (o = options; o->name; o++)
-		if (o->half == half && !o->live && differs(o, config))
+		if (o->half == half && !o->live && differs(o, config, config->loaded))
 			return o->name;
 	return NULL;
 }
@@ -378,9 +185,21 @@ const char *load_options_changed(enum half half, const struct load_config *confi
 	const struct load_option *o;
 
 	for (o = options; o->name; o++)
-		if (o->half == half && differs(o, config))
+		if (o->half == half && differs(o, config, config->loaded))
 			return o->name;
 	return NULL;
+}
+
+/* --- copying -------------------------------------------------------------------------------- */
+
+static void copy(const struct load_option *o, const struct load_config *from,
+		 struct load_config *to)
+{
+	memcpy((char *)to + o->at, (const char *)from + o->at, o->size);
+	if (o->next == next_exclude)
+		memcpy(to->excludes, from->excludes, sizeof(to->excludes));
+	if (o->next == next_router)
+		memcpy(to->router, from->router, sizeof(to->router));
 }
 
 void load_options_rebase(struct load_config *config, const struct load_config *now)
@@ -388,11 +207,104 @@ void load_options_rebase(struct load_config *config, const struct load_config *n
 	const struct load_option *o;
 
 	for (o = options; o->name; o++)
-		if (o->size && !differs(o, config))
-			memcpy((char *)config + o->at, (const char *)now + o->at, o->size);
-	if (config->conf.excludes == now->conf.excludes)
-		memcpy(config->excludes, now->excludes, sizeof(config->excludes));
+		if (o->size && !differs(o, config, config->loaded))
+			copy(o, now, config);
 	config->loaded = now;
+}
+
+/* Where the pinned maps have what is at that offset in struct load_config. */
+static void *pinned_at(const struct pinned_settings *pinned, size_t at)
+{
+	if (at >= offsetof(struct load_config, nat_conf) &&
+	    at < offsetof(struct load_config, nat_conf) + sizeof(*pinned->nat))
+		return (char *)pinned->nat + (at - offsetof(struct load_config, nat_conf));
+	return (char *)pinned->conf + (at - offsetof(struct load_config, conf));
+}
+
+void load_options_read(enum half half, const struct pinned_settings *from,
+		       struct load_config *config)
+{
+	const struct load_option *o;
+
+	for (o = options; o->name; o++)
+		if (o->half == half && o->size)
+			memcpy((char *)config + o->at, pinned_at(from, o->at), o->size);
+	if (half == HALF_BYPASS)
+		memcpy(config->excludes, from->excludes, sizeof(config->excludes));
+}
+
+/* Writes each number in one go, for programs read them meanwhile. */
+static void write_pinned(const struct load_option *o, const struct load_config *config,
+			 const struct pinned_settings *to)
+{
+	const size_t step = o->size % sizeof(__u64) ? sizeof(__u32) : sizeof(__u64);
+	size_t i;
+
+	for (i = 0; i < o->size; i += step)
+		put_number(pinned_at(to, o->at + i), step,
+			   get_number((const char *)config + o->at + i, step));
+}
+
+void load_options_write(enum half half, const struct load_config *config,
+			const struct pinned_settings *to)
+{
+	const struct load_option *o;
+
+	/* What is behind them stays: a program that searches with the old number finds there what
+	 * has moved to the front. */
+	if (half == HALF_BYPASS)
+		memcpy(to->excludes, config->excludes,
+		       config->conf.excludes * sizeof(*config->excludes));
+	for (o = options; o->name; o++)
+		if (o->half == half && o->live)
+			write_pinned(o, config, to);
+	if (half == HALF_BYPASS)
+		conf_set_host_messages(to->conf);
+}
+
+/* --- printing -------------------------------------------------------------------------------- */
+
+static bool next_number(const struct load_option *o, const struct load_config *config,
+			const struct load_config *base, unsigned int *i, char ret[OPTION_TEXT])
+{
+	if ((*i)++ || !differs(o, config, base))
+		return false;
+	snprintf(ret, OPTION_TEXT, o->hex ? "0x%llx" : "%llu",
+		 (unsigned long long)get_number((const char *)config + o->at, o->size));
+	return true;
+}
+
+static bool next_value(const struct load_option *o, const struct load_config *config,
+		       const struct load_config *base, unsigned int *i, char ret[OPTION_TEXT])
+{
+	return o->next ? o->next(config, base, i, ret) : next_number(o, config, base, i, ret);
+}
+
+bool load_options_next(const struct load_config *config, const struct load_config *base,
+		       struct option_value *at)
+{
+	if (!at->option)
+		at->option = options;
+	for (; at->option->name; at->option++, at->i = 0)
+		if ((at->option->next || at->option->size) &&
+		    next_value(at->option, config, base, &at->i, at->text))
+			return true;
+	return false;
+}
+
+const char *load_option_name(const struct load_option *option)
+{
+	return option->name;
+}
+
+bool load_option_attaches(const struct load_option *option)
+{
+	return option->next && !option->size;
+}
+
+enum half load_option_half(const struct load_option *option)
+{
+	return option->half;
 }
 
 void load_options_help(void)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/file_words.h"
 #include "config/options.h"
 #include "nat/nat_rule.h"
 #include "rules/rule.h"
@@ -78,7 +79,10 @@ static int read_option(struct rule_file *f, unsigned int number, int count, char
 	f->option_line[f->options / 2] = number;
 	snprintf(option, sizeof(option), "--%s", word[0]);
 	error = add_option(f, option);
-	return error ? error : add_option(f, word[1]);
+	if (error)
+		return error;
+	file_word_decode(word[1]);
+	return add_option(f, word[1]);
 }
 
 static int add_line(struct rule_line **lines, __u32 *count, const struct rule_line *l)

@@ -58,7 +58,7 @@ applied()
 	sed -i 's/a#b/a/' "$RULES"
 	[ "$(applied "$RULES")" = '[2,0,0]' ]
 	[ "$(applied - <"$RULES")" = '[0,0,0]' ]
-	[ "$(shunt save | grep -v '^#')" = $'tcp dst 10.0.0.1 pass\nudp dst 10.0.0.1 to 127.0.0.1:9 service a' ]
+	[ "$(shunt save rules | grep -v '^#')" = $'tcp dst 10.0.0.1 pass\nudp dst 10.0.0.1 to 127.0.0.1:9 service a' ]
 }
 
 # What is wrong in a line, and the word that the message names.
@@ -276,7 +276,7 @@ map_bytes()
 	echo "$(map_bytes) bytes"
 	[ "$(map_bytes)" -lt $((128 << 20)) ]
 	shunt steer test tcp src 1.1.1.1 dst 10.1.134.159 dport $((1 + 99999 % 60000)) | grep 'service s99999$'
-	shunt save | grep -v '^#' | sort | diff - <(sort "$RULES")
+	shunt save rules | grep -v '^#' | sort | diff - <(sort "$RULES")
 }
 
 # --- NAT rules -----------------------------------------------------------------
@@ -366,17 +366,17 @@ nat_lines()
 
 	shunt steer add tcp dst 10.9.9.9 pass
 	shunt nat add tcp dst 10.0.0.1 to 127.0.0.2
-	before=$(shunt save)
+	before=$(shunt save rules)
 	# more rules than there is room for
 	{ nat_lines 16385 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; } >"$RULES"
 	run -1 shunt apply "$RULES"
 	[[ $output =~ 'no room for more than 16384 NAT rules' ]]
-	[ "$(shunt save)" = "$before" ]
+	[ "$(shunt save rules)" = "$before" ]
 	# and more blocks of ports
 	{ nat_lines 2500 dport 1-65534 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; } >"$RULES"
 	run -1 shunt apply "$RULES"
 	[[ $output =~ 'no room for more than 65536 blocks of ports' ]]
-	[ "$(shunt save)" = "$before" ]
+	[ "$(shunt save rules)" = "$before" ]
 	[ "$(map_entries shunt_nat_match)" = 2 ]
 	# steering has no room
 	unload
@@ -385,7 +385,7 @@ nat_lines()
 	{ nat_lines 3 to 127.0.0.1; echo tcp dst 10.9.9.8 pass; echo tcp dst 10.9.9.7 pass; } >"$RULES"
 	run -1 shunt apply "$RULES"
 	[[ $output =~ 'no room' ]]
-	[ "$(shunt save)" = "$before" ]
+	[ "$(shunt save rules)" = "$before" ]
 }
 
 @test "apply: NAT rules in load --config, with steering and without" {
@@ -400,7 +400,7 @@ nat_lines()
 	echo 'nat lo' >>"$RULES"
 	shunt load --config "$RULES"
 	[ "$(status nat.rules)" = 1 ]
-	[ "$(shunt save | grep -v '^#')" = 'nat tcp dst 10.0.0.10 dport 80 to 127.0.0.1:8080' ]
+	[ "$(shunt save rules | grep -v '^#')" = 'nat tcp dst 10.0.0.10 dport 80 to 127.0.0.1:8080' ]
 	[ "$(applied_nat /dev/null)" = '[0,0,1]' ]
 	echo 'tcp dst 10.0.0.1 pass' >>"$RULES"
 	run -1 shunt apply "$RULES"

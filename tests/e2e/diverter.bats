@@ -40,7 +40,7 @@ delete()
 
 rules()
 {
-	shunt save | grep -v '^#'
+	shunt save rules | grep -v '^#'
 }
 
 @test "diverter: -V prints the version; if nothing is loaded, it fails with the reason" {

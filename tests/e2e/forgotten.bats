@@ -329,7 +329,7 @@ refused()
 		[ "$(shunt -j steer list | jq -r '.[].unknown')" = $word ]
 	done
 	shunt steer add tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown auto
-	[ "$(shunt save | grep -v '^#')" = 'tcp dst 10.1.2.3 to 127.0.0.1:9001' ]
+	[ "$(shunt save rules | grep -v '^#')" = 'tcp dst 10.1.2.3 to 127.0.0.1:9001' ]
 	[ "$(shunt -j steer list | jq -r '.[].unknown')" = auto ]
 	shunt metrics | grep -x 'shunt_steer_segments_to_reset_total 0'
 	refused "'unknown maybe'" tcp dst 10.1.2.3 to 127.0.0.1:9001 unknown maybe

@@ -222,9 +222,9 @@ words()
 	shunt -j steer test tcp src 198.18.0.2 dst 198.18.0.1:80 | jq -e .own_service
 	shunt -j steer test tcp src 198.18.0.2 dst 10.1.2.3:80 | jq -e '.own_service | not'
 	[ "$(shunt -j steer list | jq -r '.[].own')" = keep ]
-	[ "$(shunt save | grep -v '^#')" = 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001' ]
+	[ "$(shunt save rules | grep -v '^#')" = 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001' ]
 	shunt steer add tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take
-	[ "$(shunt save | grep -v '^#')" = 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take' ]
+	[ "$(shunt save rules | grep -v '^#')" = 'tcp dst 0.0.0.0/0 to 127.0.0.1:9001 own take' ]
 	shunt -j steer test tcp src 198.18.0.2 dst 198.18.0.1:80 | jq -e '.own_service | not'
 	shunt save >"$BATS_TEST_TMPDIR/rules"
 	shunt steer flush

@@ -156,7 +156,7 @@ killed_while()
 		killed_while 0.00$((i % 10)) steer add tcp dst 10.0.0.0/8 dport $((20000 + i)) pass
 		killed_while 0.00$((i % 7)) steer del tcp dst 10.0.0.0/8 dport $((20000 + i - 1))
 	done
-	rules_are "$(shunt save | grep -vc '^#')"
+	rules_are "$(shunt save rules | grep -vc '^#')"
 	for i in $(seq 60); do
 		shunt steer del tcp dst 10.0.0.0/8 dport $((20000 + i)) 2>/dev/null
 	done

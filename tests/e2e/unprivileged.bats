@@ -69,7 +69,7 @@ delete()
 
 rules()
 {
-	shunt save | grep -v '^#'
+	shunt save rules | grep -v '^#'
 }
 
 # run_with_socket [OPTION]...: starts 'shunt run', and waits for its socket

@@ -28,7 +28,7 @@ crash()
 
 rules()
 {
-	shunt save | grep -v '^#'
+	shunt save rules | grep -v '^#'
 }
 
 # services: prints the services of the rules in force, and of those that they shadow
