@@ -32,8 +32,9 @@ PEERS := $(patsubst tests/peers/%.c,$(B)/tests/%,$(wildcard tests/peers/*.c))
 TORTURE := $(patsubst tests/torture/%.c,$(B)/torture/%.o,$(wildcard tests/torture/*.c))
 ALIASES := map_update map_delete_elem shunt-diverter
 # What depends on the kernel; the rest need not be run in every one.
-KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats steer.bats \
-	steer_untouched.bats steer_packets.bats steer_commands.bats
+KERNEL_TESTS := bypass.bats reorder.bats stall.bats isolation.bats proven.bats \
+	proven_corners.bats proven_supervisor.bats steer.bats steer_untouched.bats \
+	steer_packets.bats steer_commands.bats
 
 Q := $(if $(V),,@)
 SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
