@@ -19,8 +19,8 @@ setup_file()
 	make_hosts
 	netns far
 	netns deep
-	link_far
-	link_deep
+	link_host client far c1 f0 '198.20.0 fd00::c614' '198.18.0.2 fd00::c612:2'
+	link_host beyond deep b1 d0 '198.21.0 fd00::c615' '198.19.0.2 fd00::c613:2'
 }
 
 setup()
@@ -30,8 +30,8 @@ setup()
 	far=(nsenter --net="$BATS_FILE_TMPDIR/netns-far" --)
 	deep=(nsenter --net="$BATS_FILE_TMPDIR/netns-deep" --)
 	forget_mtus
-	load_steer r0
-	[ -n "${CONTROL:-}" ] || reload_steer --iface r0 --iface r1
+	# shellcheck disable=SC2046 # words
+	load_steer r0 $([ -n "${CONTROL:-}" ] || echo r1)
 }
 
 teardown()
@@ -44,44 +44,30 @@ teardown()
 
 # --- the two hosts more ------------------------------------------------------
 
-link_far()
+# link_host PLACE HOST DEV PEER NETS VIA: DEV in PLACE leads to PEER in HOST. NETS and VIA are
+# the first parts of the addresses in the new networks, and what the router reaches PLACE by,
+# for IPv4 and IPv6.
+link_host()
 {
-	"${client[@]}" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	"${client[@]}" ip -batch - <<-END
-		link add c1 type veth peer name f0 netns ${far_file:?}
-		addr add 198.20.0.1/24 dev c1
-		addr add fd00::c614:1/120 dev c1 nodad
-		link set c1 addrgenmode none up
-	END
-	"${far[@]:?}" ip -batch - <<-END
-		addr add 198.20.0.2/24 dev f0
-		addr add fd00::c614:2/120 dev f0 nodad
-		link set f0 addrgenmode none up
-		route add default via 198.20.0.1
-		route add ::/0 via fd00::c614:1
-	END
-	ip route add 198.20.0.0/24 via 198.18.0.2
-	ip route add fd00::c614:0/120 via fd00::c612:2
-}
+	local -n place=$1 host=$2 file=${2}_file
+	local net4=${5% *} net6=${5#* } via4=${6% *} via6=${6#* }
 
-link_deep()
-{
-	"${beyond[@]}" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	"${beyond[@]}" ip -batch - <<-END
-		link add b1 type veth peer name d0 netns ${deep_file:?}
-		addr add 198.21.0.1/24 dev b1
-		addr add fd00::c615:1/120 dev b1 nodad
-		link set b1 addrgenmode none up
+	"${place[@]}" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	"${place[@]}" ip -batch - <<-END
+		link add $3 type veth peer name $4 netns $file
+		addr add $net4.1/24 dev $3
+		addr add $net6:1/120 dev $3 nodad
+		link set $3 addrgenmode none up
 	END
-	"${deep[@]:?}" ip -batch - <<-END
-		addr add 198.21.0.2/24 dev d0
-		addr add fd00::c615:2/120 dev d0 nodad
-		link set d0 addrgenmode none up
-		route add default via 198.21.0.1
-		route add ::/0 via fd00::c615:1
+	"${host[@]}" ip -batch - <<-END
+		addr add $net4.2/24 dev $4
+		addr add $net6:2/120 dev $4 nodad
+		link set $4 addrgenmode none up
+		route add default via $net4.1
+		route add ::/0 via $net6:1
 	END
-	ip route add 198.21.0.0/24 via 198.19.0.2
-	ip route add fd00::c615:0/120 via fd00::c613:2
+	ip route add "$net4.0/24" via "$via4"
+	ip route add "$net6:0/120" via "$via6"
 }
 
 # small_mtu: prints a small MTU that the family at hand allows. Below 1280 a device loses
@@ -91,16 +77,23 @@ small_mtu()
 	[ $family = 4 ] && echo 1000 || echo 1280
 }
 
+# shrink PLACE DEV ADDRESS: gives the device a small MTU, and its IPv6 address again
+shrink()
+{
+	local -n place=$1
+
+	"${place[@]}" ip link set "$2" mtu "$(small_mtu)"
+	"${place[@]}" ip addr add "$3/120" dev "$2" nodad 2>/dev/null || true
+}
+
 shrink_far()
 {
-	"${client[@]}" ip link set c1 mtu "$(small_mtu)"
-	"${client[@]}" ip addr add fd00::c614:1/120 dev c1 nodad 2>/dev/null || true
+	shrink client c1 fd00::c614:1
 }
 
 shrink_deep()
 {
-	"${beyond[@]}" ip link set b1 mtu "$(small_mtu)"
-	"${beyond[@]}" ip addr add fd00::c615:1/120 dev b1 nodad 2>/dev/null || true
+	shrink beyond b1 fd00::c615:1
 }
 
 forget_mtus()

@@ -370,38 +370,10 @@ accept_local()
 
 # --- must show: curl, and a bypass -------------------------------------------
 
-haproxy_config()
-{
-	cat <<-END
-		global
-		$(! kernel_before 606 || echo noreuseport)
-		defaults
-		timeout connect 5s
-		timeout client 5s
-		timeout server 5s
-		frontend answers
-		mode http
-		bind 127.0.0.1:9001 transparent
-		bind [::1]:9001 transparent
-		http-request return status 200 content-type text/plain lf-string "%[dst] %[dst_port] %[src]"
-		listen relay4
-		bind 127.0.0.1:9002 transparent
-		server original 0.0.0.0
-		listen relay6
-		bind [::1]:9002 transparent
-		server original [::]
-	END
-}
-
 fetch()
 {
-	local got
-
 	add tcp dst 10.1.2.3 dport 80 origin local to 127.0.0.1:9001
-	endpoint 10.1.2.3 80
-	got=$(curl -gsSm 10 --noproxy '*' "http://$REPLY/")
-	translate 10.1.2.3 80 198.19.0.1
-	[ "$got" = "${words[*]}" ]
+	fetched 198.19.0.1
 }
 
 # relay: HAProxy itself connects to the address that the client asked for

@@ -22,6 +22,12 @@ teardown()
 	clean_up
 }
 
+# by_hand -I|-D PORT [WORD]...: what a router's call does, for TCP to this port of 10.1.2.3
+by_hand()
+{
+	"${SHUNT%/*}/shunt-diverter" "$1" -c 10.1.2.3 -m 32 -p tcp -l "$2" -h "$2" "${@:3}"
+}
+
 # --- two services for the same packets ------------------------------------------
 
 both_ways()
@@ -119,18 +125,18 @@ nft_rule()
 }
 
 @test "ziti-router: two services for the same packets: -D by hand deletes the newest when both or none listen" {
-	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33001 -s a
-	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33002 -s b
-	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33003 -s c
+	by_hand -I 80 -t 33001 -s a
+	by_hand -I 80 -t 33002 -s b
+	by_hand -I 80 -t 33003 -s c
 	[ "$(services)" = "c,b shadowed,a shadowed" ]
 	spawn listener "$PEERS/tproxy" tcp 127.0.0.1 33003
 	wait_for listens 33003
-	"${SHUNT%/*}/shunt-diverter" -D -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80
+	by_hand -D 80
 	[ "$(services)" = "c,a shadowed" ]
 	end_all
-	"${SHUNT%/*}/shunt-diverter" -D -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80
+	by_hand -D 80
 	[ "$(services)" = a ]
-	"${SHUNT%/*}/shunt-diverter" -D -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80
+	by_hand -D 80
 	[ -z "$(rules)" ]
 }
 
@@ -138,12 +144,12 @@ nft_rule()
 	local i
 
 	for ((i = 1; i <= 40; i++)); do
-		"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t $((33000 + i)) -s "s$i"
+		by_hand -I 80 -t $((33000 + i)) -s "s$i"
 	done 2>"$BATS_TEST_TMPDIR/said"
 	grep "service 's8': no room for more than 32 rules" "$BATS_TEST_TMPDIR/said"
 	[ "$(rules | wc -l)" = 32 ]
 	for ((i = 1; i <= 32; i++)); do
-		"${SHUNT%/*}/shunt-diverter" -D -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80
+		by_hand -D 80
 	done
 	[ -z "$(rules)" ]
 }
@@ -183,7 +189,7 @@ make_others()
 {
 	shunt steer add tcp dst 10.1.2.3 dport 90 to 127.0.0.1:33090 service admin
 	"${SHUNT%/*}/shunt-diverter" -V
-	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 91 -h 91 -t 33091 -s hand
+	by_hand -I 91 -t 33091 -s hand
 	spawn listener "$PEERS/tproxy" --name hand2 tcp 127.0.0.1 33092
 	wait_for listens 33092
 	bash -c '"$0" -V && "$0" -I -c 10.1.2.3 -m 32 -p tcp -l 92 -h 92 -t 33092 -s hand2; true' \
@@ -234,7 +240,7 @@ make_others()
 @test "ziti-router: a dead router's rule that a rule made by hand shadows goes, too" {
 	router a
 	does a add dead tcp 10.1.2.3/32 80 80
-	"${SHUNT%/*}/shunt-diverter" -I -c 10.1.2.3 -m 32 -p tcp -l 80 -h 80 -t 33001 -s hand
+	by_hand -I 80 -t 33001 -s hand
 	[ "$(services)" = "hand,dead shadowed" ]
 	crash a
 	router a

@@ -21,8 +21,7 @@ setup_file()
 setup()
 {
 	find_hosts
-	load_steer r0
-	reload_steer --iface r0 --iface r1
+	load_steer r0 r1
 }
 
 # carry PORT: adds rules to the router, for both protocols and families

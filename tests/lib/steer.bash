@@ -141,14 +141,20 @@ host_state()
 	} | sed 's/ linkdown//'
 }
 
-# For setup(), load_steer IFACE: loads shunt on that interface of the router, and
+# For setup(), load_steer IFACE...: loads shunt on these interfaces of the router, and
 # remembers what the host was like before.
 load_steer()
 {
-	# a test that failed may have left a qdisc
-	tc qdisc del dev "$1" clsact 2>/dev/null || true
+	local iface
+	local -a options=()
+
+	for iface; do
+		# a test that failed may have left a qdisc
+		tc qdisc del dev "$iface" clsact 2>/dev/null || true
+		options+=(--iface "$iface")
+	done
 	host_state >"$BATS_TEST_TMPDIR/before"
-	shunt load --iface "$1"
+	shunt load "${options[@]}"
 }
 
 # reload_steer OPTION...: unloads shunt and loads it with these options.
@@ -167,4 +173,42 @@ clean_up_steer()
 	unload_other
 	[ ! -e "$PIN_DIR" ]
 	diff "$BATS_TEST_TMPDIR/before" <(host_state)
+}
+
+# haproxy_config [SOURCE]: HAProxy as a router. Port 9001 answers with both addresses of the
+# connection, port 9002 connects to the original destination, with these words for the source.
+haproxy_config()
+{
+	cat <<-END
+		global
+		$(! kernel_before 606 || echo noreuseport)
+		defaults
+		timeout connect 5s
+		timeout client 5s
+		timeout server 5s
+		frontend answers
+		mode http
+		bind 127.0.0.1:9001 transparent
+		bind [::1]:9001 transparent
+		http-request return status 200 content-type text/plain lf-string "%[dst] %[dst_port] %[src]"
+		listen relay4
+		bind 127.0.0.1:9002 transparent
+		server original 0.0.0.0 ${1:+source 0.0.0.0 $1}
+		listen relay6
+		bind [::1]:9002 transparent
+		server original [::] ${1:+source [::] $1}
+	END
+}
+
+# fetched SOURCE [COMMAND...]: curl, run by the command, asks 10.1.2.3 from the address SOURCE,
+# and the answer of haproxy_config has both addresses
+fetched()
+{
+	local got
+
+	endpoint 10.1.2.3 80
+	got=$("${@:2}" curl -gsSm 10 --noproxy '*' "http://$REPLY/")
+	echo "$got"
+	translate 10.1.2.3 80 "$1"
+	[ "$got" = "${words[*]}" ]
 }

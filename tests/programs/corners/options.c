@@ -5,39 +5,43 @@
 #include <fcntl.h>
 #include <signal.h>
 
-static void timestamps(void)
+/* Receives up to len bytes. Returns the first control message, NULL if there is none. */
+static const struct cmsghdr *receive_control(size_t len)
 {
-	struct iovec iov = { buf, 100 };
-	char control[256];
+	static _Alignas(struct cmsghdr) char control[256];
+	struct iovec iov = { buf, len };
 	struct msghdr m = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
 			    .msg_control = control,
 			    .msg_controllen = sizeof(control) };
+
+	say_ret("recvmsg", recvmsg(client, &m, 0));
+	return CMSG_FIRSTHDR(&m);
+}
+
+static void timestamps(void)
+{
+	const struct cmsghdr *c;
 	int one = 1;
 
 	setsockopt(client, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
 	pause_ms(300); /* the kernel turns them on later */
 	send_all(server, "hello", 5);
 	pause_ms(50);
-	say_ret("recvmsg", recvmsg(client, &m, 0));
-	say("time stamps", "%d", CMSG_FIRSTHDR(&m) ? CMSG_FIRSTHDR(&m)->cmsg_type : 0);
+	c = receive_control(100);
+	say("time stamps", "%d", c ? c->cmsg_type : 0);
 }
 
 static void inq(void)
 {
-	struct iovec iov = { buf, 2 };
-	char control[256];
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control) };
+	const struct cmsghdr *c;
 	int one = 1;
 
 	setsockopt(client, IPPROTO_TCP, TCP_INQ, &one, sizeof(one));
 	send_all(server, "hello", 5);
 	pause_ms(50);
-	say_ret("recvmsg", recvmsg(client, &m, 0));
-	say("TCP_INQ", "%d", CMSG_FIRSTHDR(&m) ? *(int *)CMSG_DATA(CMSG_FIRSTHDR(&m)) : -1);
+	c = receive_control(2);
+	say("TCP_INQ", "%d", c ? *(const int *)CMSG_DATA(c) : -1);
 }
 
 static void zerocopy_send(void)
