@@ -7,6 +7,7 @@ DOCDIR ?= $(DATADIR)/doc/shunt
 # Where systemd looks, also below /usr/local.
 LIBDIR ?= $(PREFIX)/lib
 UNITDIR ?= $(LIBDIR)/systemd/system
+SYSUSERSDIR ?= $(LIBDIR)/sysusers.d
 BASHDIR ?= $(DATADIR)/bash-completion/completions
 ZSHDIR ?= $(DATADIR)/zsh/site-functions
 FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
@@ -14,6 +15,7 @@ SYSCONFDIR ?= /etc
 
 UNITS := $(wildcard packaging/systemd/*.service)
 PAGES := $(patsubst docs/man/%,$(B)/man/%,$(wildcard docs/man/*.[58]))
+DROP_INS := $(wildcard packaging/systemd/drop-ins/*/*.conf)
 EXAMPLES := $(wildcard packaging/examples/*.conf)
 
 # install_in FOLDER,FILE...: with the mode of data
@@ -41,6 +43,10 @@ install: all
 	for a in $(ALIASES); do ln -sf shunt $(DESTDIR)$(SBINDIR)/$$a; done
 	$(call install_in,$(UNITDIR),$(UNITS))
 	$(call put_paths,$(UNITDIR),$(UNITS))
+	install -d $(DESTDIR)$(SYSUSERSDIR)
+	install -m 0644 packaging/systemd/shunt.sysusers $(DESTDIR)$(SYSUSERSDIR)/shunt.conf
+	for f in $(DROP_INS:packaging/systemd/drop-ins/%=%); do install -D -m 0644 \
+		packaging/systemd/drop-ins/$$f $(DESTDIR)$(DOCDIR)/examples/$$f || exit 1; done
 	$(call man_in,5)
 	$(call man_in,8)
 	ln -sf shunt-diverter.8 $(DESTDIR)$(MANDIR)/man8/map_update.8
@@ -59,6 +65,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/shunt $(ALIASES:%=$(DESTDIR)$(SBINDIR)/%)
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS)))
+	rm -f $(DESTDIR)$(SYSUSERSDIR)/shunt.conf
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man5/,$(notdir $(filter %.5,$(PAGES))))
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(filter %.8,$(PAGES))) $(ALIASES:=.8))
 	rm -f $(DESTDIR)$(BASHDIR)/shunt $(DESTDIR)$(ZSHDIR)/_shunt $(DESTDIR)$(FISHDIR)/shunt.fish

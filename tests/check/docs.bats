@@ -9,7 +9,7 @@ load ../lib/common
 setup_file()
 {
 	# The commands find this test's cgroup as the root of cgroup2, and their own /run and
-	# /etc/shunt.conf.
+	# /etc/shunt/shunt.conf.
 	CGROUP2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 	export CGROUP2
 	ip link add eth0 type veth peer name far0
@@ -26,7 +26,8 @@ setup_file()
 	mount --bind "$BATS_FILE_TMPDIR/lib/dpkg" /var/lib/dpkg
 	cp -a /etc/. "$BATS_FILE_TMPDIR/etc"
 	mount --bind "$BATS_FILE_TMPDIR/etc" /etc
-	printf 'iface eth0\ntcp dst 10.1.0.0/16 to 127.0.0.1:9999\n' >/etc/shunt.conf
+	mkdir -p /etc/shunt
+	printf 'iface eth0\ntcp dst 10.1.0.0/16 to 127.0.0.1:9999\n' >/etc/shunt/shunt.conf
 	for name in shunt shunt-diverter map_update map_delete_elem; do
 		ln -s "$(dirname "$SHUNT")/$name" "$BATS_FILE_TMPDIR/bin/$name"
 	done
