@@ -105,20 +105,37 @@ static int attach_one(struct shunt_attachment *attachments, unsigned int i)
 	return attach_iface(&attachments[i], pin);
 }
 
-/* Programs of an interface run in the order in which they were attached, and the monitor has to see
- * what the others did. A clsact filter has a priority instead. A failure is reported, and the
- * monitor counts no more until ifaces_sync() attaches it. */
-static void put_monitor_last(struct shunt_attachment *attachments, __u32 ifindex)
+/* Whether entry i is a monitor of the interface that a was just attached to. One with ifindex 0 waits
+ * for an interface of its name, or a command was killed while it moved the entry. */
+static bool monitors_same_iface(const struct shunt_attachment *attachments, int i,
+				const struct shunt_attachment *a)
 {
+	const struct shunt_attachment *m = &attachments[i];
+
+	return attachment_is_monitor(m) && !m->clsact &&
+	       (m->ifindex ? m->ifindex == a->ifindex : !strcmp(m->name, a->name));
+}
+
+/* Programs of an interface run in the order in which they were attached, and the monitor has to see
+ * what the others did. A clsact filter has a priority instead. ifindex is 0 while the monitor is
+ * detached: after a kill or a failure, which is reported, ifaces_sync() attaches the monitor. */
+static void put_monitor_last(struct shunt_attachment *attachments,
+			     const struct shunt_attachment *attached)
+{
+	struct shunt_attachment moved;
+	char pin[PIN_PATH];
 	int i;
 
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++) {
-		if (!attachment_is_monitor(&attachments[i]) || attachments[i].ifindex != ifindex ||
-		    attachments[i].clsact || detach_keep_entry(attachments, i))
+		if (!monitors_same_iface(attachments, i, attached))
 			continue;
-		attachments[i].ifindex = ifindex;
-		if (attach_one(attachments, i))
-			attachments[i].ifindex = 0; /* waits for ifaces_sync() */
+		attachments[i].ifindex = 0;
+		if (detach_keep_entry(attachments, i))
+			continue;
+		moved = attachments[i];
+		moved.ifindex = attached->ifindex;
+		if (!attach_iface(&moved, link_path(pin, HALF_MONITOR, i)))
+			attachments[i] = moved;
 	}
 }
 
@@ -133,7 +150,7 @@ int attach(struct shunt_attachment *attachments, unsigned int i)
 	error = attach_one(attachments, i);
 	if (error || attachment_is_monitor(&attachments[i]))
 		return error;
-	put_monitor_last(attachments, attachments[i].ifindex);
+	put_monitor_last(attachments, &attachments[i]);
 	return 0;
 }
 

@@ -347,6 +347,16 @@ static int wait_for_readers(const struct unload *u)
 	return error;
 }
 
+/* A command that was killed may have left a monitor that another half's attachment was moving. */
+static int mend_others(void)
+{
+	struct shunt_attachment *attachments = attachments_map();
+
+	return attachments && attachments_have_ifaces(attachments) && !netns_enter_loaded()
+		       ? ifaces_sync(half_conf(HALF_STEER), attachments)
+		       : 0;
+}
+
 static int unload(const struct unload *u)
 {
 	const bool all = !u->any_half && !u->parts;
@@ -362,6 +372,8 @@ static int unload(const struct unload *u)
 	error = remove_halves(u, &how);
 	first = first ? first : error;
 	error = remove_unused_nat(u);
+	first = first ? first : error;
+	error = all ? 0 : mend_others();
 	first = first ? first : error;
 	error = pins_remove();
 	return first ? first : error;
