@@ -253,6 +253,14 @@ static int add_rules(int family, const struct shunt_conf *conf, __u32 preference
 	return 0;
 }
 
+int mark_rules_use(int family, __u32 mark)
+{
+	__u32 bits = 0;
+	int error = dump(family, add_mark_bits, &bits);
+
+	return error ? error : (bits & mark) != 0;
+}
+
 int mark_rules_add(int family, const struct shunt_conf *conf)
 {
 	if (used_bits(family) & conf->mark)

@@ -43,6 +43,9 @@ bool mark_rules_are_preceded(const struct shunt_conf *conf, __u32 *ret_preferenc
  * are where they were. */
 int mark_rules_move(int family, const struct shunt_conf *conf, __u32 preference);
 
+/* Whether a shunt in this namespace uses the mark. Returns 1, 0, or -errno without a message. */
+int mark_rules_use(int family, __u32 mark);
+
 /* Makes the rules of conf for this family; after a failure none of them is left. Returns -EEXIST if
  * another shunt has the mark. */
 int mark_rules_add(int family, const struct shunt_conf *conf);

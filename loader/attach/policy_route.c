@@ -178,16 +178,43 @@ static int explain_add(int family, __u32 mark, int error)
 	return fail(error, "can't route mark 0x%x to this host (%s)", mark, family_name(family));
 }
 
+static int deny_table(const struct local_route *r)
+{
+	return deny(-EEXIST,
+		    "routing table %u (%s) is in use, perhaps by another shunt; "
+		    "choose another with --table, or 'ip %s route flush table %u'",
+		    r->table, family_name(r->family), r->family == AF_INET6 ? "-6" : "-4",
+		    r->table);
+}
+
+static int deny_mark(__u32 mark)
+{
+	return deny(-EEXIST, "mark 0x%x is in use by another shunt; choose another with --mark",
+		    mark);
+}
+
+/* Refuses a table or a mark that another shunt has. Whether the family is absent is found out
+ * later. */
+static int check_unused(int family, __u32 mark, __u32 table)
+{
+	struct local_route r = { .family = family, .table = table };
+	int error = find_route(&r), used;
+
+	if (r.found)
+		return deny_table(&r);
+	used = error ? error : mark_rules_use(family, mark);
+	if (used > 0)
+		return deny_mark(mark);
+	return is_shortage(used) ? fail(used, "can't look at the %s rules", family_name(family))
+				 : 0;
+}
+
 static int add_route(const struct local_route *r, __u32 mark)
 {
 	int error = change_route(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 
 	if (error == -EEXIST)
-		return deny(error,
-			    "routing table %u (%s) is in use, perhaps by another shunt; "
-			    "choose another with --table, or 'ip %s route flush table %u'",
-			    r->table, family_name(r->family), r->family == AF_INET6 ? "-6" : "-4",
-			    r->table);
+		return deny_table(r);
 	return error ? explain_add(r->family, mark, error) : 0;
 }
 
@@ -196,10 +223,7 @@ static int add_rules(int family, const struct shunt_conf *conf)
 	int error = mark_rules_add(family, conf);
 
 	if (error == -EEXIST)
-		return deny(error,
-			    "mark 0x%x is in use by another shunt; "
-			    "choose another with --mark",
-			    conf->mark);
+		return deny_mark(conf->mark);
 	return error ? explain_add(family, conf->mark, error) : 0;
 }
 
@@ -274,23 +298,43 @@ static int add_if_available(struct shunt_conf *conf, int i)
 	return 0;
 }
 
-int route_add(struct shunt_conf *conf)
+static int check_before_add(__u32 mark, __u32 table)
 {
-	int error = check_numbers(conf->mark, conf->table);
+	int i, error = check_numbers(mark, table);
 
 	if (error)
 		return error;
 	error = check_loopback();
-	if (error)
-		return error;
-	conf->local_mark = mark_rules_choose_local(conf->mark);
-	conf->preference = mark_rules_place(MARK_RULES_PREFERENCE);
-	error = add_if_available(conf, 0);
+	for (i = 0; i < 2 && !error; i++)
+		error = check_unused(families[i].family, mark, table);
+	return error;
+}
+
+/* Adds both families or none. */
+static int add_both(struct shunt_conf *conf)
+{
+	int error = add_if_available(conf, 0);
+
 	if (error)
 		return error;
 	error = add_if_available(conf, 1);
 	if (error)
 		del_family(AF_INET, conf);
+	return error;
+}
+
+int route_add(struct shunt_conf *conf, __u32 mark)
+{
+	int error = check_before_add(mark, conf->table);
+
+	if (error)
+		return error;
+	conf->local_mark = mark_rules_choose_local(mark);
+	conf->preference = mark_rules_place(MARK_RULES_PREFERENCE);
+	conf->mark = mark;
+	error = add_both(conf);
+	if (error)
+		conf->mark = 0;
 	return error;
 }
 

@@ -8,13 +8,14 @@
 #include <shunt/abi.h>
 
 /*
- * Makes, for IPv4 and for IPv6 if the host has it, the rules that send packets with conf->mark to
+ * Makes, for IPv4 and for IPv6 if the host has it, the rules that send packets with mark to
  * conf->table (mark_rules.h), and in that table the route "local default dev lo". Sets
  * conf->preference, conf->local_mark, and the bits of the families in conf->run.routed. Fails if
- * the route, or a rule with the mark, is there already. A failure undoes itself. Returns 0, or
- * -errno after reporting it.
+ * the route, or a rule with the mark, is there already. Sets conf->mark, by which route_del() knows
+ * that there is something to remove, once neither was found: so a kill before that leaves another
+ * shunt's rules alone. A failure undoes itself. Returns 0, or -errno after reporting it.
  */
-int route_add(struct shunt_conf *conf);
+int route_add(struct shunt_conf *conf, __u32 mark);
 
 /* Makes the rules for packets with conf->local_mark, where they are missing. Returns 0, or -errno
  * after reporting it. */

@@ -99,23 +99,16 @@ static int write_settings(enum half half, const struct load_config *config,
 			  const struct half_pins *pins)
 {
 	*pins->conf = config->conf;
-	if (half != HALF_STEER) /* no routing rules to undo */
-		pins->conf->mark = pins->conf->table = 0;
+	pins->conf->mark =
+		0; /* there are no routing rules to undo, for steering up to route_add() */
+	if (half != HALF_STEER)
+		pins->conf->table = 0;
 	pins->conf->recv_flags_reported = kernel_reports_recv_flags();
 	/* The answers to SYN cookies that an earlier load steered may still arrive. */
 	pins->conf->run.syncookie_tick = ticks_now();
 	if (half == HALF_BYPASS)
 		return write_excludes(config);
 	return half == HALF_NAT ? write_nat_settings(config) : 0;
-}
-
-static int make_routes(struct shunt_conf *conf)
-{
-	int error = route_add(conf);
-
-	if (error)
-		conf->mark = 0; /* teardown() then leaves routing rules of other programs alone */
-	return error;
 }
 
 static int attach_entries(enum half half, const struct load_config *config,
@@ -196,7 +189,7 @@ static int begin_steering(const struct load_config *config, const struct shunt_b
 	error = make_rules(config, skel, &ret->steer);
 	if (error)
 		return error;
-	error = make_routes(pins->conf);
+	error = route_add(pins->conf, config->conf.mark);
 	if (error)
 		return error;
 	error = attach_entries(HALF_STEER, config, pins);

@@ -270,6 +270,36 @@ load_all_halves()
 	killed "load --cgroup $CGROUP=eager --force" 'unload bypass' steered bypassed translated
 }
 
+# --- two shunts ------------------------------------------------------------------------------
+
+# killed_refused OPTION...: a load that is refused because the other shunt has its mark or table is
+# killed; unload then leaves the other one's rules.
+killed_refused()
+{
+	local name number points reached=0
+
+	points=$(changes "$SHUNT" load --iface r1 "$@")
+	[[ $points == *sendto* ]]
+	while read -r name number; do
+		echo "load $* killed at $name $number"
+		# the first load may have more steps than the others
+		! killed_at "$name" "$number" "$SHUNT" load --iface r1 "$@" || reached=$((reached + 1))
+		shunt unload
+		diff <(echo "$others") <(network)
+	done < <(grep 'sendto\|exit_group' <<<"$points")
+	[ $reached -ge 3 ]
+}
+
+@test "kills: load with a mark or a table that another shunt has, killed: unload leaves the other one's rules" {
+	local others
+
+	other load --iface r0
+	others=$(network)
+	killed_refused --table 4711
+	killed_refused --mark 0x40000000
+	other unload
+}
+
 # --- a reader that never reads -------------------------------------------------------------
 
 start_stalled()
