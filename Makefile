@@ -59,6 +59,7 @@ help:
 	@echo 'make test-torture  10 GB and 100,000 connections while all is torn down and set up'
 	@echo 'make bench         measure, side by side with what else there is; BENCH=quick'
 	@echo 'make install       below $$(DESTDIR)$(PREFIX), and $$(DESTDIR)/etc/shunt'
+	@echo 'make deb           a Debian package, in build/deb'
 	@echo 'make uninstall     remove what install put there'
 	@echo 'make clean         remove build/'
 

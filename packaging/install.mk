@@ -61,6 +61,11 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.conf ] || \
 		install -m 0644 packaging/shunt.conf $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.conf
 
+.PHONY: deb
+deb:
+	$(Q)scripts/deps.sh package
+	$(Q)packaging/deb
+
 # A configuration that was changed stays.
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/shunt $(ALIASES:%=$(DESTDIR)$(SBINDIR)/%)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deps.sh [--check] [build|test|check|kernels|releases|programs|bench]...
+# deps.sh [--check] [build|test|check|package|kernels|releases|programs|bench]...
 #
 # Installs the packages that are missing (Debian and Ubuntu); --check only
 # names them and needs no root. Without a group: build, which the other
@@ -17,6 +17,8 @@ declare -A groups=(
 		libcmocka-dev netcat-openbsd nftables procps shellcheck squid strace tcpdump
 		tmux wireguard-tools'
 	[check]='clang-format clang-tidy codespell cppcheck fish gcovr mandoc shellcheck zsh'
+	# what 'make deb' needs
+	[package]='apparmor debhelper dh-apparmor dpkg-dev jq lintian'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
 	[releases]='debian-archive-keyring debootstrap'
 	# programs that 'make test-programs' judges by; Go and Node if they are there
@@ -41,7 +43,7 @@ die()
 usage_error()
 {
 	echo "deps: unknown argument '$1'; try: deps.sh [--check]" \
-		"[build|test|check|kernels|releases|programs|bench]..." >&2
+		"[build|test|check|package|kernels|releases|programs|bench]..." >&2
 	exit 2
 }
 

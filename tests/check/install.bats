@@ -84,3 +84,17 @@ installed()
 	shunt load --config "$BATS_TEST_TMPDIR/conf"
 	[ "$(status 'steer.rules')" = 3 ]
 }
+
+@test "install: the Debian package has the version of the program" {
+	[ "$(sed -n '1s/^shunt (\(.*\)) .*/\1/p' "$PROJECT/packaging/debian/changelog")" = \
+		"$(shunt version | cut -d' ' -f2)" ]
+}
+
+@test "install: an SBOM names the libraries of the program, with the same bytes each time" {
+	command -v dpkg-query >/dev/null || skip "no dpkg here"
+	export SOURCE_DATE_EPOCH=0
+	"$PROJECT/packaging/sbom" "$SHUNT" >"$BATS_TEST_TMPDIR/sbom"
+	diff "$BATS_TEST_TMPDIR/sbom" <("$PROJECT/packaging/sbom" "$SHUNT")
+	jq -r '.packages[].name' "$BATS_TEST_TMPDIR/sbom" | grep -q '^libbpf'
+	[ "$(jq -r .creationInfo.created "$BATS_TEST_TMPDIR/sbom")" = 1970-01-01T00:00:00Z ]
+}

@@ -63,6 +63,14 @@ teardown()
 	ip link del eth0 2>/dev/null || true
 }
 
+@test "service: AppArmor's parser reads the profile that the unit names" {
+	local parser=/usr/sbin/apparmor_parser
+
+	[ -x $parser ] || skip "no apparmor_parser: scripts/deps.sh package"
+	grep -qx 'AppArmorProfile=-shunt' "$UNIT"
+	$parser --skip-kernel-load --skip-cache --names "$PROJECT/packaging/apparmor/shunt" | grep -qx shunt
+}
+
 # unit WORD: the words of ExecStartPre=, ExecStart=, … behind the program
 unit()
 {
