@@ -76,7 +76,8 @@ $(B)/shunt.skel.h: $(B)/shunt.bpf.o
 	$(call SAY,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name shunt_bpf > $@
 
-$(B)/loader/cmd/load_half.o $(B)/loader/bpf/programs.o $(B)/loader/bpf/program_choice.o: $(B)/shunt.skel.h
+$(B)/loader/cmd/load_half.o $(B)/loader/bpf/kept_maps.o $(B)/loader/bpf/private_programs.o \
+	$(B)/loader/bpf/programs.o $(B)/loader/bpf/program_choice.o: $(B)/shunt.skel.h
 
 $(B)/%.o: %.c
 	$(call SAY,CC,$<)
@@ -157,12 +158,17 @@ test-mutations: unit
 	$(Q)CC='$(CC)' COMPILE='-std=gnu11 -O1 $(SANITIZE)' INCLUDE='$(CPPFLAGS) -Itests/unit -Itc' \
 		LINK='$(SANITIZE) $(UNIT_LINK)' LIBS='$(LDLIBS) -lcmocka' tests/unit/mutate $(TEST)
 
-peers: $(PEERS) $(B)/tests/torture $(B)/tests/shunt-unordered
+peers: $(PEERS) $(B)/tests/torture $(B)/tests/shunt-unordered $(B)/tests/shunt-next
 
 # shunt without the rule that keeps bytes in order: the tests have to notice.
 $(B)/tests/shunt-unordered: $(B)/shunt tests/unordered
 	$(call SAY,MUTANT,$@)
 	$(Q)tests/unordered $@
+
+# Another version, for the tests of 'shunt upgrade'.
+$(B)/tests/shunt-next: $(B)/shunt tests/next
+	$(call SAY,VERSION,$@)
+	$(Q)tests/next $(@D)
 
 $(B)/tests/%: tests/peers/%.c
 	$(call SAY,CC,$<)

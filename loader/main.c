@@ -28,6 +28,8 @@ static const struct command commands[] = {
 	  "attach the bypass to cgroups, steering and NAT to interfaces" },
 	{ "unload", cmd_unload, "[--timeout SEC]",
 	  "drain and remove everything; no queued byte is lost" },
+	{ "upgrade", cmd_upgrade, "[--check]",
+	  "let what is loaded run the programs of this version" },
 	{ "run", cmd_run, "",
 	  "the supervisor, in the foreground: promotes pairs, follows interfaces" },
 	{ "status", cmd_status, "", "what is attached where, rules, pairs, counters" },

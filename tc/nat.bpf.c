@@ -90,7 +90,7 @@ int shunt_nat_raw_in(struct __sk_buff *skb)
 	return nat_in(skb, 0);
 }
 
-/* Load runs this program once to set up the timer. Returns a negative errno on failure. */
+/* Load and upgrade run this program once to set up the timer. Returns a negative errno on failure. */
 SEC("tc")
 int shunt_nat_init(struct __sk_buff *skb)
 {
@@ -100,11 +100,12 @@ int shunt_nat_init(struct __sk_buff *skb)
 	(void)skb;
 	if (!sweep)
 		return -1;
-	sweep->seed = bpf_get_prandom_u32();
 	error = bpf_timer_init(&sweep->timer, &shunt_nat_sweep, CLOCK_MONOTONIC);
 	if (!error)
-		error = bpf_timer_set_callback(&sweep->timer, sweep_due);
-	return error;
+		sweep->seed = bpf_get_prandom_u32();
+	if (error && error != -EBUSY) /* EBUSY: an upgrade keeps the timer */
+		return error;
+	return bpf_timer_set_callback(&sweep->timer, sweep_due);
 }
 
 char LICENSE[] SEC("license") __weak = "GPL";

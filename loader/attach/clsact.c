@@ -260,14 +260,21 @@ static int make_qdisc(struct shunt_attachment *a)
 	return error == -EEXIST ? 0 : fail(error, "can't make a clsact qdisc on '%s'", a->name);
 }
 
-static int try_filter(const struct shunt_attachment *a, int prog_fd)
+static int put_filter(const struct shunt_attachment *a, int prog_fd, __u32 flags)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of(a),
 			    .attach_point = hook_of(a)->point);
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle_of(a), .priority = a->priority,
-			    .prog_fd = prog_fd);
+			    .prog_fd = prog_fd, .flags = flags);
 
 	return bpf_tc_attach(&hook, &opts);
+}
+
+int clsact_replace(const struct shunt_attachment *a, int prog_fd)
+{
+	int error = put_filter(a, prog_fd, BPF_TC_F_REPLACE);
+
+	return error ? fail(error, "can't replace the filter of '%s'", a->name) : 0;
 }
 
 /* Adds the filter at the first free priority. */
@@ -285,7 +292,7 @@ static int make_filter(struct shunt_attachment *a, int prog_fd)
 		if (filters.taken & 1ULL << i)
 			continue;
 		write_ahead(a->priority, (__u16)(hook->priority + i));
-		error = try_filter(a, prog_fd);
+		error = put_filter(a, prog_fd, 0);
 	}
 	if (error)
 		return fail(error, "can't attach to '%s'", a->name);

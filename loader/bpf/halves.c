@@ -12,7 +12,7 @@
 
 const char *half_name(enum half half)
 {
-	static const char *const names[HALF_LINGERING_END] = {
+	static const char *const names[HALF_NEXT_END] = {
 		[HALF_BYPASS] = "bypass",
 		[HALF_STEER] = "steering",
 		[HALF_NAT] = "nat",
@@ -25,6 +25,10 @@ const char *half_name(enum half half)
 		"bypass_left6",
 		"bypass_left7",
 		"bypass_left8",
+		[HALF_NEXT] = "bypass_next",
+		"steering_next",
+		"nat_next",
+		"monitor_next",
 	};
 
 	return names[half];

@@ -22,6 +22,9 @@ enum half {
 	/* Earlier bypasses, which are not loaded any more: see bypass/lingering.h. */
 	HALF_LINGERING,
 	HALF_LINGERING_END = HALF_LINGERING + LINGERING_MAX,
+	/* What an upgrade makes ready to take the place of a half: see bpf/next.h. */
+	HALF_NEXT = HALF_LINGERING_END,
+	HALF_NEXT_END = HALF_NEXT + HALVES,
 };
 
 /* The name in messages, and of the folder in the pin directory. */

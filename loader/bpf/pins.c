@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "bpf/pins.h"
+#include "bpf/next.h"
 #include "util/netns.h"
 
 #include <dirent.h>
@@ -127,50 +128,6 @@ static bool is_current_pin_dir(int fd)
 	       locked.st_dev == now.st_dev;
 }
 
-/* Refuses maps whose structs are those of another version: every command would misread them. */
-static int check_version_of(enum half half)
-{
-	_cleanup_fd_ int fd = pin_open(half, "maps", "shunt_conf");
-	_cleanup_free_ struct shunt_conf *conf = NULL;
-	struct bpf_map_info info = {};
-	__u32 zero = 0, len = sizeof(info);
-
-	if (fd == -ENOENT)
-		return 0; /* nothing is loaded, or load was killed early */
-	if (fd < 0)
-		return fail(fd, "can't open the settings in '%s'", opt.pin_dir);
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return fail(-errno, "can't read the settings in '%s'", opt.pin_dir);
-	conf = calloc(1, info.value_size + sizeof(*conf));
-	if (!conf || bpf_map_lookup_elem(fd, &zero, conf))
-		return fail(conf ? -errno : -ENOMEM, "can't read the settings in '%s'",
-			    opt.pin_dir);
-	/* abi 0: load was killed before it wrote the number */
-	if (info.value_size == sizeof(*conf) && (conf->abi == SHUNT_ABI || !conf->abi))
-		return 0;
-	return deny(-EPROTO,
-		    "'%s' was loaded by another version of shunt (its maps have version %u, those of "
-		    "this shunt %u); unload with that version",
-		    opt.pin_dir, conf->abi, SHUNT_ABI);
-}
-
-static int check_version(void)
-{
-	char path[PIN_PATH];
-	int half, error = 0;
-
-	/* up to version 0.2 all halves had their pins in one place */
-	snprintf(path, sizeof(path), "%s/maps", opt.pin_dir);
-	if (!access(path, F_OK))
-		return deny(-EPROTO,
-			    "'%s' was loaded by another version of shunt; unload with that one",
-			    opt.pin_dir);
-
-	for (half = 0; half < HALVES && !error; half++)
-		error = check_version_of(half);
-	return error;
-}
-
 void pins_unlock(int *lock)
 {
 	if (*lock < 0)
@@ -193,7 +150,7 @@ static int lock_pin_dir(void)
 	return take_fd(&fd);
 }
 
-int pins_lock(bool create)
+int pins_lock_any_version(bool create)
 {
 	int error;
 
@@ -216,15 +173,24 @@ int pins_lock(bool create)
 			continue;
 		if (!is_on_bpffs(opt.pin_dir))
 			return deny(-EINVAL, "'%s' is not on a bpf file system", opt.pin_dir);
-		error = check_version();
-		if (error)
-			return error;
-		error = create ? 0 : netns_enter_loaded();
-		if (error && error != -ENOENT)
-			return fail(error, "can't look for the network namespace that shunt was "
-					   "loaded in");
 		return take_fd(&fd);
 	}
+}
+
+int pins_lock(bool create)
+{
+	_cleanup_lock_ int fd = pins_lock_any_version(create);
+	int error;
+
+	if (fd < 0)
+		return fd;
+	error = pins_check_version();
+	if (error)
+		return error;
+	error = create ? 0 : netns_enter_loaded();
+	if (error && error != -ENOENT)
+		return fail(error, "can't look for the network namespace that shunt was loaded in");
+	return take_fd(&fd);
 }
 
 int pins_trylock(void)
@@ -412,7 +378,7 @@ static bool any_half_is_there(void)
 	char path[PIN_PATH];
 	int half;
 
-	for (half = 0; half < HALF_LINGERING_END; half++)
+	for (half = 0; half < HALF_NEXT_END; half++)
 		if (half != HALVES && !access(pin_path(path, half, "", ""), F_OK))
 			return true;
 	return false;
@@ -424,6 +390,7 @@ int pins_remove(void)
 
 	if (any_half_is_there())
 		return 0;
+	attachments_next_remove();
 	if (unlink(attachments_path(path)) && errno != ENOENT)
 		return fail(-errno, "can't remove '%s'", path);
 	if (rmdir(opt.pin_dir) && errno != ENOENT)

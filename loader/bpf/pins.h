@@ -26,6 +26,13 @@
  */
 int pins_lock(bool create);
 
+/* The same, whatever version has loaded. Does not move this process to another namespace. */
+int pins_lock_any_version(bool create);
+
+/* Refuses maps of another version, which every command would misread. Returns 0, or -EPROTO after
+ * reporting it. */
+int pins_check_version(void);
+
 /* Releases the lock and prints the output that has waited (util/output.h). Does nothing if *lock
  * is negative. */
 void pins_unlock(int *lock);
@@ -86,6 +93,9 @@ int pins_read_counters(enum half half, struct shunt_count *ret);
 /* Takes the lock that a supervisor of the half holds while it runs. Returns its fd, or -errno
  * without a message: -EWOULDBLOCK if a supervisor runs. */
 int supervisor_lock(enum half half);
+
+/* Whether that lock is on the present folder of the half: an upgrade exchanges the folder. */
+bool supervisor_lock_is_current(enum half half, int fd);
 
 /* Whether a supervisor runs; true also if that can't be found out. */
 bool supervisor_is_running(enum half half);

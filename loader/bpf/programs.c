@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "bpf/programs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,27 +13,14 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/kept_maps.h"
 #include "bpf/kernel_features.h"
+#include "bpf/next.h"
 #include "bpf/pins.h"
 #include "bpf/program_choice.h"
+#include "bpf/skeleton.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-#include "shunt.skel.h"
-
-static void destroy_skel(struct shunt_bpf **skel)
-{
-	shunt_bpf__destroy(*skel);
-}
-
-#define _cleanup_skel_ _cleanup_(destroy_skel)
-
-static struct shunt_bpf *take_skel(struct shunt_bpf **skel)
-{
-	struct shunt_bpf *taken = *skel;
-
-	*skel = NULL;
-	return taken;
-}
 
 /* Makes the object use the table of attachments that the first half has pinned; does nothing for
  * the first half. */
@@ -44,33 +32,99 @@ static void reuse_attachments(struct shunt_bpf *skel)
 		bpf_map__reuse_fd(skel->maps.shunt_attachment, fd);
 }
 
-int programs_open(const struct program_set *set, struct shunt_bpf **ret)
+/* Finds out what this kernel can do. Returns whether it has iterators over maps, or -errno after
+ * reporting it. */
+static int look_at_kernel(bool bypass)
 {
-	_cleanup_skel_ struct shunt_bpf *skel = NULL;
-	int error, map_iterators;
+	int error = kernel_types_read(), map_iterators;
 
-	error = kernel_types_read();
 	if (is_shortage(error))
 		return fail(error, "can't read the kernel's type information");
-	map_iterators = set->bypass ? kernel_has_map_iterators() : 0;
+	map_iterators = bypass ? kernel_has_map_iterators() : 0;
 	if (map_iterators < 0)
 		return fail(map_iterators, "can't find out what this kernel can do");
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
 		return deny(-ENOENT,
 			    "this kernel has no type information (/sys/kernel/btf/vmlinux); "
 			    "shunt needs CONFIG_DEBUG_INFO_BTF");
-	skel = shunt_bpf__open();
-	if (!skel)
-		return fail(-errno, "can't open the programs");
+	return map_iterators;
+}
+
+/* Opens the object with the programs and maps of the set; NULL after reporting an error. */
+static struct shunt_bpf *open_chosen(const struct program_set *set, bool map_iterators)
+{
+	struct shunt_bpf *skel = shunt_bpf__open();
+
+	if (!skel) {
+		fail(-errno, "can't open the programs");
+		return NULL;
+	}
 	choose_programs(skel, set, map_iterators);
 	size_maps(skel, set);
 	choose_maps(skel, set);
+	return skel;
+}
+
+static int load_chosen(struct shunt_bpf *skel)
+{
+	int error = shunt_bpf__load(skel);
+
+	return error ? fail(error,
+			    "the kernel refuses the programs ('shunt check', or -v, shows why)")
+		     : 0;
+}
+
+int programs_open(const struct program_set *set, struct shunt_bpf **ret)
+{
+	_cleanup_skel_ struct shunt_bpf *skel = NULL;
+	int error = look_at_kernel(set->bypass);
+
+	if (error < 0)
+		return error;
+	skel = open_chosen(set, error);
+	if (!skel)
+		return -EIO;
 	if (set->shared_attachments)
 		reuse_attachments(skel);
-	error = shunt_bpf__load(skel);
+	error = load_chosen(skel);
 	if (error)
-		return fail(error,
-			    "the kernel refuses the programs ('shunt check', or -v, shows why)");
+		return error;
+	*ret = take_skel(&skel);
+	return 0;
+}
+
+/* Chooses, too, the programs that were loaded when something first needed them. */
+static void choose_pinned(enum half half, struct shunt_bpf *skel)
+{
+	struct bpf_program *prog;
+	char path[PIN_PATH];
+
+	bpf_object__for_each_program(prog, skel->obj)
+		if (!access(pin_path(path, half, "progs", bpf_program__name(prog)), F_OK))
+			bpf_program__set_autoload(prog, true);
+}
+
+int programs_open_next(enum half half, const struct program_set *set, struct shunt_bpf **ret,
+		       bool *ret_kept)
+{
+	_cleanup_skel_ struct shunt_bpf *skel = NULL;
+	int error = look_at_kernel(set->bypass);
+
+	if (error < 0)
+		return error;
+	skel = open_chosen(set, error);
+	if (!skel)
+		return -EIO;
+	choose_pinned(half, skel);
+	error = maps_keep(half, skel, ret_kept);
+	if (error)
+		return error;
+	error = load_chosen(skel);
+	if (error)
+		return error;
+	error = maps_convert(half, skel);
+	if (error)
+		return error;
 	*ret = take_skel(&skel);
 	return 0;
 }
@@ -152,17 +206,64 @@ static int pin_programs(enum half half, struct shunt_bpf *skel)
 	return 0;
 }
 
-int programs_pin(enum half half, struct shunt_bpf *skel)
+static int pin_half(enum half half, struct shunt_bpf *skel)
 {
-	int error = pin_attachments(bpf_map__fd(skel->maps.shunt_attachment));
+	int error = make_pin_folders(half);
 
-	if (error)
-		return error;
-	error = make_pin_folders(half);
 	if (error)
 		return error;
 	error = pin_maps(half, skel);
 	return error ? error : pin_programs(half, skel);
+}
+
+int programs_pin(enum half half, struct shunt_bpf *skel)
+{
+	int error = pin_attachments(bpf_map__fd(skel->maps.shunt_attachment));
+
+	return error ? error : pin_half(half, skel);
+}
+
+int programs_pin_next(enum half half, struct shunt_bpf *skel)
+{
+	int error = attachments_next_pin(bpf_map__fd(skel->maps.shunt_attachment));
+
+	return error ? error : pin_half(half_next(half), skel);
+}
+
+void programs_close(struct shunt_bpf *skel)
+{
+	shunt_bpf__destroy(skel);
+}
+
+/* The hash of a program's instructions. */
+static int program_tag(enum half half, const char *name, __u8 ret[BPF_TAG_SIZE])
+{
+	_cleanup_fd_ int fd = pin_open(half, "progs", name);
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return fd < 0 ? fd : -errno;
+	memcpy(ret, info.tag, BPF_TAG_SIZE);
+	return 0;
+}
+
+bool programs_equal(enum half a, enum half b)
+{
+	__u8 x[BPF_TAG_SIZE], y[BPF_TAG_SIZE];
+	char path[PIN_PATH];
+	struct dirent *e;
+	bool equal = true;
+	DIR *dir = opendir(pin_path(path, b, "progs", ""));
+
+	if (!dir)
+		return false;
+	while (equal && (e = readdir(dir)))
+		equal = *e->d_name == '.' ||
+			(!program_tag(a, e->d_name, x) && !program_tag(b, e->d_name, y) &&
+			 !memcmp(x, y, sizeof(x)));
+	closedir(dir);
+	return equal;
 }
 
 /* Makes the object use the pinned maps of the half. A map that is not pinned is not created. */
@@ -286,69 +387,4 @@ int programs_try(bool bypass, bool steer)
 	_cleanup_skel_ struct shunt_bpf *skel = NULL;
 
 	return programs_open(&set, &skel);
-}
-
-int private_bypass_open(struct private_bypass *ret)
-{
-	const struct program_set set = { .bypass = true };
-	_cleanup_skel_ struct shunt_bpf *skel = NULL;
-	struct shunt_conf *conf;
-	int error;
-
-	error = programs_open(&set, &skel);
-	if (error)
-		return error;
-	error = attach_verdict(skel);
-	if (error)
-		return error;
-	conf = mmap(NULL, sizeof(*conf), PROT_READ | PROT_WRITE, MAP_SHARED,
-		    bpf_map__fd(skel->maps.shunt_conf), 0);
-	if (conf == MAP_FAILED)
-		return fail(-errno, "can't map the settings");
-	/* The self-tests reach none of these bounds. */
-	*conf = (struct shunt_conf){
-		.abi = SHUNT_ABI,
-		.max_bytes = 1U << 30,
-		.max_msgs = 1U << 20,
-		.max_pages = ~0ULL,
-		.host_msgs = ~0U,
-	};
-	*ret = (struct private_bypass){
-		.conf = conf,
-		.socks = bpf_map__fd(skel->maps.shunt_socks),
-		.storage = bpf_map__fd(skel->maps.shunt_sk),
-	};
-	ret->skel = take_skel(&skel);
-	return 0;
-}
-
-void private_bypass_close(struct private_bypass *b)
-{
-	munmap(b->conf, sizeof(*b->conf));
-	shunt_bpf__destroy(b->skel);
-}
-
-int private_monitor_open(struct private_monitor *ret)
-{
-	const struct program_set set = { .monitor = true };
-	struct shunt_bpf *skel = NULL;
-	int error = programs_open(&set, &skel);
-
-	if (error)
-		return error;
-	*ret = (struct private_monitor){
-		.skel = skel,
-		.in = bpf_program__fd(skel->progs.shunt_count_in),
-		.out = bpf_program__fd(skel->progs.shunt_count_out),
-		.monitor = bpf_map__fd(skel->maps.shunt_monitor),
-		.buckets = bpf_map__fd(skel->maps.shunt_buckets),
-		.ways = bpf_map__fd(skel->maps.shunt_ways),
-	};
-	return 0;
-}
-
-void private_monitor_close(struct private_monitor *m)
-{
-	shunt_bpf__destroy(m->skel);
-	m->skel = NULL;
 }

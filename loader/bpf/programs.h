@@ -28,9 +28,24 @@ struct program_set {
  * it. */
 int programs_open(const struct program_set *set, struct shunt_bpf **ret);
 
+/* Opens and loads the programs that take the place of those of a half that is loaded. Their maps are
+ * the pinned ones, or converted, or new: see bpf/kept_maps.h. *ret_kept: all of them are kept, or
+ * converted. The caller frees *ret by programs_close(). Returns 0, or -errno after reporting it. */
+int programs_open_next(enum half half, const struct program_set *set, struct shunt_bpf **ret,
+		       bool *ret_kept);
+
 /* Pins all programs and maps that were loaded in the folder of the half. After a failure some may
  * be pinned. Returns 0, or -errno after reporting it. */
 int programs_pin(enum half half, struct shunt_bpf *skel);
+
+/* The same for what takes the place of those of a half that is loaded: pins in the next folder of
+ * that half (bpf/next.h). */
+int programs_pin_next(enum half half, struct shunt_bpf *skel);
+
+void programs_close(struct shunt_bpf *skel);
+
+/* Whether all programs that are pinned for b have the same instructions as those for a. */
+bool programs_equal(enum half a, enum half b);
 
 /* Attaches the verdict to the map of sockets. Returns 0, or -errno after reporting it. */
 int attach_verdict(struct shunt_bpf *skel);

@@ -297,7 +297,8 @@ static int run_for_load(bool required, bool *ret_fionread)
 		if (t->fionread && !selftest_passes(t))
 			*ret_fionread = false;
 		if (required && t->required && !selftest_passes(t))
-			return deny(-ENOTSUP, "this kernel would lose data: %s; --force overrules",
+			return deny(-ENOTSUP,
+				    "this kernel would lose data: %s; 'load --force' overrules",
 				    t->fail_text);
 	}
 	return 0;

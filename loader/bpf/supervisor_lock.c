@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "bpf/pins.h"
@@ -16,6 +17,15 @@ int supervisor_lock(enum half half)
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		return -errno;
 	return take_fd(&fd);
+}
+
+bool supervisor_lock_is_current(enum half half, int fd)
+{
+	char path[PIN_PATH];
+	struct stat locked, now;
+
+	return !fstat(fd, &locked) && !stat(pin_path(path, half, "links", ""), &now) &&
+	       locked.st_ino == now.st_ino && locked.st_dev == now.st_dev;
 }
 
 bool supervisor_is_running(enum half half)

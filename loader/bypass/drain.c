@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 
+#include "bpf/kept_maps.h"
 #include "bpf/pins.h"
 #include "bypass/iterators.h"
 #include "util/cleanup.h"
@@ -16,9 +17,9 @@
 /* How long redirects may go on behind redirected unread bytes. */
 #define KEEP_QUEUED_MS 100
 
-void bypass_wake_readers(enum half half, struct shunt_conf *conf)
+void bypass_wake_readers(enum half half, __u32 *wakeups_pending)
 {
-	if (__sync_lock_test_and_set(&conf->run.wakeups_pending, 0))
+	if (__sync_lock_test_and_set(wakeups_pending, 0))
 		iter_everywhere(half, "shunt_wakeup");
 }
 
@@ -49,13 +50,13 @@ static bool is_any_queued(enum half half)
 
 /* Gives readers that read the time to empty their queues, so that a message in several parts
  * arrives as one. */
-static void drain_keeping_queued(enum half half, struct shunt_conf *conf)
+static void drain_keeping_queued(enum half half, __u32 *drain_mode)
 {
 	__u64 start_ns = monotonic_ns();
 
-	if (conf->run.drain_mode)
+	if (*drain_mode)
 		return;
-	__atomic_store_n(&conf->run.drain_mode, DRAIN_KEEP_QUEUED, __ATOMIC_SEQ_CST);
+	__atomic_store_n(drain_mode, DRAIN_KEEP_QUEUED, __ATOMIC_SEQ_CST);
 	while (is_any_queued(half) && !is_over(start_ns, KEEP_QUEUED_MS))
 		pause_briefly();
 }
@@ -73,14 +74,18 @@ static bool has_members(enum half half)
 int bypass_drain(enum half half, enum shunt_drain_mode mode, unsigned int timeout_ms,
 		 struct shunt_row **ret, size_t *ret_n)
 {
-	struct shunt_conf *conf = pin_mmap(half, "shunt_conf", NULL);
+	/* a bypass that lingers may be of another version */
+	__u32 *drain_mode = old_conf_field(half, "run.drain_mode");
+	__u32 *wakeups_pending = old_conf_field(half, "run.wakeups_pending");
 	__u64 start_ns = monotonic_ns();
 	int error;
 
-	if (!conf)
-		return 0; /* nothing can have been attached */
-	drain_keeping_queued(half, conf);
-	__atomic_store_n(&conf->run.drain_mode, mode, __ATOMIC_SEQ_CST);
+	if (!drain_mode || !wakeups_pending)
+		return errno == ENOENT
+			       ? 0 /* nothing can have been attached */
+			       : fail(-errno, "can't map the settings of %s", half_name(half));
+	drain_keeping_queued(half, drain_mode);
+	__atomic_store_n(drain_mode, mode, __ATOMIC_SEQ_CST);
 	error = wait_programs();
 	if (error)
 		return error;
@@ -93,7 +98,7 @@ int bypass_drain(enum half half, enum shunt_drain_mode mode, unsigned int timeou
 			return 0;
 		if (error)
 			return fail(error, "can't walk over the sockets on the fast path");
-		bypass_wake_readers(half, conf);
+		bypass_wake_readers(half, wakeups_pending);
 		if (!n && !has_members(half))
 			return 0;
 		if (is_over(start_ns, timeout_ms)) {

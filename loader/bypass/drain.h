@@ -11,7 +11,7 @@
 
 /* Tells the readers that there are bytes to read, if their sockets left the fast path with
  * bytes by TCP unread. */
-void bypass_wake_readers(enum half half, struct shunt_conf *conf);
+void bypass_wake_readers(enum half half, __u32 *wakeups_pending);
 
 /*
  * Takes all sockets off the fast path; each one leaves once its redirected bytes are read. 0

@@ -29,7 +29,7 @@ bool lingering_is_any(void)
 	return false;
 }
 
-int lingering_begin(void)
+int lingering_begin(enum half bypass)
 {
 	char from[PIN_PATH], to[PIN_PATH];
 	int half;
@@ -39,7 +39,7 @@ int lingering_begin(void)
 			break;
 	if (half == HALF_LINGERING_END)
 		return deny(-ENOSPC, "%d bypasses linger already", LINGERING_MAX);
-	pin_path(from, HALF_BYPASS, "", "");
+	pin_path(from, bypass, "", "");
 	if (rename(from, pin_path(to, half, "", "")))
 		return fail(-errno, "can't rename '%s'", from);
 	return 0;

@@ -12,9 +12,9 @@
 
 #include "bpf/halves.h"
 
-/* Makes the bypass, which is unloaded but for its members, a lingering one. Returns 0, or -errno
- * after reporting it. */
-int lingering_begin(void);
+/* Makes a bypass, which is unloaded but for its members, a lingering one: HALF_BYPASS, or the former one
+ * of an upgrade. Returns 0, or -errno after reporting it. */
+int lingering_begin(enum half bypass);
 
 /* Whether the lingering bypass of this number, HALF_LINGERING and up, is there. */
 bool lingering_is_there(enum half half);

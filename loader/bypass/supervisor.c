@@ -178,7 +178,7 @@ static __u64 scan(struct supervisor *s)
 	pair_table_begin_scan(&s->table, now);
 	step_pairs(s, now);
 	s->conf->run.pair_entries = s->used;
-	bypass_wake_readers(HALF_BYPASS, s->conf);
+	bypass_wake_readers(HALF_BYPASS, &s->conf->run.wakeups_pending);
 	handle_scan_results(s, rows, n);
 	set_tracepoints(s);
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;

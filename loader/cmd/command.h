@@ -18,6 +18,7 @@ int run_command(const char *object, const struct command *table, int argc, char 
 
 int cmd_load(int argc, char **argv);
 int cmd_unload(int argc, char **argv);
+int cmd_upgrade(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_steer(int argc, char **argv);

@@ -21,6 +21,7 @@
 #include "bpf/kernel_features.h"
 #include "bpf/pins.h"
 #include "bpf/programs.h"
+#include "bpf/skeleton.h"
 #include "cmd/apply.h"
 #include "cmd/kept_rules.h"
 #include "flows/flow_counters.h"
@@ -31,18 +32,15 @@
 #include "rules/units.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-#include "shunt.skel.h"
 
-/* Makes NAT's timer. Tries often, because the kernel may lack memory at the moment. */
-static int start_nat(const struct shunt_bpf *skel)
+int nat_start_timer(int fd)
 {
 	char packet[64] = "";
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet));
 	const struct timespec pause = { .tv_nsec = 10000000 };
-	int fd = bpf_program__fd(skel->progs.shunt_nat_init), tries;
+	int tries;
 
-	if (fd < 0)
-		return 0;
+	/* often, because the kernel may lack memory at the moment */
 	for (tries = 0; tries < 100; tries++) {
 		if (bpf_prog_test_run_opts(fd, &o))
 			return fail(-errno, "can't set up NAT");
@@ -205,7 +203,7 @@ static int begin_steering(const struct load_config *config, const struct shunt_b
 static int begin_nat(const struct load_config *config, const struct shunt_bpf *skel,
 		     const struct half_pins *pins, struct load_changes *ret)
 {
-	int error = start_nat(skel);
+	int error = nat_start_timer(bpf_program__fd(skel->progs.shunt_nat_init));
 
 	if (error)
 		return error;
@@ -266,11 +264,6 @@ static int begin(enum half half, const struct load_config *config, struct shunt_
 	return loopback_reassert(pins.conf);
 }
 
-static void destroy_skeleton(struct shunt_bpf **skel)
-{
-	shunt_bpf__destroy(*skel);
-}
-
 int load_half(enum half half, const struct load_config *config, struct load_changes *ret)
 {
 	const struct program_set set = {
@@ -282,7 +275,7 @@ int load_half(enum half half, const struct load_config *config, struct load_chan
 		.flow_buckets = config->conf.flow_buckets,
 		.nat_flows = config->nat_conf.flows,
 	};
-	_cleanup_(destroy_skeleton) struct shunt_bpf *skel = NULL;
+	_cleanup_skel_ struct shunt_bpf *skel = NULL;
 	int error = programs_open(&set, &skel);
 
 	if (error)

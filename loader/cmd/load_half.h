@@ -17,6 +17,10 @@ struct load_changes {
  * the caller calls teardown(), which undoes the steps before the error. */
 int load_half(enum half half, const struct load_config *config, struct load_changes *ret);
 
+/* Makes NAT's timer, or lets the timer that is there run this build's callback. fd: the program
+ * shunt_nat_init. Reports errors and returns -errno. */
+int nat_start_timer(int fd);
+
 /* Makes the cgroup of this path the router's, in the settings of steering. Reports errors and returns
  * -errno. */
 int router_set(const char *path);

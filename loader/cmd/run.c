@@ -263,8 +263,9 @@ static int open_run(struct run *r)
 	return watch_ifaces(r);
 }
 
-/* Serves what is loaded until that changes, or until it is told to end. */
-static int serve(const char *group)
+/* Serves what is loaded until that changes, or until it is told to end. Returns 1 if the process has
+ * to begin anew. */
+static int serve(const char *group, bool *ret_upgraded)
 {
 	_cleanup_fd_ int signals = signal_fd();
 	struct ring_buffer *ring;
@@ -295,7 +296,10 @@ static int serve(const char *group)
 			r.half[half].conf->run.beat_ns = 0;
 	if (error || r.stopping)
 		return error;
+	*ret_upgraded = run_was_upgraded(&r);
 	run_hand_on_locks(&r);
+	if (*ret_upgraded)
+		rule_server_stop(&r.rules); /* it runs the former program */
 	rule_server_hand_on(&r.rules);
 	return 1;
 }
@@ -303,6 +307,7 @@ static int serve(const char *group)
 int cmd_run(int argc, char **argv)
 {
 	const char *group = NULL;
+	bool upgraded = false;
 	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help")) {
@@ -313,8 +318,8 @@ int cmd_run(int argc, char **argv)
 	if (error)
 		return error;
 	run_restore_name();
-	error = serve(group);
+	error = serve(group, &upgraded);
 	if (error <= 0)
 		return error;
-	return run_begin_anew();
+	return run_begin_anew(upgraded);
 }

@@ -55,8 +55,12 @@ bool run_must_begin_anew(struct run *r);
 /* Hands the locks of the halves that are still loaded on to the process that begins anew. */
 void run_hand_on_locks(struct run *r);
 
-/* Begins anew as the same process, which serves what is loaded now. Returns after an error only. */
-int run_begin_anew(void);
+/* Whether an upgrade has replaced a half that this process serves, or the program on disk. */
+bool run_was_upgraded(const struct run *r);
+
+/* Begins anew as the same process, which serves what is loaded now; after an upgrade, with the program
+ * that is on disk now. Returns after an error only. */
+int run_begin_anew(bool upgraded);
 
 /* The lock of a half that the process had before it began anew; -1 if there is none. */
 int run_inherited_lock(enum half half);

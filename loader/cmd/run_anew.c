@@ -3,6 +3,7 @@
  * its memory belongs to a half that is gone. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,33 @@ static bool half_was_unloaded(const struct run *r)
 	return false;
 }
 
+/* Finds the program that has taken the place of this one, after an upgrade of the package. False if
+ * there is none. */
+static bool own_path(char ret[PATH_MAX])
+{
+	static const char deleted[] = " (deleted)";
+	ssize_t len = readlink("/proc/self/exe", ret, PATH_MAX - 1);
+
+	if (len < (ssize_t)sizeof(deleted))
+		return false;
+	ret[len] = '\0';
+	if (strcmp(ret + len - strlen(deleted), deleted))
+		return false;
+	ret[len - strlen(deleted)] = '\0';
+	return !access(ret, X_OK);
+}
+
+/* Whether an upgrade has replaced a half that this process serves. */
+static bool half_was_upgraded(const struct run *r)
+{
+	int half;
+
+	for (half = 0; half < HALVES; half++)
+		if (r->lock[half] >= 0 && !supervisor_lock_is_current(half, r->lock[half]))
+			return true;
+	return false;
+}
+
 /* Whether there is more to serve than when this process began: another half, or the first
  * interface. False while a command holds the lock of the pin directory: after execve() the
  * supervisor has to wait for that lock, and gives no heartbeat meanwhile. */
@@ -64,10 +92,18 @@ static bool is_more_to_serve(struct run *r)
 	for (half = 0; half < HALVES; half++)
 		more |= !r->half[half].conf && half_is_loaded(half) > 0;
 	more |= r->rtnl_fd < 0 && attachments_have_ifaces(run_attachments(r));
+	more |= half_was_upgraded(r);
 	if (!more)
 		return false;
 	lock = pins_trylock();
 	return lock >= 0;
+}
+
+bool run_was_upgraded(const struct run *r)
+{
+	char path[PATH_MAX];
+
+	return half_was_upgraded(r) || own_path(path);
 }
 
 bool run_must_begin_anew(struct run *r)
@@ -82,8 +118,9 @@ void run_hand_on_locks(struct run *r)
 	int half, at = 0;
 
 	for (half = 0; half < HALVES; half++) {
-		if (r->lock[half] >= 0 && !run_serves(r, half))
-			close_fd(&r->lock[half]);
+		if (r->lock[half] >= 0 &&
+		    (!run_serves(r, half) || !supervisor_lock_is_current(half, r->lock[half])))
+			close(take_fd(&r->lock[half]));
 		at += snprintf(text + at, sizeof(text) - at, "%d ", r->lock[half]);
 		if (r->lock[half] >= 0)
 			fcntl(take_fd(&r->lock[half]), F_SETFD, 0);
@@ -109,9 +146,9 @@ int run_nothing_loaded(void)
 	return getenv(AGAIN) ? 1 : report_not_loaded();
 }
 
-int run_begin_anew(void)
+int run_begin_anew(bool upgraded)
 {
-	char words[65536], *argv[256];
+	char words[65536], *argv[256], path[PATH_MAX];
 	FILE *f = fopen("/proc/self/cmdline", "re");
 	size_t got = f ? fread(words, 1, sizeof(words) - 1, f) : 0, at = 0;
 	int argc = 0;
@@ -122,7 +159,7 @@ int run_begin_anew(void)
 	for (; at < got && argc < 255; at += strlen(words + at) + 1)
 		argv[argc++] = words + at;
 	argv[argc] = NULL;
-	execv("/proc/self/exe", argv);
+	execv(upgraded && own_path(path) ? path : "/proc/self/exe", argv);
 	return fail(-errno, "can't begin anew");
 }
 
