@@ -163,12 +163,12 @@ peers: $(PEERS) $(B)/tests/torture $(B)/tests/shunt-unordered $(B)/tests/shunt-n
 # shunt without the rule that keeps bytes in order: the tests have to notice.
 $(B)/tests/shunt-unordered: $(B)/shunt tests/unordered
 	$(call SAY,MUTANT,$@)
-	$(Q)tests/unordered $@
+	$(Q)+tests/unordered $@
 
 # Another version, for the tests of 'shunt upgrade'.
 $(B)/tests/shunt-next: $(B)/shunt tests/next
 	$(call SAY,VERSION,$@)
-	$(Q)tests/next $(@D)
+	$(Q)+tests/next $(@D)
 
 $(B)/tests/%: tests/peers/%.c
 	$(call SAY,CC,$<)
