@@ -95,6 +95,7 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	--force) args+=("$1") ;;
+	--check) echo "load.sh: --check: load.sh changes the host; use 'shunt load --check'" >&2; exit 2 ;;
 	-h | --help | help) usage; exit 0 ;;
 	*) echo "load.sh: unknown word '$1'; see load.sh --help" >&2; exit 2 ;;
 	esac

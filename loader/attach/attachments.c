@@ -39,6 +39,18 @@ struct shunt_attachment *attachment_unused(struct shunt_attachment *attachments)
 	return NULL;
 }
 
+void attachments_set_by_pattern(struct shunt_attachment *attachments, const char *name,
+				bool by_pattern)
+{
+	struct shunt_attachment *in = attachment_find(attachments, ATTACH_IFACE, name);
+	struct shunt_attachment *out = attachment_find(attachments, ATTACH_LOCAL_OUT, name);
+
+	if (in)
+		in->by_pattern = by_pattern;
+	if (out)
+		out->by_pattern = by_pattern;
+}
+
 bool attachment_is_iface(const struct shunt_attachment *a)
 {
 	return a->kind != ATTACH_NONE && a->kind != ATTACH_CGROUP && a->kind != ATTACH_PATTERN;

@@ -23,6 +23,10 @@ bool attachment_is_iface(const struct shunt_attachment *a);
 bool attachment_is_monitor(const struct shunt_attachment *a);
 bool attachment_is_nat(const struct shunt_attachment *a);
 
+/* Says of steering at an interface, in both directions, whether a pattern brought it. */
+void attachments_set_by_pattern(struct shunt_attachment *attachments, const char *name,
+				bool by_pattern);
+
 /* Fills the two entries that NAT needs at this interface: ingress and egress. Returns 0, or
  * -errno after reporting it. */
 int nat_attachments(const char *name, struct shunt_attachment ret[2]);

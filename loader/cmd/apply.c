@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* shunt apply: all rules as a file. */
+/* shunt apply: the words, and the rules of a file. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attach/fragment_listeners.h"
-#include "attach/ifaces.h"
 #include "attach/local_origin.h"
-#include "attach/own_addresses.h"
 #include "bpf/pins.h"
 #include "cmd/apply.h"
+#include "cmd/apply_all.h"
 #include "cmd/command.h"
-#include "config/rule_file.h"
+#include "cmd/settings.h"
+#include "config/load_config.h"
 #include "nat/nat_attach.h"
 #include "nat/nat_store.h"
 #include "rules/rule_store.h"
@@ -22,39 +24,7 @@
 #include "util/log.h"
 #include "util/options.h"
 
-static int apply_help(void)
-{
-	puts("usage: shunt apply FILE\n\n"
-	     "Makes the rules of FILE ('-': of standard input) the rules in force, in one step.\n"
-	     "Rules that stay keep their counters and their flows. With an error in any line\n"
-	     "nothing changes.\n\n"
-	     "A line has the words that follow 'shunt steer add', or nat and those that follow\n"
-	     "'shunt nat add'; # begins a comment. Lines such as 'iface eth0' are options for\n"
-	     "'shunt load --config FILE'; apply skips them.");
-	return 0;
-}
-
-/* Takes the lock and opens the rules of both kinds, or of NAT alone if steering is not loaded and
- * not needed. Returns the fd of the lock, or -errno after reporting it. */
-static int lock_rules(bool need_steer, bool need_nat, bool loaded[HALVES], bool *ret_steer)
-{
-	_cleanup_lock_ int lock = -1;
-	int error;
-
-	error = halves_loaded(loaded);
-	if (error < 0)
-		return error;
-	*ret_steer = need_steer || loaded[HALF_STEER] || !loaded[HALF_NAT];
-	if (!*ret_steer)
-		return nat_lock();
-	lock = rules_lock();
-	if (lock < 0)
-		return lock;
-	error = need_nat || loaded[HALF_NAT] ? nat_store_open() : 0;
-	return error ? error : take_fd(&lock);
-}
-
-static void compare(const struct rule_file *f, struct rule_changes *ret)
+void compare_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 {
 	struct rule_changes d = {};
 	const struct shunt_rule *was;
@@ -128,7 +98,7 @@ int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 {
 	int error;
 
-	compare(f, ret);
+	compare_steering_rules(f, ret);
 	error = ret->added + ret->changed + ret->deleted ? rules_replace(f->rule, f->count) : 0;
 	if (error)
 		return error;
@@ -155,7 +125,8 @@ static void json_changes(const struct rule_changes *c)
 	json_number(&json_stdout, "deleted", c->deleted);
 }
 
-void report_rule_changes(const struct rule_changes *steer, const struct rule_changes *nat)
+void report_rule_changes(const struct rule_changes *steer, const struct rule_changes *nat,
+			 const struct plan *plan)
 {
 	if (any(steer) || !any(nat))
 		say_changes("", steer);
@@ -168,56 +139,135 @@ void report_rule_changes(const struct rule_changes *steer, const struct rule_cha
 	json_open_in(&json_stdout, "nat", '{');
 	json_changes(nat);
 	json_close(&json_stdout, '}');
+	if (plan)
+		plan_json(plan);
 	json_close(&json_stdout, '}');
 }
 
-/* Puts the steering rules in force, then the rules of NAT. An error with NAT undoes the steering
- * rules. */
-static int apply(const struct rule_file *f, bool steer, bool with_nat)
+int apply_rules(const struct rule_file *f, struct rule_changes *steer, struct rule_changes *nat)
 {
-	struct rule_changes c = {}, nat = {};
-	struct half_pins pins;
-	int error = half_map(HALF_NAT, &pins);
+	struct shunt_attachment *attachments = attachments_map();
+	int error = steer && rule_file_is_local(f) ? local_origin_begin() : 0;
 
 	if (error)
 		return error;
-	error = rule_file_is_local(f) ? local_origin_begin() : 0;
+	error = nat ? nat_replace(f->nat, f->nats, nat) : 0;
 	if (error)
 		return error;
-	error = with_nat ? nat_replace(f->nat, f->nats, &nat) : 0;
-	if (error)
-		return error;
-	error = steer ? apply_steering_rules(f, &c) : 0;
+	error = steer ? apply_steering_rules(f, steer) : 0;
 	if (error) {
-		if (with_nat)
+		if (nat)
 			nat_replace_undo();
 		return error;
 	}
-	if (!f->nats && with_nat)
-		nat_detach_unused(pins.attachments);
-	report_rule_changes(&c, &nat);
-	ifaces_warn_idle_rules(f->rule, f->count);
-	own_addresses_warn(f->rule, f->count);
+	if (!f->nats && nat && attachments)
+		nat_detach_unused(attachments);
 	return 0;
+}
+
+static int apply_help(void)
+{
+	puts("usage: shunt apply [--check] [--force] FILE\n\n"
+	     "Brings what is loaded to what FILE ('-': standard input) says, by differences. What stays\n"
+	     "keeps its flows, its counters and its pairs. With an error in any line nothing changes.\n\n"
+	     "A line has the words that follow 'shunt steer add', or nat and those that follow\n"
+	     "'shunt nat add', or an option of 'shunt load' without its dashes: 'iface eth0'. # begins a\n"
+	     "comment. 'shunt save' prints such a file.\n\n"
+	     "  FILE names an attachment (iface, cgroup, nat, monitor)\n"
+	     "        is the whole configuration: what FILE lacks is taken away, settings that FILE\n"
+	     "        does not name go back to their defaults, and halves without an attachment\n"
+	     "        or a rule are unloaded\n"
+	     "  FILE has rules, and maybe settings\n"
+	     "        replaces the rules and changes the settings that FILE names; all else stays\n"
+	     "  FILE has settings alone\n"
+	     "        is refused, because it would delete all rules; 'shunt load' changes settings alone\n\n"
+	     "  --check  changes nothing: reports the errors of all lines, and as root says what\n"
+	     "           would change\n"
+	     "  --force  attaches 'eager' even where this kernel would lose data");
+	return 0;
+}
+
+static int parse_words(int argc, char **argv, struct load_config *config, const char **ret_file)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--check"))
+			config->check = true;
+		else if (!strcmp(argv[i], "--force"))
+			config->force = true;
+		else if (*ret_file)
+			return refuse("apply: '%s' is one word too many", argv[i]);
+		else
+			*ret_file = argv[i];
+	}
+	return *ret_file ? 0 : refuse("apply: a file is missing; '-' reads standard input");
+}
+
+/* Reads the options of the file on top of the defaults, or of what is in force. */
+static int read_options(struct load_config *config, struct load_config *base)
+{
+	const struct rule_file *f = &config->file;
+	bool loaded[HALVES];
+	int error;
+
+	config->whole = rule_file_attaches(f);
+	error = load_config_defaults(base);
+	if (error)
+		return error;
+	error = config->whole || geteuid() ? 0 : settings_read(base, loaded);
+	if (error < 0)
+		return error;
+	if (config->whole && !geteuid())
+		settings_read_attachments(base);
+	config->loaded = base;
+	error = load_config_read_options(config);
+	if (error || config->whole || !f->options || f->count || f->nats)
+		return error;
+	return refuse("'%s' has settings, but neither a rule nor an attachment, and apply would delete "
+		      "all rules; 'shunt load --config' changes settings alone",
+		      f->name);
+}
+
+static int read_file(struct load_config *config, struct load_config *base, const char *name)
+{
+	int error, first = (config->check ? rule_file_check : rule_file_read)(name, &config->file);
+
+	if (first && !config->check)
+		return first;
+	error = read_options(config, base);
+	return first ? first : error;
+}
+
+static int apply(struct load_config *config, struct load_config *base, const char *name)
+{
+	int error;
+
+	netns_enter_loaded(); /* interfaces are looked up there */
+	if (config->check)
+		check_begin();
+	error = read_file(config, base, name);
+	if (config->check && (error || geteuid()))
+		return check_end(error, NULL);
+	return error ? error : apply_all(config);
 }
 
 int cmd_apply(int argc, char **argv)
 {
-	_cleanup_rules_ struct rule_file f = {};
-	_cleanup_lock_ int lock = -1;
-	bool loaded[HALVES], steer;
+	_cleanup_free_ struct load_config *config = NULL, *base = NULL;
+	const char *file = NULL;
 	int error;
 
-	if (argc < 2)
-		return refuse("apply: a file is missing; '-' reads standard input");
-	if (argc > 2)
-		return refuse("apply: '%s' is one word too many", argv[2]);
-	if (!strcmp(argv[1], "help"))
+	if (argc == 2 && !strcmp(argv[1], "help"))
 		return apply_help();
-	netns_enter_loaded(); /* interfaces of rules are looked up there */
-	error = rule_file_read(argv[1], &f);
+	config = calloc(1, sizeof(*config));
+	base = calloc(1, sizeof(*base));
+	if (!config || !base)
+		return fail(-ENOMEM, "apply");
+	error = parse_words(argc, argv, config, &file);
 	if (error)
 		return error;
-	lock = lock_rules(f.count, f.nats, loaded, &steer);
-	return lock < 0 ? lock : apply(&f, steer, loaded[HALF_NAT]);
+	error = apply(config, base, file);
+	rule_file_free(&config->file);
+	return error;
 }

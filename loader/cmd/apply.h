@@ -3,6 +3,7 @@
 #ifndef SHUNT_APPLY_H
 #define SHUNT_APPLY_H
 
+#include "cmd/plan.h"
 #include "config/rule_file.h"
 
 /*
@@ -11,7 +12,16 @@
  */
 int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret);
 
-/* Prints how many rules were added, changed and deleted. */
-void report_rule_changes(const struct rule_changes *steer, const struct rule_changes *nat);
+/* Finds what apply_steering_rules() would change. */
+void compare_steering_rules(const struct rule_file *f, struct rule_changes *ret);
+
+/* Puts the rules of both kinds in force; NULL: leaves those of that kind alone. The caller holds the lock
+ * and has opened the rules. Returns 0, or -errno after reporting it; nothing has changed then. */
+int apply_rules(const struct rule_file *f, struct rule_changes *steer, struct rule_changes *nat);
+
+/* Prints how many rules were added, changed and deleted; with -j also the other changes of the plan, which
+ * may be NULL. */
+void report_rule_changes(const struct rule_changes *steer, const struct rule_changes *nat,
+			 const struct plan *plan);
 
 #endif

@@ -20,6 +20,7 @@
 #include "cmd/command.h"
 #include "cmd/kept_rules.h"
 #include "cmd/load.h"
+#include "cmd/plan.h"
 #include "cmd/settings.h"
 #include "cmd/teardown.h"
 #include "config/load_config.h"
@@ -77,7 +78,7 @@ static int test_kernel(struct load_config *config)
 }
 
 /* Refuses a load in another network namespace than that of the halves that are loaded. */
-static int check_netns(const bool loaded[HALVES])
+static int check_netns(const bool loaded[HALVES], __u64 netns)
 {
 	struct half_pins pins;
 	int half, error;
@@ -86,7 +87,7 @@ static int check_netns(const bool loaded[HALVES])
 		error = loaded[half] ? half_map(half, &pins) : 0;
 		if (error)
 			return error;
-		if (loaded[half] && pins.conf->netns != own_netns_cookie())
+		if (loaded[half] && pins.conf->netns != netns)
 			return netns_require_loaded()
 				       ?: deny(-EEXIST,
 					       "already loaded in another network namespace; "
@@ -100,7 +101,9 @@ static int check_netns(const bool loaded[HALVES])
 static int check_settings(const struct load_config *config, enum half half,
 			  const bool loaded[HALVES])
 {
-	const char *option = config->is_loaded ? load_options_changed(half, config) : NULL;
+	const char *option = config->is_loaded && !config->whole
+				     ? load_options_changed(half, config)
+				     : NULL;
 
 	if (!option || half == HALF_NAT || loaded[half] || load_config_names(config, half))
 		return 0;
@@ -108,10 +111,9 @@ static int check_settings(const struct load_config *config, enum half half,
 		    half == HALF_BYPASS ? "--cgroup" : "--iface");
 }
 
-/* Refuses what can't be done, before anything has changed. */
-static int check_all(struct load_config *config, const bool loaded[HALVES])
+int load_check(const struct load_config *config, const bool loaded[HALVES], __u64 netns)
 {
-	int error = check_netns(loaded);
+	int error = check_netns(loaded, netns);
 	size_t i;
 
 	for (i = 0; i < HALVES && !error; i++)
@@ -119,7 +121,7 @@ static int check_all(struct load_config *config, const bool loaded[HALVES])
 	for (i = 0; i < HALVES && !error; i++)
 		if (loaded[order[i]] && load_config_wants(config, order[i]))
 			error = load_more_check(order[i], config);
-	return error ? error : test_kernel(config);
+	return error;
 }
 
 static int load_one(struct load *l, enum half half)
@@ -127,8 +129,8 @@ static int load_one(struct load *l, enum half half)
 	int error;
 
 	if (l->loaded[half]) {
-		if (half == HALF_STEER ? l->config->file.count
-				       : half == HALF_NAT && l->config->file.nats)
+		if (!l->applies && (half == HALF_STEER ? l->config->file.count
+						       : half == HALF_NAT && l->config->file.nats))
 			say("rules of %s are left as they are: 'shunt apply' changes them",
 			    half_name(half));
 		return load_more(half, l->config, &l->more);
@@ -192,7 +194,7 @@ static void report(const struct load *l)
 	if (!l->more.changed)
 		say("already loaded");
 	if ((l->fresh[HALF_STEER] && file->count) || (l->fresh[HALF_NAT] && file->nats)) {
-		report_rule_changes(&l->rules.steer, &l->rules.nat);
+		report_rule_changes(&l->rules.steer, &l->rules.nat, NULL);
 		ifaces_warn_idle_rules(file->rule, file->count);
 		own_addresses_warn(file->rule, file->count);
 	}
@@ -215,8 +217,11 @@ int load_begin(struct load *l)
 
 int load_add(struct load *l)
 {
-	int error = check_all(l->config, l->loaded);
+	int error = load_check(l->config, l->loaded, own_netns_cookie());
 
+	if (error)
+		return error;
+	error = test_kernel(l->config);
 	if (error)
 		return error;
 	error = lingering_sweep();
@@ -256,6 +261,43 @@ static int load(struct load_config *config)
 	return 0;
 }
 
+/* Says what load() would change. The lock enters the namespace of what is loaded. */
+static int check_locked(struct load *l, __u64 netns, struct plan *plan)
+{
+	const struct rule_file *f = &l->config->file;
+	int error = load_begin(l);
+
+	if (error)
+		return error;
+	load_options_rebase(l->config, l->now);
+	memcpy(plan->loaded, l->loaded, sizeof(plan->loaded));
+	plan->steer.added = l->loaded[HALF_STEER] ? 0 : f->count;
+	plan->nat.added = l->loaded[HALF_NAT] ? 0 : f->nats;
+	return load_check(l->config, l->loaded, netns);
+}
+
+static int check(struct load_config *config)
+{
+	_cleanup_free_ struct load_config *now = calloc(1, sizeof(*now));
+	const __u64 netns = own_netns_cookie();
+	_cleanup_lock_ int lock = pins_lock(false);
+	struct load l = { .config = config, .now = now };
+	struct plan plan = { .config = config, .now = now };
+
+	if (lock < 0 && lock != -ENOENT)
+		return check_end(lock, NULL);
+	return check_end(now ? check_locked(&l, netns, &plan) : fail(-ENOMEM, "load"), &plan);
+}
+
+static int load_or_check(struct load_config *config, int error)
+{
+	if (config->check && (error || geteuid()))
+		return check_end(error, NULL);
+	if (error)
+		return error;
+	return config->check ? check(config) : load(config);
+}
+
 static int load_help(void)
 {
 	puts("usage: shunt load [--config FILE] [--cgroup PATH[=proven|eager]]... [--iface NAME]...\n"
@@ -263,6 +305,16 @@ static int load_help(void)
 	     "What is loaded already stays: load adds to it, and changes the settings that it names.\n");
 	load_options_help();
 	return 0;
+}
+
+static bool asks_for_check(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--check"))
+			return true;
+	return false;
 }
 
 int cmd_load(int argc, char **argv)
@@ -286,9 +338,10 @@ int cmd_load(int argc, char **argv)
 		return error;
 	config->loaded = loaded;
 	config->is_loaded = error > 0;
-	error = load_config_parse(argc, argv, config);
-	if (!error)
-		error = load(config);
+	config->check = asks_for_check(argc, argv);
+	if (config->check)
+		check_begin();
+	error = load_or_check(config, load_config_parse(argc, argv, config));
 	rule_file_free(&config->file);
 	return error;
 }

@@ -33,16 +33,46 @@ static const char *admission(__u8 admit)
 
 /* Refuses another admission for a cgroup that is attached: its pairs were admitted under the present
  * one. */
-static int check_admission(const struct half_pins *pins, const struct shunt_attachment *wanted)
+static int check_admission(const struct load_config *config, const struct half_pins *pins,
+			   const struct shunt_attachment *wanted)
 {
+	const unsigned int line = load_config_line_of_cgroup(config, wanted->name);
 	const struct shunt_attachment *a = attachment_find(pins->attachments, wanted->kind,
 							   wanted->name);
 
 	if (!a || a->admit == wanted->admit)
 		return 0;
+	if (line)
+		log_set_file_position(config->file.name, line);
+	deny(-EEXIST, "--cgroup '%s': is loaded as '%s', not '%s'; 'shunt unload --cgroup' first",
+	     wanted->name, admission(a->admit), admission(wanted->admit));
+	log_set_file_position(NULL, 0);
+	return -EEXIST;
+}
+
+/* Refuses to change an option that is fixed while its half is loaded. */
+static int refuse_fixed(enum half half, const struct load_config *config, const char *option)
+{
+	const unsigned int line = rule_file_line_of(&config->file, option);
+	struct option_value v = {};
+	int error;
+
+	if (!config->whole || line) {
+		if (line)
+			log_set_file_position(config->file.name, line);
+		error = deny(-EEXIST, "%s can't change while %s is loaded; 'shunt unload %s' first",
+			     option, half_name(half), half_name(half));
+		log_set_file_position(NULL, 0);
+		return error;
+	}
+	while (load_options_next(config->loaded, config, &v))
+		if (!strcmp(load_option_name(v.option), option))
+			break;
 	return deny(-EEXIST,
-		    "--cgroup '%s': is loaded as '%s', not '%s'; 'shunt unload --cgroup' first",
-		    wanted->name, admission(a->admit), admission(wanted->admit));
+		    "'%s' lacks the line '%s %s', and %s can't change while %s is loaded; 'shunt "
+		    "unload %s' first",
+		    config->file.name, option + 2, v.text, option, half_name(half),
+		    half_name(half));
 }
 
 int load_more_check(enum half half, const struct load_config *config)
@@ -56,12 +86,11 @@ int load_more_check(enum half half, const struct load_config *config)
 		return error;
 	fixed = load_options_fixed(half, config);
 	if (fixed)
-		return deny(-EEXIST, "%s can't change while %s is loaded; 'shunt unload %s' first",
-			    fixed, half_name(half), half_name(half));
+		return refuse_fixed(half, config, fixed);
 	for (i = 0; i < config->n && half == HALF_BYPASS; i++) {
 		if (attachment_half(&config->attachments[i]) != half)
 			continue;
-		error = check_admission(&pins, &config->attachments[i]);
+		error = check_admission(config, &pins, &config->attachments[i]);
 		if (error)
 			return error;
 	}
@@ -191,8 +220,11 @@ static void claim_entries(struct shunt_attachment *attachments, enum half half,
 			continue;
 		a = attachment_find(attachments, config->attachments[i].kind,
 				    config->attachments[i].name);
-		if (a)
-			a->by_pattern = a->auto_attached = 0;
+		if (!a)
+			continue;
+		a->auto_attached = 0;
+		if (a->kind == ATTACH_IFACE)
+			attachments_set_by_pattern(attachments, a->name, false);
 	}
 }
 

@@ -46,7 +46,7 @@ static int read_half(struct load_config *config, enum half half)
 	return 0;
 }
 
-static void read_attachments(struct load_config *config)
+void settings_read_attachments(struct load_config *config)
 {
 	const struct shunt_attachment *attachments = attachments_map();
 	int i;
@@ -70,7 +70,7 @@ int settings_read(struct load_config *config, bool ret_loaded[HALVES])
 		if (error)
 			return error;
 	}
-	read_attachments(config);
+	settings_read_attachments(config);
 	return n;
 }
 

@@ -18,7 +18,7 @@
 #include "bypass/lingering.h"
 #include "cmd/command.h"
 #include "cmd/kept_rules.h"
-#include "cmd/teardown.h"
+#include "cmd/unload.h"
 #include "nat/nat_attach.h"
 #include "nat/nat_store.h"
 #include "rules/rule.h"
@@ -216,7 +216,7 @@ static bool rules_need_nat(const struct shunt_attachment *part)
 	return part->kind == ATTACH_NAT_IN && !nat_store_open() && !nat_store_empty();
 }
 
-static int remove_part(struct shunt_attachment *attachments, const struct shunt_attachment *part)
+int unload_part(struct shunt_attachment *attachments, const struct shunt_attachment *part)
 {
 	const bool keep = rules_need_nat(part);
 	struct link link = { .ifindex = 0 };
@@ -278,7 +278,7 @@ static int remove_parts(const struct unload *u)
 	if (error)
 		return error;
 	for (i = 0; i < u->parts; i++) {
-		error = remove_part(attachments, &u->part[i]);
+		error = unload_part(attachments, &u->part[i]);
 		first = first ? first : error;
 	}
 	return first;
@@ -286,12 +286,12 @@ static int remove_parts(const struct unload *u)
 
 /* --- halves ------------------------------------------------------------------------------- */
 
-static int remove_halves(const struct unload *u, const struct teardown *how)
+int unload_halves(const bool half[HALVES], const struct teardown *how)
 {
-	int half, error, first = u->half[HALF_BYPASS] ? teardown_lingering(how) : 0;
+	int i, error, first = half[HALF_BYPASS] ? teardown_lingering(how) : 0;
 
-	for (half = HALVES - 1; half >= 0; half--) {
-		error = u->half[half] ? teardown(half, how) : 0;
+	for (i = HALVES - 1; i >= 0; i--) {
+		error = half[i] ? teardown(i, how) : 0;
 		first = first ? first : error;
 	}
 	return first;
@@ -313,17 +313,15 @@ static int remove_unused_nat(const struct unload *u)
 	return teardown(HALF_NAT, &u->how);
 }
 
-/* Ends the bypasses that linger, once their readers have read. Does not hold the lock while it
- * waits. */
-static int wait_for_readers(const struct unload *u)
+int unload_wait(const struct teardown *how)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
 	const __u64 start = monotonic_ns();
 	const struct teardown look = { .quiet = true };
-	struct teardown last = u->how;
+	struct teardown last = *how;
 	int error = -EBUSY;
 
-	while (error == -EBUSY && monotonic_ns() - start < u->how.timeout_ms * NS_PER_MS) {
+	while (error == -EBUSY && monotonic_ns() - start < how->timeout_ms * NS_PER_MS) {
 		_cleanup_lock_ int lock = pins_lock(false);
 
 		if (lock < 0)
@@ -369,7 +367,7 @@ static int unload(const struct unload *u)
 	first = all ? teardown_all(&how) : remove_parts(u);
 	if (first && u->parts)
 		return first;
-	error = remove_halves(u, &how);
+	error = unload_halves(u->half, &how);
 	first = first ? first : error;
 	error = remove_unused_nat(u);
 	first = first ? first : error;
@@ -425,5 +423,5 @@ int cmd_unload(int argc, char **argv)
 	error = unload(u);
 	pins_unlock(&lock);
 	lock = -1;
-	return error == -EBUSY ? wait_for_readers(u) : error;
+	return error == -EBUSY ? unload_wait(&u->how) : error;
 }

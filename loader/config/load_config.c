@@ -2,10 +2,13 @@
 #include "config/load_config.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "attach/attachments.h"
+#include "attach/cgroup.h"
 #include "config/defaults.h"
 #include "config/nat_options.h"
 #include "config/options.h"
@@ -28,43 +31,66 @@ static void monitors_last(struct load_config *config)
 	}
 }
 
-static int read_file(struct load_config *config, const char *name)
+static int set_options(struct load_config *config)
 {
-	struct rule_file *f = &config->file;
-	int i, error;
+	const struct rule_file *f = &config->file;
+	int i, error, first = 0;
 
-	if (f->name)
-		return refuse("load: --config is given twice");
-	error = rule_file_read(name, f);
-	for (i = 0; i < f->options && !error; i += 2) {
+	for (i = 0; i < f->options && (!first || config->check); i += 2) {
 		log_set_file_position(f->name, f->option_line[i / 2]);
 		error = load_option_set(load_option_find(f->option[i]), config, f->option[i + 1]);
+		first = first ? first : error;
 	}
 	log_set_file_position(NULL, 0);
-	return error;
+	return first;
+}
+
+static int read_file(struct load_config *config, const char *name)
+{
+	int error, first;
+
+	if (config->file.name)
+		return refuse("load: --config is given twice");
+	first = (config->check ? rule_file_check : rule_file_read)(name, &config->file);
+	if (first && !config->check)
+		return first;
+	error = set_options(config);
+	return first ? first : error;
+}
+
+/* Reads a word without a value. Returns whether the word was one. The caller has set config->check. */
+static bool read_flag(struct load_config *config, const char *word)
+{
+	config->force |= !strcmp(word, "--force");
+	return !strcmp(word, "--force") || !strcmp(word, "--check");
+}
+
+/* Reads an option and its value. */
+static int read_word(struct load_config *config, const char *word, char *value)
+{
+	const struct load_option *option = load_option_find(word);
+
+	if (!option)
+		return refuse("load: unknown word '%s'; see 'shunt load help'", word);
+	if (!value)
+		return refuse("load: %s: a value is missing", word);
+	config->settings = true;
+	return strcmp(word, "--config") ? load_option_set(option, config, value)
+					: read_file(config, value);
 }
 
 static int read_words(int argc, char **argv, struct load_config *config)
 {
-	const struct load_option *option;
-	int i, error = 0;
+	int i, error, first = 0;
 
-	for (i = 1; i < argc && !error; i++) {
-		if (!strcmp(argv[i], "--force")) {
-			config->force = true;
+	for (i = 1; i < argc && (!first || config->check); i++) {
+		if (read_flag(config, argv[i]))
 			continue;
-		}
-		option = load_option_find(argv[i]);
-		if (!option)
-			return refuse("load: unknown word '%s'; see 'shunt load help'", argv[i]);
-		if (i + 1 == argc)
-			return refuse("load: %s: a value is missing", argv[i]);
+		error = read_word(config, argv[i], argv[i + 1]);
+		first = first ? first : error;
 		i++;
-		config->settings = true;
-		error = !strcmp(argv[i - 1], "--config") ? read_file(config, argv[i])
-							 : load_option_set(option, config, argv[i]);
 	}
-	return error;
+	return first;
 }
 
 static const char *excluded_process(const struct load_config *config)
@@ -75,6 +101,19 @@ static const char *excluded_process(const struct load_config *config)
 		if (config->excludes[i].kind == EXCLUDE_PROCESS)
 			return config->excludes[i].comm;
 	return NULL;
+}
+
+static int refuse_process(const struct load_config *config, const char *process)
+{
+	const unsigned int line = rule_file_line_of(&config->file, "--exclude");
+
+	if (line)
+		log_set_file_position(config->file.name, line);
+	refuse("--exclude 'process:%s': is for 'proven'; with 'eager' you declare that all programs in "
+	       "a cgroup are fit for the fast path",
+	       process);
+	log_set_file_position(NULL, 0);
+	return -EINVAL;
 }
 
 /* Whether a word of load names a setting that is loaded. */
@@ -97,9 +136,7 @@ static int check_combination(const struct load_config *config)
 		return refuse(
 			"load: --exclude keeps pairs off the fast path, but there is no --cgroup");
 	if (process && !config->proven && !config->loaded->proven)
-		return refuse("--exclude 'process:%s': is for 'proven'; with 'eager' you declare that "
-			      "all programs in a cgroup are fit for the fast path",
-			      process);
+		return refuse_process(config, process);
 	if (!config->n && !load_config_changes(config))
 		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");
 	return 0;
@@ -141,6 +178,39 @@ int load_config_parse(int argc, char **argv, struct load_config *config)
 	return 0;
 }
 
+int load_config_read_options(struct load_config *config)
+{
+	const char *process;
+	int error;
+
+	begin_with_loaded(config);
+	error = set_options(config);
+	if (error)
+		return error;
+	process = excluded_process(config);
+	if (process && !config->proven && (config->whole || !config->loaded->proven))
+		return refuse_process(config, process);
+	monitors_last(config);
+	conf_set_host_messages(&config->conf);
+	return 0;
+}
+
+unsigned int load_config_line_of_cgroup(const struct load_config *config, const char *path)
+{
+	const struct rule_file *f = &config->file;
+	char named[PATH_MAX], full[PATH_MAX];
+	int i;
+
+	for (i = 0; i < f->options; i += 2) {
+		if (strcmp(f->option[i], "--cgroup"))
+			continue;
+		cgroup_path(f->option[i + 1], named, sizeof(named));
+		if (!strcmp(realpath(named, full) ? full : named, path))
+			return f->option_line[i / 2];
+	}
+	return 0;
+}
+
 bool load_config_names(const struct load_config *config, enum half half)
 {
 	const bool named[HALVES] = {
@@ -156,5 +226,5 @@ bool load_config_names(const struct load_config *config, enum half half)
 bool load_config_wants(const struct load_config *config, enum half half)
 {
 	return load_config_names(config, half) ||
-	       (config->is_loaded && load_options_changed(half, config));
+	       (!config->whole && config->is_loaded && load_options_changed(half, config));
 }

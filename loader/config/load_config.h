@@ -31,6 +31,8 @@ struct load_config {
 	bool eager;         /* some cgroup is attached under this admission */
 	bool proven;
 	bool force; /* attach 'eager' even where the kernel would lose data */
+	bool check; /* report all errors, and say what would change */
+	bool whole; /* the file has the whole configuration: what it lacks goes */
 };
 
 /* The settings that hold where no word says something else. Reports errors and returns
@@ -38,11 +40,18 @@ struct load_config {
 int load_config_defaults(struct load_config *config);
 
 /*
- * Reads the words of 'shunt load'; argv[0] is "load". *config is all zero but for loaded and is_loaded.
+ * Reads the words of 'shunt load'; argv[0] is "load". *config is all zero but for loaded, is_loaded and check.
  * Returns 0, or -errno after reporting it. The caller frees config->file by rule_file_free(), after
  * an error too.
  */
 int load_config_parse(int argc, char **argv, struct load_config *config);
+
+/* Reads the options of config->file, which has been read, on top of config->loaded: for 'shunt
+ * apply'. Returns 0, or -errno after reporting it. */
+int load_config_read_options(struct load_config *config);
+
+/* The line of the file that names a cgroup; 0 if none does. */
+unsigned int load_config_line_of_cgroup(const struct load_config *config, const char *path);
 
 /* Whether the words of load name an attachment of the half. */
 bool load_config_names(const struct load_config *config, enum half half);

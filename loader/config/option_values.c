@@ -54,6 +54,39 @@ static int add_state(struct load_config *config, const char *option,
 	return 0;
 }
 
+/* Takes over the entry that is loaded for an interface or cgroup which is gone at the moment. Only a
+ * file with the whole configuration does so: without the entry it would take away what waits. */
+static bool keep_waiting(struct load_config *config, enum attachment_kind kind, const char *name,
+			 struct shunt_attachment *ret)
+{
+	const struct shunt_attachment *a = config->whole
+						   ? attachment_find(config->loaded->attachments,
+								     kind, name)
+						   : NULL;
+
+	if (!a)
+		return false;
+	*ret = *a;
+	ret->ifindex = 0;
+	ret->clsact = ret->qdisc = 0;
+	ret->priority = 0;
+	ret->by_pattern = ret->auto_attached = 0;
+	return true;
+}
+
+static int find_cgroup(struct load_config *config, const char *name, struct shunt_attachment *s)
+{
+	char path[2 * ATTACHMENT_NAME_SIZE];
+	const __u8 admit = s->admit;
+
+	cgroup_path(name, path, sizeof(path));
+	if (!cgroup_id(path) && keep_waiting(config, ATTACH_CGROUP, path, s)) {
+		s->admit = admit;
+		return 0;
+	}
+	return cgroup_resolve(name, s->name, sizeof(s->name));
+}
+
 int add_cgroup(struct load_config *config, const char *option, char *value)
 {
 	struct shunt_attachment s = { .kind = ATTACH_CGROUP, .admit = SHUNT_PROVEN };
@@ -67,7 +100,7 @@ int add_cgroup(struct load_config *config, const char *option, char *value)
 		s.admit = !strcmp(mode, "=eager") ? SHUNT_EAGER : SHUNT_PROVEN;
 		*mode = '\0';
 	}
-	error = cgroup_resolve(value, s.name, sizeof(s.name));
+	error = find_cgroup(config, value, &s);
 	if (error)
 		return error;
 	config->bypass = true;
@@ -76,18 +109,34 @@ int add_cgroup(struct load_config *config, const char *option, char *value)
 	return add_state(config, option, &s);
 }
 
+/* Fills an entry for an interface. */
+static int find_iface(struct load_config *config, const char *name, struct shunt_attachment *s)
+{
+	int error = iface_index(name, &s->ifindex);
+
+	if (error)
+		return fail(error, "can't look at interface '%s'", name);
+	if (!s->ifindex && keep_waiting(config, s->kind, name, s))
+		return 0;
+	if (!s->ifindex || strlen(name) >= IF_NAMESIZE)
+		return deny(-ENODEV, "no interface '%s'", name);
+	strcpy(s->name, name);
+	return 0;
+}
+
 int add_iface(struct load_config *config, const char *option, char *value)
 {
 	bool pattern = is_pattern(value);
 	struct shunt_attachment s = { .kind = pattern ? ATTACH_PATTERN : ATTACH_IFACE };
 	int error;
 
-	error = pattern ? 0 : iface_index(value, &s.ifindex);
-	if (error)
-		return fail(error, "can't look at interface '%s'", value);
-	if (strlen(value) >= IF_NAMESIZE || (!pattern && !s.ifindex))
+	if (pattern && strlen(value) >= IF_NAMESIZE)
 		return deny(-ENODEV, "no interface '%s'", value);
-	strcpy(s.name, value);
+	if (pattern)
+		strcpy(s.name, value);
+	error = pattern ? 0 : find_iface(config, value, &s);
+	if (error)
+		return error;
 	config->steer = true;
 	return add_state(config, option, &s);
 }
@@ -95,13 +144,10 @@ int add_iface(struct load_config *config, const char *option, char *value)
 int add_monitor(struct load_config *config, const char *option, char *value)
 {
 	struct shunt_attachment s = { .kind = ATTACH_MONITOR_IN };
-	int error = iface_index(value, &s.ifindex);
+	int error = find_iface(config, value, &s);
 
 	if (error)
-		return fail(error, "can't look at interface '%s'", value);
-	if (!s.ifindex || strlen(value) >= IF_NAMESIZE)
-		return deny(-ENODEV, "no interface '%s'", value);
-	strcpy(s.name, value);
+		return error;
 	config->monitor = true;
 	error = add_state(config, option, &s);
 	if (error)
@@ -113,8 +159,17 @@ int add_monitor(struct load_config *config, const char *option, char *value)
 int add_nat(struct load_config *config, const char *option, char *value)
 {
 	struct shunt_attachment both[2];
-	int error = nat_attachments(value, both);
+	__u32 ifindex = 0;
+	int error;
 
+	if (!iface_index(value, &ifindex) && !ifindex &&
+	    ((keep_waiting(config, ATTACH_NAT_IN, value, &both[0]) &&
+	      keep_waiting(config, ATTACH_NAT_OUT, value, &both[1])) ||
+	     (keep_waiting(config, ATTACH_NAT_RAW_IN, value, &both[0]) &&
+	      keep_waiting(config, ATTACH_NAT_RAW_OUT, value, &both[1]))))
+		error = 0;
+	else
+		error = nat_attachments(value, both);
 	if (error)
 		return error;
 	config->nat = true;

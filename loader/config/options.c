@@ -77,6 +77,9 @@ static const struct load_option options[] = {
 	  .help = "bit set in the mark of steered packets (" TEXT(DEFAULT_MARK) ")" },
 	{ "--force", NULL, HALVES, .words_only = true,
 	  .help = "'eager' even where this kernel would lose data" },
+	{ "--check", NULL, HALVES, .words_only = true,
+	  .help = "changes nothing: reports all errors in the words and in each line\n"
+		  "of FILE, and as root says what would change" },
 	{ "--table", "N", HALF_STEER, AT(conf.table), .set = set_table,
 	  .help = "routing table that delivers them (" TEXT(DEFAULT_TABLE) ")" },
 	{ "--router-cgroup", "PATH", HALF_STEER, .live = true, AT(conf.router_cgroup),
@@ -300,6 +303,11 @@ const char *load_option_name(const struct load_option *option)
 bool load_option_attaches(const struct load_option *option)
 {
 	return option->next && !option->size;
+}
+
+bool load_option_is_list(const struct load_option *option)
+{
+	return option->next == next_exclude;
 }
 
 enum half load_option_half(const struct load_option *option)

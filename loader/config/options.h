@@ -26,6 +26,9 @@ int load_option_set(const struct load_option *option, struct load_config *config
 /* Whether the option names an attachment. */
 bool load_option_attaches(const struct load_option *option);
 
+/* Whether the option adds to a list, instead of setting a value. */
+bool load_option_is_list(const struct load_option *option);
+
 /* The half that the option belongs to, and its name, with dashes. */
 enum half load_option_half(const struct load_option *option);
 const char *load_option_name(const struct load_option *option);

@@ -167,16 +167,17 @@ static int read_lines(FILE *in, struct rule_file *f)
 	unsigned int number = 0;
 	size_t size = 0;
 	ssize_t len;
-	int error;
+	int error, first = 0;
 
 	while ((len = next_line(&line, &size, in)) >= 0) {
 		log_set_file_position(f->name, ++number);
 		error = read_line(f, number, line, len);
 		log_set_file_position(NULL, 0);
-		if (error)
+		first = first ? first : error;
+		if (error && !f->all_errors)
 			return error;
 	}
-	return len == -ENODATA ? 0 : fail((int)len, "'%s'", f->name);
+	return len == -ENODATA ? first : fail((int)len, "'%s'", f->name);
 }
 
 /* Sorts lines by what their rules match, then by number. */
@@ -203,8 +204,9 @@ static int check_shadows(const struct rule_file *f, const struct rule_line **ord
 {
 	char text[RULE_TEXT];
 	__u32 i, low, high, mid;
+	int first = 0;
 
-	for (i = 0; i < f->shadows; i++) {
+	for (i = 0; i < f->shadows && (!first || f->all_errors); i++) {
 		for (low = 0, high = f->count; low < high;) {
 			mid = low + (high - low) / 2;
 			if (rule_order(&order[mid]->rule, &f->shadow[i].rule) < 0)
@@ -216,12 +218,11 @@ static int check_shadows(const struct rule_file *f, const struct rule_line **ord
 			continue;
 		rule_format(&f->shadow[i].rule, text, sizeof(text));
 		log_set_file_position(f->name, f->shadow[i].number);
-		refuse("'%s': no line has the rule for the same packets that shadows this one",
-		       text);
+		first = refuse("'%s': no line has the rule for the same packets that shadows this one",
+			       text);
 		log_set_file_position(NULL, 0);
-		return -EINVAL;
 	}
-	return 0;
+	return first;
 }
 
 static int check_doubles(const struct rule_file *f)
@@ -229,19 +230,23 @@ static int check_doubles(const struct rule_file *f)
 	_cleanup_free_ const struct rule_line **order = calloc(f->count + 1, sizeof(*order));
 	char text[RULE_TEXT];
 	__u32 i;
+	int error, first = 0;
 
 	if (!order)
 		return fail(-ENOMEM, "a rule file");
 	for (i = 0; i < f->count; i++)
 		order[i] = &f->line[i];
 	sort_array(order, f->count, sizeof(*order), by_match);
-	for (i = 1; i < f->count; i++) {
+	for (i = 1; i < f->count && (!first || f->all_errors); i++) {
 		if (!rule_same_match(&order[i - 1]->rule, &order[i]->rule))
 			continue;
 		rule_format(&order[i]->rule, text, sizeof(text));
-		return refuse_double(f, text, order[i - 1]->number, order[i]->number);
+		first = refuse_double(f, text, order[i - 1]->number, order[i]->number);
 	}
-	return check_shadows(f, order);
+	if (first && !f->all_errors)
+		return first;
+	error = check_shadows(f, order);
+	return first ? first : error;
 }
 
 /* Sorts NAT rules by what they match, then by line, which is their order in the array. */
@@ -258,20 +263,21 @@ static int check_nat_doubles(const struct rule_file *f)
 	_cleanup_free_ const struct shunt_nat_rule **order = calloc(f->nats + 1, sizeof(*order));
 	char text[NAT_TEXT];
 	__u32 i;
+	int first = 0;
 
 	if (!order)
 		return fail(-ENOMEM, "a rule file");
 	for (i = 0; i < f->nats; i++)
 		order[i] = &f->nat[i];
 	sort_array(order, f->nats, sizeof(*order), by_nat_match);
-	for (i = 1; i < f->nats; i++) {
+	for (i = 1; i < f->nats && (!first || f->all_errors); i++) {
 		if (!nat_rule_same_match(order[i - 1], order[i]))
 			continue;
 		nat_rule_format(order[i], text);
-		return refuse_double(f, text, f->nat_line[order[i - 1] - f->nat],
-				     f->nat_line[order[i] - f->nat]);
+		first = refuse_double(f, text, f->nat_line[order[i - 1] - f->nat],
+				      f->nat_line[order[i] - f->nat]);
 	}
-	return 0;
+	return first;
 }
 
 /* Sets f->rule, when f->line does not move any more. */
@@ -308,15 +314,20 @@ static int open_and_read(const char *name, struct rule_file *f)
 /* Reads the file into *f, which holds what was read after an error, too. */
 static int read_and_check(const char *name, struct rule_file *f)
 {
-	int error = open_and_read(name, f);
+	int error, first = open_and_read(name, f);
 
-	if (error)
-		return error;
+	if (first && !f->all_errors)
+		return first;
 	error = check_doubles(f);
-	if (error)
-		return error;
+	first = first ? first : error;
+	if (first && !f->all_errors)
+		return first;
 	error = check_nat_doubles(f);
-	return error ? error : list_rules(f);
+	first = first ? first : error;
+	if (first && !f->all_errors)
+		return first;
+	error = list_rules(f);
+	return first ? first : error;
 }
 
 int rule_file_read(const char *name, struct rule_file *ret)
@@ -329,6 +340,32 @@ int rule_file_read(const char *name, struct rule_file *ret)
 		return error;
 	}
 	*ret = f;
+	return 0;
+}
+
+int rule_file_check(const char *name, struct rule_file *ret)
+{
+	*ret = (struct rule_file){ .all_errors = true };
+	return read_and_check(name, ret);
+}
+
+bool rule_file_attaches(const struct rule_file *f)
+{
+	int i;
+
+	for (i = 0; i < f->options; i += 2)
+		if (load_option_attaches(load_option_find(f->option[i])))
+			return true;
+	return false;
+}
+
+unsigned int rule_file_line_of(const struct rule_file *f, const char *option)
+{
+	int i;
+
+	for (i = f->options - 2; i >= 0; i -= 2)
+		if (!strcmp(f->option[i], option))
+			return f->option_line[i / 2];
 	return 0;
 }
 

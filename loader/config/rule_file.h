@@ -30,11 +30,17 @@ struct rule_file {
 	char **option;
 	int options;
 	unsigned int *option_line; /* the line of each option: one for two words */
+	bool all_errors;           /* go on after an error in a line */
 };
 
 /* Reads a file; '-' is stdin. Two rules with the same match are an error. Returns 0, or -errno
  * after reporting it with the line. */
 int rule_file_read(const char *name, struct rule_file *ret);
+
+/* The same, but reports the errors of all lines. Returns the first one. *ret has the lines without an
+ * error. */
+int rule_file_check(const char *name, struct rule_file *ret);
+
 void rule_file_free(struct rule_file *f);
 
 #define _cleanup_rules_ _cleanup_(rule_file_free)
@@ -42,6 +48,12 @@ void rule_file_free(struct rule_file *f);
 /* Cuts a line into words, up to a comment. Returns their number, or -EINVAL after reporting it. */
 #define RULE_FILE_WORDS 64
 int rule_file_split(char *line, char *word[RULE_FILE_WORDS]);
+
+/* Whether an option of the file names an attachment. */
+bool rule_file_attaches(const struct rule_file *f);
+
+/* The line of the last option of this name; 0 if there is none. */
+unsigned int rule_file_line_of(const struct rule_file *f, const char *option);
 
 /* Whether the file has a rule with 'origin local'. */
 bool rule_file_is_local(const struct rule_file *f);

@@ -318,37 +318,55 @@ static int put_table(const struct table *t)
 	return repair();
 }
 
-/* Puts the rules of wanted[count], which is sorted, in force. */
-static int put_wanted(struct table *t, struct shunt_nat_rule *wanted, unsigned int count,
-		      struct rule_changes *d)
+/* Makes *t, which has the rules in force, the table that holds all[count] instead. */
+static int prepare(struct table *t, const struct shunt_nat_rule *all, unsigned int count,
+		   struct rule_changes *d)
 {
-	int error;
+	_cleanup_free_ struct shunt_nat_rule *wanted = calloc(count + 1, sizeof(*wanted));
 
+	if (!wanted)
+		return fail(-ENOMEM, "can't change the NAT rules");
+	if (count)
+		memcpy(wanted, all, count * sizeof(*wanted));
+	sort_array(wanted, count, sizeof(*wanted), compare_rules);
 	keep_slots(t, wanted, count, d);
-	error = fill_slots(t, wanted, count, d);
-	if (error)
-		return error;
-	/* Rules that are the same may have other routes now. */
-	return count + d->deleted ? put_table(t) : 0;
+	return fill_slots(t, wanted, count, d);
+}
+
+static void read_table(struct table *ret)
+{
+	ret->count = nat->rules;
+	memcpy(ret->rule, rules, ret->count * sizeof(*rules));
+}
+
+int nat_store_compare(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret)
+{
+	_cleanup_free_ struct table *t = malloc(sizeof(*t));
+
+	if (!t)
+		return fail(-ENOMEM, "can't look at the NAT rules");
+	*ret = (struct rule_changes){};
+	read_table(t);
+	return prepare(t, all, count, ret);
 }
 
 int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 		      struct rule_changes *ret)
 {
-	_cleanup_free_ struct shunt_nat_rule *wanted = calloc(count + 1, sizeof(*wanted));
 	_cleanup_free_ struct table *t = malloc(sizeof(*t));
 	struct rule_changes d = {};
 	int error;
 
-	if (!wanted || !t)
+	if (!t)
 		return fail(-ENOMEM, "can't change the NAT rules");
-	undo.count = nat->rules;
-	memcpy(undo.rule, rules, undo.count * sizeof(*rules));
+	read_table(&undo);
 	*t = undo;
-	if (count)
-		memcpy(wanted, all, count * sizeof(*wanted));
-	sort_array(wanted, count, sizeof(*wanted), compare_rules);
-	error = put_wanted(t, wanted, count, &d);
+	error = prepare(t, all, count, &d);
+	if (error)
+		return error;
+	/* Rules that are the same may have other routes now. */
+	error = count + d.deleted ? put_table(t) : 0;
 	if (error) {
 		nat_store_undo();
 		return error;

@@ -32,6 +32,10 @@ int nat_store_flush(void);
 int nat_store_replace(const struct shunt_nat_rule *all, unsigned int count,
 		      struct rule_changes *ret);
 
+/* Finds what nat_store_replace() would change. Returns as that does, and changes nothing. */
+int nat_store_compare(const struct shunt_nat_rule *all, unsigned int count,
+		      struct rule_changes *ret);
+
 /* Undoes the last nat_store_replace(). */
 void nat_store_undo(void);
 

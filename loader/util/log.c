@@ -11,6 +11,7 @@
 #include "util/text.h"
 
 static bool usage_error;
+static bool listing;             /* errors are members of a JSON array */
 static const char *current_file; /* that is being read; NULL: none */
 static unsigned int current_line;
 
@@ -18,6 +19,11 @@ void log_set_file_position(const char *file, unsigned int line)
 {
 	current_file = file;
 	current_line = line;
+}
+
+void log_list_errors(bool list)
+{
+	listing = list;
 }
 
 /* Prints an error. reason may be NULL. */
@@ -33,6 +39,10 @@ static void print_error(const char *fmt, va_list args, const char *reason)
 	len = strlen(text);
 	if (reason)
 		snprintf(text + len, sizeof(text) - len, ": %s", reason);
+	if (opt.json && listing) {
+		json_string(&json_stdout, NULL, text);
+		return;
+	}
 	/* In the middle of a JSON document an error object would make it invalid. */
 	if (opt.json && !json_stdout.depth) {
 		json_open(&json_stdout, '{');

@@ -19,6 +19,9 @@ int deny(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* From now on, errors begin with this line of a file; NULL ends that. */
 void log_set_file_position(const char *file, unsigned int line);
 
+/* From now on, with -j, errors are members of the array that is open. */
+void log_list_errors(bool list);
+
 /* Prints a line on stderr that is no error; nothing with -j. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -70,8 +70,9 @@ _shunt() {
 		esac
 	done
 	COMPREPLY=()
-	case $3 in
-	--config | --pin-dir | apply)
+	case $command:$2:$3 in
+	apply:-*) ;;
+	*:--config | *:--pin-dir | apply:*)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$2")
 		return

@@ -48,9 +48,13 @@ function __shunt_words
         case --group
             cut -d: -f1 /etc/group
             return
-        case --config --pin-dir apply
+        case --config --pin-dir
             __fish_complete_path (commandline -ct)
             return
+    end
+    if test "$others[1]" = apply; and not string match -q -- '-*' (commandline -ct)
+        __fish_complete_path (commandline -ct)
+        return
     end
     if test (count $others) = 0
         $shunt help | __shunt_first

@@ -76,6 +76,8 @@ check_all()
 	offers "$1" 'packets' monitor --sort pa
 	offers "$1" 'steer status save sockets' --pin-dir /tmp -j s
 	offers "$1" 'shunt.bash shunt.fish' load --config shunt.
+	offers "$1" 'shunt.bash shunt.fish' apply --check shunt.
+	offers "$1" '--check --force' apply --
 }
 
 @test "completion: bash offers commands, verbs, options, interfaces, cgroups, files" {

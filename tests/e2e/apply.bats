@@ -305,7 +305,7 @@ nat_rules()
 	[ "$(applied_nat "$RULES")" = '[3,0,0]' ]
 	[ "$(nat_rules)" = '["tcp 10.0.0.10:80 127.0.0.1:8080","udp 10.0.0.0/24:1-65535 10.1.0.0/24","tcp fd00::10:90-99 [fd00::1]:8090-8099"]' ]
 	shunt save >"$RULES.saved"
-	[ "$(grep -c '^nat ' "$RULES.saved")" = 3 ]
+	[ "$(grep -c '^nat [tu]' "$RULES.saved")" = 3 ]
 	[ "$(applied_nat "$RULES.saved")" = '[0,0,0]' ]
 	shunt apply /dev/null 2>&1 | grep -q '0 NAT rules: 0 added, 0 changed, 3 deleted'
 	[ "$(nat_rules)" = '[]' ]

@@ -31,17 +31,6 @@ teardown()
 	clean_up_steer
 }
 
-half_is()
-{
-	[ -e "$PIN_DIR/$1/maps/shunt_conf" ] && echo loaded || echo absent
-}
-
-# halves: what is loaded, as four words
-halves()
-{
-	echo "$(half_is bypass)" "$(half_is steering)" "$(half_is nat)" "$(half_is monitor)"
-}
-
 @test "halves: load adds an interface, a cgroup, NAT and the monitor to what is loaded" {
 	shunt load --iface r0
 	shunt steer add tcp dst 10.1.0.0/16 to 127.0.0.1:80

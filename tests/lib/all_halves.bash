@@ -1,8 +1,19 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Traffic of all halves at the same time, of which each byte and datagram is checked. Needs steer.bash
-# and streams.bash.
+# Which halves are loaded, and traffic of all halves at the same time, of which each byte and datagram is
+# checked. Needs steer.bash and streams.bash.
+
+half_is()
+{
+	[ -e "$PIN_DIR/$1/maps/shunt_conf" ] && echo loaded || echo absent
+}
+
+# halves: what is loaded, as four words
+halves()
+{
+	echo "$(half_is bypass)" "$(half_is steering)" "$(half_is nat)" "$(half_is monitor)"
+}
 
 # start_steered COUNT: the client's connections, steered to a transparent server
 start_steered()
