@@ -154,6 +154,19 @@ int attach(struct shunt_attachment *attachments, unsigned int i)
 	return 0;
 }
 
+int attach_waiting(struct shunt_attachment *attachments, unsigned int i, __u32 ifindex)
+{
+	int error = detach_keep_entry(attachments, i);
+
+	if (error)
+		return error;
+	attachments[i].ifindex = ifindex;
+	error = attach(attachments, i);
+	if (error)
+		detach_keep_entry(attachments, i);
+	return error;
+}
+
 void cgroup_complete(struct shunt_attachment *attachments, unsigned int i)
 {
 	char pin[PIN_PATH];

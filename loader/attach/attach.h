@@ -30,6 +30,11 @@ int detach(struct shunt_attachment *attachments, unsigned int i);
 /* Like detach(), but the entry stays, with ifindex 0: it waits for an interface of that name. */
 int detach_keep_entry(struct shunt_attachment *attachments, unsigned int i);
 
+/* Attaches an entry that waits to this interface. A command that was killed while it moved a monitor
+ * may have left the program attached: then the program is detached first. Returns 0, or -errno after
+ * reporting it; then the entry waits. */
+int attach_waiting(struct shunt_attachment *attachments, unsigned int i, __u32 ifindex);
+
 /* Whether the program of attachments[i] is still attached: another program may have detached it.
  * Returns 1, 0, or -errno without a message. */
 int is_attached(const struct shunt_attachment *attachments, unsigned int i);

@@ -149,12 +149,8 @@ static int reattach_waiting(struct shunt_attachment *attachments, const struct l
 		if (!attachment_is_iface(a) || a->ifindex || strcmp(a->name, iface->name) ||
 		    !served[attachment_half(a)] || !matches_link_type(a))
 			continue;
-		a->ifindex = iface->ifindex;
-		error = attach(attachments, i);
-		if (error)
-			detach_keep_entry(attachments, i);
-		else
-			any = true;
+		error = attach_waiting(attachments, i, iface->ifindex);
+		any |= !error;
 	}
 	if (any)
 		say("attached to '%s'", iface->name);
