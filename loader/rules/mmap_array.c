@@ -11,6 +11,7 @@
 #include "bpf/pins.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/output.h"
 
 /* Mapping all of a large array takes milliseconds; mapping one window takes some µs. */
 #define WINDOW 65536
@@ -58,6 +59,7 @@ static void mmap_array_map(struct mmap_array *r, size_t window)
 	    MAP_FAILED) {
 		/* To end here is like a kill: the next command repairs the store. */
 		fail(-errno, "can't map the rules");
+		output_finish(); /* what waits until the lock is free */
 		exit(1);
 	}
 	r->mapped[window] = 1;
