@@ -166,15 +166,36 @@ static int bring_entry(struct more *m, struct shunt_attachment *attachments,
 	return a->kind == ATTACH_PATTERN ? 0 : attach_again(m, attachments, a, wanted);
 }
 
+/* The entries of an interface that was renamed take its new name, which the words of load have. */
+static void take_new_name(struct more *m, struct shunt_attachment *attachments,
+			  const struct shunt_attachment *wanted)
+{
+	struct shunt_attachment *a;
+
+	if (!attachment_is_iface(wanted) || !wanted->ifindex)
+		return;
+	for (a = attachments; a < attachments + SHUNT_ATTACHMENTS; a++) {
+		if (!attachment_is_iface(a) || a->ifindex != wanted->ifindex ||
+		    !strcmp(a->name, wanted->name))
+			continue;
+		say("'%s' is '%s' now", a->name, wanted->name);
+		memcpy(a->name, wanted->name, sizeof(a->name));
+		m->changed = true;
+	}
+}
+
 static int bring_entries(struct more *m, struct shunt_attachment *attachments, enum half half,
 			 const struct load_config *config)
 {
 	unsigned int i;
 	int error = 0;
 
-	for (i = 0; i < config->n && !error; i++)
-		if (attachment_half(&config->attachments[i]) == half)
-			error = bring_entry(m, attachments, &config->attachments[i]);
+	for (i = 0; i < config->n && !error; i++) {
+		if (attachment_half(&config->attachments[i]) != half)
+			continue;
+		take_new_name(m, attachments, &config->attachments[i]);
+		error = bring_entry(m, attachments, &config->attachments[i]);
+	}
 	return error;
 }
 

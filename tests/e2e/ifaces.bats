@@ -112,6 +112,21 @@ not_listed()
 	[ "$(counter steered_packets)" = 2 ]
 }
 
+@test "steer: an interface that is renamed: load and unload by the new name" {
+	make_link late0 4
+	reload_steer --iface late0 --nat late0 --monitor late0
+	ip link set late0 down
+	ip link set late0 name late9
+	run shunt load --iface late9 --nat late9 --monitor late9
+	[ "$status" = 0 ]
+	[[ $output == *"'late0' is 'late9' now"* ]]
+	[ "$(shunt -j status | jq -c '[.steer, .nat, .monitor | .ifaces[] | .name, .attached] | unique')" = '[true,"late9"]' ]
+	shunt unload --iface late9
+	[ "$(status 'steer.ifaces | length')" = 0 ]
+	shunt unload
+	ip link del late9
+}
+
 @test "steer: an interface that is deleted and made again gets its programs and rules back" {
 	make_link late0 4
 	reload_steer --iface late0
