@@ -77,8 +77,21 @@ static int test_kernel(struct load_config *config)
 	return error;
 }
 
+/* Whether the words only add to the bypass or change it, which needs no network namespace. */
+static bool changes_only_bypass(const struct load_config *config, const bool loaded[HALVES])
+{
+	int half;
+
+	if (!loaded[HALF_BYPASS])
+		return false;
+	for (half = 0; half < HALVES; half++)
+		if (half != HALF_BYPASS && load_config_wants(config, half))
+			return false;
+	return true;
+}
+
 /* Refuses a load in another network namespace than that of the halves that are loaded. */
-static int check_netns(const bool loaded[HALVES], __u64 netns)
+static int check_netns(const struct load_config *config, const bool loaded[HALVES], __u64 netns)
 {
 	struct half_pins pins;
 	int half, error;
@@ -87,11 +100,13 @@ static int check_netns(const bool loaded[HALVES], __u64 netns)
 		error = loaded[half] ? half_map(half, &pins) : 0;
 		if (error)
 			return error;
-		if (loaded[half] && pins.conf->netns != netns)
-			return netns_require_loaded()
-				       ?: deny(-EEXIST,
-					       "already loaded in another network namespace; "
-					       "unload first, or choose another --pin-dir");
+		if (!loaded[half] || pins.conf->netns == netns)
+			continue;
+		if (netns_enter_of(pins.conf) == -ENOENT && changes_only_bypass(config, loaded))
+			continue;
+		return netns_require_loaded()
+			       ?: deny(-EEXIST, "already loaded in another network namespace; "
+						"unload first, or choose another --pin-dir");
 	}
 	return 0;
 }
@@ -113,7 +128,7 @@ static int check_settings(const struct load_config *config, enum half half,
 
 int load_check(const struct load_config *config, const bool loaded[HALVES], __u64 netns)
 {
-	int error = check_netns(loaded, netns);
+	int error = check_netns(config, loaded, netns);
 	size_t i;
 
 	for (i = 0; i < HALVES && !error; i++)

@@ -259,6 +259,17 @@ static int check_halves(const struct unload *u)
 	return 0;
 }
 
+/* Interfaces are in the network namespace of load, which may be gone; cgroups are not. */
+static bool names_iface(const struct unload *u)
+{
+	unsigned int i;
+
+	for (i = 0; i < u->parts; i++)
+		if (u->part[i].kind != ATTACH_CGROUP)
+			return true;
+	return false;
+}
+
 static int remove_parts(const struct unload *u)
 {
 	struct shunt_attachment *attachments = attachments_map();
@@ -274,7 +285,7 @@ static int remove_parts(const struct unload *u)
 		if (!is_there(attachments, &u->part[i]))
 			return deny(-ENOENT, "%s '%s': not attached; 'shunt status' lists what is",
 				    option_of(&u->part[i]), u->part[i].name);
-	error = netns_require_loaded();
+	error = names_iface(u) ? netns_require_loaded() : 0;
 	if (error)
 		return error;
 	for (i = 0; i < u->parts; i++) {

@@ -131,6 +131,23 @@ refused()
 	shunt save | grep -q 'udp dst 10.0.0.0/8 to 127.0.0.1:9001'
 }
 
+@test "netns: a namespace that ended: the bypass needs none: cgroups are added and taken away, and it is unloaded" {
+	mkdir -p "$CGROUP" "$CGROUP_ROOT/more"
+	make_home
+	at_home load --iface e0 --cgroup "$CGROUP=eager" --force
+	end_home
+	wait_for is_gone
+	shunt load --cgroup "$CGROUP_ROOT/more=eager" --force
+	[ "$(status 'bypass.cgroups | map(.attached) | tostring')" = '[true,true]' ]
+	shunt unload --cgroup "$CGROUP_ROOT/more"
+	refused load --iface lo
+	refused unload --iface e0
+	shunt unload bypass
+	[ "$(status 'halves | any(. == "bypass")')" = false ]
+	refused load --cgroup "$CGROUP=eager" --force
+	shunt unload
+}
+
 @test "netns: unload for a namespace that ended leaves the one with its number alone" {
 	make_home
 	at_home load --iface e0
