@@ -20,6 +20,7 @@
 #include "cmd/command.h"
 #include "cmd/kept_rules.h"
 #include "cmd/load.h"
+#include "cmd/next_half.h"
 #include "cmd/plan.h"
 #include "cmd/settings.h"
 #include "cmd/teardown.h"
@@ -237,6 +238,9 @@ int load_add(struct load *l)
 	if (error)
 		return error;
 	error = test_kernel(l->config);
+	if (error)
+		return error;
+	error = remove_all_next();
 	if (error)
 		return error;
 	error = lingering_sweep();

@@ -9,15 +9,14 @@
 
 #include "attach/attach.h"
 #include "attach/loopback.h"
-#include "attach/next_links.h"
 #include "attach/policy_route.h"
-#include "bpf/next.h"
 #include "bpf/pins.h"
 #include "bypass/drain.h"
 #include "bypass/holders.h"
 #include "bypass/lingering.h"
 #include "bypass/pairs.h"
 #include "cmd/kept_rules.h"
+#include "cmd/next_half.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/options.h"
@@ -140,33 +139,6 @@ static void keep_rules(enum half half, const struct half_pins *pins, bool forget
 {
 	if (half == HALF_STEER && pins->conf && pins->conf->run.loaded && !forget)
 		kept_rules_write();
-}
-
-/* Whether the folder of the next bypass has members of its own: it is that of the former bypass, or an
- * upgrade was killed while it let connections run the next programs. */
-static bool is_bypass_of_its_own(enum half half)
-{
-	const __u32 socks = pin_map_id(half_next(half), "shunt_socks");
-
-	return half == HALF_BYPASS && socks && socks != pin_map_id(half, "shunt_socks");
-}
-
-int remove_next(enum half half)
-{
-	char path[PIN_PATH];
-	int error;
-
-	if (access(pin_path(path, half_next(half), "", ""), F_OK))
-		return 0;
-	if (!access(pin_path(path, half, "links", ""), F_OK)) {
-		error = links_switch(half, half);
-		if (error)
-			return error;
-	}
-	if (!is_bypass_of_its_own(half))
-		return remove_half(half_next(half));
-	error = lingering_begin(half_next(half));
-	return error ? error : lingering_sweep();
 }
 
 int teardown(enum half half, const struct teardown *t)

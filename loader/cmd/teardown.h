@@ -24,10 +24,6 @@ struct teardown {
  */
 int teardown(enum half half, const struct teardown *t);
 
-/* Removes the folder of the next half, which an upgrade left: what is attached runs the half's own
- * programs again. What has members of its own lingers. Returns 0, or -errno after reporting it. */
-int remove_next(enum half half);
-
 /* Ends the bypasses that linger (bypass/lingering.h), as teardown() does. */
 int teardown_lingering(const struct teardown *t);
 

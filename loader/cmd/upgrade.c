@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bpf/bpf.h>
-
 #include "attach/next_links.h"
 #include "bpf/kept_maps.h"
 #include "bpf/kernel_features.h"
@@ -19,8 +17,7 @@
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
 #include "cmd/command.h"
-#include "cmd/load_half.h"
-#include "cmd/teardown.h"
+#include "cmd/next_half.h"
 #include "config/defaults.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -32,7 +29,6 @@ struct upgrade {
 	bool kept[HALVES];     /* the maps go on; false: a bypass whose pairs begin anew */
 	bool switched[HALVES]; /* links run the next programs */
 	struct old_conf old[HALVES];
-	struct shunt_bpf *skel[HALVES];
 };
 
 /* --- what is there ------------------------------------------------------------------------- */
@@ -102,8 +98,16 @@ static int write_conf(const struct upgrade *u, enum half half)
 	return 0;
 }
 
+static void close_programs(struct shunt_bpf **skel)
+{
+	programs_close(*skel);
+}
+
+/* The programs stay loaded because they are pinned. Their file descriptors are closed, so that there are enough
+ * for the links, also if an error has to be undone. */
 static int prepare(struct upgrade *u, enum half half)
 {
+	_cleanup_(close_programs) struct shunt_bpf *skel = NULL;
 	const struct program_set set = {
 		.bypass = half == HALF_BYPASS,
 		.steer = half == HALF_STEER,
@@ -116,10 +120,10 @@ static int prepare(struct upgrade *u, enum half half)
 
 	if (error)
 		return error;
-	error = programs_open_next(half, &set, &u->skel[half], &u->kept[half]);
+	error = programs_open_next(half, &set, &skel, &u->kept[half]);
 	if (error)
 		return error;
-	error = programs_pin_next(half, u->skel[half]);
+	error = programs_pin_next(half, skel);
 	if (error)
 		return error;
 	error = half == HALF_BYPASS ? test_kernel(&u->old[half].conf, attachments_next_map()) : 0;
@@ -145,31 +149,6 @@ static int prepare_all(struct upgrade *u)
 
 /* --- switch: what is attached runs the next programs ----------------------------------------------- */
 
-/* Messages of sockets that enter the map from now on run this verdict. */
-static int attach_pinned_verdict(enum half half)
-{
-	_cleanup_fd_ int map = pin_open(half, "maps", "shunt_socks");
-	_cleanup_fd_ int verdict = pin_open(half, "progs", "shunt_verdict");
-	_cleanup_fd_ int verdict61 = pin_open(half, "progs", "shunt_verdict61");
-
-	if (bpf_prog_attach(verdict >= 0 ? verdict : verdict61, map, BPF_SK_MSG_VERDICT, 0))
-		return fail(-errno, "can't attach the verdict to the map of sockets");
-	return 0;
-}
-
-/* Lets the links of a half run the programs that are pinned in a folder: its own or the next. */
-static int switch_half(enum half half, enum half programs)
-{
-	_cleanup_fd_ int timer = half == HALF_NAT ? pin_open(programs, "progs", "shunt_nat_init")
-						  : -1;
-	int error = half == HALF_BYPASS ? attach_pinned_verdict(programs) : 0;
-
-	if (error)
-		return error;
-	error = timer >= 0 ? nat_start_timer(timer) : 0;
-	return error ? error : links_switch(half, programs);
-}
-
 static int switch_all(struct upgrade *u)
 {
 	int half, error;
@@ -178,7 +157,7 @@ static int switch_all(struct upgrade *u)
 		if (!u->is_new[half])
 			continue;
 		u->switched[half] = true;
-		error = switch_half(half, half_next(half));
+		error = half_switch(half, half_next(half));
 		if (error)
 			return error;
 		error = links_pin_next(half);
@@ -195,7 +174,7 @@ static void revert(struct upgrade *u)
 
 	for (half = 0; half < HALVES; half++) {
 		if (u->switched[half])
-			switch_half(half, half);
+			half_switch(half, half);
 		if (u->loaded[half])
 			remove_next(half);
 	}
@@ -302,18 +281,9 @@ static int upgrade_help(void)
 	return 0;
 }
 
-static void upgrade_free(struct upgrade **u)
-{
-	int half;
-
-	for (half = 0; *u && half < HALVES; half++)
-		programs_close((*u)->skel[half]);
-	free(*u);
-}
-
 int cmd_upgrade(int argc, char **argv)
 {
-	_cleanup_(upgrade_free) struct upgrade *u = calloc(1, sizeof(*u));
+	_cleanup_free_ struct upgrade *u = calloc(1, sizeof(*u));
 	const bool check = argc == 2 && !strcmp(argv[1], "--check");
 	_cleanup_lock_ int lock = -1;
 

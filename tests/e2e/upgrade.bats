@@ -8,6 +8,7 @@ bats_require_minimum_version 1.5.0
 load ../lib/steer
 load ../lib/streams
 load ../lib/all_halves
+load ../lib/versions
 
 setup_file()
 {
@@ -22,32 +23,14 @@ teardown_file()
 setup()
 {
 	find_hosts
-	mkdir -p "$CGROUP" "$BATS_TEST_TMPDIR/bin"
+	mkdir -p "$CGROUP"
 	host_state >"$BATS_TEST_TMPDIR/before"
-	first=$SHUNT
-	SHUNT=$BATS_TEST_TMPDIR/bin/shunt
-	install_version "$first"
+	own_version
 }
 
 teardown()
 {
 	clean_up_steer
-}
-
-# install_version PROGRAM: puts another version into the place of the one that is installed
-install_version()
-{
-	install "$1" "$SHUNT"
-}
-
-next()
-{
-	install_version "$PROJECT/build/tests/shunt-next"
-}
-
-patched()
-{
-	install_version "$PROJECT/build/tests/shunt-patch"
 }
 
 # loaded: all pins, and the programs that the links run
@@ -60,12 +43,6 @@ loaded()
 		bpftool -j link show pinned "$link" 3>&- | jq -c '[.id, .prog_id]'
 	done
 	shunt -j status | jq -c '[.steer.ifaces, .steer.rules, .bypass.cgroups, .nat.ifaces]'
-}
-
-# The supervisor has begun anew, with the program that is installed.
-runs_installed()
-{
-	[ "$(readlink "/proc/$(cat "$BATS_TEST_TMPDIR/supervisor.pid")/exe")" = "$SHUNT" ]
 }
 
 @test "upgrade: to another version and back, under traffic of all halves" {
