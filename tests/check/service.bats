@@ -83,11 +83,14 @@ is_ready()
 }
 
 @test "service: the commands of the unit load, run, apply and unload" {
+	local -a words
+
 	ip link add eth0 type veth peer name far0
 	ip link set eth0 up
 	printf 'iface eth0\ntcp dst 10.1.0.0/16 to 127.0.0.1:9999\n' >"$BATS_TEST_TMPDIR/conf"
-	# shellcheck disable=SC2046 # words
-	shunt $(unit ExecStartPre)
+	while read -ra words; do
+		shunt "${words[@]}"
+	done < <(unit ExecStartPre)
 	export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify
 	spawn manager socat -u "UNIX-RECV:$NOTIFY_SOCKET" "CREATE:$BATS_TEST_TMPDIR/notified"
 	wait_for test -S "$NOTIFY_SOCKET"
