@@ -42,7 +42,7 @@ SAY = $(if $(V),,@printf '  %-7s %s\n' $1 $2)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all test test-kernels test-programs test-torture bench install uninstall clean help peers deps \
-	test-releases bench-programs sanitized unit test-unit check coverage test-mutations
+	test-releases test-package bench-programs sanitized unit test-unit check coverage test-mutations
 
 all: $(B)/shunt $(ALIASES:%=$(B)/%)
 
@@ -60,6 +60,7 @@ help:
 	@echo 'make bench         measure, side by side with what else there is; BENCH=quick'
 	@echo 'make install       below $$(DESTDIR)$(PREFIX), and $$(DESTDIR)/etc/shunt'
 	@echo 'make deb           a Debian package, in build/deb'
+	@echo 'make test-package  the package twice, lintian; in qemu: install, run, reboot, purge'
 	@echo 'make uninstall     remove what install put there'
 	@echo 'make clean         remove build/'
 
@@ -233,6 +234,11 @@ test-programs:
 	$(Q)$(MAKE) --no-print-directory all peers
 	$(Q)tests/programs/sources >$(B)/sources.log 2>&1 || tail -n 3 $(B)/sources.log
 	$(Q)tests/programs/run
+
+# The Debian package, in a virtual machine with systemd.
+test-package:
+	$(Q)scripts/deps.sh package releases kernels
+	$(Q)tests/package/run
 
 test-torture:
 	$(Q)scripts/deps.sh test
