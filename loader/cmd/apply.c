@@ -144,11 +144,14 @@ void report_rule_changes(const struct rule_changes *steer, const struct rule_cha
 	json_close(&json_stdout, '}');
 }
 
-int apply_rules(const struct rule_file *f, struct rule_changes *steer, struct rule_changes *nat)
+int apply_rules(struct rule_file *f, struct rule_changes *steer, struct rule_changes *nat)
 {
 	struct shunt_attachment *attachments = attachments_map();
 	int error = steer && rule_file_is_local(f) ? local_origin_begin() : 0;
 
+	if (error)
+		return error;
+	error = steer ? keep_router_rules(f) : 0;
 	if (error)
 		return error;
 	error = nat ? nat_replace(f->nat, f->nats, nat) : 0;

@@ -12,12 +12,16 @@
  */
 int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret);
 
+/* Adds to the file what it does not have of the rules that routers have made, unless the router has
+ * ended. The caller holds the lock and has opened the rules. Reports errors and returns -errno. */
+int keep_router_rules(struct rule_file *f);
+
 /* Finds what apply_steering_rules() would change. */
 void compare_steering_rules(const struct rule_file *f, struct rule_changes *ret);
 
 /* Puts the rules of both kinds in force; NULL: leaves those of that kind alone. The caller holds the lock
  * and has opened the rules. Returns 0, or -errno after reporting it; nothing has changed then. */
-int apply_rules(const struct rule_file *f, struct rule_changes *steer, struct rule_changes *nat);
+int apply_rules(struct rule_file *f, struct rule_changes *steer, struct rule_changes *nat);
 
 /* Prints how many rules were added, changed and deleted; with -j also the other changes of the plan, which
  * may be NULL. */

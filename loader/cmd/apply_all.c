@@ -131,6 +131,9 @@ static int compare_all_rules(struct apply *a)
 		return error;
 	a->plan.steer.added = stays(a, HALF_STEER) ? 0 : f->count;
 	a->plan.nat.added = stays(a, HALF_NAT) ? 0 : f->nats;
+	error = stays(a, HALF_STEER) ? keep_router_rules(f) : 0;
+	if (error)
+		return error;
 	if (stays(a, HALF_STEER))
 		compare_steering_rules(f, &a->plan.steer);
 	return stays(a, HALF_NAT) ? nat_store_compare(f->nat, f->nats, &a->plan.nat) : 0;

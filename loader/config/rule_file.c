@@ -285,12 +285,22 @@ static int list_rules(struct rule_file *f)
 {
 	__u32 i;
 
+	free(f->rule);
 	f->rule = calloc(f->count + 1, sizeof(*f->rule));
 	if (!f->rule)
 		return fail(-ENOMEM, "a rule file");
 	for (i = 0; i < f->count; i++)
 		f->rule[i] = &f->line[i].rule;
 	return 0;
+}
+
+int rule_file_add(struct rule_file *f, const struct shunt_rule *r)
+{
+	const struct rule_line l = { .rule = *r };
+	int error = r->shadowed ? add_line(&f->shadow, &f->shadows, &l)
+				: add_line(&f->line, &f->count, &l);
+
+	return error || r->shadowed ? error : list_rules(f);
 }
 
 static int open_and_read(const char *name, struct rule_file *f)

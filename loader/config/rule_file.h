@@ -41,6 +41,10 @@ int rule_file_read(const char *name, struct rule_file *ret);
  * error. */
 int rule_file_check(const char *name, struct rule_file *ret);
 
+/* Adds a rule that no line has; it is shadowed if r->shadowed says so. Returns 0, or -errno after
+ * reporting it. */
+int rule_file_add(struct rule_file *f, const struct shunt_rule *r);
+
 void rule_file_free(struct rule_file *f);
 
 #define _cleanup_rules_ _cleanup_(rule_file_free)

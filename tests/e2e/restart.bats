@@ -311,3 +311,38 @@ refused()
 	done <<<"$points"
 	[ "$(via)" = web ]
 }
+
+# --- apply, as in systemctl reload ------------------------------------------------------------------
+
+@test "apply: the rules of a router that runs stay; those of one that has ended go" {
+	local file=$BATS_TEST_TMPDIR/file
+
+	router a
+	does a add web tcp 10.1.2.3/32 80 80
+	router b
+	does b add other tcp 10.3.0.0/16 80 80
+	shunt steer add tcp dst 10.9.0.0/16 pass
+	echo 'tcp dst 10.8.0.0/16 pass' >"$file"
+	run -0 shunt apply --check "$file"
+	[[ $output == *"delete 1 rule"* ]]
+	run -0 shunt apply "$file"
+	[[ $output == *"3 rules: 1 added, 0 changed, 1 deleted"* ]]
+	[ "$(via)" = web ]
+	crash b
+	shunt apply "$file"
+	[ "$(shunt -j steer list | jq -c 'map(.service // "") | sort')" = '["","web"]' ]
+	# the file has the router's own rule, as 'shunt save' prints the rule
+	shunt save rules >"$file"
+	run -0 shunt apply "$file"
+	[[ $output == *"2 rules: 0 added, 0 changed, 0 deleted"* ]]
+	# and one for the same packets
+	echo 'tcp dst 10.1.2.3/32 dport 80 pass' >"$file"
+	shunt apply "$file"
+	[ -z "$(via)" ]
+	shunt -j steer list | jq -e 'any(.[]; .service == "web" and .shadowed)'
+	echo 'tcp dst 10.8.0.0/16 pass' >"$file"
+	shunt apply "$file"
+	[ "$(via)" = web ]
+	does a del web
+	[ -z "$(via)" ]
+}
