@@ -39,3 +39,76 @@ no_strays()
 	[ -z "$(find "$PIN_DIR" -name '*_next')" ]
 	wait_for no_strays
 }
+
+@test "upgrade: shunt run is stopped (SIGSTOP): pairs go on, and are promoted once it goes on" {
+	local version
+
+	shunt load --cgroup "$CGROUP"
+	supervise
+	start_streams pairs 5000 8 -t 20000
+	wait_for status_is bypass.promoted -gt 0
+	for version in patched next; do
+		kill -STOP "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+		$version
+		shunt upgrade
+		flows_on pairs 16
+		kill -CONT "$(cat "$BATS_TEST_TMPDIR/supervisor.pid")"
+		wait_for runs_installed
+		wait_for supervised
+		wait_for status_is bypass.promoted -gt 0
+		flows_on pairs 16
+	done
+	end_streams pairs 8
+}
+
+no_flows()
+{
+	[ "$(shunt -j nat flows | jq length)" = 0 ] && [ "$(map_entries shunt_nat_flows)" = 0 ]
+}
+
+# begin_flow: a datagram of the client begins a flow
+begin_flow()
+{
+	"${client[@]}" bash -c 'echo hello >/dev/udp/172.16.240.9/7002' 3>&-
+	[ "$(shunt -j nat flows | jq length)" = 1 ]
+}
+
+@test "upgrade: flows of NAT end after their idle time, whichever version began them" {
+	shunt load --nat r1 --nat-idle opening=2
+	shunt nat add udp dst 172.16.240.9 dport 7002 to 10.3.0.1
+	begin_flow
+	next
+	shunt upgrade
+	wait_for no_flows
+	begin_flow
+	install_version "$first"
+	shunt upgrade
+	wait_for no_flows
+	begin_flow
+	wait_for no_flows
+	wait_for no_strays
+}
+
+all_attached()
+{
+	shunt -j status | jq -e '[.steer.ifaces, .bypass.cgroups, .nat.ifaces] | flatten | all(.attached)' >/dev/null
+}
+
+@test "upgrade: an interface and a cgroup are gone: both are attached again when they come back" {
+	ip link add g0 type veth peer name g1
+	mkdir "$CGROUP/gone"
+	shunt load --iface r0 --iface g0 --cgroup "$CGROUP/gone" --nat g0 --monitor g0
+	ip link del g0
+	rmdir "$CGROUP/gone"
+	next
+	shunt upgrade
+	supervise
+	ip link add g0 type veth peer name g1
+	mkdir "$CGROUP/gone"
+	wait_for all_attached
+	wait_for no_strays
+	end_all
+	shunt unload
+	ip link del g0
+	rmdir "$CGROUP/gone"
+}
