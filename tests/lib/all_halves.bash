@@ -55,11 +55,11 @@ end_pulse()
 	[ "$(output_of sink | tail -n 1)" = "came=$sent lost=0 late=0" ]
 }
 
-# start_traffic [COUNT]: COUNT (50) steered connections, as many translated ones, twice as many pairs on
-# the fast path, and 10,000 datagrams a second
+# start_traffic [COUNT]: COUNT (50) steered connections, as many translated ones, twice as many
+# pairs on the fast path, and 10,000 datagrams a second. TRAFFIC in the environment overrules COUNT.
 start_traffic()
 {
-	count=${1:-50}
+	count=${TRAFFIC:-${1:-50}}
 	shunt load --iface r0 --cgroup "$CGROUP=eager"
 	shunt steer add tcp dst 10.1.0.0/16 dport 80 to 127.0.0.1:7001
 	shunt steer add udp dst 10.1.0.0/16 dport 5000 to 127.0.0.1:7003

@@ -53,7 +53,43 @@ quickly()
 
 shunt()
 {
+	if [ -n "${LOAD_ORDER:-}" ] && [ "${1:-}" = load ] && load_in_order "${@:2}"; then
+		return
+	fi
 	"$SHUNT" "$@" 3>&-
+}
+
+# load_in_order WORD...: where a first load names several halves, loads one after the other in the
+# order of LOAD_ORDER. Fails, with nothing loaded, where that does not apply.
+load_in_order()
+{
+	local -A words=()
+	local half force=''
+
+	[ ! -e "$PIN_DIR" ] || return 1
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--cgroup | --exclude | --max-bytes | --max-messages | --host-bytes) half=bypass ;;
+		--iface | --mark | --table | --router-* | --max-rules | --max-flows) half=steering ;;
+		--nat*) half=nat ;;
+		--monitor) half=monitor ;;
+		--force)
+			force=--force
+			shift
+			continue
+			;;
+		*) return 1 ;;
+		esac
+		words[$half]+="$1 $2 "
+		shift 2
+	done
+	[ ${#words[@]} -ge 2 ] || return 1
+	for half in $LOAD_ORDER; do
+		# shellcheck disable=SC2086 # words
+		[ -z "${words[$half]:-}" ] || "$SHUNT" load ${words[$half]} $force 3>&- && continue
+		[ ! -e "$PIN_DIR" ] || "$SHUNT" unload 3>&-
+		return 1
+	done
 }
 
 # other ...: a second shunt on the same host, with pins of its own
