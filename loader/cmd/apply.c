@@ -184,6 +184,7 @@ static int apply_help(void)
 	     "        replaces the rules and changes the settings that FILE names; all else stays\n"
 	     "  FILE has settings alone\n"
 	     "        is refused, because it would delete all rules; 'shunt load' changes settings alone\n\n"
+	     "Rules that routers have made (shunt-diverter) stay while those routers run.\n\n"
 	     "  --check  changes nothing: reports the errors of all lines, and as root says what\n"
 	     "           would change\n"
 	     "  --force  attaches 'eager' even where this kernel would lose data");
