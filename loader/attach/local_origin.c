@@ -89,11 +89,11 @@ int local_origin_begin(void)
 
 	if (!conf || !attachments)
 		return fail(-errno, "can't map the settings");
-	if (conf->run.local)
-		return 0;
 	error = netns_require_loaded();
 	if (error)
 		return error;
+	if (conf->run.local) /* a command that failed may have detached what it had attached */
+		return local_origin_attach(attachments);
 	error = local_origin_make(conf, attachments);
 	if (error) {
 		local_origin_undo(conf, attachments);

@@ -422,3 +422,16 @@ bypassed()
 	end_all
 	rmdir "$CGROUP/router"
 }
+
+@test "steer: origin local: after a file that failed, the rules of the next file work" {
+	local file=$BATS_TEST_TMPDIR/file
+
+	shunt unload
+	shunt load --iface r1 --max-rules 1
+	serve_loopback router routers 9001
+	printf 'tcp dst 10.1.2.3 origin local to 127.0.0.1:9001\ntcp dst 10.1.2.4 pass\n' >"$file"
+	shunt apply "$file" && return 1
+	sed -i 2d "$file"
+	shunt apply "$file"
+	locally 9001 tcp 10.1.2.3 80
+}
