@@ -61,7 +61,12 @@ int attachments_next_open(void)
 	char path[PIN_PATH];
 	int fd = bpf_obj_get(path_of(path, "attachments_next"));
 
-	return fd >= 0 || errno != ENOENT ? (fd < 0 ? -errno : fd) : attachments_open();
+	if (fd < 0)
+		return errno == ENOENT ? attachments_open() : -errno;
+	if (map_info(fd).value_size == sizeof(struct shunt_attachment))
+		return fd;
+	close(fd); /* of another version, whose upgrade was killed */
+	return attachments_open();
 }
 
 struct shunt_attachment *attachments_next_map(void)

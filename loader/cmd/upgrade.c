@@ -116,11 +116,8 @@ static int prepare(struct upgrade *u, enum half half)
 		.flow_buckets = pin_map_entries(half, "shunt_udp_flows"),
 		.nat_flows = pin_map_entries(half, "shunt_nat_queue"),
 	};
-	int error = remove_next(half);
+	int error = programs_open_next(half, &set, &skel, &u->kept[half]);
 
-	if (error)
-		return error;
-	error = programs_open_next(half, &set, &skel, &u->kept[half]);
 	if (error)
 		return error;
 	error = programs_pin_next(half, skel);
@@ -136,15 +133,11 @@ static int prepare(struct upgrade *u, enum half half)
 
 static int prepare_all(struct upgrade *u)
 {
-	int half, error;
+	int half, error = remove_all_next();
 
-	attachments_next_remove();
-	for (half = 0; half < HALVES; half++) {
-		error = u->loaded[half] ? prepare(u, half) : remove_next(half);
-		if (error)
-			return error;
-	}
-	return 0;
+	for (half = 0; half < HALVES && !error; half++)
+		error = u->loaded[half] ? prepare(u, half) : 0;
+	return error;
 }
 
 /* --- switch: what is attached runs the next programs ----------------------------------------------- */
@@ -164,7 +157,7 @@ static int switch_all(struct upgrade *u)
 		if (error)
 			return error;
 	}
-	return 0;
+	return attachments_next_install();
 }
 
 /* What was loaded goes on as before. */
@@ -195,8 +188,10 @@ static int finish(struct upgrade *u, enum half half)
 		conf->fionread_faulty = u->old[half].conf.fionread_faulty;
 	conf->run.loaded = 1;
 	error = next_exchange(half);
-	if (error)
+	if (error) {
+		half_switch(half, half);
 		return error;
+	}
 	/* Now the former half has the name of the next. Its supervisor lets go of it. */
 	if (pin_map_id(half, "shunt_conf") != pin_map_id(half_next(half), "shunt_conf"))
 		old_conf_set(half_next(half), "run.loaded", 0);
@@ -219,7 +214,7 @@ static void report(const struct upgrade *u, enum half half)
 
 static int finish_all(struct upgrade *u)
 {
-	int half, error = attachments_next_install(), first = error;
+	int half, error, first = 0;
 
 	for (half = 0; half < HALVES; half++) {
 		if (!u->loaded[half])
