@@ -9,27 +9,12 @@ load ../lib/streams
 load ../lib/all_halves
 load ../lib/kills
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
 setup()
 {
 	find_hosts
 	mkdir -p "$CGROUP"
 	host_state >"$BATS_TEST_TMPDIR/before"
 	FILE=$BATS_TEST_TMPDIR/shunt.conf
-}
-
-teardown()
-{
-	clean_up_steer
 }
 
 # options: what save prints but comments and rules

@@ -9,26 +9,11 @@ load ../lib/steer
 load ../lib/streams
 load ../lib/all_halves
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
 setup()
 {
 	find_hosts
 	mkdir -p "$CGROUP"
 	host_state >"$BATS_TEST_TMPDIR/before"
-}
-
-teardown()
-{
-	clean_up_steer
 }
 
 @test "halves: load adds an interface, a cgroup, NAT and the monitor to what is loaded" {

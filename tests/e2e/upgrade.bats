@@ -10,27 +10,12 @@ load ../lib/streams
 load ../lib/all_halves
 load ../lib/versions
 
-setup_file()
-{
-	make_hosts
-}
-
-teardown_file()
-{
-	remove_hosts
-}
-
 setup()
 {
 	find_hosts
 	mkdir -p "$CGROUP"
 	host_state >"$BATS_TEST_TMPDIR/before"
 	own_version
-}
-
-teardown()
-{
-	clean_up_steer
 }
 
 # loaded: all pins, and the programs that the links run
