@@ -16,6 +16,7 @@
 #include "bpf/pins.h"
 #include "bpf/programs.h"
 #include "bpf/selftest.h"
+#include "bypass/lingering.h"
 #include "cmd/command.h"
 #include "cmd/next_half.h"
 #include "config/defaults.h"
@@ -167,9 +168,9 @@ static void revert(struct upgrade *u)
 
 	for (half = 0; half < HALVES; half++) {
 		if (u->switched[half])
-			half_switch(half, half);
-		if (u->loaded[half])
 			remove_next(half);
+		else if (u->loaded[half]) /* nothing runs the next programs */
+			remove_half(half_next(half));
 	}
 	attachments_next_remove();
 }
@@ -270,8 +271,8 @@ static int upgrade_help(void)
 	     "version over the old one first: 'shunt run' begins anew by itself, with the program that\n"
 	     "it finds under its own path.\n\n"
 	     "Connections, rules, flows and counters stay. Where this version keeps pairs of sockets in\n"
-	     "another form, they go by TCP until they qualify for the fast path again. If anything\n"
-	     "fails, what is loaded goes on as before. An older version can take over in the same way.\n\n"
+	     "another form, they go by TCP until they qualify for the fast path again. If a step\n"
+	     "before the last fails, what is loaded goes on as before. An older version can take over in the same way.\n\n"
 	     "  --check  only say what would happen");
 	return 0;
 }
