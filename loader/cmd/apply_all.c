@@ -238,11 +238,11 @@ static int take_away_rest(const struct apply *a)
 	int error, first = take_away_parts(a, true);
 
 	error = take_away_parts(a, false);
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = unload_rest(a);
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = pins_remove();
-	return first ? first : error;
+	return first_error(first, error);
 }
 
 /* --- all together --------------------------------------------------------------------------- */

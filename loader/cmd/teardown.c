@@ -108,11 +108,11 @@ static int undo_on_host(enum half half, const struct half_pins *pins)
 	if (!pins->conf)
 		return first;
 	error = loopback_release(pins->conf, LOOPBACK_ACCEPT_LOCAL);
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = loopback_release(pins->conf, LOOPBACK_FORWARDING);
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = pins->conf->mark ? route_del(pins->conf) : 0;
-	return first ? first : error;
+	return first_error(first, error);
 }
 
 /* Removes the links first, so that no new pair is made. Then waits until no socket holds redirected
@@ -179,7 +179,7 @@ int teardown_lingering(const struct teardown *t)
 			continue;
 		error = drain(half, t);
 		error = error ? error : remove_half(half);
-		first = first ? first : error;
+		first = first_error(first, error);
 	}
 	return first;
 }
@@ -193,10 +193,10 @@ int teardown_all(const struct teardown *t)
 
 	for (i = 0; i < sizeof(order) / sizeof(*order); i++) {
 		error = teardown(order[i], t);
-		first = first ? first : error;
+		first = first_error(first, error);
 	}
 	error = teardown_lingering(t);
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = teardown(HALF_BYPASS, t);
-	return first ? first : error;
+	return first_error(first, error);
 }

@@ -2,6 +2,7 @@
 #ifndef SHUNT_TEARDOWN_H
 #define SHUNT_TEARDOWN_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -15,6 +16,15 @@ struct teardown {
 	bool quiet;              /* does not report the sockets that hold bytes */
 	bool forget;             /* keeps no rules of routers (cmd/kept_rules.h) */
 };
+
+/* The error of two steps: the first one. -EBUSY gives way to any other error: it says that all is done
+ * but for readers that have to be waited for. */
+static inline int first_error(int first, int error)
+{
+	if (first && first != -EBUSY)
+		return first;
+	return error ? error : first;
+}
 
 /*
  * Takes one half off the host, whatever state a load or an unload left it in. What is missing is no

@@ -205,7 +205,7 @@ static int remove_unmatched(struct shunt_attachment *attachments)
 		if (iface_matches_pattern(attachments, &link))
 			continue;
 		error = attachment_remove(attachments, i);
-		first = first ? first : error;
+		first = first_error(first, error);
 	}
 	return first;
 }
@@ -232,7 +232,7 @@ int unload_part(struct shunt_attachment *attachments, const struct shunt_attachm
 			continue;
 		}
 		error = attachment_remove(attachments, i);
-		first = first ? first : error;
+		first = first_error(first, error);
 	}
 	if (part->kind == ATTACH_IFACE && iface_matches_pattern(attachments, &link))
 		warn("'%s': a pattern that is loaded names it, too, and brings it back",
@@ -241,7 +241,7 @@ int unload_part(struct shunt_attachment *attachments, const struct shunt_attachm
 		say("'%s': NAT stays attached as long as there are rules of NAT", part->name);
 	if (part->kind == ATTACH_PATTERN) {
 		error = remove_unmatched(attachments);
-		first = first ? first : error;
+		first = first_error(first, error);
 	}
 	return first;
 }
@@ -290,7 +290,7 @@ static int remove_parts(const struct unload *u)
 		return error;
 	for (i = 0; i < u->parts; i++) {
 		error = unload_part(attachments, &u->part[i]);
-		first = first ? first : error;
+		first = first_error(first, error);
 	}
 	return first;
 }
@@ -303,7 +303,7 @@ int unload_halves(const bool half[HALVES], const struct teardown *how)
 
 	for (i = HALVES - 1; i >= 0; i--) {
 		error = half[i] ? teardown(i, how) : 0;
-		first = first ? first : error;
+		first = first_error(first, error);
 	}
 	return first;
 }
@@ -379,13 +379,13 @@ static int unload(const struct unload *u)
 	if (first && u->parts)
 		return first;
 	error = unload_halves(u->half, &how);
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = remove_unused_nat(u);
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = all ? 0 : mend_others();
-	first = first ? first : error;
+	first = first_error(first, error);
 	error = pins_remove();
-	return first ? first : error;
+	return first_error(first, error);
 }
 
 static int unload_help(void)

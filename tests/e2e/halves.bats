@@ -161,6 +161,23 @@ start_stalled()
 	[ ! -e "$PIN_DIR" ]
 }
 
+@test "halves: an unload that waits for a reader does not forget another error" {
+	start_stalled
+	shunt load --nat lo
+	run -1 shunt unload bypass --timeout 0
+	mkdir "$PIN_DIR/nat/foreign"
+	spawn unload "$SHUNT" unload bypass nat --timeout 20
+	wait_for grep -q "can't remove" "$BATS_TEST_TMPDIR/unload.err"
+	tell stall
+	said stall drained
+	! reap unload || return 1
+	rmdir "$PIN_DIR/nat/foreign"
+	shunt unload
+	[ ! -e "$PIN_DIR" ]
+	tell stall
+	reap stall
+}
+
 # --- what a load leaves to the supervisor -----------------------------------------------------------
 
 names()
