@@ -214,15 +214,24 @@ int supervisor_scan(struct supervisor *s)
 	return at_least_ms(PAIRED_MS, scan_ns, SCAN_SHARE);
 }
 
-/* What was opened last fails for the same reason as what was opened first: too few file
- * descriptors; or nothing is loaded any more. */
+/* The error of the first thing that could not be opened: nothing is loaded any more, or there are too
+ * few file descriptors. Maps that can't be mapped have no error of their own. */
 static int why_not_open(const struct supervisor *s)
 {
-	return s->splicer_map < 0 ? s->splicer_map : -ENOENT;
+	if (s->table.slot_map < 0)
+		return s->table.slot_map;
+	if (s->scan_link < 0)
+		return s->scan_link;
+	if (s->fionread_map < 0)
+		return s->fionread_map;
+	if (s->splicer_map < 0)
+		return s->splicer_map;
+	return s->table.pairs && s->excludes ? 0 : -ENOENT;
 }
 
 int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 {
+	int error;
 	__u32 i;
 
 	*s = (struct supervisor){
@@ -240,9 +249,9 @@ int supervisor_open(struct supervisor *s, struct shunt_conf *conf)
 		.splicer_map = pin_open(HALF_BYPASS, "maps", "shunt_splicers"),
 		.tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1,
 	};
-	if (!s->table.pairs || !s->excludes || s->table.slot_map < 0 || s->fionread_map < 0 ||
-	    s->splicer_map < 0)
-		return why_not_open(s);
+	error = why_not_open(s);
+	if (error)
+		return error;
 	conf->run.assign_slots = 0; /* the last supervisor may have died with it set */
 	for (i = 1; i < SHUNT_PAIRS; i++)
 		if (s->table.pairs[i].stage != STAGE_FREE)

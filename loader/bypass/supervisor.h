@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The supervisor of the bypass. It promotes busy pairs whose readers were watched and found
- * fit, and takes pairs off the fast path that are better off with TCP. Without the supervisor
- * no pair changes its stage. pair_stages.h has the stages.
+ * fit, and takes pairs off the fast path for which TCP is better. Programs in the kernel can only
+ * mark a pair as leaving; every other change of its stage is the supervisor's. pair_stages.h has
+ * the stages.
  */
 #ifndef SHUNT_SUPERVISOR_H
 #define SHUNT_SUPERVISOR_H
@@ -37,12 +38,13 @@ struct supervisor {
 		.splicer_map = -1, .tp_recv = -1, .tp_send = -1, .tp_read = -1, .tp_ioctl = -1 \
 	}
 
-/* Opens the pinned maps and programs. Returns 0, or -errno without a message. */
+/* Opens the pinned maps and the programs that scan sockets. conf is the bypass's and stays the
+ * caller's. Returns 0, or -errno without a message; -ENOENT: no bypass is loaded. */
 int supervisor_open(struct supervisor *s, struct shunt_conf *conf);
 void supervisor_close(struct supervisor *s);
 
-/* Scans the paired sockets and takes the next step of each pair. Returns how many ms to wait
- * before the next scan. */
+/* Scans the paired sockets once, and takes for each pair the step that is due. Returns how many ms to
+ * wait before the next scan. */
 int supervisor_scan(struct supervisor *s);
 
 /* Whether no pair is on the fast path, or on its way there or back. */

@@ -202,3 +202,43 @@ first_free()
 	kill "$pid"
 	wait_for ended run
 }
+
+# run_few N: shunt run with at most N file descriptors
+run_few()
+{
+	local fd
+
+	for fd in {3..20}; do
+		eval "exec $fd>&-"
+	done
+	exec prlimit --nofile="$1" "$SHUNT" run
+}
+
+# ended_or_beats NAME: the supervisor has ended, or gives its heartbeat
+ended_or_beats()
+{
+	ended "$1" || status_is bypass.supervised = true
+}
+
+@test "EMFILE: a supervisor that runs can scan the sockets" {
+	local n pid refused=0
+	load_all
+	for n in {4..30}; do
+		rm -f "$BATS_TEST_TMPDIR"/run.*
+		spawn run run_few "$n"
+		wait_for ended_or_beats run
+		if ended run; then
+			[ -s "$BATS_TEST_TMPDIR/run.err" ]
+			refused=$n
+			continue
+		fi
+		pid=$(cat "$BATS_TEST_TMPDIR/run.pid")
+		grep -q 'link_type:.iter' /proc/"$pid"/fdinfo/* || {
+			echo "runs with $n files, and does not scan"
+			return 1
+		}
+		kill "$pid"
+		wait_for ended run
+	done
+	[ "$refused" -gt 4 ] && [ "$refused" -lt 30 ]
+}
