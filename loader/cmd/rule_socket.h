@@ -67,7 +67,8 @@ pid_t caller_parent(void);
 struct rule_server {
 	pid_t pid; /* 0: none */
 	gid_t group;
-	bool restarted; /* by rule_server_keep(): it may know pins that are gone when they change */
+	bool restarted; /* by rule_server_keep(): the file descriptors that it was started with may be older
+			 * than what is loaded */
 };
 
 /* Looks up a group by name or number. NULL means RULE_GROUP; then *ret is 0 if the host has no such

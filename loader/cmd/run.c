@@ -88,6 +88,18 @@ static bool is_over(const struct run *r)
 	return r->stopping && (supervisor_at_rest(&r->supervisor) || monotonic_ns() > r->stop_ns);
 }
 
+/* Prints which halves this process serves. */
+static void say_ready(const struct run *r)
+{
+	char names[64] = "";
+	int half, at = 0;
+
+	for (half = 0; half < HALVES; half++)
+		if (run_serves(r, half))
+			at += snprintf(names + at, sizeof(names) - at, " %s", half_name(half));
+	say("ready:%s", names);
+}
+
 static int loop(struct run *r, struct ring_buffer *ring, int signals)
 {
 	_cleanup_fd_ int ep = epoll_create1(EPOLL_CLOEXEC);
@@ -104,6 +116,7 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 	listeners_collect_again();
 	beat(r);
 	notify_service_manager("READY=1");
+	say_ready(r);
 	while (!run_must_begin_anew(r)) {
 		ms = supervisor_scan(&r->supervisor);
 		if (is_over(r))
