@@ -59,14 +59,14 @@ static __always_inline struct shunt_handshake *handshake_slot(__u32 client_isn, 
 
 /*
  * I4. Slots have no lock. The reader of a slot computes this checksum over the two sequence
- * numbers that it knows and the two values that it has read. If the checksum matches the
- * stored one, the values belong to this handshake, and no other handshake overwrote them
- * halfway.
+ * numbers that it knows and what it has read of one end: cookie, address of the socket (0 for
+ * the server) and admission. If the checksum matches the stored one, the values belong to this
+ * handshake, and no other handshake overwrote them halfway.
  */
-static __always_inline __u64 handshake_checksum(__u32 client_isn, __u32 server_isn, __u64 a,
-						__u64 b)
+static __always_inline __u64 handshake_checksum(__u32 client_isn, __u32 server_isn, __u64 cookie,
+						__u64 sk, __u16 admit)
 {
-	return checksum((__u64)client_isn << 32 | server_isn, a, b, 0);
+	return checksum((__u64)client_isn << 32 | server_isn, cookie, sk, admit);
 }
 
 static __always_inline bool listener_ineligible(const struct tcp_request_sock *req)
@@ -122,14 +122,14 @@ static __always_inline void handshake_begin(struct bpf_sock_ops *ops, __u8 admit
 	handshake->client_isn = r.client_isn;
 	handshake->admit = admit;
 	handshake->client = 0;
-	handshake->check = handshake_checksum(r.client_isn, r.server_isn, cookie, admit);
+	handshake->check = handshake_checksum(r.client_isn, r.server_isn, cookie, 0, admit);
 	handshake->server = cookie;
 }
 
-/* The client stores its cookie and reads the server's. False if no server on this host
+/* The client stores its part and reads the server's. False if no server on this host
  * takes part in the same handshake. */
 static __always_inline bool handshake_join(__u32 client_isn, __u32 server_isn, __u64 cookie,
-					   __u64 sk, struct shunt_handshake *ret)
+					   __u64 sk, __u8 admit, struct shunt_handshake *ret)
 {
 	volatile struct shunt_handshake *handshake = handshake_slot(client_isn, server_isn);
 
@@ -138,15 +138,17 @@ static __always_inline bool handshake_join(__u32 client_isn, __u32 server_isn, _
 	ret->server = handshake->server;
 	ret->admit = handshake->admit;
 	if (!ret->server || handshake->client ||
-	    handshake->check != handshake_checksum(client_isn, server_isn, ret->server, ret->admit))
+	    handshake->check !=
+		    handshake_checksum(client_isn, server_isn, ret->server, 0, ret->admit))
 		return false;
 	handshake->client_sk = sk;
-	handshake->client_check = handshake_checksum(client_isn, server_isn, cookie, sk);
+	handshake->client_admit = admit;
+	handshake->client_check = handshake_checksum(client_isn, server_isn, cookie, sk, admit);
 	handshake->client = cookie;
 	return true;
 }
 
-/* The server reads the client's cookie and clears the slot. */
+/* The server reads the client's part and clears the slot. */
 static __always_inline bool handshake_finish(__u32 client_isn, __u32 server_isn, __u64 cookie,
 					     struct shunt_handshake *ret)
 {
@@ -155,14 +157,15 @@ static __always_inline bool handshake_finish(__u32 client_isn, __u32 server_isn,
 	if (!handshake || handshake->server != cookie)
 		return false;
 	ret->admit = handshake->admit;
-	if (handshake->check != handshake_checksum(client_isn, server_isn, cookie, ret->admit))
+	if (handshake->check != handshake_checksum(client_isn, server_isn, cookie, 0, ret->admit))
 		return false;
 	ret->client = handshake->client;
 	ret->client_sk = handshake->client_sk;
+	ret->client_admit = handshake->client_admit;
 	handshake->server = 0;
 	return ret->client &&
-	       handshake->client_check ==
-		       handshake_checksum(client_isn, server_isn, ret->client, ret->client_sk);
+	       handshake->client_check == handshake_checksum(client_isn, server_isn, ret->client,
+							     ret->client_sk, ret->client_admit);
 }
 
 static __noinline void trace_pair(const struct sock *sk, bool is_client)
@@ -308,7 +311,8 @@ static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 ad
 	if (is_excluded(sk))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	if (!handshake_join(client_isn, server_isn, cookie, (__u64)kernel_sk(ops), &handshake))
+	if (!handshake_join(client_isn, server_isn, cookie, (__u64)kernel_sk(ops), admit,
+			    &handshake))
 		return;
 	if (admit == SHUNT_EAGER && handshake.admit == SHUNT_EAGER)
 		store_end(ops, cookie, handshake.server, 0, true, true);
@@ -317,7 +321,7 @@ static __always_inline void client_established(struct bpf_sock_ops *ops, __u8 ad
 
 /* The server's end is established: takes the entry out of the slot. If the client was there, the two
  * are a pair. */
-static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 admit)
+static __always_inline void server_established(struct bpf_sock_ops *ops)
 {
 	__u32 client_isn = ops->rcv_nxt - 1, server_isn = ops->snd_nxt - 1;
 	__u64 cookie = bpf_get_socket_cookie(ops);
@@ -330,7 +334,7 @@ static __always_inline void server_established(struct bpf_sock_ops *ops, __u8 ad
 	tp = pairable_sock(ops);
 	if (!tp)
 		return;
-	eager = admit == SHUNT_EAGER && handshake.admit == SHUNT_EAGER;
+	eager = handshake.client_admit == SHUNT_EAGER && handshake.admit == SHUNT_EAGER;
 	if (eager || !remember_pending_pair(ops, cookie, &handshake))
 		store_end(ops, cookie, handshake.client, handshake.client_sk, false, eager);
 	trace_if_on(&tp->inet_conn.icsk_inet.sk, false);
@@ -376,7 +380,7 @@ static __always_inline int handle_op(struct bpf_sock_ops *ops, __u8 admit)
 		client_established(ops, admit);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		server_established(ops, admit);
+		server_established(ops);
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
 		server_reply_acked(ops);

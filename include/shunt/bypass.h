@@ -32,7 +32,8 @@ struct shunt_handshake {
 	__u64 client_sk;    /* address of the client's socket in the kernel */
 	__u64 client_check; /* handshake_checksum() of the client's part */
 	__u32 client_isn;
-	__u32 admit; /* enum shunt_admit of the listener's cgroup */
+	__u16 admit;        /* enum shunt_admit of the listener's cgroup */
+	__u16 client_admit; /* of the client's cgroup */
 };
 
 _Static_assert(sizeof(struct shunt_handshake) == 48, "shunt_handshake");

@@ -171,3 +171,46 @@ bytes_of()
 	reap corner
 	wait_for maps_empty
 }
+
+# --- one end in an eager cgroup, the other one in a proven one ----------------------------
+
+paired()
+{
+	[ "$(sockets | jq length)" = 1 ]
+}
+
+# mixed SERVER CLIENT: each end in a cgroup of that admission
+mixed()
+{
+	local n eager proven
+	local -n server_in=$1 client_in=$2
+
+	cgroup eager "$CGROUP/eager"
+	cgroup proven "$CGROUP/proven"
+	shunt load --cgroup "$CGROUP/eager=eager" --cgroup "$CGROUP/proven"
+	supervise
+	spawn server "${server_in[@]}" socat TCP-LISTEN:5001,bind=127.0.0.1,reuseaddr EXEC:cat
+	wait_for listens 5001
+	spawn client "${client_in[@]}" socat - TCP:127.0.0.1:5001
+	wait_for paired
+	for n in {1..8}; do
+		tell client "line $n"
+		said client "line $n"
+	done
+	wait_for why_is 'blocks\|exchanges'
+	[ "$(sockets | jq -r '.[0].admit')" = proven ]
+	[ "$(status bypass.promoted)" = 0 ]
+	no_members
+	end_all
+	wait_for maps_empty
+}
+
+@test "bypass: a server in an eager cgroup and a client in a proven one are a proven pair" {
+	need socat
+	mixed eager proven
+}
+
+@test "bypass: a client in an eager cgroup and a server in a proven one are a proven pair" {
+	need socat
+	mixed proven eager
+}
