@@ -44,7 +44,8 @@ static __always_inline enum forgotten classify_unknown(struct __sk_buff *skb,
 						       struct work *w)
 {
 	if (!shunt_find(pkt, &w->rule) || w->rule.action != SHUNT_STEER ||
-	    w->rule.unknown == SHUNT_UNKNOWN_PASS)
+	    w->rule.unknown == SHUNT_UNKNOWN_PASS ||
+	    is_left_to_own_service(skb, pkt, IPPROTO_TCP, &w->rule))
 		return FORGOTTEN_NO;
 	if (is_remembered(hash))
 		return FORGOTTEN_YES;

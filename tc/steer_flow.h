@@ -13,22 +13,25 @@ static __always_inline bool steer_by_rule(struct __sk_buff *skb, const struct pa
 {
 	struct work *w = work_get();
 	struct shunt_rule_counters *counters;
+	bool own;
 
 	if (!w || !shunt_find(pkt, &w->rule))
 		return false;
 	counters = counters_at(conf, w->rule.counters);
 	if (!counters)
 		return false;
+	own = w->rule.action == SHUNT_STEER && listens &&
+	      is_left_to_own_service(skb, pkt, proto, &w->rule);
 	if (starts_flow(pkt, proto)) {
 		count_rule_packet(conf, counters, skb->len);
-		if (w->rule.action != SHUNT_STEER)
-			return false;
-		if (!listens || !is_left_to_own_service(skb, pkt, proto, &w->rule))
-			return steer_to_listener(skb, pkt, proto, w, counters, conf);
-		leave_to_own_service(proto, w, counters, conf);
-		return false;
+		if (own)
+			leave_to_own_service(proto, w, counters, conf);
+		return !own && w->rule.action == SHUNT_STEER &&
+		       steer_to_listener(skb, pkt, proto, w, counters, conf);
 	}
-	if (w->rule.action != SHUNT_STEER || !assign(skb, pkt, proto, w->rule.to, w->rule.to_port))
+	/* The ACK of a SYN cookie. The cookie fits any listener that has sent cookies lately. */
+	if (own || w->rule.action != SHUNT_STEER ||
+	    !assign(skb, pkt, proto, w->rule.to, w->rule.to_port))
 		return false;
 	count_rule_packet(conf, counters, skb->len);
 	deliver(skb, conf);

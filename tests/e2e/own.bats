@@ -11,6 +11,7 @@ load ../lib/tproxy
 
 teardown()
 {
+	sysctl -qw net.ipv4.tcp_syncookies=1 || true
 	tproxy_off
 	without_wireguard 2>/dev/null || true
 	clean_up_steer
@@ -62,6 +63,31 @@ everything()
 	shunt steer flush
 	everything udp
 	sysctl -qw net.ipv4.conf.r0.forwarding=1
+}
+
+# The cookie in an ACK fits any listener that has sent cookies lately: it depends on the addresses and
+# on a secret of the host only.
+everything_with_cookies()
+{
+	sysctl -qw net.ipv4.tcp_syncookies=2 || skip "no SYN cookies in this kernel"
+	add "$1" dst 0.0.0.0/0 to 127.0.0.1:9001 "${@:2}"
+	meets 9001 "$1" 10.1.2.3 80
+	meets host "$1" 198.18.0.1 80
+	meets 9001 "$1" 10.1.2.3 80
+	meets host "$1" 198.19.0.1 80
+	sysctl -qw net.ipv4.tcp_syncookies=1
+}
+
+everything_with_cookies_or_reset()
+{
+	everything_with_cookies "$1" unknown reset
+}
+
+@test "steer: SYN cookies: the host's own services keep their connections" {
+	serve_router router 9001
+	serve_host 80
+	each_family everything_with_cookies tcp
+	each_family everything_with_cookies_or_reset tcp
 }
 
 at_one_address()
