@@ -274,6 +274,8 @@ int clsact_replace(const struct shunt_attachment *a, int prog_fd)
 {
 	int error = put_filter(a, prog_fd, BPF_TC_F_REPLACE);
 
+	if (error == -ENODEV) /* the interface is gone, and its filters with it */
+		return 0;
 	return error ? fail(error, "can't replace the filter of '%s'", a->name) : 0;
 }
 

@@ -13,7 +13,8 @@
 int clsact_attach(struct shunt_attachment *a, int prog_fd);
 int clsact_detach(const struct shunt_attachment *a, int prog_fd);
 
-/* Lets the filter of the attachment run another program. Returns 0, or -errno after reporting it. */
+/* Lets the filter of the attachment run another program; does nothing if the interface is gone. Returns
+ * 0, or -errno after reporting it. */
 int clsact_replace(const struct shunt_attachment *a, int prog_fd);
 
 /* Whether the filter of the attachment exists. Returns 1, 0, or -errno without a message. */
