@@ -158,7 +158,7 @@ network()
 	ip -6 route show table all
 	tc qdisc show
 	tc filter show dev lo ingress
-	bpftool -j net show dev lo 3>&-
+	attached_programs dev lo
 }
 
 # Works again after whatever happened: load comes up new, and unload leaves

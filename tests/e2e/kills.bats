@@ -49,7 +49,7 @@ network()
 	ip -6 rule
 	ip route show table all proto 115
 	tc qdisc show
-	bpftool -j net show 3>&-
+	attached_programs
 }
 
 # --- traffic -----------------------------------------------------------------------------

@@ -254,6 +254,14 @@ clean_up()
 	unload && nothing_left "$maps"
 }
 
+# attached_programs [WORD...]: what 'bpftool net show' lists, in its order, without numbers that the
+# kernel counts up
+attached_programs()
+{
+	bpftool -j net show "$@" 3>&- |
+		jq -c '[.. | objects | select(has("devname")) | [.devname, .kind, .name]]'
+}
+
 # --- processes ---------------------------------------------------------------
 
 # in_cgroup COMMAND...: runs the command in the cgroup of load_eager. In a subshell
