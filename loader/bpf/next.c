@@ -61,11 +61,12 @@ int attachments_next_open(void)
 	char path[PIN_PATH];
 	int fd = bpf_obj_get(path_of(path, "attachments_next"));
 
-	if (fd < 0)
-		return errno == ENOENT ? attachments_open() : -errno;
+	if (fd < 0 && errno != ENOENT)
+		return -errno;
 	if (map_info(fd).value_size == sizeof(struct shunt_attachment))
 		return fd;
-	close(fd); /* of another version, whose upgrade was killed */
+	if (fd >= 0)
+		close(fd); /* of another version, whose upgrade was killed */
 	return attachments_open();
 }
 
@@ -76,6 +77,10 @@ struct shunt_attachment *attachments_next_map(void)
 
 	if (fd < 0) {
 		errno = -fd;
+		return NULL;
+	}
+	if (map_info(fd).value_size != sizeof(struct shunt_attachment)) {
+		errno = EPROTO; /* upgrade to the version that has put it there */
 		return NULL;
 	}
 	p = mmap(NULL, SHUNT_ATTACHMENTS * sizeof(struct shunt_attachment), PROT_READ | PROT_WRITE,

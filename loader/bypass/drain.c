@@ -105,7 +105,7 @@ int bypass_drain(enum half half, enum shunt_drain_mode mode, unsigned int timeou
 			*ret = rows;
 			*ret_n = n;
 			rows = NULL;
-			return -EBUSY;
+			return -READERS_LEFT;
 		}
 		pause_briefly();
 	}

@@ -3,11 +3,15 @@
 #ifndef SHUNT_DRAIN_H
 #define SHUNT_DRAIN_H
 
+#include <errno.h>
 #include <stddef.h>
 
 #include <shunt/abi.h>
 
 #include "bpf/halves.h"
+
+/* An error that says: all is done, but readers hold bytes on the fast path. */
+#define READERS_LEFT EINPROGRESS
 
 /* Tells the readers that there are bytes to read, if their sockets left the fast path with
  * bytes by TCP unread. */
@@ -15,7 +19,7 @@ void bypass_wake_readers(enum half half, __u32 *wakeups_pending);
 
 /*
  * Takes all sockets off the fast path; each one leaves once its redirected bytes are read. 0
- * when no socket is left. -EBUSY when some still hold bytes after timeout_ms: *ret has their
+ * when no socket is left. -READERS_LEFT when some still hold bytes after timeout_ms: *ret has their
  * rows, which the caller frees. Other errors are reported. May be repeated. mode: DRAIN_ALL or
  * DRAIN_RESET.
  */

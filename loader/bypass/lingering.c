@@ -101,7 +101,7 @@ int lingering_sweep(void)
 		if (!lingering_is_there(half))
 			continue;
 		error = bypass_drain(half, DRAIN_ALL, 0, &left, &n);
-		if (error == -EBUSY)
+		if (error == -READERS_LEFT)
 			continue;
 		error = error ? error : remove_half(half);
 		if (error)

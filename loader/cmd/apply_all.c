@@ -45,7 +45,7 @@ static int deny_line(const struct rule_file *f, unsigned int line, const char *w
 	return -ENOENT;
 }
 
-/* Rules name their half if it is loaded; a half that is not needs an attachment. */
+/* Rules belong to a loaded half. If the half is not loaded, the file must name an attachment of it. */
 static int name_halves_of_rules(struct load_config *config, const bool loaded[HALVES])
 {
 	const struct rule_file *f = &config->file;
@@ -139,7 +139,7 @@ static int compare_all_rules(struct apply *a)
 	return stays(a, HALF_NAT) ? nat_store_compare(f->nat, f->nats, &a->plan.nat) : 0;
 }
 
-/* Puts the rules in force; halves that were loaded just now have theirs. */
+/* Puts the rules in force. Halves that this command loaded have their rules already. */
 static int change_rules(struct apply *a)
 {
 	int error = open_rules(a);
@@ -154,7 +154,8 @@ static int change_rules(struct apply *a)
 
 /* --- what the file lacks -------------------------------------------------------------------- */
 
-/* Whether 'shunt load' named the entry, and the entry stands for all of what was named. */
+/* Whether 'shunt load' named the entry, and the entry is the one that counts: NAT and the monitor have
+ * two for each interface. */
 static bool is_part(const struct shunt_attachment *a)
 {
 	if (a->by_pattern || a->auto_attached)
@@ -328,9 +329,10 @@ int apply_all(struct load_config *config)
 	if (lock < 0 && !(lock == -ENOENT && config->check && config->whole))
 		return config->check ? check_end(lock, NULL) : lock;
 	error = apply_locked(&a);
-	if (error && !config->check) /* there may be none but the folder that the lock made */
+	/* The lock may have made the folder, with nothing else in it. */
+	if (error && !config->check)
 		pins_remove();
 	pins_unlock(&lock);
 	lock = -1;
-	return error == -EBUSY ? unload_wait(&how) : error;
+	return error == -READERS_LEFT ? unload_wait(&how) : error;
 }

@@ -43,7 +43,7 @@ static int remove_remains(enum half half)
 	const struct teardown t = { .timeout_ms = DRAIN_MS, .quiet = true };
 	int error = teardown(half, &t);
 
-	if (error && error != -EBUSY) /* readers hold bytes: that bypass lingers */
+	if (error && error != -READERS_LEFT) /* readers hold bytes: that bypass lingers */
 		return error;
 	if (own >= 0 && setns(own, CLONE_NEWNET))
 		return fail(-errno, "can't go back to this network namespace");

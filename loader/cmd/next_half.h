@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What an upgrade has made ready for a half (bpf/next.h), and how it comes into use or goes. */
+/* What an upgrade has made ready for a half (bpf/next.h), and how it comes into use or goes. After the
+ * exchange of the folders, the next half is the former one. */
 #ifndef SHUNT_NEXT_HALF_H
 #define SHUNT_NEXT_HALF_H
 

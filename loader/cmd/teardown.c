@@ -45,16 +45,16 @@ void print_left(FILE *out, const struct shunt_row *rows, size_t n)
 static int report_left(const struct shunt_row *rows, size_t n)
 {
 	if (!n)
-		return deny(-EBUSY,
+		return deny(-READERS_LEFT,
 			    "sockets that no process has open are still on the fast path; what they "
 			    "need stays pinned in '%s' until their bytes are read",
 			    opt.pin_dir);
-	deny(-EBUSY,
+	deny(-READERS_LEFT,
 	     "%zu socket%s still on the fast path; readers would lose bytes, so what they need "
 	     "stays pinned in '%s' until the bytes are read",
 	     n, n == 1 ? " is" : "s are", opt.pin_dir);
 	print_left(stderr, rows, n);
-	return -EBUSY;
+	return -READERS_LEFT;
 }
 
 /* How long a connection that was reset has for leaving the fast path. */
@@ -80,12 +80,12 @@ static int drain(enum half half, const struct teardown *t)
 	size_t n = 0, n_stuck = 0;
 	int error = bypass_drain(half, DRAIN_ALL, t->timeout_ms, &left, &n);
 
-	if (error == -EBUSY && t->reset) {
+	if (error == -READERS_LEFT && t->reset) {
 		reset_left(left, n);
 		error = bypass_drain(half, DRAIN_RESET, RESET_MS, &stuck, &n_stuck);
-		return error == -EBUSY ? report_left(stuck, n_stuck) : error;
+		return error == -READERS_LEFT ? report_left(stuck, n_stuck) : error;
 	}
-	return error == -EBUSY && !t->quiet ? report_left(left, n) : error;
+	return error == -READERS_LEFT && !t->quiet ? report_left(left, n) : error;
 }
 
 /* Waits until the supervisor has let go of a half, as it does by itself once the half is not loaded
@@ -115,8 +115,8 @@ static int undo_on_host(enum half half, const struct half_pins *pins)
 	return first_error(first, error);
 }
 
-/* Removes the links first, so that no new pair is made. Then waits until no socket holds redirected
- * bytes; without such bytes nobody needs the programs and maps any more. */
+/* Removes the links first, so that no new pair is made. Then takes all sockets off the fast path. If
+ * some hold bytes after t->timeout_ms, the folder gets another name: the bypass lingers. */
 static int remove_bypass(struct shunt_attachment *attachments, const struct teardown *t)
 {
 	int error = detach_cgroups(attachments), lingers;
@@ -127,10 +127,10 @@ static int remove_bypass(struct shunt_attachment *attachments, const struct tear
 	if (error)
 		return error;
 	error = drain(HALF_BYPASS, t);
-	if (error != -EBUSY)
+	if (error != -READERS_LEFT)
 		return error ? error : remove_half(HALF_BYPASS);
 	lingers = lingering_begin(HALF_BYPASS);
-	return lingers ? lingers : -EBUSY;
+	return lingers ? lingers : -READERS_LEFT;
 }
 
 /* The rules of routers go to a file before "loaded" is cleared: after a kill between the two the
@@ -184,9 +184,22 @@ int teardown_lingering(const struct teardown *t)
 	return first;
 }
 
+/* Bypasses that linger go first, because there may be only so many of them, and once more afterwards:
+ * the bypass may be one of them now, or the former bypass of an upgrade that was killed. */
+int teardown_bypasses(const struct teardown *t)
+{
+	int first, error = lingering_sweep();
+
+	if (error)
+		return error;
+	first = teardown(HALF_BYPASS, t);
+	error = teardown_lingering(t);
+	return first_error(first, error);
+}
+
 int teardown_all(const struct teardown *t)
 {
-	/* The bypass comes last, because it may have to wait for readers. */
+	/* The other halves go even if the bypass can't. */
 	static const enum half order[] = { HALF_MONITOR, HALF_NAT, HALF_STEER };
 	int error, first = 0;
 	size_t i;
@@ -195,8 +208,6 @@ int teardown_all(const struct teardown *t)
 		error = teardown(order[i], t);
 		first = first_error(first, error);
 	}
-	error = teardown_lingering(t);
-	first = first_error(first, error);
-	error = teardown(HALF_BYPASS, t);
+	error = teardown_bypasses(t);
 	return first_error(first, error);
 }

@@ -36,7 +36,7 @@ struct unload {
 	struct teardown how;
 	bool half[HALVES];
 	bool any_half;
-	struct shunt_attachment part[SHUNT_ATTACHMENTS]; /* kind and name: the first parts */
+	struct shunt_attachment part[SHUNT_ATTACHMENTS]; /* only kind and name are set */
 	unsigned int parts;
 };
 
@@ -299,13 +299,14 @@ static int remove_parts(const struct unload *u)
 
 int unload_halves(const bool half[HALVES], const struct teardown *how)
 {
-	int i, error, first = half[HALF_BYPASS] ? teardown_lingering(how) : 0;
+	int i, error, first = 0;
 
-	for (i = HALVES - 1; i >= 0; i--) {
+	for (i = HALVES - 1; i > HALF_BYPASS; i--) {
 		error = half[i] ? teardown(i, how) : 0;
 		first = first_error(first, error);
 	}
-	return first;
+	error = half[HALF_BYPASS] ? teardown_bypasses(how) : 0;
+	return first_error(first, error);
 }
 
 /* Unloads NAT along with steering if nobody uses it: it has neither a rule nor an interface. Load of
@@ -330,9 +331,9 @@ int unload_wait(const struct teardown *how)
 	const __u64 start = monotonic_ns();
 	const struct teardown look = { .quiet = true };
 	struct teardown last = *how;
-	int error = -EBUSY;
+	int error = -READERS_LEFT;
 
-	while (error == -EBUSY && monotonic_ns() - start < how->timeout_ms * NS_PER_MS) {
+	while (error == -READERS_LEFT && monotonic_ns() - start < how->timeout_ms * NS_PER_MS) {
 		_cleanup_lock_ int lock = pins_lock(false);
 
 		if (lock < 0)
@@ -341,10 +342,10 @@ int unload_wait(const struct teardown *how)
 		error = error ? error : pins_remove();
 		pins_unlock(&lock);
 		lock = -1;
-		if (error == -EBUSY)
+		if (error == -READERS_LEFT)
 			nanosleep(&pause, NULL);
 	}
-	if (error == -EBUSY) {
+	if (error == -READERS_LEFT) {
 		_cleanup_lock_ int lock = pins_lock(false);
 
 		last.timeout_ms = 0;
@@ -434,5 +435,5 @@ int cmd_unload(int argc, char **argv)
 	error = unload(u);
 	pins_unlock(&lock);
 	lock = -1;
-	return error == -EBUSY ? unload_wait(&u->how) : error;
+	return error == -READERS_LEFT ? unload_wait(&u->how) : error;
 }

@@ -16,7 +16,7 @@
 int unload_part(struct shunt_attachment *attachments, const struct shunt_attachment *part);
 
 /* Takes halves off the host, and those bypasses that linger if the bypass is among them. The caller holds
- * the lock. Goes on after a failure. Returns 0, or first_error() after reporting each error; -EBUSY while
+ * the lock. Goes on after a failure. Returns 0, or first_error() after reporting each error; -READERS_LEFT while
  * readers of the bypass hold bytes: see unload_wait(). */
 int unload_halves(const bool half[HALVES], const struct teardown *how);
 

@@ -48,7 +48,11 @@ static int find_half(struct upgrade *u, enum half half)
 			    "loaded it",
 			    half_name(half), half_name(half));
 	u->loaded[half] = true;
-	return netns_enter_of(&u->old[half].conf) == -ENOENT ? netns_report_gone() : 0;
+	error = netns_enter_of(&u->old[half].conf);
+	if (error == -ENOENT)
+		return netns_report_gone();
+	return error ? fail(error, "can't look for the network namespace that shunt was loaded in")
+		     : 0;
 }
 
 static int find_halves(struct upgrade *u)
@@ -134,7 +138,7 @@ static int prepare(struct upgrade *u, enum half half)
 
 static int prepare_all(struct upgrade *u)
 {
-	int half, error = remove_all_next();
+	int half, error = 0;
 
 	for (half = 0; half < HALVES && !error; half++)
 		error = u->loaded[half] ? prepare(u, half) : 0;
@@ -177,10 +181,9 @@ static void revert(struct upgrade *u)
 
 /* --- finish: the folders change their names ------------------------------------------------------ */
 
-static int finish(struct upgrade *u, enum half half)
+static int exchange(struct upgrade *u, enum half half)
 {
 	struct shunt_conf *conf = pin_mmap(half_next(half), "shunt_conf", NULL);
-	int error;
 
 	if (!conf)
 		return fail(-errno, "can't map the settings of %s", half_name(half));
@@ -188,7 +191,13 @@ static int finish(struct upgrade *u, enum half half)
 	if (half == HALF_BYPASS)
 		conf->fionread_faulty = u->old[half].conf.fionread_faulty;
 	conf->run.loaded = 1;
-	error = next_exchange(half);
+	return next_exchange(half);
+}
+
+static int finish(struct upgrade *u, enum half half)
+{
+	int error = exchange(u, half);
+
 	if (error) {
 		half_switch(half, half);
 		return error;
@@ -250,6 +259,9 @@ static int upgrade(struct upgrade *u, bool check)
 {
 	int error = find_halves(u);
 
+	if (error)
+		return error;
+	error = remove_all_next();
 	if (error)
 		return error;
 	error = prepare_all(u);

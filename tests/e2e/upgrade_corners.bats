@@ -40,6 +40,55 @@ no_strays()
 	wait_for no_strays
 }
 
+# killed_after_exchange: a reader named stall holds bytes, and an upgrade to a bypass of another form is
+# killed before the former bypass, which has the reader's socket, gets the name of one that lingers
+killed_after_exchange()
+{
+	need strace
+	shunt load --cgroup "$CGROUP=eager"
+	spawn stall peer stall 65536 $((8 * MIB))
+	said stall stalled
+	next
+	killed_at rename 2 "$SHUNT" upgrade
+	[ -e "$PIN_DIR/bypass_next" ]
+}
+
+drained()
+{
+	tell stall
+	said stall drained
+	shunt unload
+	[ ! -e "$PIN_DIR" ]
+	tell stall
+	reap stall
+}
+
+@test "upgrade: kill -9 after the folders have changed their names, then unload: the reader is named" {
+	killed_after_exchange
+	run -1 shunt unload --timeout 0
+	[[ $output =~ 'holds '[1-9][0-9]*' bytes, process '[0-9]+' (stall)' ]]
+	drained
+}
+
+# bypasses: how many there are, with a map of sockets each
+bypasses()
+{
+	find "$PIN_DIR" -path '*/maps/shunt_socks' | wc -l
+}
+
+@test "upgrade: kill -9 after the folders have changed their names, then too few file descriptors" {
+	local n status
+
+	killed_after_exchange
+	for n in {4..12}; do
+		run timeout 20 bash -c 'for fd in {3..20}; do eval "exec $fd>&-"; done
+			exec prlimit --nofile="$0" "$@"' "$n" "$SHUNT" upgrade
+		echo "$n: $output"
+		[ "$(bypasses)" = 2 ]
+	done
+	drained
+}
+
 @test "upgrade: shunt run is stopped (SIGSTOP): pairs go on, and are promoted once it goes on" {
 	local version
 
