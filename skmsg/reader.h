@@ -16,8 +16,8 @@ static __always_inline bool peer_queue_empty(const struct shunt_sk *st)
 				 __builtin_preserve_access_index(&psock->ingress_msg);
 }
 
-/* Reasons for TCP: options of the reader's socket that do not hold for redirected bytes, so that
- * the program would notice the bypass. */
+/* Reasons for TCP: options of the reader's socket that the kernel ignores for redirected bytes. The
+ * program would notice the bypass. */
 static __always_inline enum shunt_why check_reader(const struct tcp_sock *p, bool eager)
 {
 	/* A redirect wakes the reader for any number of bytes. */

@@ -20,7 +20,7 @@
  *
  * Locks. The sender's socket is locked while the program runs, so its fields don't change,
  * and no other message is sent meanwhile. The reader's socket is not locked. Its copied_seq
- * never passes write_seq, so the two stay equal once they are; its queue can only get shorter.
+ * never passes write_seq: once the two are equal, they stay equal. Its queue can only get shorter.
  *
  * The steps, in this order. A check returns the reason why the message goes by TCP, or
  * WHY_REDIRECTED (0) if it finds none. The first reason counts; 'shunt sockets' prints it.
@@ -93,6 +93,7 @@ static __always_inline enum shunt_why check_own(const struct shunt_conf *conf,
 	if (!why && st->passed_jiffies && bpf_jiffies64() - st->passed_jiffies > REFRESH_JIFFIES &&
 	    (!st->peer || peer_queue_empty(st)))
 		why = WHY_REFRESH;
+	/* From now on the pair is leaving. A leaving pair may still redirect behind unread bytes. */
 	if (why == WHY_STREAM) {
 		pair_leave(*ret_pair, why);
 		why = WHY_LEAVING;
@@ -251,10 +252,9 @@ static __always_inline int verdict(struct sk_msg_md *msg)
 		return pass_to_tcp(st, why, size);
 	if (bpf_msg_redirect_hash(msg, &shunt_socks, &st->peer_cookie, BPF_F_INGRESS) != SK_PASS)
 		return pass_to_tcp(st, WHY_PEER_ABSENT, size);
-	/* I3: this is the reader's socket. If decide() has looked at another one, or at none, what it
-	 * found about the reader does not count, and this socket is checked now. What it found about
-	 * the sender (step 1) holds: with a reason for TCP, decide() would not have come here, unless
-	 * the message follows unread bytes of the very reader that it looked at. */
+	/* I3: this is the reader's socket. st->peer differs only if it was 0, because a cookie names one
+	 * socket for ever. Then step 1 has found no reason for TCP, step 2 had nothing to overrule, and
+	 * step 3 runs now. */
 	peer = REDIR_PEER(msg);
 	if (peer != st->peer) {
 		st->peer = peer;

@@ -7,7 +7,7 @@
  * on this host has the same two. The server's request socket knows both when it answers
  * the SYN (tcp_conn_request calls RWND_INIT), the client when the SYN-ACK arrives. Each
  * end leaves its cookie in shunt_handshake, in the slot that the two numbers select, and
- * finds the other end's cookie there: its key in the map. The server can do that before
+ * finds there the other end's cookie, which is the key of that end in the map. The server can do that before
  * its socket exists, because an accepted socket inherits the cookie of its request
  * (inet_csk_clone_lock).
  *
@@ -251,7 +251,8 @@ static __always_inline bool still_established(__u64 address, __u64 cookie)
  * data. Socket storage is made only then: most connections are short, and storage takes
  * as long as all the rest here. The RTT callback tells when the client has acknowledged
  * the server's reply. The callback stays enabled, because another sock_ops program may
- * have asked for it meanwhile. False if the slot belongs to another open connection.
+ * have asked for it meanwhile. False if the slot belongs to another open connection: then the
+ * storage is made at once.
  */
 static __always_inline bool remember_pending_pair(struct bpf_sock_ops *ops, __u64 cookie,
 						  const struct shunt_handshake *handshake)

@@ -345,8 +345,9 @@ static __always_inline bool assign(struct __sk_buff *skb, const struct packet *p
 	return !error;
 }
 
-/* Gives the packet to the listener that has its UDP flow. Returns false if no listener has
- * the flow, or if the rule that gave it to the listener was deleted. */
+/* Handles a UDP packet whose flow is known: gives it to the listener, or leaves it to this host's
+ * own service. Returns false if the flow is not known, or if its rule, its listener or that
+ * service is gone. */
 static __always_inline bool steer_tracked_flow(struct __sk_buff *skb, const struct packet *pkt,
 					       const struct shunt_conf *conf, bool listens)
 {

@@ -3,9 +3,9 @@
  * Steering at tc ingress: gives a packet to the router's socket. steer_flow.h has the order
  * of the steps, deliver.h the sockets and the mark.
  *
- * Every path ends in TC_ACT_UNSPEC, so that other programs and filters on the interface
- * see the packet, too. No packet is dropped; one that no rule or no listener takes is not
- * changed (I7).
+ * Every path ends in TC_NEXT, so that other programs and filters on the interface see the
+ * packet, too. No packet is dropped. A packet that no rule or no listener takes is not changed
+ * (I7), except a segment of a connection that the router has forgotten (forgotten.h).
  */
 #include "errors.h"
 #include "steer_flow.h"
@@ -41,11 +41,12 @@ static __always_inline bool take_probe(struct __sk_buff *skb)
 }
 
 /*
- * Whether the packet was steered before: at a port of this interface, or when this host
- * sent the packet. A packet that was steered at a bridge's port may have lost its socket
- * (netfilter sees the bridge's packets); such a packet is steered again.
+ * Handles a packet that has the mark already: it was steered at a port of this bridge, or when
+ * this host sent it; or it is a probe, which gets its socket here. Returns whether nothing is
+ * left to do. A packet that was steered at a bridge's port may have lost its socket (netfilter
+ * sees the bridge's packets), and is steered again.
  */
-static __always_inline bool is_taken(struct __sk_buff *skb, const struct shunt_conf *conf)
+static __always_inline bool handle_marked(struct __sk_buff *skb, const struct shunt_conf *conf)
 {
 	if (!(skb->mark & conf->mark))
 		return false;
@@ -57,7 +58,7 @@ static __always_inline void steer(struct __sk_buff *skb, const struct shunt_conf
 	struct packet pkt = { .ifindex = skb->ifindex, .group = is_group_frame(skb) };
 
 	/* PACKET_OTHERHOST: the packet only passes a bridge's port or a macvlan's parent. */
-	if (skb->pkt_type == PACKET_OTHERHOST || is_taken(skb, conf))
+	if (skb->pkt_type == PACKET_OTHERHOST || handle_marked(skb, conf))
 		return;
 	switch (parse(skb, &pkt)) {
 	case PARSED_MALFORMED:

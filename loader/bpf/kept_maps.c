@@ -24,7 +24,7 @@ enum if_changed {
 	RENEW,   /* it has nothing between two runs of a program */
 };
 
-static enum if_changed if_changed(const struct bpf_map *map)
+static enum if_changed what_if_changed(const struct bpf_map *map)
 {
 	static const struct {
 		const char *name;
@@ -206,14 +206,15 @@ static int can_keep(enum half half, const struct shunt_bpf *skel, const struct b
 	return is_same(&old, map, bpf_object__btf(skel->obj));
 }
 
-/* Whether all pairs of the bypass can go on: maps but those without content are the same. */
+/* Whether all pairs of the bypass can go on: all maps are the same, except those that keep nothing
+ * between two runs of a program. */
 static int can_keep_all(enum half half, const struct shunt_bpf *skel)
 {
 	struct bpf_map *map;
 	int same;
 
 	bpf_object__for_each_map(map, skel->obj) {
-		if (!is_in_object(map) || (if_changed(map) == RENEW))
+		if (!is_in_object(map) || (what_if_changed(map) == RENEW))
 			continue;
 		same = can_keep(half, skel, map);
 		if (same <= 0)
@@ -241,7 +242,7 @@ static int choose(enum half half, struct shunt_bpf *skel, struct bpf_map *map)
 		return same;
 	if (same)
 		return keep(half, map);
-	if (pinned >= 0 && if_changed(map) == REFUSE)
+	if (pinned >= 0 && what_if_changed(map) == REFUSE)
 		return refuse_map(half, map);
 	return 0;
 }
@@ -326,7 +327,7 @@ int maps_convert(enum half half, const struct shunt_bpf *skel)
 	int error;
 
 	bpf_object__for_each_map(map, skel->obj) {
-		if (!is_in_object(map) || if_changed(map) != CONVERT || is_kept(half, map))
+		if (!is_in_object(map) || what_if_changed(map) != CONVERT || is_kept(half, map))
 			continue;
 		error = convert(half, skel, map);
 		if (error)

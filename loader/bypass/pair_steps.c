@@ -108,7 +108,7 @@ static void reset_stuck(struct shunt_pair *p, __u64 now)
 	p->since_ns = now;
 }
 
-/* EMPTYING: to WAITING once both ends have left the map, which scans do. */
+/* EMPTYING: to WAITING once both ends have left the map. Scans take them out. */
 static void step_emptying(struct supervisor *s, struct shunt_pair *p, __u64 now)
 {
 	if (p->end[0].member || p->end[1].member) {
@@ -168,9 +168,9 @@ static void step_pair(struct supervisor *s, struct shunt_pair *p, __u64 now)
 }
 
 /*
- * LEAVING: to EMPTYING if the queues were empty at a scan, or if they have been full for too long. Then waits until
- * redirects that began before have ended: one wait for all pairs. A pair with a reader that
- * splices needs a wait at each scan, because it goes on redirecting behind the unread bytes
+ * LEAVING: to EMPTYING if the queues were empty at a scan, or if they were not empty for too long
+ * although the readers read. Then waits until redirects that began before have ended: one wait for
+ * all pairs. A pair with a reader that splices needs a wait at each scan, because it goes on redirecting behind the unread bytes
  * (must_queue_up() in skmsg/verdict.h).
  */
 static void finish_leaving_pairs(struct supervisor *s, __u64 now)

@@ -2,10 +2,11 @@
 /*
  * One scan after another. A scan runs the iterator shunt_scan (sockops/promote.bpf.c) over the
  * paired sockets. The iterator does what needs the socket: it puts ends into the map and takes
- * them out, and looks for faults. It returns a row (struct shunt_row) for each end of a pair that
- * goes by TCP and got busy, and of an eager pair that sent much. Then, in this order:
+ * them out, and looks for faults. It returns a row (struct shunt_row) for the server's end of each
+ * pair by TCP that got busy, and for each end of an eager pair that sent much. Then, in this order:
  *
- *   step_pairs()           moves pairs with an entry to their next stage (pair_steps.h)
+ *   step_pairs()           moves pairs with an entry to their next stage (pair_steps.h); the decision
+ *                          that a pair is fit for the fast path is step_watched()
  *   bypass_wake_readers()  wakes readers whose sockets left the map with bytes by TCP unread
  *   handle_scan_results()  makes entries for the pairs of the rows, or watches them again
  *   set_tracepoints()      attaches what watches receive calls, or detaches it
@@ -94,7 +95,7 @@ static void start_watch(struct supervisor *s, struct shunt_pair *p)
 	s->watched++;
 }
 
-/* A pair that has an entry is busy: watches it again if its wait is over. */
+/* Called for a busy pair that has an entry: watches it again if its wait is over. */
 static void watch_again(struct supervisor *s, const struct shunt_sk *sk)
 {
 	struct shunt_pair *p = &s->table.pairs[sk->slot];
@@ -116,7 +117,7 @@ static bool check_eager(struct supervisor *s, const struct shunt_row *rows, size
 	return is_small_stream(rows, n, sk) && leave_eager(s, &rows[i], WHY_STREAM);
 }
 
-/* A pair without an entry is busy. True if it got an entry. */
+/* Called for a busy pair that has no entry. True if it got an entry. */
 static bool watch_new(struct supervisor *s, const struct shunt_row *row)
 {
 	struct shunt_pair *p = pair_table_add(&s->table, row, monotonic_ns());

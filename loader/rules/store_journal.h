@@ -10,8 +10,8 @@
  *   search finds no node then and goes on. They are set before the node is entered, and
  *   never cleared.
  *
- * The journal keeps the numbers of rules and of free counters right: a change is written down
- * before its slot is written. (I9)
+ * The journal keeps the number of rules right, and the list of free counters: a change is written
+ * down before its slot is written. (I9)
  */
 #ifndef SHUNT_STORE_JOURNAL_H
 #define SHUNT_STORE_JOURNAL_H
@@ -22,8 +22,8 @@
 
 /* What changes besides the slot. */
 struct journal_entry {
-	int rules;           /* this many rules more, or less */
-	bool frees_counters; /* those of number counters */
+	int rules;           /* added to the number of rules */
+	bool frees_counters; /* the change frees the counters with the number below */
 	__u32 counters;
 };
 
