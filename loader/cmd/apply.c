@@ -32,44 +32,15 @@ void compare_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 
 	for (i = 0; i < f->count; i++) {
 		was = rules_find(&f->line[i].rule);
-		if (was) { /* the file does not say that map_update or a router made the rule */
+		/* the file does not say that map_update made the rule */
+		if (was && !f->line[i].rule.router)
 			f->line[i].rule.compat = was->compat;
-			rule_keep_router(was, &f->line[i].rule);
-		}
 		d.added += !was;
 		d.same += was && rule_same_effect(was, &f->line[i].rule);
 		d.changed += was && !rule_same_effect(was, &f->line[i].rule);
 	}
 	d.deleted = rules_count() - d.same - d.changed;
 	*ret = d;
-}
-
-/* Keeps the router of a shadowed rule that is already there. */
-static void keep_shadow_router(struct shunt_rule *r, const struct shunt_shadows *was)
-{
-	struct shunt_rule old;
-	__u32 i;
-
-	for (i = 0; i < was->count; i++) {
-		old = shadow_rule(r, &was->shadow[i]);
-		if (rule_keep_router(&old, r))
-			return;
-	}
-}
-
-static int keep_shadow_routers(const struct rule_file *f)
-{
-	struct shunt_shadows was;
-	__u32 i;
-	int error;
-
-	for (i = 0; i < f->shadows; i++) {
-		error = shadows_get(&f->shadow[i].rule, &was);
-		if (error)
-			return error;
-		keep_shadow_router(&f->shadow[i].rule, &was);
-	}
-	return 0;
 }
 
 /* Replaces all shadowed rules by those of the file. */
@@ -80,9 +51,6 @@ static int apply_shadows(const struct rule_file *f)
 
 	if (!f->shadows)
 		return shadows_none() ? 0 : shadows_clear();
-	error = keep_shadow_routers(f);
-	if (error)
-		return error;
 	error = shadows_clear();
 	if (error)
 		return error;

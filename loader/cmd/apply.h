@@ -13,7 +13,8 @@
 int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret);
 
 /* Adds to the file what it does not have of the rules that routers have made, unless the router has
- * ended. The caller holds the lock and has opened the rules. Reports errors and returns -errno. */
+ * ended. Those that the file has get their router. The caller holds the lock and has opened the rules.
+ * Reports errors and returns -errno. */
 int keep_router_rules(struct rule_file *f);
 
 /* Finds what apply_steering_rules() would change. */

@@ -20,14 +20,14 @@ static bool is_rule(const struct rule_line *line, const struct shunt_rule *r)
 	return rule_same_effect(&named, r);
 }
 
-static bool has_rule(const struct rule_line *lines, __u32 count, const struct shunt_rule *r)
+static struct rule_line *find_line(struct rule_line *lines, __u32 count, const struct shunt_rule *r)
 {
 	__u32 i;
 
 	for (i = 0; i < count; i++)
 		if (is_rule(&lines[i], r))
-			return true;
-	return false;
+			return &lines[i];
+	return NULL;
 }
 
 static bool has_match(const struct rule_file *f, const struct shunt_rule *r)
@@ -40,13 +40,22 @@ static bool has_match(const struct rule_file *f, const struct shunt_rule *r)
 	return false;
 }
 
-/* A rule of the file for the same packets is in force; the router's is shadowed then. */
+/* The file may have the rule, in force or shadowed, but does not name its router. If the file has another
+ * rule for the same packets in force, the router's is shadowed. */
 static int keep(struct rule_file *f, const struct shunt_rule *r)
 {
 	struct shunt_rule kept = *r;
+	struct rule_line *line;
 
-	if (!r->router || router_gone(r->router) || has_rule(f->line, f->count, r) ||
-	    has_rule(f->shadow, f->shadows, r))
+	if (!r->router)
+		return 0;
+	line = find_line(f->line, f->count, r) ?: find_line(f->shadow, f->shadows, r);
+	if (line) {
+		line->rule.compat = r->compat;
+		line->rule.router = r->router;
+		return 0;
+	}
+	if (router_gone(r->router))
 		return 0;
 	kept.shadowed = has_match(f, r);
 	return rule_file_add(f, &kept);

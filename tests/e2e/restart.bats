@@ -346,3 +346,27 @@ refused()
 	does a del web
 	[ -z "$(via)" ]
 }
+
+@test "apply: a router's rule stays the router's when a rule of the file shadows it, and when it comes back" {
+	local file=$BATS_TEST_TMPDIR/file
+
+	router a
+	does a add older tcp 10.1.2.3/32 80 80
+	does a add web tcp 10.1.2.3/32 80 80
+	echo 'tcp dst 10.8.0.0/16 pass' >"$file"
+	echo 'tcp dst 10.1.2.3 dport 80 to 127.0.0.1:33080 service file' | shunt apply -
+	[ "$(services)" = "file,web shadowed,older shadowed" ]
+	shunt apply "$file"
+	[ "$(services)" = "web,older shadowed" ]
+	shunt apply "$file"
+	[ "$(services)" = "web,older shadowed" ]
+	# the file was saved before the newer service came
+	rules | sed -n 's/ shadowed$//p' | shunt apply -
+	[ "$(services)" = "older,web shadowed" ]
+	shunt apply "$file"
+	[ "$(services)" = "older,web shadowed" ]
+	crash a
+	router a
+	grep '2 rules of a router that has ended are deleted' "$BATS_TEST_TMPDIR/a.err"
+	[ -z "$(services)" ]
+}
