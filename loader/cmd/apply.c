@@ -43,22 +43,50 @@ void compare_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 	*ret = d;
 }
 
-/* Replaces all shadowed rules by those of the file. */
-static int apply_shadows(const struct rule_file *f)
+/* The shadowed rules of the file. */
+static int make_shadows(const struct rule_file *f, struct shadow_table *ret)
 {
+	_cleanup_free_ const struct shunt_rule **rules = calloc(f->shadows + 1, sizeof(*rules));
 	__u32 i;
-	int error;
 
-	if (!f->shadows)
-		return shadows_none() ? 0 : shadows_clear();
-	error = shadows_clear();
+	if (!rules)
+		return fail(-ENOMEM, "shadowed rules");
+	for (i = 0; i < f->shadows; i++)
+		rules[i] = &f->shadow[i].rule;
+	return shadow_table_make(rules, f->shadows, ret);
+}
+
+static bool any_differs(const struct rule_changes *c)
+{
+	return c->added + c->changed + c->deleted;
+}
+
+/*
+ * Shadowed rules come before the rules in force are replaced, and go afterwards. So a rule of a router
+ * that comes in force, or is shadowed from now on, is somewhere at each moment: a kill loses none. An error
+ * of the last step is reported, but the rules are in force: the same apply again does that step.
+ */
+static int replace_rules(const struct rule_file *f, const struct rule_changes *changes)
+{
+	_cleanup_shadows_ struct shadow_table was = {}, new = {}, both = {};
+	int error = make_shadows(f, &new);
+
 	if (error)
 		return error;
-	for (i = 0; i < f->shadows; i++) {
-		error = shadows_append(&f->shadow[i].rule);
-		if (error)
-			return error;
+	error = shadow_table_read(&was);
+	if (error)
+		return error;
+	error = shadow_table_join(&was, &new, &both);
+	if (error)
+		return error;
+	error = shadow_table_change(&was, &both);
+	if (!error && any_differs(changes))
+		error = rules_replace(f->rule, f->count);
+	if (error) {
+		shadow_table_change(&both, &was);
+		return error;
 	}
+	shadow_table_change(&both, &new);
 	return 0;
 }
 
@@ -67,11 +95,11 @@ int apply_steering_rules(const struct rule_file *f, struct rule_changes *ret)
 	int error;
 
 	compare_steering_rules(f, ret);
-	error = ret->added + ret->changed + ret->deleted ? rules_replace(f->rule, f->count) : 0;
+	error = replace_rules(f, ret);
 	if (error)
 		return error;
 	listeners_add_wanted(f->rule, f->count);
-	return apply_shadows(f);
+	return 0;
 }
 
 static bool any(const struct rule_changes *c)

@@ -198,29 +198,56 @@ static int refuse_double(const struct rule_file *f, const char *text, unsigned i
 	return -EINVAL;
 }
 
-/* Checks that each shadowed rule has a rule that shadows it. order[] has all other rules, sorted by
- * by_match(). */
-static int check_shadows(const struct rule_file *f, const struct rule_line **order)
+/* Returns the index of the rule in force for the same packets, or f->count. order[] has all rules in
+ * force, sorted by by_match(). */
+static __u32 find_in_force(const struct rule_file *f, const struct rule_line **order,
+			   const struct shunt_rule *r)
+{
+	__u32 low = 0, high = f->count, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (rule_order(&order[mid]->rule, r) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < f->count && rule_same_match(&order[low]->rule, r) ? low : f->count;
+}
+
+/* Checks one shadowed rule and counts it in shadows[]. */
+static int check_shadow(const struct rule_file *f, const struct rule_line *line, __u32 in_force,
+			__u32 *shadows)
 {
 	char text[RULE_TEXT];
-	__u32 i, low, high, mid;
-	int first = 0;
+	int error = 0;
 
-	for (i = 0; i < f->shadows && (!first || f->all_errors); i++) {
-		for (low = 0, high = f->count; low < high;) {
-			mid = low + (high - low) / 2;
-			if (rule_order(&order[mid]->rule, &f->shadow[i].rule) < 0)
-				low = mid + 1;
-			else
-				high = mid;
-		}
-		if (low < f->count && rule_same_match(&order[low]->rule, &f->shadow[i].rule))
-			continue;
-		rule_format(&f->shadow[i].rule, text, sizeof(text));
-		log_set_file_position(f->name, f->shadow[i].number);
-		first = refuse("'%s': no line has the rule for the same packets that shadows this one",
+	rule_format(&line->rule, text, sizeof(text));
+	log_set_file_position(f->name, line->number);
+	if (in_force == f->count)
+		error = refuse("'%s': no line has the rule for the same packets that shadows this one",
 			       text);
-		log_set_file_position(NULL, 0);
+	else if (++shadows[in_force] > SHUNT_SHADOWS)
+		error = refuse("'%s': no room for more than %d shadowed rules for the same packets",
+			       text, SHUNT_SHADOWS);
+	log_set_file_position(NULL, 0);
+	return error;
+}
+
+/* Checks that each shadowed rule has a rule that shadows it, and that these are not too many. order[] has
+ * all other rules, sorted by by_match(). */
+static int check_shadows(const struct rule_file *f, const struct rule_line **order)
+{
+	_cleanup_free_ __u32 *shadows = calloc(f->count + 1, sizeof(*shadows));
+	int error, first = 0;
+	__u32 i;
+
+	if (!shadows)
+		return fail(-ENOMEM, "a rule file");
+	for (i = 0; i < f->shadows && (!first || f->all_errors); i++) {
+		error = check_shadow(f, &f->shadow[i], find_in_force(f, order, &f->shadow[i].rule),
+				     shadows);
+		first = first ? first : error;
 	}
 	return first;
 }

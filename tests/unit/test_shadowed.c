@@ -45,6 +45,109 @@ static void begin(void)
 			     sizeof(struct shunt_shadows), 4);
 }
 
+/* Makes a table of these rules, each for a port of its own: "80 a, 80 b, 81 c". */
+static struct shadow_table table(const char *text, __u8 router)
+{
+	struct shunt_rule rules[2 * SHUNT_SHADOWS];
+	const struct shunt_rule *at[2 * SHUNT_SHADOWS];
+	struct shadow_table t = {};
+	char service[8];
+	__u32 n = 0;
+	int port, used;
+
+	for (; sscanf(text, "%d %7[a-z]%n", &port, service, &used) == 2; n++) {
+		rules[n] = rule(port, service);
+		rules[n].dport_low = rules[n].dport_high = port;
+		rules[n].router = router;
+		at[n] = &rules[n];
+		text += used + strspn(text + used, ", ");
+	}
+	assert_int_equal(shadow_table_make(at, n, &t), 0);
+	return t;
+}
+
+/* Asserts that the map has these rules. */
+static void assert_shadows(const char *text)
+{
+	struct shadow_table t = {};
+	char all[100] = "";
+	__u32 i, j;
+
+	assert_int_equal(shadow_table_read(&t), 0);
+	for (i = 0; i < t.count; i++)
+		for (j = 0; j < t.entry[i].shadows.count; j++)
+			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%d %s",
+				 *all ? ", " : "", t.entry[i].match.dport_low,
+				 t.entry[i].shadows.shadow[j].service);
+	assert_string_equal(all, text);
+	shadow_table_free(&t);
+}
+
+static void assert_join(const struct shadow_table *was, const char *new, const char *text)
+{
+	struct shadow_table to = table(new, 0), both = {};
+
+	assert_int_equal(shadow_table_join(was, &to, &both), 0);
+	assert_int_equal(shadow_table_change(was, &both), 0);
+	assert_shadows(text);
+	assert_int_equal(shadow_table_change(&both, &to), 0);
+	assert_shadows(new);
+	assert_int_equal(shadow_table_change(&to, was), 0);
+	shadow_table_free(&to);
+	shadow_table_free(&both);
+}
+
+static void a_table_refuses_more_than_there_is_room_for(void)
+{
+	struct shunt_rule rules[SHUNT_SHADOWS + 1];
+	const struct shunt_rule *at[SHUNT_SHADOWS + 1];
+	struct shadow_table t = {};
+	int i;
+
+	for (i = 0; i <= SHUNT_SHADOWS; i++) {
+		rules[i] = rule(i, "same");
+		at[i] = &rules[i];
+	}
+	assert_int_equal(shadow_table_make(at, SHUNT_SHADOWS, &t), 0);
+	assert_int_equal(t.count, 1);
+	shadow_table_free(&t);
+	t = (struct shadow_table){};
+	messages_begin();
+	assert_int_equal(shadow_table_make(at, SHUNT_SHADOWS + 1, &t), -ENOSPC);
+	assert_has(messages_end(), "no room for more than 31 shadowed rules");
+	shadow_table_free(&t);
+}
+
+/* Ports are of one byte: the order of the bytes of a match is that of the ports. The map has room for
+ * four matches. */
+static void a_table_takes_the_place_of_another(void)
+{
+	struct shadow_table none = {}, old = table("80 a, 80 b, 81 c", 0), much;
+	struct shadow_table routers = table("80 a, 80 b, 81 c", 1);
+
+	a_table_refuses_more_than_there_is_room_for();
+	assert_int_equal(shadow_table_change(&none, &old), 0);
+	assert_shadows("80 a, 80 b, 81 c");
+	assert_join(&old, "80 c, 82 d", "80 c, 81 c, 82 d");
+	assert_join(&old, "", "80 a, 80 b, 81 c");
+	assert_join(&routers, "80 d, 82 e", "80 a, 80 b, 80 d, 81 c, 82 e");
+	assert_shadows("80 a, 80 b, 81 c");
+	/* a change that fails is taken back */
+	much = table("79 x, 80 x, 81 x, 82 x, 83 x", 0);
+	assert_int_equal(shadow_table_change(&routers, &old), 0);
+	messages_begin();
+	assert_int_equal(shadow_table_change(&old, &much), -ENOSPC);
+	assert_has(messages_end(),
+		   "no room for shadowed rules for more than 8192 different packets");
+	assert_int_equal(shadow_table_change(&much, &old), 0);
+	assert_shadows("80 a, 80 b, 81 c");
+	assert_int_equal(shadow_table_change(&old, &none), 0);
+	assert_true(shadows_none());
+	shadow_table_free(&old);
+	shadow_table_free(&routers);
+	shadow_table_free(&much);
+}
+
 /* The map's fd is kept for the whole process: one test for all of it. */
 static void shadowed_rules_keep_their_order(void **unused)
 {
@@ -54,15 +157,14 @@ static void shadowed_rules_keep_their_order(void **unused)
 	struct rule_copy *copy = NULL;
 	struct shunt_shadows s;
 	__u32 count = 0;
-	int i;
 
 	(void)unused;
 	begin();
 	assert_true(shadows_none());
 	assert_int_equal(shadows_get(&in_force, &s), 0);
 	assert_int_equal(s.count, 0);
-	assert_int_equal(shadows_append(&older), 0);
-	assert_int_equal(shadows_append(&oldest), 0);
+	s = (struct shunt_shadows){ 2, 0, { shadow_of(&older), shadow_of(&oldest) } };
+	assert_int_equal(shadows_put(&in_force, &s), 0);
 	assert_false(shadows_none());
 	assert_int_equal(shadows_get(&in_force, &s), 0);
 	assert_int_equal(s.count, 2);
@@ -76,11 +178,6 @@ static void shadowed_rules_keep_their_order(void **unused)
 	assert_false(copy[0].rule.shadowed);
 	assert_true(copy[1].rule.shadowed && copy[2].rule.shadowed);
 	free(copy);
-	for (i = 2; i < SHUNT_SHADOWS; i++)
-		assert_int_equal(shadows_append(&older), 0);
-	messages_begin();
-	assert_int_equal(shadows_append(&older), -ENOSPC);
-	assert_has(messages_end(), "no room for more than 31 shadowed rules");
 	s.count = 0;
 	assert_int_equal(shadows_put(&in_force, &s), 0);
 	assert_int_equal(shadows_put(&in_force, &s), 0);
@@ -88,13 +185,15 @@ static void shadowed_rules_keep_their_order(void **unused)
 	assert_int_equal(rules_copy(rules, 1, &copy, &count), 0);
 	assert_int_equal(count, 1);
 	free(copy);
-	assert_int_equal(shadows_append(&older), 0);
+	s.count = 1;
+	assert_int_equal(shadows_put(&in_force, &s), 0);
 	assert_int_equal(shadows_clear(), 0);
 	assert_true(shadows_none());
 	messages_begin();
 	fake_fail(1, ENOMEM);
-	assert_int_equal(shadows_append(&older), -ENOMEM);
+	assert_int_equal(shadows_put(&in_force, &s), -ENOMEM);
 	assert_has(messages_end(), "can't keep a shadowed rule");
+	a_table_takes_the_place_of_another();
 	fake_store_close();
 }
 
