@@ -33,6 +33,9 @@ int pins_lock_any_version(bool create);
  * reporting it. */
 int pins_check_version(void);
 
+/* Whether another version has loaded a half. Reports errors, and returns false then. */
+bool pins_are_of_other_version(void);
+
 /* Releases the lock and prints the output that has waited (util/output.h). Does nothing if *lock
  * is negative. */
 void pins_unlock(int *lock);

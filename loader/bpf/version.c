@@ -12,14 +12,16 @@
 #include "util/log.h"
 #include "util/options.h"
 
-/* Refuses maps whose structs are those of another version: every command would misread them. */
-static int check_version_of(enum half half)
+/* Reads which version has loaded a half. *ret_other: every command of this build would misread the
+ * maps of that version. Returns 0, or -errno after reporting it. */
+static int read_version(enum half half, __u32 *ret_abi, bool *ret_other)
 {
 	_cleanup_fd_ int fd = pin_open(half, "maps", "shunt_conf");
 	_cleanup_free_ struct shunt_conf *conf = NULL;
 	struct bpf_map_info info = {};
 	__u32 zero = 0, len = sizeof(info);
 
+	*ret_other = false;
 	if (fd == -ENOENT)
 		return 0; /* nothing is loaded, or load was killed early */
 	if (fd < 0)
@@ -30,14 +32,25 @@ static int check_version_of(enum half half)
 	if (!conf || bpf_map_lookup_elem(fd, &zero, conf))
 		return fail(conf ? -errno : -ENOMEM, "can't read the settings in '%s'",
 			    opt.pin_dir);
+	*ret_abi = conf->abi;
 	/* abi 0: load was killed before it wrote the number */
-	if (info.value_size == sizeof(*conf) && (conf->abi == SHUNT_ABI || !conf->abi))
-		return 0;
+	*ret_other = info.value_size != sizeof(*conf) || (conf->abi && conf->abi != SHUNT_ABI);
+	return 0;
+}
+
+static int check_version_of(enum half half)
+{
+	bool other;
+	__u32 abi;
+	int error = read_version(half, &abi, &other);
+
+	if (error || !other)
+		return error;
 	return deny(-EPROTO,
 		    "'%s' was loaded by another version of shunt (its maps have version %u, those of "
 		    "this shunt %u); 'shunt upgrade' replaces that version by this one, or unload with "
 		    "that version",
-		    opt.pin_dir, conf->abi, SHUNT_ABI);
+		    opt.pin_dir, abi, SHUNT_ABI);
 }
 
 /* An upgrade was killed between the table of attachments and the halves. */
@@ -57,6 +70,18 @@ static int check_attachments(void)
 		    "'%s': the table of attachments is of another version of shunt; 'shunt upgrade' "
 		    "replaces it",
 		    opt.pin_dir);
+}
+
+bool pins_are_of_other_version(void)
+{
+	bool other = false;
+	__u32 abi;
+	int half;
+
+	for (half = 0; half < HALVES && !other; half++)
+		if (read_version(half, &abi, &other))
+			return false;
+	return other;
 }
 
 int pins_check_version(void)

@@ -250,6 +250,14 @@ static int watch_ifaces(struct run *r)
 	return r->rtnl_fd < 0 ? fail(r->rtnl_fd, "can't watch the interfaces") : 0;
 }
 
+/* Whether one more upgrade has come while this process began anew after the one before. */
+static bool is_upgraded_again(void)
+{
+	_cleanup_lock_ int pins = run_program_is_replaced() ? pins_lock_any_version(false) : -1;
+
+	return pins >= 0 && pins_are_of_other_version();
+}
+
 /* Opens all that the supervisor needs, while the pin directory is locked. Returns 0; 1 if there is
  * nothing left to do; or -errno after reporting it. */
 static int open_run(struct run *r)
@@ -288,8 +296,12 @@ static int serve(const char *group, bool *ret_upgraded)
 		.supervisor = SUPERVISOR_CLOSED,
 		.lock = { -1, -1, -1, -1 },
 	};
-	int half, error = open_run(&r);
+	int half, error;
 
+	*ret_upgraded = is_upgraded_again();
+	if (*ret_upgraded)
+		return 1;
+	error = open_run(&r);
 	if (error) {
 		rule_server_inherit(&r.rules, 0); /* to be stopped by close_run() */
 		return error < 0 ? error : 0;
@@ -330,7 +342,7 @@ int cmd_run(int argc, char **argv)
 	error = parse_run(argc, argv, &group);
 	if (error)
 		return error;
-	run_restore_name();
+	run_begin();
 	error = serve(group, &upgraded);
 	if (error <= 0)
 		return error;

@@ -55,6 +55,9 @@ bool run_must_begin_anew(struct run *r);
 /* Hands the locks of the halves that are still loaded on to the process that begins anew. */
 void run_hand_on_locks(struct run *r);
 
+/* Whether another program is where this one was when the process began. */
+bool run_program_is_replaced(void);
+
 /* Whether an upgrade has replaced a half that this process serves, or the program on disk. */
 bool run_was_upgraded(const struct run *r);
 
@@ -69,7 +72,8 @@ int run_inherited_lock(enum half half);
  * meanwhile, so its work is done. Otherwise reports an error and returns -errno. */
 int run_nothing_loaded(void);
 
-/* Gives a process that began anew its old name. */
-void run_restore_name(void);
+/* For the begin of the process: notes which program it runs, and gives a process that began anew its
+ * old name. */
+void run_begin(void);
 
 #endif

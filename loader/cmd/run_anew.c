@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attach/ifaces.h"
@@ -50,20 +51,28 @@ static bool half_was_unloaded(const struct run *r)
 	return false;
 }
 
-/* Finds the program that has taken the place of this one, after an upgrade of the package. False if
- * there is none. */
-static bool own_path(char ret[PATH_MAX])
+/* The program that this process runs, as its path was when the process began. */
+static char started_at[PATH_MAX];
+
+static void note_program(void)
 {
 	static const char deleted[] = " (deleted)";
-	ssize_t len = readlink("/proc/self/exe", ret, PATH_MAX - 1);
+	ssize_t len = readlink("/proc/self/exe", started_at, sizeof(started_at) - 1);
 
+	started_at[len < 0 ? 0 : len] = '\0';
 	if (len < (ssize_t)sizeof(deleted))
-		return false;
-	ret[len] = '\0';
-	if (strcmp(ret + len - strlen(deleted), deleted))
-		return false;
-	ret[len - strlen(deleted)] = '\0';
-	return !access(ret, X_OK);
+		return;
+	len -= strlen(deleted);
+	if (!strcmp(started_at + len, deleted))
+		started_at[len] = '\0';
+}
+
+bool run_program_is_replaced(void)
+{
+	struct stat own, now;
+
+	return !stat("/proc/self/exe", &own) && !stat(started_at, &now) &&
+	       (own.st_ino != now.st_ino || own.st_dev != now.st_dev) && !access(started_at, X_OK);
 }
 
 /* Whether an upgrade has replaced a half that this process serves. */
@@ -101,9 +110,7 @@ static bool is_more_to_serve(struct run *r)
 
 bool run_was_upgraded(const struct run *r)
 {
-	char path[PATH_MAX];
-
-	return half_was_upgraded(r) || own_path(path);
+	return half_was_upgraded(r) || run_program_is_replaced();
 }
 
 bool run_must_begin_anew(struct run *r)
@@ -136,9 +143,13 @@ int run_inherited_lock(enum half half)
 	for (half_at = 0; text && half_at <= (int)half; half_at++, at += read)
 		if (sscanf(text + at, "%d%n", &fd, &read) != 1)
 			return -1;
-	if (fd >= 0)
-		fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return text ? fd : -1;
+	if (!text || fd < 0)
+		return -1;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if (supervisor_lock_is_current(half, fd))
+		return fd;
+	close(fd); /* of a half that was loaded anew, or upgraded, meanwhile */
+	return -1;
 }
 
 int run_nothing_loaded(void)
@@ -148,7 +159,7 @@ int run_nothing_loaded(void)
 
 int run_begin_anew(bool upgraded)
 {
-	char words[65536], *argv[256], path[PATH_MAX];
+	char words[65536], *argv[256];
 	FILE *f = fopen("/proc/self/cmdline", "re");
 	size_t got = f ? fread(words, 1, sizeof(words) - 1, f) : 0, at = 0;
 	int argc = 0;
@@ -159,12 +170,13 @@ int run_begin_anew(bool upgraded)
 	for (; at < got && argc < 255; at += strlen(words + at) + 1)
 		argv[argc++] = words + at;
 	argv[argc] = NULL;
-	execv(upgraded && own_path(path) ? path : "/proc/self/exe", argv);
+	execv(upgraded && run_program_is_replaced() ? started_at : "/proc/self/exe", argv);
 	return fail(-errno, "can't begin anew");
 }
 
-void run_restore_name(void)
+void run_begin(void)
 {
+	note_program();
 	if (getenv(AGAIN))
 		prctl(PR_SET_NAME, "shunt"); /* execve() of /proc/self/exe has named it "exe" */
 }

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 
 #include "attach/next_links.h"
 #include "bpf/kept_maps.h"
@@ -21,6 +23,7 @@
 #include "cmd/next_half.h"
 #include "config/defaults.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -29,6 +32,7 @@ struct upgrade {
 	bool is_new[HALVES];   /* something differs from what is loaded */
 	bool kept[HALVES];     /* the maps go on; false: a bypass whose pairs begin anew */
 	bool switched[HALVES]; /* links run the next programs */
+	bool served[HALVES];   /* 'shunt run' gave its heartbeat before */
 	struct old_conf old[HALVES];
 };
 
@@ -48,6 +52,8 @@ static int find_half(struct upgrade *u, enum half half)
 			    "loaded it",
 			    half_name(half), half_name(half));
 	u->loaded[half] = true;
+	u->served[half] = supervisor_is_running(half) &&
+			  supervisor_has_heartbeat(&u->old[half].conf);
 	error = netns_enter_of(&u->old[half].conf);
 	if (error == -ENOENT)
 		return netns_report_gone();
@@ -276,6 +282,40 @@ static int upgrade(struct upgrade *u, bool check)
 	return finish_all(u);
 }
 
+/* --- 'shunt run' begins anew -------------------------------------------------------------------- */
+
+#define RUN_MS 5000
+
+static bool is_served(enum half half)
+{
+	const struct shunt_conf *conf = pin_mmap(half, "shunt_conf", NULL);
+	const bool served = conf && supervisor_is_running(half) && supervisor_has_heartbeat(conf);
+
+	if (conf)
+		munmap((void *)conf, sizeof(*conf));
+	return served;
+}
+
+/* Waits until 'shunt run' serves the halves again that it served before. */
+static void wait_for_run(const struct upgrade *u)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	const __u64 start = monotonic_ns();
+	int half;
+
+	for (half = 0; half < HALVES; half++) {
+		while (u->served[half] && !is_served(half)) {
+			if (monotonic_ns() - start > RUN_MS * NS_PER_MS) {
+				warn("'shunt run' does not serve %s any more; start that of "
+				     "version %s",
+				     half_name(half), SHUNT_VERSION);
+				return;
+			}
+			nanosleep(&pause, NULL);
+		}
+	}
+}
+
 static int upgrade_help(void)
 {
 	puts("usage: shunt upgrade [--check]\n\n"
@@ -294,6 +334,7 @@ int cmd_upgrade(int argc, char **argv)
 	_cleanup_free_ struct upgrade *u = calloc(1, sizeof(*u));
 	const bool check = argc == 2 && !strcmp(argv[1], "--check");
 	_cleanup_lock_ int lock = -1;
+	int error;
 
 	if (argc == 2 && !strcmp(argv[1], "help"))
 		return upgrade_help();
@@ -304,5 +345,12 @@ int cmd_upgrade(int argc, char **argv)
 	lock = pins_lock_any_version(false);
 	if (lock == -ENOENT)
 		return report_not_loaded();
-	return lock < 0 ? lock : upgrade(u, check);
+	if (lock < 0)
+		return lock;
+	error = upgrade(u, check);
+	pins_unlock(&lock);
+	lock = -1;
+	if (!error && !check)
+		wait_for_run(u);
+	return error;
 }

@@ -161,3 +161,44 @@ all_attached()
 	ip link del g0
 	rmdir "$CGROUP/gone"
 }
+
+@test "upgrade: shunt run goes on although its file was renamed" {
+	shunt load --iface r0 --cgroup "$CGROUP"
+	supervise
+	mv "$SHUNT" "$SHUNT.old"
+	next
+	run -0 shunt upgrade
+	[[ $output != *warning* ]]
+	runs_installed
+	[ "$(status bypass.supervised)" = true ]
+}
+
+@test "upgrade: shunt run goes on although the next upgrade comes while it begins anew" {
+	local i version=next
+
+	shunt load --iface r0 --cgroup "$CGROUP"
+	supervise
+	for i in {1..12}; do
+		if [ "$version" = first ]; then install_version "$first"; else next; fi
+		[ "$version" = next ] && version=first || version=next
+		rm -f "$BATS_TEST_TMPDIR"/upgrade.*
+		spawn upgrade "$SHUNT" upgrade
+		wait_for grep -q 'steering: runs the programs' "$BATS_TEST_TMPDIR/upgrade.err"
+		# it waits for 'shunt run'
+		kill -KILL "$(cat "$BATS_TEST_TMPDIR/upgrade.pid")" 2>/dev/null || true
+		read -rt "0.0$i" -u "$silence" || true
+	done
+	wait_for runs_installed
+	wait_for supervised
+}
+
+@test "upgrade: a shunt run of another file ends, and the upgrade says so" {
+	shunt load --iface r0
+	install "$first" "$BATS_TEST_TMPDIR/other"
+	spawn supervisor "$BATS_TEST_TMPDIR/other" run
+	wait_for grep -q ready "$BATS_TEST_TMPDIR/supervisor.err"
+	next
+	run -0 shunt upgrade
+	[[ $output == *"'shunt run' does not serve steering any more; start that of version"* ]]
+	wait_for ended supervisor
+}
