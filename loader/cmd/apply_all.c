@@ -134,6 +134,9 @@ static int compare_all_rules(struct apply *a)
 	error = stays(a, HALF_STEER) ? keep_router_rules(f) : 0;
 	if (error)
 		return error;
+	error = load_config_check_room(a->load.config); /* now with the rules of routers */
+	if (error)
+		return error;
 	if (stays(a, HALF_STEER))
 		compare_steering_rules(f, &a->plan.steer);
 	return stays(a, HALF_NAT) ? nat_store_compare(f->nat, f->nats, &a->plan.nat) : 0;

@@ -26,6 +26,7 @@
 #include "cmd/teardown.h"
 #include "config/load_config.h"
 #include "config/options.h"
+#include "rules/rule_store.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
@@ -250,14 +251,46 @@ int load_add(struct load *l)
 	return error ? error : load_all(l);
 }
 
-static int load_locked(struct load *l)
+/* Refuses a new --max-rules below the number of rules in force: these could not be applied again. */
+static int check_rules_in_force(const struct load *l)
+{
+	const unsigned int line = rule_file_line_of(&l->config->file, "--max-rules");
+	const __u32 max = l->config->conf.max_rules;
+	__u32 count;
+	int error = 0;
+
+	if (!l->loaded[HALF_STEER] || max >= l->now->conf.max_rules)
+		return 0;
+	error = rules_open();
+	if (error)
+		return error;
+	count = rules_count();
+	rules_close();
+	if (count <= max)
+		return 0;
+	if (line)
+		log_set_file_position(l->config->file.name, line);
+	deny(-ENOSPC, "--max-rules %u: there are %u rules", max, count);
+	log_set_file_position(NULL, 0);
+	return -ENOSPC;
+}
+
+/* Puts what the words say beside what is loaded. */
+static int compare_with_loaded(struct load *l)
 {
 	int error = load_begin(l);
 
 	if (error)
 		return error;
 	load_options_rebase(l->config, l->now);
-	return load_add(l);
+	return check_rules_in_force(l);
+}
+
+static int load_locked(struct load *l)
+{
+	int error = compare_with_loaded(l);
+
+	return error ? error : load_add(l);
 }
 
 static int load(struct load_config *config)
@@ -284,11 +317,10 @@ static int load(struct load_config *config)
 static int check_locked(struct load *l, __u64 netns, struct plan *plan)
 {
 	const struct rule_file *f = &l->config->file;
-	int error = load_begin(l);
+	int error = compare_with_loaded(l);
 
 	if (error)
 		return error;
-	load_options_rebase(l->config, l->now);
 	memcpy(plan->loaded, l->loaded, sizeof(plan->loaded));
 	plan->steer.added = l->loaded[HALF_STEER] ? 0 : f->count;
 	plan->nat.added = l->loaded[HALF_NAT] ? 0 : f->nats;

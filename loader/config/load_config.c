@@ -116,6 +116,19 @@ static int refuse_process(const struct load_config *config, const char *process)
 	return -EINVAL;
 }
 
+int load_config_check_room(const struct load_config *config)
+{
+	const struct rule_file *f = &config->file;
+	const __u32 max = config->conf.max_rules;
+
+	if (f->count <= max)
+		return 0;
+	log_set_file_position(f->name, f->line[max].number);
+	deny(-ENOSPC, "no room for more than %u rules; name a larger --max-rules", max);
+	log_set_file_position(NULL, 0);
+	return -ENOSPC;
+}
+
 /* Whether a word of load names a setting that is loaded. */
 static bool load_config_changes(const struct load_config *config)
 {
@@ -139,7 +152,7 @@ static int check_combination(const struct load_config *config)
 		return refuse_process(config, process);
 	if (!config->n && !load_config_changes(config))
 		return refuse("load: nothing to do: give --cgroup, --iface, --nat or --monitor");
-	return 0;
+	return load_config_check_room(config);
 }
 
 int load_config_defaults(struct load_config *config)
@@ -190,6 +203,9 @@ int load_config_read_options(struct load_config *config)
 	process = excluded_process(config);
 	if (process && !config->proven && (config->whole || !config->loaded->proven))
 		return refuse_process(config, process);
+	error = load_config_check_room(config);
+	if (error)
+		return error;
 	monitors_last(config);
 	conf_set_host_messages(&config->conf);
 	return 0;

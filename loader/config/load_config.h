@@ -50,6 +50,10 @@ int load_config_parse(int argc, char **argv, struct load_config *config);
  * apply'. Returns 0, or -errno after reporting it. */
 int load_config_read_options(struct load_config *config);
 
+/* Refuses a file that has more rules than --max-rules. Returns 0, or -errno after reporting it with the
+ * line of the first rule too many. */
+int load_config_check_room(const struct load_config *config);
+
 /* The line of the file that names a cgroup; 0 if none does. */
 unsigned int load_config_line_of_cgroup(const struct load_config *config, const char *path);
 

@@ -183,6 +183,32 @@ killed_while()
 	rules_are 3
 }
 
+@test "steer: --max-rules below the number of rules is refused, and changes nothing" {
+	local file=$BATS_TEST_TMPDIR/file command
+
+	unload
+	shunt load --iface lo
+	shunt steer add tcp dst 10.0.0.1 pass
+	shunt steer add tcp dst 10.0.0.2 pass
+	run -1 shunt load --max-rules 1
+	[[ $output == *"--max-rules 1: there are 2 rules"* ]]
+	run -1 shunt load --check --max-rules 1
+	echo max-rules 1 >"$file"
+	run -1 shunt load --config "$file"
+	[[ $output == *"$file:1: --max-rules 1: there are 2 rules"* ]]
+	shunt save rules | tail -n +2 >>"$file"
+	for command in apply 'apply --check' 'load --config' 'load --check --config'; do
+		# shellcheck disable=SC2086 # words
+		run -1 shunt $command "$file"
+		[[ $output == *"$file:3: no room for more than 1 rules"* ]]
+	done
+	shunt load --max-rules 2
+	shunt save >"$file"
+	unload
+	shunt apply "$file"
+	rules_are 2
+}
+
 datagram()
 {
 	echo x >"/dev/udp/$1/$2"

@@ -232,6 +232,28 @@ static void files_need_what_their_rules_need(void **unused)
 	}
 }
 
+static void files_have_no_more_rules_than_allowed(void **unused)
+{
+	static const struct {
+		const char *text, *words, *message;
+	} files[] = {
+		{ "iface lo\nmax-rules 1\ntcp dst 10.0.0.1 pass\ntcp dst 10.0.0.2 pass\n", "",
+		  ":4: no room for more than 1 rules" },
+		{ "iface lo\ntcp dst 10.0.0.1 pass\ntcp dst 10.0.0.2 pass\n", "--max-rules 1",
+		  ":3: no room for more than 1 rules" },
+	};
+	struct load_config *config;
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		messages_begin();
+		assert_int_equal(parse_file(files[i].text, files[i].words, &config), -ENOSPC);
+		assert_has(messages_end(), files[i].message);
+		load_words_free(config);
+	}
+}
+
 /* --- cgroups ------------------------------------------------------------------------ */
 
 static void cgroups_are_admitted_as_told(void **unused)
@@ -317,6 +339,7 @@ int main(void)
 		cmocka_unit_test(what_is_attached_has_a_bound),
 		cmocka_unit_test(files_add_to_the_words),
 		cmocka_unit_test(files_need_what_their_rules_need),
+		cmocka_unit_test(files_have_no_more_rules_than_allowed),
 		cmocka_unit_test(cgroups_are_admitted_as_told),
 		cmocka_unit_test(there_are_at_most_64_excludes),
 		cmocka_unit_test(options_are_known),
