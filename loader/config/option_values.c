@@ -87,6 +87,22 @@ static int find_cgroup(struct load_config *config, const char *name, struct shun
 	return cgroup_resolve(name, s->name, sizeof(s->name));
 }
 
+static const char *admission(__u8 admit)
+{
+	return admit == SHUNT_EAGER ? "eager" : "proven";
+}
+
+/* Refuses a cgroup that an earlier word names with another admission. */
+static int check_admission(const struct load_config *config, const struct shunt_attachment *s)
+{
+	const struct shunt_attachment *a = attachment_find(config->attachments, s->kind, s->name);
+
+	if (!a || a->admit == s->admit)
+		return 0;
+	return refuse("--cgroup '%s': is given as '%s' and as '%s'", s->name, admission(a->admit),
+		      admission(s->admit));
+}
+
 int add_cgroup(struct load_config *config, const char *option, char *value)
 {
 	struct shunt_attachment s = { .kind = ATTACH_CGROUP, .admit = SHUNT_PROVEN };
@@ -101,6 +117,9 @@ int add_cgroup(struct load_config *config, const char *option, char *value)
 		*mode = '\0';
 	}
 	error = find_cgroup(config, value, &s);
+	if (error)
+		return error;
+	error = check_admission(config, &s);
 	if (error)
 		return error;
 	config->bypass = true;

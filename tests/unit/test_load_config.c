@@ -294,6 +294,11 @@ static void cgroups_are_admitted_as_told(void **unused)
 	load_words_free(load_words(words, NULL, &error));
 	assert_has(messages_end(), "'process:curl': is for 'proven'");
 	assert_int_equal(error, -EINVAL);
+	snprintf(words, sizeof(words), "--cgroup %s=eager --cgroup %s", root, root);
+	messages_begin();
+	load_words_free(load_words(words, NULL, &error));
+	assert_has(messages_end(), "is given as 'eager' and as 'proven'");
+	assert_int_equal(error, -EINVAL);
 }
 
 static void there_are_at_most_64_excludes(void **unused)
