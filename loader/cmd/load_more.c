@@ -44,8 +44,9 @@ static int check_admission(const struct load_config *config, const struct half_p
 		return 0;
 	if (line)
 		log_set_file_position(config->file.name, line);
-	deny(-EEXIST, "--cgroup '%s': is loaded as '%s', not '%s'; 'shunt unload --cgroup' first",
-	     wanted->name, admission(a->admit), admission(wanted->admit));
+	deny(-EEXIST,
+	     "--cgroup '%s': is loaded as '%s', not '%s'; 'shunt unload --cgroup %s' first",
+	     wanted->name, admission(a->admit), admission(wanted->admit), wanted->name);
 	log_set_file_position(NULL, 0);
 	return -EEXIST;
 }

@@ -77,7 +77,7 @@ fixed()
 	fixed --table steering --iface v1 --table 1
 	fixed --max-flows steering --max-flows 7
 	fixed --nat-flows nat --nat-flows 7
-	fails 1 "is loaded as 'eager', not 'proven'" load --cgroup "$CGROUP" --max-bytes 4096
+	fails 1 "is loaded as 'eager', not 'proven'; 'shunt unload --cgroup $CGROUP' first" load --cgroup "$CGROUP" --max-bytes 4096
 	[ "$(status bypass.max_bytes)" != 4096 ]
 	runs 0 load --iface v0 --cgroup "$CGROUP=eager"
 	grep -q 'already loaded' "$ERR"
