@@ -54,6 +54,7 @@ static int read_file(struct load_config *config, const char *name)
 	first = (config->check ? rule_file_check : rule_file_read)(name, &config->file);
 	if (first && !config->check)
 		return first;
+	config->settings |= config->file.options || config->file.count || config->file.nats;
 	error = set_options(config);
 	return first ? first : error;
 }
@@ -74,9 +75,10 @@ static int read_word(struct load_config *config, const char *word, char *value)
 		return refuse("load: unknown word '%s'; see 'shunt load help'", word);
 	if (!value)
 		return refuse("load: %s: a value is missing", word);
+	if (!strcmp(word, "--config"))
+		return read_file(config, value);
 	config->settings = true;
-	return strcmp(word, "--config") ? load_option_set(option, config, value)
-					: read_file(config, value);
+	return load_option_set(option, config, value);
 }
 
 static int read_words(int argc, char **argv, struct load_config *config)

@@ -27,7 +27,7 @@ struct load_config {
 	bool monitor;
 	bool nat;
 	bool kernel_tested; /* conf.fionread_faulty is what a self-test found */
-	bool settings;      /* there are options with values */
+	bool settings;      /* there are options with values, or rules */
 	bool eager;         /* some cgroup is attached under this admission */
 	bool proven;
 	bool force; /* attach 'eager' even where the kernel would lose data */

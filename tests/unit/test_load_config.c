@@ -254,6 +254,25 @@ static void files_have_no_more_rules_than_allowed(void **unused)
 	}
 }
 
+/* … whether something is loaded or not. */
+static void a_file_without_options_and_rules_is_nothing_to_do(void **unused)
+{
+	struct load_config *loaded = load_words_accepted("--iface lo"), *config;
+	int error;
+
+	(void)unused;
+	messages_begin();
+	load_words_free(load_words("--config /dev/null", NULL, &error));
+	assert_has(messages_end(), "nothing to do");
+	assert_int_equal(error, -EINVAL);
+	messages_begin();
+	config = load_words("--config /dev/null", loaded, &error);
+	assert_has(messages_end(), "nothing to do");
+	assert_int_equal(error, -EINVAL);
+	load_words_free(config);
+	load_words_free(loaded);
+}
+
 /* --- cgroups ------------------------------------------------------------------------ */
 
 static void cgroups_are_admitted_as_told(void **unused)
@@ -345,6 +364,7 @@ int main(void)
 		cmocka_unit_test(files_add_to_the_words),
 		cmocka_unit_test(files_need_what_their_rules_need),
 		cmocka_unit_test(files_have_no_more_rules_than_allowed),
+		cmocka_unit_test(a_file_without_options_and_rules_is_nothing_to_do),
 		cmocka_unit_test(cgroups_are_admitted_as_told),
 		cmocka_unit_test(there_are_at_most_64_excludes),
 		cmocka_unit_test(options_are_known),
