@@ -19,14 +19,19 @@ bool lingering_is_there(enum half half)
 	return !access(pin_path(path, half, "", ""), F_OK);
 }
 
-bool lingering_is_any(void)
+unsigned int lingering_count(void)
 {
+	unsigned int count = 0;
 	int half;
 
 	for (half = HALF_LINGERING; half < HALF_LINGERING_END; half++)
-		if (lingering_is_there(half))
-			return true;
-	return false;
+		count += lingering_is_there(half);
+	return count;
+}
+
+bool lingering_is_any(void)
+{
+	return lingering_count() > 0;
 }
 
 int lingering_begin(enum half bypass)

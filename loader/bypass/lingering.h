@@ -20,6 +20,7 @@ int lingering_begin(enum half bypass);
 bool lingering_is_there(enum half half);
 
 bool lingering_is_any(void);
+unsigned int lingering_count(void);
 
 /* The sockets that hold bytes, of all of them; the caller frees *ret. Returns 0, or -errno without
  * a message. */

@@ -106,13 +106,6 @@ const char *pair_state_name(enum pair_state state)
 	return names[state];
 }
 
-bool bypass_active(const struct shunt_row *a, const struct shunt_row *b)
-{
-	unsigned int why;
-
-	return bypass_state(a, b, &why) == PAIR_ACTIVE;
-}
-
 static int compare_rows(const void *va, const void *vb)
 {
 	const struct shunt_row *a = va, *b = vb;

@@ -38,6 +38,7 @@ enum pair_state {
 	PAIR_ACTIVE, /* on the fast path */
 	PAIR_LEAVING,
 	PAIR_CLOSING, /* at least one end is closed */
+	PAIR_STATES,
 };
 
 /* The name of a state in lower case. */
@@ -48,11 +49,11 @@ const char *pair_state_name(enum pair_state state);
 enum pair_state bypass_state(const struct shunt_row *a, const struct shunt_row *b,
 			     unsigned int *ret_why);
 
-/* Whether the pair is on the fast path. */
-bool bypass_active(const struct shunt_row *a, const struct shunt_row *b);
-
 /* A reason, an enum shunt_why, in words. */
 const char *why_text(unsigned int why);
+
+/* The name of a reason, of lower-case letters and '_', as metrics and JSON have it. */
+const char *why_name(unsigned int why);
 
 /* "127.0.0.1:80" or "[::1]:80" */
 #define ENDPOINT_TEXT 64

@@ -11,19 +11,24 @@
 
 #include "bpf/halves.h"
 #include "attach/links.h"
+#include "bypass/pairs.h"
 #include "cmd/status_numbers.h"
 
 struct status {
 	struct utsname host;
 	bool half[HALVES]; /* is loaded */
-	bool lingering;    /* an earlier bypass waits for readers: bypass/lingering.h */
+	/* Earlier bypasses that wait for readers (bypass/lingering.h), and the bytes to be read. */
+	__u64 lingering;
+	__u64 lingering_bytes;
 	struct shunt_conf settings;
 	struct shunt_conf *conf; /* &settings, of all halves; NULL: nothing is loaded */
 	struct shunt_attachment *attachments;
-	struct status_numbers numbers; /* zero if nothing is loaded */
-	bool proven;                   /* the admission of at least one cgroup is 'proven' */
-	bool supervised;               /* the supervisor runs and writes heartbeats */
-	bool stalled;                  /* the supervisor runs, but writes no heartbeats */
+	struct status_numbers numbers;  /* zero if nothing is loaded */
+	bool proven;                    /* the admission of at least one cgroup is 'proven' */
+	bool supervised;                /* the supervisor runs and writes heartbeats */
+	bool stalled;                   /* the supervisor runs, but writes no heartbeats */
+	__u64 pair_states[PAIR_STATES]; /* the numbers of pairs in each state */
+	__u64 pair_reasons[WHY_COUNT];  /* the same by the reason for not being on the fast path */
 	bool netns_gone;   /* the network namespace of the load has ended, or can't be reached */
 	bool preceded;     /* another program's routing rule comes before those of shunt: */
 	__u32 preceded_by; /* its preference */

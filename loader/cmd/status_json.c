@@ -120,6 +120,21 @@ static void json_numbers(const struct status *s, enum half half)
 	}
 }
 
+static void json_pairs(const struct status *s)
+{
+	int i;
+
+	json_open_in(&json_stdout, "pair_states", '{');
+	for (i = 0; i < PAIR_STATES; i++)
+		json_number(&json_stdout, pair_state_name(i), s->pair_states[i]);
+	json_close(&json_stdout, '}');
+	json_open_in(&json_stdout, "pair_reasons", '{');
+	for (i = 0; i < WHY_COUNT; i++)
+		if (s->pair_reasons[i])
+			json_number(&json_stdout, why_name(i), s->pair_reasons[i]);
+	json_close(&json_stdout, '}');
+}
+
 static void json_bypass(const struct status *s)
 {
 	json_open_in(&json_stdout, "bypass", '{');
@@ -127,6 +142,7 @@ static void json_bypass(const struct status *s)
 	json_string(&json_stdout, "supervisor", supervisor_text(s));
 	json_numbers(s, HALF_BYPASS);
 	json_number(&json_stdout, "active", s->numbers.active_pairs); /* the old name */
+	json_pairs(s);
 	json_excludes(s);
 	json_close(&json_stdout, '}');
 }
@@ -145,8 +161,6 @@ static void json_steer(const struct status *s)
 	json_bool(&json_stdout, "routed", route); /* the old name */
 	if (s->preceded)
 		json_number(&json_stdout, "preceded_by", s->preceded_by);
-	json_number(&json_stdout, "max_rules", s->conf ? s->conf->max_rules : 0);
-	json_number(&json_stdout, "max_flows", s->conf ? s->conf->flow_buckets : 0);
 	json_numbers(s, HALF_STEER);
 	json_close(&json_stdout, '}');
 }
@@ -174,6 +188,8 @@ void status_print_json(const struct status *s)
 	json_close(&json_stdout, ']');
 	json_bool(&json_stdout, "netns_gone", s->netns_gone);
 	json_bool(&json_stdout, "draining", s->lingering);
+	json_number(&json_stdout, "lingering_bypasses", s->lingering);
+	json_number(&json_stdout, "lingering_bytes", s->lingering_bytes);
 	json_bool(&json_stdout, "trace", s->conf && s->conf->run.trace);
 	json_bypass(s);
 	json_steer(s);

@@ -49,6 +49,8 @@ const struct status_number status_numbers[] = {
 	       "TCP memory in use on this host above which nothing is redirected."),
 
 	NUMBER(STEER, GAUGE, "rules", rules, "Steering rules in force."),
+	NUMBER(STEER, GAUGE, "max_rules", max_rules, "Steering rules that there is room for."),
+	NUMBER(STEER, GAUGE, "max_flows", max_flows, "UDP flows that steering can remember."),
 	NUMBER(STEER, COUNTER, "steered_packets", count.steered_packets,
 	       "Packets given to the sockets of routers."),
 	NUMBER(STEER, COUNTER, "steered_flows", count.steered_flows, "Flows given to a listener."),

@@ -24,6 +24,8 @@ struct status_numbers {
 	__u64 max_messages;
 	__u64 host_bytes;
 	__u64 rules;
+	__u64 max_rules;
+	__u64 max_flows;
 	__u64 origin_local;
 	__u64 nat_rules;
 	__u64 nat_flows;

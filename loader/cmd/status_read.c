@@ -68,6 +68,8 @@ static void read_conf(const struct shunt_conf *conf, struct status_numbers *n)
 	n->max_bytes = conf->max_bytes;
 	n->max_messages = conf->max_msgs;
 	n->host_bytes = conf->max_pages * getpagesize();
+	n->max_rules = conf->max_rules;
+	n->max_flows = conf->flow_buckets;
 	n->origin_local = conf->run.local;
 }
 
@@ -101,6 +103,18 @@ static int read_half(struct status *s, enum half half)
 	return add_counters(s, half);
 }
 
+/* Adds up the bytes that wait for readers of bypasses that linger. */
+static void read_lingering(struct status *s)
+{
+	_cleanup_free_ struct shunt_row *rows = NULL;
+	size_t i, count = 0;
+
+	if (lingering_list(&rows, &count))
+		return;
+	for (i = 0; i < count; i++)
+		s->lingering_bytes += rows[i].queued;
+}
+
 static int read_halves(struct status *s)
 {
 	static const enum half order[] = { HALF_STEER, HALF_BYPASS, HALF_NAT, HALF_MONITOR };
@@ -113,7 +127,9 @@ static int read_halves(struct status *s)
 		if (error)
 			return error;
 	}
-	s->lingering = lingering_is_any();
+	s->lingering = lingering_count();
+	if (s->lingering)
+		read_lingering(s);
 	if (!s->conf)
 		return 0;
 	/* programs promote eager pairs and demote none; the supervisor counts the others */
@@ -160,6 +176,17 @@ static int enter_loaded_netns(struct status *s)
 	return 0;
 }
 
+/* Counts a pair by its state, and by the reason if it is not on the fast path. other is NULL if
+ * only one end has storage. */
+static void count_pair(struct status *s, const struct shunt_row *r, const struct shunt_row *other)
+{
+	unsigned int why = WHY_REDIRECTED;
+
+	s->pair_states[bypass_state(r, other, &why)]++;
+	if (why != WHY_REDIRECTED && why < WHY_COUNT)
+		s->pair_reasons[why]++;
+}
+
 static int read_pairs(struct status *s)
 {
 	_cleanup_free_ struct shunt_row *rows = NULL;
@@ -171,11 +198,17 @@ static int read_pairs(struct status *s)
 	if (error)
 		return error;
 	for (i = 0; i < count; i++) {
+		const struct shunt_row *other = i + 1 < count ? &rows[i + 1] : NULL;
+
 		n->queued_bytes += rows[i].queued;
-		n->pairs += !i || !bypass_same_pair(&rows[i - 1], &rows[i]);
-		n->active_pairs += i && bypass_same_pair(&rows[i - 1], &rows[i]) &&
-				   bypass_active(&rows[i - 1], &rows[i]);
+		if (i && bypass_same_pair(&rows[i - 1], &rows[i]))
+			continue;
+		if (other && !bypass_same_pair(&rows[i], other))
+			other = NULL;
+		count_pair(s, &rows[i], other);
+		n->pairs++;
 	}
+	n->active_pairs = s->pair_states[PAIR_ACTIVE];
 	return 0;
 }
 

@@ -133,6 +133,14 @@ teardown_file()
 	run_blocks docs/monitor.md
 }
 
+@test "docs: metrics.md: the commands run as printed" {
+	run_blocks docs/metrics.md
+}
+
+@test "docs: metrics.md: the reference is that of the program" {
+	diff <(sed '1,/^## Reference$/d' "$PROJECT/docs/metrics.md") <(shunt metrics --reference)
+}
+
 @test "docs: nat.md: the commands run as printed" {
 	run_blocks docs/nat.md
 }

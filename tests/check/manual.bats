@@ -52,7 +52,7 @@ options()
 
 	# shellcheck disable=SC2046 # words
 	has shunt.8 $(shunt help | awk '/^  [a-z]/ { print $1 }')
-	for command in load unload run; do
+	for command in load unload run metrics; do
 		mapfile -t found < <(options $command)
 		has shunt.8 "${found[@]}"
 	done

@@ -51,6 +51,8 @@ wrong_words()
 		'frobnicate' | check frobnicate
 		'frobnicate' | sockets frobnicate
 		'frobnicate' | metrics frobnicate
+		'frobnicate' | metrics --rules frobnicate
+		'--reference' | metrics --rules --reference
 		'frobnicate' | version frobnicate
 		'frobnicate' | monitor frobnicate
 		'--frob' | monitor --frob

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "bypass/pairs.h"
+#include "cmd/metrics_table.h"
 #include "cmd/status_numbers.h"
 
 #define AT(member) offsetof(struct status_numbers, member)
@@ -60,6 +62,32 @@ static void names_are_unique(void **state)
 		}
 }
 
+/* A reason is a label of a metric, so each has a name, and no two have the same. */
+static void every_reason_has_a_name(void **state)
+{
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < WHY_COUNT; i++) {
+		assert_non_null(why_name(i));
+		assert_int_equal(strspn(why_name(i), "abcdefghijklmnopqrstuvwxyz_"),
+				 strlen(why_name(i)));
+		for (j = 0; j < i; j++)
+			assert_string_not_equal(why_name(i), why_name(j));
+	}
+}
+
+static void every_metric_is_in_the_table(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < METRICS; i++) {
+		assert_non_null(metrics[i].name);
+		assert_int_equal(metrics[i].help[strlen(metrics[i].help) - 1], '.');
+	}
+}
+
 static void only_counters_are_in_struct_shunt_count(void **state)
 {
 	const struct status_number *n;
@@ -88,6 +116,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_number_is_in_the_table),
 		cmocka_unit_test(names_are_unique),
+		cmocka_unit_test(every_reason_has_a_name),
+		cmocka_unit_test(every_metric_is_in_the_table),
 		cmocka_unit_test(only_counters_are_in_struct_shunt_count),
 		cmocka_unit_test(a_value_is_read_at_its_offset),
 	};
