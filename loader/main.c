@@ -30,7 +30,7 @@ static const struct command commands[] = {
 	  "drain and remove everything; no queued byte is lost" },
 	{ "upgrade", cmd_upgrade, "[--check]",
 	  "let what is loaded run the programs of this version" },
-	{ "run", cmd_run, "",
+	{ "run", cmd_run, "[--metrics ADDRESS:PORT]",
 	  "the supervisor, in the foreground: promotes pairs, follows interfaces" },
 	{ "status", cmd_status, "", "what is attached where, rules, pairs, counters" },
 	{ "check", cmd_check, "", "can this kernel and host do it" },

@@ -12,11 +12,12 @@ set -eu
 declare -A groups=(
 	# build, load, and see it work
 	[build]='bpftool cgroup-tools clang gcc iproute2 kmod libbpf-dev
-		libc6-dev libelf-dev libmnl-dev make pkg-config socat zlib1g-dev'
+		libc6-dev libelf-dev libmicrohttpd-dev libmnl-dev make pkg-config socat zlib1g-dev'
 	[test]='bats bind9-dnsutils curl dnsmasq-base ethtool haproxy iperf3 jq
 		libcmocka-dev netcat-openbsd nftables procps shellcheck squid strace tcpdump
 		tmux wireguard-tools'
-	[check]='clang-format clang-tidy codespell cppcheck fish gcovr mandoc shellcheck zsh'
+	[check]='clang-format clang-tidy codespell cppcheck fish gcovr mandoc
+		prometheus shellcheck zsh'
 	# what 'make deb' needs
 	[package]='apparmor debhelper dh-apparmor dpkg-dev jq lintian'
 	[kernels]='busybox-static cpio qemu-system-x86 virtiofsd xz-utils'
@@ -27,7 +28,7 @@ declare -A groups=(
 	[bench]='gnuplot-nox haproxy iperf3 iptables jq nftables nginx postgresql
 		postgresql-contrib procps redis-server redis-tools wrk'
 )
-daemons='haproxy nginx postgresql redis-server squid varnish'
+daemons='haproxy nginx postgresql prometheus redis-server squid varnish'
 
 say()
 {

@@ -17,19 +17,19 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/run_child.h"
 #include "rules/routers.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/netns.h"
 #include "util/options.h"
 #include "util/run_dir.h"
+#include "util/unix_socket.h"
 
 /* At most this many calls run at the same time; others wait. */
 #define MAX_CALLS 8
@@ -247,68 +247,20 @@ static void listen_for_calls(int listener)
 	}
 }
 
-/* Drops what the child got from the supervisor: its open files, of which one holds the lock, and its
- * signal mask. */
-static void become_server(int listener, pid_t parent)
+static void serve(void *data)
 {
 	const struct sigaction wake = { .sa_handler = woken };
-	sigset_t none;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	prctl(PR_SET_NAME, "shunt-rules");
-	if (dup2(listener, 3) < 0)
-		_exit(1);
-	syscall(SYS_close_range, 4U, ~0U, 0U);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)data;
 	sigaction(SIGCHLD, &wake, NULL);
 	listen_for_calls(3);
-}
-
-/* Whether another supervisor answers at the address. */
-static bool is_served(const struct sockaddr_un *a)
-{
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	return fd >= 0 && !connect(fd, (const struct sockaddr *)a, sizeof(*a));
-}
-
-/* Binds and listens. No process can connect before the mode is set, because the socket does not listen
- * yet. */
-static int bind_for(gid_t group, const struct sockaddr_un *a)
-{
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	mode_t mask;
-	int error;
-
-	if (fd < 0)
-		return fail(-errno, "a socket");
-	/* The umask must not keep the group from the socket. */
-	if (mkdir(RUN_DIR, 0755) ? errno != EEXIST : chmod(RUN_DIR, 0755))
-		return fail(-errno, "can't make '" RUN_DIR "'");
-	if (is_served(a))
-		return deny(-EADDRINUSE, "another supervisor answers at '%s'", a->sun_path);
-	unlink(a->sun_path);
-	mask = umask(0177);
-	error = bind(fd, (const struct sockaddr *)a, sizeof(*a)) ? -errno : 0;
-	umask(mask);
-	if (error)
-		return fail(error, "can't make '%s'", a->sun_path);
-	if (chown(a->sun_path, 0, group) || chmod(a->sun_path, 0660) || listen(fd, 64)) {
-		error = -errno;
-		unlink(a->sun_path);
-		return fail(error, "'%s'", a->sun_path);
-	}
-	return take_fd(&fd);
 }
 
 int rule_server_start(struct rule_server *s, gid_t group)
 {
 	_cleanup_fd_ int listener = -1;
 	struct sockaddr_un a;
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	int error;
 
 	if (!group)
@@ -316,15 +268,12 @@ int rule_server_start(struct rule_server *s, gid_t group)
 	error = rule_socket_address(&a);
 	if (error)
 		return error;
-	listener = bind_for(group, &a);
+	listener = unix_socket_listen(&a, SOCK_SEQPACKET, group);
 	if (listener < 0)
 		return listener;
-	fflush(NULL);
-	pid = fork();
+	pid = run_child_start("shunt-rules", &listener, 1, serve, NULL);
 	if (pid < 0)
-		return fail(-errno, "a process for '%s'", a.sun_path);
-	if (!pid)
-		become_server(listener, parent);
+		return fail(pid, "a process for '%s'", a.sun_path);
 	s->pid = pid;
 	s->group = group;
 	return 0;
@@ -335,21 +284,16 @@ int rule_server_start(struct rule_server *s, gid_t group)
 
 void rule_server_hand_on(struct rule_server *s)
 {
-	char text[16];
-
 	if (s->restarted)
 		rule_server_stop(s);
-	snprintf(text, sizeof(text), "%d", s->pid);
-	setenv(SERVER_PID, text, 1);
+	run_child_hand_on(SERVER_PID, s->pid);
 }
 
 bool rule_server_inherit(struct rule_server *s, gid_t group)
 {
-	const char *text = getenv(SERVER_PID);
-	pid_t pid = text ? (pid_t)strtol(text, NULL, 10) : 0;
+	pid_t pid = run_child_inherit(SERVER_PID);
 
-	unsetenv(SERVER_PID);
-	if (pid <= 0 || waitpid(pid, NULL, WNOHANG))
+	if (!pid)
 		return false;
 	s->pid = pid;
 	s->group = group;
@@ -358,7 +302,7 @@ bool rule_server_inherit(struct rule_server *s, gid_t group)
 
 void rule_server_keep(struct rule_server *s)
 {
-	if (!s->pid || waitpid(s->pid, NULL, WNOHANG) != s->pid)
+	if (!s->pid || !run_child_has_ended(s->pid))
 		return;
 	s->pid = 0;
 	s->restarted = true;
@@ -371,8 +315,7 @@ void rule_server_stop(struct rule_server *s)
 
 	if (!s->pid)
 		return;
-	kill(s->pid, SIGKILL);
-	waitpid(s->pid, NULL, 0);
+	run_child_end(s->pid);
 	s->pid = 0;
 	if (rule_socket_address(&a))
 		return;

@@ -127,41 +127,74 @@ static int loop(struct run *r, struct ring_buffer *ring, int signals)
 		ring_buffer__consume(ring);
 		run_follow(r);
 		rule_server_keep(&r->rules);
+		metrics_server_keep(&r->metrics);
 	}
 	return 0;
 }
 
-static int start_server(struct run *r, const char *group)
-{
-	gid_t id = 0;
-	int error = rule_group(group, &id);
+/* What the words of the command ask for. */
+struct run_words {
+	const char *group;
+	struct metrics_address metrics; /* without a word: none */
+	bool metrics_rules;
+};
 
-	if (error || rule_server_inherit(&r->rules, id))
-		return error;
-	return rule_server_start(&r->rules, id);
+static int start_server(struct run *r, gid_t group)
+{
+	return rule_server_inherit(&r->rules, group) ? 0 : rule_server_start(&r->rules, group);
 }
 
 /* Starts to serve callers that are not root. If this fails, only root can change rules. That is an
- * error only with --group, because then somebody asked for it. */
-static int serve_rules(struct run *r, const char *group)
+ * error only with --group, because then somebody asked for it. Then starts to serve metrics. */
+static int serve_others(struct run *r, const struct run_words *w)
 {
-	int error = start_server(r, group);
+	int error = rule_group(w->group, &r->metrics.group);
 
-	return group ? error : 0;
+	if (!error)
+		error = start_server(r, r->metrics.group);
+	if (error && w->group)
+		return error;
+	r->metrics.address = w->metrics;
+	r->metrics.rules = w->metrics_rules;
+	return metrics_server_start(&r->metrics);
 }
 
-static int parse_run(int argc, char **argv, const char **ret_group)
+/* Takes over what served others before the process began anew, to be ended by close_run(). */
+static void inherit_servers(struct run *r, const struct run_words *w)
 {
-	if (argc == 1)
-		return 0;
-	if (strcmp(argv[1], "--group"))
-		return refuse("run: unknown word '%s'", argv[1]);
-	if (argc == 2)
-		return refuse("--group: a value is missing");
-	if (argc > 3)
-		return refuse("run: '%s' is one word too many", argv[3]);
-	*ret_group = argv[2];
-	return 0;
+	rule_server_inherit(&r->rules, 0);
+	r->metrics.address = w->metrics;
+	metrics_server_inherit(&r->metrics);
+}
+
+static void stop_serving(struct run *r)
+{
+	rule_server_stop(&r->rules);
+	metrics_server_stop(&r->metrics);
+}
+
+static int parse_run(int argc, char **argv, struct run_words *w)
+{
+	int i, error = 0;
+
+	for (i = 1; i < argc && !error; i++) {
+		if (!strcmp(argv[i], "--metrics-rules")) {
+			w->metrics_rules = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--group") && strcmp(argv[i], "--metrics"))
+			return refuse("run: unknown word '%s'", argv[i]);
+		if (i + 1 == argc)
+			return refuse("%s: a value is missing", argv[i]);
+		if (!strcmp(argv[i], "--group"))
+			w->group = argv[i + 1];
+		else
+			error = metrics_address_parse(argv[i + 1], &w->metrics);
+		i++;
+	}
+	if (!error && w->metrics_rules && !w->metrics.word)
+		return refuse("--metrics-rules: without '--metrics'");
+	return error;
 }
 
 static void close_run(struct run *r)
@@ -169,7 +202,7 @@ static void close_run(struct run *r)
 	int half;
 
 	if (!r->begin_anew)
-		rule_server_stop(&r->rules);
+		stop_serving(r);
 	supervisor_close(&r->supervisor);
 	for (half = 0; half < HALVES; half++)
 		close_fd(&r->lock[half]);
@@ -177,7 +210,7 @@ static void close_run(struct run *r)
 
 static void print_usage(void)
 {
-	printf("usage: shunt run [--group NAME]\n\n"
+	printf("usage: shunt run [--group NAME] [--metrics ADDRESS:PORT [--metrics-rules]]\n\n"
 	       "The supervisor, in the foreground.\n\n"
 	       "  bypass    moves busy pairs to the fast path if their readers are fit for it, and back\n"
 	       "            to TCP if TCP is faster; attaches again to cgroups that are made anew\n"
@@ -189,7 +222,10 @@ static void print_usage(void)
 	       "It ends on SIGTERM, with all its pairs back on TCP, and when shunt is unloaded. It\n"
 	       "notifies systemd when it is ready (Type=notify).\n\n"
 	       "  --group NAME  the members of this group may change and list steering rules\n"
-	       "                ('" RULE_GROUP "', if the host has it; 'root': nobody else)\n");
+	       "                ('" RULE_GROUP "', if the host has it; 'root': nobody else)\n"
+	       "  --metrics ADDRESS:PORT  serve metrics for Prometheus at /metrics; without ADDRESS at\n"
+	       "                127.0.0.1. unix:PATH is a socket for root and the group\n"
+	       "  --metrics-rules  with series for each steering rule (shunt metrics --rules)\n");
 }
 
 /* If the half is loaded, maps its settings and takes the lock that only one supervisor can hold.
@@ -286,7 +322,7 @@ static int open_run(struct run *r)
 
 /* Serves what is loaded until that changes, or until it is told to end. Returns 1 if the process has
  * to begin anew. */
-static int serve(const char *group, bool *ret_upgraded)
+static int serve(const struct run_words *words, bool *ret_upgraded)
 {
 	_cleanup_fd_ int signals = signal_fd();
 	struct ring_buffer *ring;
@@ -303,10 +339,10 @@ static int serve(const char *group, bool *ret_upgraded)
 		return 1;
 	error = open_run(&r);
 	if (error) {
-		rule_server_inherit(&r.rules, 0); /* to be stopped by close_run() */
+		inherit_servers(&r, words);
 		return error < 0 ? error : 0;
 	}
-	error = serve_rules(&r, group);
+	error = serve_others(&r, words);
 	if (error)
 		return error;
 	ring = open_rings(&r);
@@ -324,14 +360,15 @@ static int serve(const char *group, bool *ret_upgraded)
 	*ret_upgraded = run_was_upgraded(&r);
 	run_hand_on_locks(&r);
 	if (*ret_upgraded)
-		rule_server_stop(&r.rules); /* it runs the former program */
+		stop_serving(&r); /* by the former program */
 	rule_server_hand_on(&r.rules);
+	metrics_server_hand_on(&r.metrics);
 	return 1;
 }
 
 int cmd_run(int argc, char **argv)
 {
-	const char *group = NULL;
+	struct run_words words = {};
 	bool upgraded = false;
 	int error;
 
@@ -339,11 +376,11 @@ int cmd_run(int argc, char **argv)
 		print_usage();
 		return 0;
 	}
-	error = parse_run(argc, argv, &group);
+	error = parse_run(argc, argv, &words);
 	if (error)
 		return error;
 	run_begin();
-	error = serve(group, &upgraded);
+	error = serve(&words, &upgraded);
 	if (error <= 0)
 		return error;
 	return run_begin_anew(upgraded);

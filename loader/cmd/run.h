@@ -8,6 +8,7 @@
 #include "attach/cgroups.h"
 #include "bpf/halves.h"
 #include "bypass/supervisor.h"
+#include "cmd/metrics_server.h"
 #include "cmd/rule_socket.h"
 
 struct run {
@@ -28,6 +29,7 @@ struct run {
 	__u64 cgroups_checked_ns;
 	struct cgroups cgroups;
 	struct rule_server rules;
+	struct metrics_server metrics;
 };
 
 /* Whether the half is loaded now, and was loaded when this process began. */

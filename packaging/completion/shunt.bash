@@ -35,6 +35,7 @@ _shunt_words() {
 	--cgroup | --router-cgroup) _shunt_cgroups; return ;;
 	--exclude) printf '%s\n' port: process:; return ;;
 	--group) compgen -g; return ;;
+	--metrics) printf '%s\n' :9640 unix:/run/shunt/metrics.sock; return ;;
 	esac
 	if [ -z "$2" ]; then
 		"$1" help | _shunt_first

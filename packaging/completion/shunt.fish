@@ -48,6 +48,9 @@ function __shunt_words
         case --group
             cut -d: -f1 /etc/group
             return
+        case --metrics
+            printf '%s\n' :9640 unix:/run/shunt/metrics.sock
+            return
         case --config --pin-dir
             __fish_complete_path (commandline -ct)
             return

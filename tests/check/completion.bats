@@ -66,6 +66,9 @@ check_all()
 	offers "$1" '--max-bytes --max-flows --max-messages --max-rules' load --max-
 	offers "$1" 'add del list flush prune test help' steer ''
 	offers "$1" '--older-than' steer prune --
+	offers "$1" '--metrics --metrics-rules' run --metr
+	offers "$1" '--openmetrics' metrics --o
+	offers "$1" ':9640 unix:/run/shunt/metrics.sock' run --metrics ''
 	offers "$1" 'flows flush' nat fl
 	offers "$1" 'eth-tab' load --iface eth-t
 	offers "$1" 'eth-tab' steer add tcp iface eth-t

@@ -96,5 +96,6 @@ installed()
 	"$PROJECT/packaging/sbom" "$SHUNT" >"$BATS_TEST_TMPDIR/sbom"
 	diff "$BATS_TEST_TMPDIR/sbom" <("$PROJECT/packaging/sbom" "$SHUNT")
 	jq -r '.packages[].name' "$BATS_TEST_TMPDIR/sbom" | grep -q '^libbpf'
+	jq -r '.packages[].name' "$BATS_TEST_TMPDIR/sbom" | grep -q '^libmicrohttpd12'
 	[ "$(jq -r .creationInfo.created "$BATS_TEST_TMPDIR/sbom")" = 1970-01-01T00:00:00Z ]
 }
