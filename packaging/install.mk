@@ -16,7 +16,7 @@ SYSCONFDIR ?= /etc
 UNITS := $(wildcard packaging/systemd/*.service)
 PAGES := $(patsubst docs/man/%,$(B)/man/%,$(wildcard docs/man/*.[58]))
 DROP_INS := $(wildcard packaging/systemd/drop-ins/*/*.conf)
-EXAMPLES := $(wildcard packaging/examples/*.conf)
+EXAMPLES := $(wildcard packaging/examples/*)
 
 # install_in FOLDER,FILE...: with the mode of data
 install_in = install -d $(DESTDIR)$1 && install -m 0644 $2 $(DESTDIR)$1
