@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
@@ -286,12 +287,26 @@ static int watch_ifaces(struct run *r)
 	return r->rtnl_fd < 0 ? fail(r->rtnl_fd, "can't watch the interfaces") : 0;
 }
 
-/* Whether one more upgrade has come while this process began anew after the one before. */
-static bool is_upgraded_again(void)
+static bool is_of_other_version(void)
 {
-	_cleanup_lock_ int pins = run_program_is_replaced() ? pins_lock_any_version(false) : -1;
+	_cleanup_lock_ int pins = pins_lock_any_version(false);
 
 	return pins >= 0 && pins_are_of_other_version();
+}
+
+/* Whether one more upgrade has come while this process began anew after the one before. The program of
+ * that version may be about to be installed: waits for two seconds at most. */
+static bool is_upgraded_again(void)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	int i;
+
+	for (i = 0; run_began_anew() && i < 40 && is_of_other_version(); i++) {
+		if (run_program_is_replaced())
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
 }
 
 /* Opens all that the supervisor needs, while the pin directory is locked. Returns 0; 1 if there is

@@ -57,6 +57,9 @@ bool run_must_begin_anew(struct run *r);
 /* Hands the locks of the halves that are still loaded on to the process that begins anew. */
 void run_hand_on_locks(struct run *r);
 
+/* Whether this process was a supervisor before it began anew. */
+bool run_began_anew(void);
+
 /* Whether another program is where this one was when the process began. */
 bool run_program_is_replaced(void);
 

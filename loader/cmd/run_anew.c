@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach/ifaces.h"
@@ -152,9 +153,14 @@ int run_inherited_lock(enum half half)
 	return -1;
 }
 
+bool run_began_anew(void)
+{
+	return getenv(AGAIN) != NULL;
+}
+
 int run_nothing_loaded(void)
 {
-	return getenv(AGAIN) ? 1 : report_not_loaded();
+	return run_began_anew() ? 1 : report_not_loaded();
 }
 
 int run_begin_anew(bool upgraded)
@@ -162,7 +168,8 @@ int run_begin_anew(bool upgraded)
 	char words[65536], *argv[256];
 	FILE *f = fopen("/proc/self/cmdline", "re");
 	size_t got = f ? fread(words, 1, sizeof(words) - 1, f) : 0, at = 0;
-	int argc = 0;
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	int argc = 0, tries = 40;
 
 	if (f)
 		fclose(f);
@@ -170,13 +177,16 @@ int run_begin_anew(bool upgraded)
 	for (; at < got && argc < 255; at += strlen(words + at) + 1)
 		argv[argc++] = words + at;
 	argv[argc] = NULL;
-	execv(upgraded && run_program_is_replaced() ? started_at : "/proc/self/exe", argv);
+	/* ETXTBSY: the program is being installed */
+	do
+		execv(upgraded && run_program_is_replaced() ? started_at : "/proc/self/exe", argv);
+	while (errno == ETXTBSY && tries-- && !nanosleep(&pause, NULL));
 	return fail(-errno, "can't begin anew");
 }
 
 void run_begin(void)
 {
 	note_program();
-	if (getenv(AGAIN))
+	if (run_began_anew())
 		prctl(PR_SET_NAME, "shunt"); /* execve() of /proc/self/exe has named it "exe" */
 }
