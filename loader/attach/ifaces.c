@@ -16,6 +16,7 @@
 
 #include "attach/attach.h"
 #include "attach/attachments.h"
+#include "attach/iface_names.h"
 #include "attach/links.h"
 #include "attach/local_origin.h"
 #include "attach/mark_rules.h"
@@ -90,12 +91,11 @@ static int leave_iface(struct shunt_attachment *attachments, unsigned int i)
 							    : detach_keep_entry(attachments, i);
 }
 
-/* Brings one entry up to date. An entry of a pattern takes the interface's new name; an entry whose
- * interface the user named keeps that name. Returns 0, or -errno after reporting it. */
+/* Brings one entry up to date. Returns 0, or -errno after reporting it. */
 static int track_iface(const struct links *links, struct shunt_attachment *attachments,
 		       unsigned int i)
 {
-	struct shunt_attachment *a = &attachments[i];
+	const struct shunt_attachment *a = &attachments[i];
 	char name[IF_NAMESIZE];
 	int found = iface_name(a->ifindex, name);
 
@@ -103,8 +103,6 @@ static int track_iface(const struct links *links, struct shunt_attachment *attac
 		return fail(found, "can't look at interface '%s'", a->name);
 	if (!found)
 		return leave_iface(attachments, i);
-	if (a->by_pattern)
-		strcpy(a->name, name);
 	if (!has_become_port(links, a))
 		return restore_filter(attachments, i);
 	detach_from_port(links, attachments, i);
@@ -239,7 +237,9 @@ int ifaces_sync(const struct shunt_conf *steer, struct shunt_attachment *attachm
 		return error;
 	for (i = 0; i < HALVES; i++)
 		served[i] = i == HALF_STEER ? steer != NULL : half_is_loaded(i) > 0;
+	error = attachments_take_names(&links, attachments);
 	first = track_ifaces(&links, attachments, served);
+	first = error < 0 ? error : first;
 	for (i = 0; i < links.count; i++) {
 		error = attach_to_iface(attachments, &links, &links.all[i], served);
 		if (error && !is_gone(links.all[i].ifindex)) /* gone meanwhile: no error */

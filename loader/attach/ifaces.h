@@ -11,6 +11,7 @@
 
 /*
  * Makes the attachments fit the interfaces that exist now:
+ * - gives entries the present names of their interfaces;
  * - attaches steering to the interfaces that a pattern names, but not to ports of bridges and the
  *   like;
  * - attaches to interfaces that were made again what was attached to those of the same name, and

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "attach/attach.h"
+#include "attach/iface_names.h"
 #include "attach/loopback.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
@@ -91,6 +92,9 @@ int local_origin_begin(void)
 		return fail(-errno, "can't map the settings");
 	error = netns_require_loaded();
 	if (error)
+		return error;
+	error = attachments_update_names();
+	if (error < 0)
 		return error;
 	if (conf->run.local) /* a command that failed may have detached what it had attached */
 		return local_origin_attach(attachments);

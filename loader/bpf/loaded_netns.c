@@ -45,6 +45,13 @@ int netns_enter_loaded(void)
 	return netns_enter_of(conf);
 }
 
+bool netns_is_loaded(void)
+{
+	const struct shunt_conf *conf = conf_with_netns();
+
+	return conf && conf->netns == own_netns_cookie();
+}
+
 int netns_report_gone(void)
 {
 	return deny(-ENOENT,

@@ -57,6 +57,9 @@ int netns_enter_loaded(void);
 /* netns_enter_loaded() for the network namespace that these settings name. */
 int netns_enter_of(const struct shunt_conf *conf);
 
+/* Whether this process is in the network namespace of what is loaded. */
+bool netns_is_loaded(void);
+
 /* Reports that the namespace is gone. Returns -ENOENT. */
 int netns_report_gone(void);
 

@@ -218,8 +218,9 @@ static int read_options(struct load_config *config, struct load_config *base)
 	error = config->whole || geteuid() ? 0 : settings_read(base, loaded);
 	if (error < 0)
 		return error;
-	if (config->whole && !geteuid())
-		settings_read_attachments(base);
+	error = config->whole && !geteuid() ? settings_read_attachments(base) : 0;
+	if (error)
+		return error;
 	config->loaded = base;
 	error = load_config_read_options(config);
 	if (error || config->whole || !f->options || f->count || f->nats)

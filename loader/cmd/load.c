@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach/attachments.h"
+#include "attach/iface_names.h"
 #include "attach/ifaces.h"
 #include "attach/leftovers.h"
 #include "attach/own_addresses.h"
@@ -28,6 +29,7 @@
 #include "config/options.h"
 #include "rules/rule_store.h"
 #include "util/cleanup.h"
+#include "util/iface.h"
 #include "util/log.h"
 #include "util/netns.h"
 
@@ -219,12 +221,36 @@ static void report(const struct load *l)
 		ifaces_warn_topology();
 }
 
+/* Looks up the interfaces of the words again. They may have swapped their names before this command
+ * took the lock. */
+static int find_ifaces_again(struct load_config *config)
+{
+	struct shunt_attachment *a;
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < config->n; i++) {
+		a = &config->attachments[i];
+		error = attachment_is_iface(a) ? iface_index(a->name, &a->ifindex) : 0;
+		if (error)
+			return fail(error, "can't look at interface '%s'", a->name);
+	}
+	return 0;
+}
+
 int load_begin(struct load *l)
 {
-	int error = load_config_defaults(l->now);
+	int error = load_config_defaults(l->now), renamed;
 
 	if (error)
 		return error;
+	error = find_ifaces_again(l->config);
+	if (error)
+		return error;
+	renamed = l->config->check ? 0 : attachments_update_names();
+	if (renamed < 0)
+		return renamed;
+	l->more.changed |= renamed;
 	error = settings_read(l->now, l->loaded);
 	if (error < 0)
 		return error;

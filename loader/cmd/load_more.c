@@ -128,6 +128,24 @@ static bool exists(const struct shunt_attachment *wanted)
 	return attachment_is_iface(wanted) ? wanted->ifindex : cgroup_id(wanted->name) != 0;
 }
 
+/* Attaches the entry of an interface, which is attached nowhere. After an error it waits. */
+static int attach_iface_again(struct shunt_attachment *attachments, unsigned int i,
+			      const struct shunt_attachment *wanted)
+{
+	int error = attach_waiting(attachments, i, wanted->ifindex);
+
+	if (!error)
+		attachments[i].by_pattern = attachments[i].auto_attached = 0;
+	return error;
+}
+
+static int attach_cgroup_again(struct shunt_attachment *attachments, unsigned int i,
+			       const struct shunt_attachment *wanted)
+{
+	attachments[i] = *wanted;
+	return cgroup_reattach(attachments, i);
+}
+
 /* Attaches again if the interface or cgroup was removed and made again under the same name, or if
  * somebody detached the program. */
 static int attach_again(struct more *m, struct shunt_attachment *attachments,
@@ -138,16 +156,12 @@ static int attach_again(struct more *m, struct shunt_attachment *attachments,
 
 	if (there < 0)
 		return fail(there, "can't look at what is attached to '%s'", a->name);
-	if (there && a->ifindex == wanted->ifindex) {
-		if (a->kind == ATTACH_CGROUP)
-			cgroup_complete(attachments, i);
+	if (there && a->kind == ATTACH_CGROUP)
+		cgroup_complete(attachments, i);
+	if (there)
 		return 0;
-	}
-	error = attachment_is_iface(a) ? detach_keep_entry(attachments, i) : 0;
-	if (error)
-		return error;
-	*a = *wanted;
-	error = attachment_is_iface(a) ? attach(attachments, i) : cgroup_reattach(attachments, i);
+	error = (attachment_is_iface(a) ? attach_iface_again : attach_cgroup_again)(attachments, i,
+										    wanted);
 	if (error)
 		return error;
 	m->changed = true;
@@ -167,24 +181,6 @@ static int bring_entry(struct more *m, struct shunt_attachment *attachments,
 	return a->kind == ATTACH_PATTERN ? 0 : attach_again(m, attachments, a, wanted);
 }
 
-/* The entries of an interface that was renamed take its new name, which the words of load have. */
-static void take_new_name(struct more *m, struct shunt_attachment *attachments,
-			  const struct shunt_attachment *wanted)
-{
-	struct shunt_attachment *a;
-
-	if (!attachment_is_iface(wanted) || !wanted->ifindex)
-		return;
-	for (a = attachments; a < attachments + SHUNT_ATTACHMENTS; a++) {
-		if (!attachment_is_iface(a) || a->ifindex != wanted->ifindex ||
-		    !strcmp(a->name, wanted->name))
-			continue;
-		say("'%s' is '%s' now", a->name, wanted->name);
-		memcpy(a->name, wanted->name, sizeof(a->name));
-		m->changed = true;
-	}
-}
-
 static int bring_entries(struct more *m, struct shunt_attachment *attachments, enum half half,
 			 const struct load_config *config)
 {
@@ -194,7 +190,6 @@ static int bring_entries(struct more *m, struct shunt_attachment *attachments, e
 	for (i = 0; i < config->n && !error; i++) {
 		if (attachment_half(&config->attachments[i]) != half)
 			continue;
-		take_new_name(m, attachments, &config->attachments[i]);
 		error = bring_entry(m, attachments, &config->attachments[i]);
 	}
 	return error;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "attach/iface_names.h"
 #include "attach/tc.h"
 #include "bpf/pins.h"
 #include "util/cleanup.h"
@@ -37,9 +38,11 @@ int monitor_add_iface(struct monitor *m, const char *name)
 	return 0;
 }
 
-static const struct shunt_attachment *loaded_states(const struct monitor *m)
+/* The table of attachments, as attachments_read() copies it; NULL without a monitor of load. */
+static int loaded_states(const struct monitor *m, struct shunt_attachment **ret)
 {
-	return m->conf ? attachments_map() : NULL;
+	*ret = NULL;
+	return m->conf ? attachments_read(ret) : 0;
 }
 
 /* Whether load's programs count at the interface; name NULL: at any interface. */
@@ -54,9 +57,8 @@ static bool is_counted(const struct shunt_attachment *attachments, const char *n
 	return false;
 }
 
-static bool load_counts(const struct monitor *m)
+static bool load_counts(const struct monitor *m, const struct shunt_attachment *attachments)
 {
-	const struct shunt_attachment *attachments = loaded_states(m);
 	unsigned int i;
 
 	for (i = 0; i < m->n_ifaces; i++)
@@ -137,16 +139,15 @@ static int attach_own(struct monitor *m)
 	return error;
 }
 
-static int open_loaded(struct monitor *m)
+static int open_loaded(struct monitor *m, const struct shunt_attachment *attachments)
 {
-	const struct shunt_attachment *attachments = loaded_states(m);
 	_cleanup_fd_ int monitor = pin_open(HALF_MONITOR, "maps", "shunt_monitor");
 	_cleanup_fd_ int buckets = pin_open(HALF_MONITOR, "maps", "shunt_buckets");
 	_cleanup_fd_ int ways = pin_open(HALF_MONITOR, "maps", "shunt_ways");
 	const struct flow_maps maps = { monitor, buckets, ways };
 	int i, error = 0;
 
-	if (!attachments || monitor < 0 || buckets < 0 || ways < 0)
+	if (monitor < 0 || buckets < 0 || ways < 0)
 		return deny(-ENOENT, "can't open the monitor's maps in '%s'", opt.pin_dir);
 	for (i = 0; m->all && i < SHUNT_ATTACHMENTS && !error; i++)
 		if (attachments[i].kind == ATTACH_MONITOR_IN)
@@ -157,6 +158,7 @@ static int open_loaded(struct monitor *m)
 
 int monitor_attach(struct monitor *m)
 {
+	_cleanup_free_ struct shunt_attachment *attachments = NULL;
 	_cleanup_lock_ int lock = pins_lock(false);
 	int error;
 
@@ -169,8 +171,11 @@ int monitor_attach(struct monitor *m)
 	error = find_ifaces(m);
 	if (error)
 		return error;
-	if (load_counts(m))
-		return open_loaded(m);
+	error = loaded_states(m, &attachments);
+	if (error)
+		return error;
+	if (load_counts(m, attachments))
+		return open_loaded(m, attachments);
 	if (m->all) {
 		error = add_all_up(m);
 		if (error)

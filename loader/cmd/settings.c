@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 
 #include "attach/cgroup.h"
+#include "attach/iface_names.h"
 #include "bpf/pins.h"
 #include "cmd/load_half.h"
 #include "config/options.h"
@@ -46,17 +47,18 @@ static int read_half(struct load_config *config, enum half half)
 	return 0;
 }
 
-void settings_read_attachments(struct load_config *config)
+int settings_read_attachments(struct load_config *config)
 {
-	const struct shunt_attachment *attachments = attachments_map();
-	int i;
+	_cleanup_free_ struct shunt_attachment *attachments = NULL;
+	int i, error = attachments_read(&attachments);
 
-	if (!attachments)
-		return;
+	if (error || !attachments)
+		return error;
 	memcpy(config->attachments, attachments, sizeof(config->attachments));
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
 		config->proven |= attachments[i].kind == ATTACH_CGROUP &&
 				  attachments[i].admit == SHUNT_PROVEN;
+	return 0;
 }
 
 int settings_read(struct load_config *config, bool ret_loaded[HALVES])
@@ -70,8 +72,8 @@ int settings_read(struct load_config *config, bool ret_loaded[HALVES])
 		if (error)
 			return error;
 	}
-	settings_read_attachments(config);
-	return n;
+	error = settings_read_attachments(config);
+	return error ? error : n;
 }
 
 int settings_write(enum half half, const struct load_config *config)

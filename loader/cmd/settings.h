@@ -11,8 +11,9 @@
  * attachments into it. Returns how many halves are loaded, or -errno after reporting it. */
 int settings_read(struct load_config *config, bool ret_loaded[HALVES]);
 
-/* Copies the table of attachments alone. */
-void settings_read_attachments(struct load_config *config);
+/* Copies the table of attachments alone, with the present names of interfaces. Returns 0, or -errno
+ * after reporting it. */
+int settings_read_attachments(struct load_config *config);
 
 /* Writes those settings of a loaded half that can change while it is loaded, and that differ from
  * config->loaded. Returns 0, or -errno after reporting it. */

@@ -22,7 +22,9 @@ struct status {
 	__u64 lingering_bytes;
 	struct shunt_conf settings;
 	struct shunt_conf *conf; /* &settings, of all halves; NULL: nothing is loaded */
-	struct shunt_attachment *attachments;
+	const struct shunt_attachment *attachments; /* with the present names of interfaces */
+	struct shunt_attachment *named;             /* what status_free() frees of it */
+
 	struct status_numbers numbers;  /* zero if nothing is loaded */
 	bool proven;                    /* the admission of at least one cgroup is 'proven' */
 	bool supervised;                /* the supervisor runs and writes heartbeats */

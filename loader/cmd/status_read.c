@@ -3,8 +3,10 @@
 #include "cmd/status.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "attach/iface_names.h"
 #include "attach/policy_route.h"
 #include "bpf/pins.h"
 #include "bypass/lingering.h"
@@ -251,6 +253,10 @@ static int read_loaded(struct status *s)
 	error = enter_loaded_netns(s);
 	if (error)
 		return error;
+	error = attachments_read(&s->named);
+	if (error)
+		return error;
+	s->attachments = s->named;
 	error = s->half[HALF_BYPASS] ? read_pairs(s) : 0;
 	if (error)
 		return error;
@@ -282,4 +288,5 @@ int status_read(struct status *s, int *ret_lock)
 void status_free(struct status *s)
 {
 	links_free(&s->links);
+	free(s->named);
 }

@@ -12,6 +12,7 @@
 #include "attach/attach.h"
 #include "attach/attachments.h"
 #include "attach/cgroup.h"
+#include "attach/iface_names.h"
 #include "attach/ifaces.h"
 #include "attach/leftovers.h"
 #include "bpf/pins.h"
@@ -281,6 +282,9 @@ static int remove_parts(const struct unload *u)
 	if (!attachments)
 		return errno == ENOENT ? report_not_loaded()
 				       : fail(-errno, "can't map the table of attachments");
+	error = names_iface(u) ? attachments_update_names() : 0;
+	if (error < 0)
+		return error;
 	for (i = 0; i < u->parts; i++)
 		if (!is_there(attachments, &u->part[i]))
 			return deny(-ENOENT, "%s '%s': not attached; 'shunt status' lists what is",

@@ -12,6 +12,7 @@
 
 #include "attach/attach.h"
 #include "attach/attachments.h"
+#include "attach/iface_names.h"
 #include "attach/loopback.h"
 #include "attach/route_lookup.h"
 #include "bpf/pins.h"
@@ -301,6 +302,9 @@ int nat_attach_for_rules(struct shunt_nat_rule *rules, unsigned int n)
 	};
 	if (!attach_run.attachments || !attach_run.conf)
 		return fail(-errno, "can't map the settings");
+	error = attachments_update_names();
+	if (error < 0)
+		return error;
 	attach_run.was_on = attach_run.conf->run.nat;
 	for (i = 0; i < SHUNT_ATTACHMENTS; i++)
 		attach_run.was_there[i] = attach_run.attachments[i].kind != ATTACH_NONE;

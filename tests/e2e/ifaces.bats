@@ -7,6 +7,7 @@
 
 # shellcheck disable=SC2154 # find_hosts sets client
 load ../lib/steer
+load ../lib/late_links
 
 teardown()
 {
@@ -17,37 +18,6 @@ teardown()
 	done
 	nft delete table inet watch 2>/dev/null || true
 	clean_up_steer
-}
-
-# make_link NAME N: makes a link to the client, on which its packets for 10.1.2.N arrive
-make_link()
-{
-	ip link add "$1" type veth peer name "$1" netns "$BATS_FILE_TMPDIR/netns-client"
-	ip -batch - <<-END
-		link set $1 addrgenmode none up
-		addr add 198.18.$((100 + $2)).1/24 dev $1
-	END
-	"${client[@]}" ip -batch - <<-END
-		link set $1 addrgenmode none up
-		addr add 198.18.$((100 + $2)).2/24 dev $1
-		route add 10.1.2.$2 via 198.18.$((100 + $2)).1
-	END
-}
-
-# is_attached NAME [true|false]
-is_attached()
-{
-	[ "$(status "steer.ifaces[] | select(.name == \"$1\") | .attached")" = "${2:-true}" ]
-}
-
-is_listed()
-{
-	[ -n "$(status "steer.ifaces[] | select(.name == \"$1\") | .name")" ]
-}
-
-not_listed()
-{
-	! is_listed "$1"
 }
 
 # --- patterns ----------------------------------------------------------------
