@@ -182,7 +182,9 @@ paired()
 # mixed SERVER CLIENT: each end in a cgroup of that admission
 mixed()
 {
-	local n eager proven
+	local n
+	# shellcheck disable=SC2034 # by their names
+	local -a eager proven
 	local -n server_in=$1 client_in=$2
 
 	cgroup eager "$CGROUP/eager"
