@@ -24,8 +24,10 @@ fi
 left=
 while read -r dir; do
 	[ -d "$dir" ] || continue
-	rmdir "$dir" 2>/dev/null ||
-		{ left=1; echo "unload.sh: cgroup $dir still has processes; the next unload.sh removes it" >&2; }
+	rmdir "$dir" 2>/dev/null && continue
+	left=1
+	echo "unload.sh: cgroup $dir still has processes" \
+		"($(paste -sd ' ' "$dir/cgroup.procs")); the next unload.sh removes it" >&2
 done <"$made"
 [ -n "$left" ] || rm -f "$made"
 rmdir "${made%/*}" 2>/dev/null || true
