@@ -9,7 +9,7 @@
 #include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/settings.h"
-#include "config/file_words.h"
+#include "util/file_words.h"
 #include "config/load_config.h"
 #include "config/options.h"
 #include "nat/nat_rule.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/file_words.h"
+#include "util/file_words.h"
 #include "config/options.h"
 #include "nat/nat_rule.h"
 #include "rules/rule.h"

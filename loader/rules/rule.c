@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "util/address.h"
+#include "util/file_words.h"
 #include "util/iface.h"
 #include "util/log.h"
 
@@ -98,8 +99,9 @@ static void append_range(char *text, size_t size, const char *name, __u16 low, _
 
 void rule_format(const struct shunt_rule *r, char *text, size_t size)
 {
-	char to[TO_TEXT];
+	char to[TO_TEXT], iface[FILE_WORD(SHUNT_IFNAME)];
 
+	file_word_encode(r->ifname, iface);
 	snprintf(text, size, "%s", proto_name(r));
 	append_prefix(text, size, "dst", r->family, r->dst, r->dst_len);
 	if (!any_dport(r))
@@ -111,7 +113,7 @@ void rule_format(const struct shunt_rule *r, char *text, size_t size)
 	if (rule_is_local(r))
 		append(text, size, " origin local");
 	else if (*r->ifname)
-		append(text, size, " iface %s", r->ifname);
+		append(text, size, " iface %s", iface);
 	if (r->action == SHUNT_STEER) {
 		format_to(r, to);
 		append(text, size, " to %s", to);

@@ -19,7 +19,7 @@
 #include "util/json.h"
 
 /* Room for any rule that rule_format() writes. */
-#define RULE_TEXT 384
+#define RULE_TEXT 448
 
 /* How many rules a new set of rules adds, changes, deletes and leaves as they are. */
 struct rule_changes {

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "rules/rule.h"
 #include "util/address.h"
+#include "util/file_words.h"
 #include "util/log.h"
 #include "util/parse.h"
 
@@ -56,8 +58,12 @@ static int set_sport(struct draft *d, const char *word)
 
 static int set_iface(struct draft *d, const char *word)
 {
-	int error = parse_ifname(word, d->rule.ifname);
+	char name[FILE_WORD(SHUNT_IFNAME)];
+	int error;
 
+	snprintf(name, sizeof(name), "%s", word);
+	file_word_decode(name);
+	error = parse_ifname(name, d->rule.ifname);
 	return error ? error : rule_find_iface(&d->rule);
 }
 

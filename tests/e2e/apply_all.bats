@@ -59,6 +59,19 @@ options()
 	[ "$(options)" = "iface r*" ]
 }
 
+@test "save: an interface whose name begins with #, in options and in rules" {
+	ip link add '#x' type veth peer name xx
+	shunt load --iface '#x'
+	shunt steer add tcp dst 10.1.0.0/16 iface '#x' to 127.0.0.1:80
+	shunt save >"$FILE"
+	shunt apply "$FILE"
+	diff "$FILE" <(shunt save)
+	shunt unload
+	shunt load --config "$FILE"
+	[ "$(shunt -j steer list | jq -r '.[].iface')" = '#x' ]
+	ip link del xx
+}
+
 @test "save: works with each half alone, and says when nothing is loaded" {
 	local words
 

@@ -7,7 +7,7 @@
 #include "attach/attachments.h"
 #include "attach/cgroup.h"
 #include "config/excludes.h"
-#include "config/file_words.h"
+#include "util/file_words.h"
 #include "config/load_config.h"
 #include "config/options.h"
 #include "load_words.h"

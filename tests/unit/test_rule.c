@@ -54,6 +54,8 @@ static const struct {
 	{ "tcp dst 2001:0DB8:0::1/128 pass", "tcp dst 2001:db8::1 pass" },
 	{ "tcp dst ::/0 pass", NULL },
 	{ "tcp dst 10.1.0.0/16 iface lo pass", NULL },
+	{ "tcp dst 10.1.0.0/16 iface \\043x pass", NULL }, /* #x */
+	{ "tcp dst 10.1.0.0/16 iface a#x pass", NULL },
 	{ "tcp dst 10.1.0.0/16 iface fifteenletters1 pass", NULL },
 	{ "tcp dst 10.1.0.0/16 origin local pass", NULL },
 	{ "tcp dst 10.1.0.0/16 to 127.0.0.1:9 own keep", "tcp dst 10.1.0.0/16 to 127.0.0.1:9" },
@@ -139,6 +141,7 @@ static const struct {
 	{ "tcp dst 10.0.0.0/8 iface eth* pass", "'eth*': a pattern" },
 	{ "tcp dst 10.0.0.0/8 iface sixteen_letters_ pass", "not the name of an interface" },
 	{ "tcp dst 10.0.0.0/8 iface '' pass", "not the name of an interface" },
+	{ "tcp dst 10.0.0.0/8 iface \\001 pass", "not the name of an interface" },
 	{ "tcp dst 10.0.0.0/8 iface .. pass", "not the name of an interface" },
 	{ "tcp dst 10.0.0.0/8 iface a/b pass", "not the name of an interface" },
 	{ "tcp dst 10.0.0.0/8 origin remote pass", "the only origin is 'local'" },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "config/file_words.h"
+#include "util/file_words.h"
 
 #include <stdbool.h>
 #include <stdio.h>

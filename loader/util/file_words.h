@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Values of options in files. A word can't hold blanks, and no word begins with '#': names of cgroups
- * and interfaces may. As in /etc/fstab, a byte can be written as a backslash and three octal digits.
+ * Names in files: values of options, and interfaces in rules. A word can't hold blanks, and no word begins
+ * with '#': names of cgroups and interfaces may. As in /etc/fstab, a byte can be written as a backslash and three octal digits.
  */
 #ifndef SHUNT_FILE_WORDS_H
 #define SHUNT_FILE_WORDS_H
