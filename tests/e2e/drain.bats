@@ -158,7 +158,7 @@ network()
 	ip -6 route show table all
 	tc qdisc show
 	tc filter show dev lo ingress
-	attached_programs dev lo
+	net_programs dev lo
 }
 
 # Works again after whatever happened: load comes up new, and unload leaves

@@ -49,7 +49,7 @@ network()
 	ip -6 rule
 	ip route show table all proto 115
 	tc qdisc show
-	attached_programs
+	net_programs
 }
 
 # --- traffic -----------------------------------------------------------------------------

@@ -254,9 +254,9 @@ clean_up()
 	unload && nothing_left "$maps"
 }
 
-# attached_programs [WORD...]: what 'bpftool net show' lists, in its order, without numbers that the
+# net_programs [WORD...]: what 'bpftool net show' lists, in its order, without numbers that the
 # kernel counts up
-attached_programs()
+net_programs()
 {
 	bpftool -j net show "$@" 3>&- |
 		jq -c '[.. | objects | select(has("devname")) | [.devname, .kind, .name]]'
