@@ -7,13 +7,6 @@
 bats_require_minimum_version 1.5.0
 load ../lib/ziti
 
-setup()
-{
-	need socat
-	ip addr add 10.1.2.3/32 dev lo
-	shunt load --iface lo
-}
-
 teardown()
 {
 	end_all

@@ -10,13 +10,6 @@ load ../lib/kills
 
 KEPT=/run/shunt/sys-fs-bpf-shunt.rules
 
-setup()
-{
-	need socat
-	ip addr add 10.1.2.3/32 dev lo
-	shunt load --iface lo
-}
-
 teardown()
 {
 	end_all

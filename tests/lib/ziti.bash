@@ -43,7 +43,15 @@ via()
 	socat -T 5 - "TCP:${1:-10.1.2.3}:${2:-80},connect-timeout=2" </dev/null 2>/dev/null | sed -n 's/.*via=//p'
 }
 
+# socat 1.8.1 sends an empty datagram at the end of its input, which is answered, too.
 via_udp()
 {
-	echo | socat -t 5 -T 5 - "UDP:10.1.2.3:${1:-80}" | sed -n 's/.*via=//p'
+	echo | socat -t 5 -T 5 - "UDP:10.1.2.3:${1:-80}" | sed -n 's/.*via=//p' | head -n 1
+}
+
+setup()
+{
+	need socat
+	ip addr add 10.1.2.3/32 dev lo
+	shunt load --iface lo
 }
