@@ -50,7 +50,18 @@ int lingering_begin(enum half bypass)
 	return 0;
 }
 
-/* Appends the rows with bytes to (*all)[*n]. */
+static bool is_listed(const struct shunt_row *rows, size_t n, __u64 cookie)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (rows[i].sk.cookie == cookie)
+			return true;
+	return false;
+}
+
+/* Appends the rows with bytes to (*all)[*n], each socket once: a later bypass has adopted the sockets of
+ * an earlier one, and an iterator over files visits a socket once for each descriptor. */
 static int append_queued(struct shunt_row **all, size_t *n, const struct shunt_row *rows,
 			 size_t count)
 {
@@ -61,7 +72,7 @@ static int append_queued(struct shunt_row **all, size_t *n, const struct shunt_r
 		return -ENOMEM;
 	*all = more;
 	for (i = 0; i < count; i++)
-		if (rows[i].queued)
+		if (rows[i].queued && !is_listed(more, *n, rows[i].sk.cookie))
 			more[(*n)++] = rows[i];
 	return 0;
 }

@@ -178,6 +178,37 @@ start_stalled()
 	reap stall
 }
 
+# older_is_adopted: the bypass has both ends of the connection that an older one keeps.
+older_is_adopted()
+{
+	shunt -j sockets | tee -a /tmp/small2.sockets | jq -e 'length > 0'
+}
+
+@test "halves: status lists a socket once, though a later bypass has adopted it" {
+	start_stalled
+	supervise
+	run -1 shunt unload bypass --timeout 0
+	shunt load --cgroup "$CGROUP=eager"
+	wait_for older_is_adopted
+	spawn second peer stall 65536 $((8 * MIB))
+	said second stalled
+	run -1 shunt unload bypass --timeout 0
+	shunt status | grep -q '2 sockets hold bytes'
+	[ "$(shunt status | grep -c 'holds [0-9]* bytes, process')" = 2 ]
+	[ "$(status lingering_bypasses)" = 2 ]
+	tell stall
+	said stall drained
+	wait_for status_is lingering_bypasses -eq 1
+	shunt status | grep -q '1 sockets hold bytes'
+	tell second
+	said second drained
+	wait_for status_is lingering_bypasses -eq 0
+	tell stall
+	reap stall
+	tell second
+	reap second
+}
+
 # --- what a load leaves to the supervisor -----------------------------------------------------------
 
 names()
