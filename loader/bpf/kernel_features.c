@@ -12,11 +12,24 @@
 
 static struct btf *btf; /* several megabytes */
 
+int kernel_types_error(int error)
+{
+	struct btf *again;
+
+	if (error != -ESRCH)
+		return error;
+	again = btf__parse("/sys/kernel/btf/vmlinux", NULL);
+	if (!again && is_shortage(-errno))
+		return -errno;
+	btf__free(again);
+	return error;
+}
+
 int kernel_types_read(void)
 {
 	if (!btf)
 		btf = btf__load_vmlinux_btf();
-	return btf ? 0 : -errno;
+	return btf ? 0 : kernel_types_error(-errno);
 }
 
 /* The BTF id of a function or type of the kernel; 0 or less if the kernel has none of that name. */

@@ -9,6 +9,10 @@
  * the functions below return false. */
 int kernel_types_read(void);
 
+/* libbpf says -ESRCH for each error that keeps it from reading the type information. Returns the
+ * reason if that is a shortage (is_shortage()), else the error. */
+int kernel_types_error(int error);
+
 /* Whether programs can read the peer's socket with plain loads (bpf_rdonly_cast, Linux 6.2). */
 bool kernel_has_rdonly_cast(void);
 

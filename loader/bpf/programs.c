@@ -65,12 +65,14 @@ static struct shunt_bpf *open_chosen(const struct program_set *set, bool map_ite
 	return skel;
 }
 
-static int load_chosen(struct shunt_bpf *skel)
+/* Loads the chosen programs, which the message calls what. Returns 0, or -errno after reporting it. */
+static int load_chosen(struct shunt_bpf *skel, const char *what)
 {
-	int error = shunt_bpf__load(skel);
+	int error = kernel_types_error(shunt_bpf__load(skel));
 
-	return error ? fail(error,
-			    "the kernel refuses the programs ('shunt check', or -v, shows why)")
+	if (is_shortage(error))
+		return fail(error, "can't load %s", what);
+	return error ? fail(error, "the kernel refuses %s ('shunt check', or -v, shows why)", what)
 		     : 0;
 }
 
@@ -86,7 +88,7 @@ int programs_open(const struct program_set *set, struct shunt_bpf **ret)
 		return -EIO;
 	if (set->shared_attachments)
 		reuse_attachments(skel);
-	error = load_chosen(skel);
+	error = load_chosen(skel, "the programs");
 	if (error)
 		return error;
 	*ret = take_skel(&skel);
@@ -119,7 +121,7 @@ int programs_open_next(enum half half, const struct program_set *set, struct shu
 	error = maps_keep(half, skel, ret_kept);
 	if (error)
 		return error;
-	error = load_chosen(skel);
+	error = load_chosen(skel, "the programs");
 	if (error)
 		return error;
 	error = maps_convert(half, skel);
@@ -308,16 +310,16 @@ static struct shunt_bpf *open_with_pinned_maps(enum half half, const char *first
 static int add_program(enum half half, const char *name)
 {
 	_cleanup_skel_ struct shunt_bpf *skel = open_with_pinned_maps(half, name, NULL);
+	char what[BPF_OBJ_NAME_LEN + sizeof("the program ''")];
 	const struct bpf_program *prog;
 	int error;
 
 	if (!skel)
 		return -EIO;
-	error = shunt_bpf__load(skel);
+	snprintf(what, sizeof(what), "the program '%s'", name);
+	error = load_chosen(skel, what);
 	if (error)
-		return fail(error,
-			    "the kernel refuses the program '%s' ('shunt check', or -v, shows why)",
-			    name);
+		return error;
 	prog = bpf_object__find_program_by_name(skel->obj, name);
 	return pin(bpf_program__fd(prog), half, "progs", name);
 }
@@ -344,9 +346,9 @@ int private_probe_open(struct private_probe *ret)
 	if (!skel)
 		return -EIO;
 	bpf_map__set_autocreate(skel->maps.shunt_dropped, true);
-	error = shunt_bpf__load(skel);
+	error = load_chosen(skel, "the programs of --deliver");
 	if (error)
-		return fail(error, "the kernel refuses the programs of --deliver (-v shows why)");
+		return error;
 	*ret = (struct private_probe){
 		.inject = bpf_program__fd(skel->progs.shunt_inject),
 		.drop = bpf_program__fd(skel->progs.shunt_drop),

@@ -149,6 +149,16 @@ fixed()
 	[ ! -e "$BATS_TEST_TMPDIR/pins" ]
 }
 
+@test "cli: load: too little memory is no refusal of the kernel" {
+	local size
+
+	for size in 12 16 20 24; do
+		prlimit --as=$((size * 1000000)) "$SHUNT" load --iface v0 >"$OUT" 2>"$ERR" 3>&- ||
+			one_line "$ERR" 'Cannot allocate memory'
+		shunt unload
+	done
+}
+
 @test "cli: output that can't be written is a failure" {
 	[ -e /dev/full ] || skip "no /dev/full"
 	OUT=/dev/full runs 1 status
