@@ -288,7 +288,7 @@ void selftest_close(void)
 }
 
 /* Stops at the first required test that fails. */
-static int run_for_load(bool required, bool *ret_fionread)
+static int run_for_load(bool required, const char *way_out, bool *ret_fionread)
 {
 	const struct selftest *t;
 
@@ -297,21 +297,20 @@ static int run_for_load(bool required, bool *ret_fionread)
 		if (t->fionread && !selftest_passes(t))
 			*ret_fionread = false;
 		if (required && t->required && !selftest_passes(t))
-			return deny(-ENOTSUP,
-				    "this kernel would lose data: %s; 'load --force' overrules",
-				    t->fail_text);
+			return deny(-ENOTSUP, "this kernel would lose data: %s; %s", t->fail_text,
+				    way_out);
 	}
 	return 0;
 }
 
-int selftest_run_for_load(bool required, bool *ret_fionread)
+int selftest_run_for_load(bool required, const char *way_out, bool *ret_fionread)
 {
 	bool fionread;
 	int error = selftest_open();
 
 	if (error)
 		return error;
-	error = run_for_load(required, &fionread);
+	error = run_for_load(required, way_out, &fionread);
 	selftest_close();
 	if (error)
 		return error;

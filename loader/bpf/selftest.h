@@ -28,7 +28,7 @@ bool selftest_passes(const struct selftest *t);
 
 /* Runs the tests that load needs: those of FIONREAD, and with required those of lost data. Sets
  * *ret_fionread to whether FIONREAD is correct. Returns 0, -ENOTSUP after reporting a required
- * test that fails, or another -errno after reporting it. */
-int selftest_run_for_load(bool required, bool *ret_fionread);
+ * test that fails, with way_out at the end of the message, or another -errno after reporting it. */
+int selftest_run_for_load(bool required, const char *way_out, bool *ret_fionread);
 
 #endif

@@ -76,7 +76,7 @@ static int test_kernel(struct load_config *config)
 	if ((!config->proven && !eager) || !adds_cgroup(config))
 		return 0;
 	config->kernel_tested = true;
-	error = selftest_run_for_load(eager, &fionread);
+	error = selftest_run_for_load(eager, "'load --force' overrules", &fionread);
 	config->conf.fionread_faulty = !fionread;
 	return error;
 }

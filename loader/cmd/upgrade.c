@@ -86,7 +86,7 @@ static int test_kernel(struct shunt_conf *conf, const struct shunt_attachment *a
 	for (i = 0; attachments && i < SHUNT_ATTACHMENTS; i++)
 		eager |= attachments[i].kind == ATTACH_CGROUP &&
 			 attachments[i].admit == SHUNT_EAGER;
-	error = selftest_run_for_load(eager, &fionread);
+	error = selftest_run_for_load(eager, "unload and 'load --force' overrule", &fionread);
 	conf->fionread_faulty = !fionread;
 	return error;
 }

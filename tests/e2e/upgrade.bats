@@ -126,7 +126,7 @@ redirected_more()
 	before=$(loaded)
 	install_version "$PROJECT/build/tests/shunt-broken"
 	run -1 shunt upgrade
-	[[ $output == *"this kernel would lose data"* ]]
+	[[ $output == *"this kernel would lose data"*"; unload and 'load --force' overrule" ]]
 	install_version "$first"
 	[ "$(loaded)" = "$before" ]
 	traffic_flows
