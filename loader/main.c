@@ -14,7 +14,8 @@
 #include "util/options.h"
 #include "util/output.h"
 
-#define PIN_DIR "/sys/fs/bpf/shunt"
+#define BPFFS "/sys/fs/bpf/"
+#define PIN_DIR BPFFS "shunt"
 
 struct options opt = {
 	.pin_dir = PIN_DIR,
@@ -141,6 +142,32 @@ static void read_environment(void)
 		opt.pin_dir = dir;
 }
 
+/* Whether a name of this length has a dot, and is neither '.' nor '..'. */
+static bool has_dot(const char *name, size_t len)
+{
+	return memchr(name, '.', len) && strspn(name, ".") < len;
+}
+
+/* Refuses a pin directory whose name the bpf file system does not allow. At the usual place each
+ * folder is on that file system, elsewhere the last one. */
+static int check_pin_dir(void)
+{
+	const bool usual = !strncmp(opt.pin_dir, BPFFS, strlen(BPFFS));
+	const char *name, *next;
+	size_t len;
+
+	for (name = opt.pin_dir; *name; name = next) {
+		len = strcspn(name, "/");
+		next = name + len + strspn(name + len, "/");
+		if ((usual || !*next) && has_dot(name, len))
+			return refuse("%s '%s': the bpf file system allows no dot in a name",
+				      opt.pin_dir == getenv("SHUNT_PIN_DIR") ? "SHUNT_PIN_DIR"
+									     : "--pin-dir",
+				      opt.pin_dir);
+	}
+	return 0;
+}
+
 /* Takes the global options out of argv; returns the new argc or -EINVAL. */
 static int take_options(int argc, char **argv)
 {
@@ -164,7 +191,7 @@ static int take_options(int argc, char **argv)
 		}
 	}
 	argv[kept] = NULL;
-	return kept;
+	return check_pin_dir() ?: kept;
 }
 
 /* What a command returned; output that was lost on its way is a failure too. */

@@ -15,6 +15,9 @@ wrong_words()
 		unknown command '--frob' | --frob
 		unknown command 'Load' | Load --iface v0
 		--pin-dir: a directory is missing | status --pin-dir
+		--pin-dir '/sys/fs/bpf/a.b': the bpf file system allows no dot | --pin-dir /sys/fs/bpf/a.b load --iface v0
+		--pin-dir '/sys/fs/bpf/.a/b/': the bpf file system allows no dot | --pin-dir /sys/fs/bpf/.a/b/ unload
+		--pin-dir 'a.b' | --pin-dir a.b status
 		verb is missing | steer
 		verb is missing | trace
 		'frobnicate' | steer frobnicate

@@ -149,6 +149,11 @@ fixed()
 	[ ! -e "$BATS_TEST_TMPDIR/pins" ]
 }
 
+@test "cli: SHUNT_PIN_DIR: a name with a dot is refused, unless --pin-dir overrules it" {
+	SHUNT_PIN_DIR=/sys/fs/bpf/a.b complains 2 "SHUNT_PIN_DIR '/sys/fs/bpf/a.b': the bpf file" status
+	SHUNT_PIN_DIR=/sys/fs/bpf/a.b runs 0 --pin-dir /sys/fs/bpf/./other/../other status
+}
+
 @test "cli: load: too little memory is no refusal of the kernel" {
 	local size
 
