@@ -199,7 +199,6 @@ mixed()
 		tell client "line $n"
 		said client "line $n"
 	done
-	wait_for why_is 'blocks\|exchanges'
 	[ "$(sockets | jq -r '.[0].admit')" = proven ]
 	[ "$(status bypass.promoted)" = 0 ]
 	no_members
