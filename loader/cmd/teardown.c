@@ -188,11 +188,10 @@ int teardown_lingering(const struct teardown *t)
  * the bypass may be one of them now, or the former bypass of an upgrade that was killed. */
 int teardown_bypasses(const struct teardown *t)
 {
-	int first, error = lingering_sweep();
+	int error, first = lingering_sweep();
 
-	if (error)
-		return error;
-	first = teardown(HALF_BYPASS, t);
+	error = teardown(HALF_BYPASS, t);
+	first = first_error(first, error);
 	error = teardown_lingering(t);
 	return first_error(first, error);
 }
